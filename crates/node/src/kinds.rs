@@ -1,0 +1,122 @@
+//! Every kind of object this node serves: one row each, and nothing about a kind anywhere else in the API layer.
+//!
+//! A new kind is a row in [`KINDS`] and a file under `kinds/` with its functions; handlers, watches, patches, tables
+//! and discovery read the row.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// One kind of object.
+pub struct Kind {
+    /// API group; empty for the core.
+    pub group: &'static str,
+    /// Version.
+    pub version: &'static str,
+    /// `Pod`, `Deployment` …
+    pub kind: &'static str,
+    /// As in the path.
+    pub plural: &'static str,
+    /// For people.
+    pub singular: &'static str,
+    /// `po`, `deploy` …
+    pub short_names: &'static [&'static str],
+    /// `all` where `kubectl get all` lists it.
+    pub categories: &'static [&'static str],
+    /// Whether its objects live in a namespace.
+    pub namespaced: bool,
+    /// What is served below an object's path.
+    pub subresources: &'static [Subresource],
+    /// Fills in what the API server fills in on decoding.
+    pub default: fn(&mut Value),
+    /// Parses into the typed form: the path of every unknown field, or why it does not parse. Duplicates are the decoder's.
+    pub unknown_fields: fn(&Value) -> Result<Vec<String>, String>,
+    /// What is wrong with a (defaulted) new object, or with a change from `old`; in field order, as the API server words it.
+    pub validate: fn(new: &Value, old: Option<&Value>) -> Vec<FieldError>,
+    /// Fields that would change behaviour and that this node does not honour; each becomes a 422 or a warning.
+    pub unsupported: fn(&Value) -> Vec<Unsupported>,
+    /// The columns of its table.
+    pub columns: &'static [Column],
+    /// One row of its table at `now`: one cell a column.
+    pub cells: fn(object: &Value, now: Timestamp) -> Vec<Value>,
+    /// Values for field selectors, beside `metadata.name` and `metadata.namespace`.
+    pub selectable: fn(&Value) -> Vec<(&'static str, String)>,
+    /// Its JSON schema for OpenAPI, with the schemas it refers to.
+    pub schema: fn() -> schemars::Schema,
+}
+
+/// What is served below an object's path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subresource {
+    /// `…/status`: only the status changes.
+    Status,
+    /// `…/scale`: an autoscaling/v1 Scale.
+    Scale,
+    /// `pods/log`.
+    Log,
+    /// `pods/exec`.
+    Exec,
+    /// `pods/binding`.
+    Binding,
+    /// `pods/eviction`.
+    Eviction,
+    /// `namespaces/finalize`.
+    Finalize,
+}
+
+/// A column of a table.
+pub struct Column {
+    /// Its heading.
+    pub name: &'static str,
+    /// `string`, `integer`, `date`.
+    pub kind: &'static str,
+    /// `name` for the first column, else empty.
+    pub format: &'static str,
+    /// 0 is always shown, 1 with `-o wide`.
+    pub priority: i32,
+}
+
+/// A field that this node does not honour.
+pub struct Unsupported {
+    /// Its path.
+    pub field: String,
+    /// What is not done.
+    pub message: String,
+    /// Whether the object is refused for it; else its maker is warned.
+    pub refused: bool,
+}
+
+/// One thing wrong with one field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// Its path: `spec.template.spec.containers[0].livenessProbe.successThreshold`.
+    pub field: String,
+    /// What kind of mistake.
+    pub class: ErrorClass,
+    /// The value, rendered as the API server renders it; none where the class shows none.
+    pub value: Option<String>,
+    /// The rest of the sentence.
+    pub detail: String,
+}
+
+/// The API server's kinds of mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// `Required value`
+    Required,
+    /// `Invalid value`
+    Invalid,
+    /// `Unsupported value`
+    NotSupported,
+    /// `Forbidden`
+    Forbidden,
+    /// `Duplicate value`
+    Duplicate,
+    /// `Too long`
+    TooLong,
+    /// `Too many`
+    TooMany,
+    /// `Not found`
+    NotFound,
+    /// `Internal error`
+    Internal,
+}

@@ -1,0 +1,7 @@
+//! A Kubernetes node in one process: API, controllers, kubelet; pods are local processes.
+//!
+//! Everything above the API is a Kubernetes client: the controllers and the kubelet are given a
+//! [`kube::Client`] that speaks to the API router in this process, and none of them calls another.
+
+pub mod kinds;
+pub mod runtime;

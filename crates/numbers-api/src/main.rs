@@ -1,0 +1,2 @@
+//! numbers-api
+fn main() {}

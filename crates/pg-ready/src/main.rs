@@ -1,0 +1,2 @@
+//! pg-ready
+fn main() {}

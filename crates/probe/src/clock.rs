@@ -1,0 +1,61 @@
+//! Time for the engine and its hosts: tokio's clock, at a chosen pace, with a wall-clock reading beside it.
+//!
+//! Nothing here reads the system clock after construction, so pausing tokio's time pauses everything that
+//! asks a [`Clock`], and a pace of 10 makes a ten-second period last one second.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+/// A clock that runs `pace` times as fast as tokio's.
+///
+/// Durations given to and returned by it are in its own time: the time that Kubernetes objects show.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    origin: Instant,
+    wall: Timestamp,
+    pace: f64,
+}
+
+impl Clock {
+    /// Starts a clock that shows `wall` now and runs `pace` times as fast as tokio's.
+    ///
+    /// # Panics
+    /// When `pace` is not a positive finite number; whoever reads it from a user checks it there.
+    #[must_use]
+    pub fn new(wall: Timestamp, pace: f64) -> Self {
+        assert!(pace.is_finite() && pace > 0.0, "a clock's pace is a positive number");
+        Self { origin: Instant::now(), wall, pace }
+    }
+
+    /// The time of day as this clock shows it.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        let elapsed = SignedDuration::try_from(self.elapsed()).unwrap_or(SignedDuration::MAX);
+        self.wall.saturating_add(elapsed).unwrap_or(Timestamp::MAX)
+    }
+
+    /// How long this clock has been running, in its own time.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.origin.elapsed().mul_f64(self.pace)
+    }
+
+    /// What `duration` of this clock's time is in tokio's.
+    #[must_use]
+    pub fn real(&self, duration: Duration) -> Duration {
+        duration.div_f64(self.pace)
+    }
+
+    /// Waits for `duration` of this clock's time.
+    pub async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(self.real(duration)).await;
+    }
+
+    /// Waits until this clock shows `when`; returns at once if it already does.
+    pub async fn sleep_until(&self, when: Timestamp) {
+        let left = when.duration_since(self.now());
+        self.sleep(Duration::try_from(left).unwrap_or(Duration::ZERO)).await;
+    }
+}

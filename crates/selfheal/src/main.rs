@@ -1,0 +1,2 @@
+//! selfheal
+fn main() {}
