@@ -1,2 +1,0 @@
-//! pg-ready
-fn main() {}
