@@ -1,0 +1,62 @@
+# Every command that a person or CI runs. `make` alone lists them.
+
+CARGO ?= cargo
+NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
+TARGET ?= x86_64-unknown-linux-gnu
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+
+.DEFAULT_GOAL := help
+.PHONY: help build exercises up test fmt lint docs deny check dist e2e clean
+
+##@ Use
+
+help: ## List these commands
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## Build every program (target/release)
+	$(CARGO) build --release --locked
+
+exercises: build ## Run the chapter's exercises on the embedded node
+	./target/release/selfheal exercise
+
+up: build ## Start the embedded node and leave it running for kubectl (Ctrl-C ends it)
+	./target/release/selfheal up
+
+##@ Work on it
+
+test: ## Run every test
+ifeq ($(NEXTEST),yes)
+	$(CARGO) nextest run --workspace --locked
+else
+	$(CARGO) test --workspace --locked
+endif
+
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+lint: ## Clippy, warnings denied
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+docs: ## API documentation, warnings denied
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
+
+deny: ## Licences, sources and duplicates of the dependencies (needs cargo-deny), advisories where they can be reached
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+	  $(CARGO) deny --locked check licenses bans sources && \
+	  { $(CARGO) deny --locked check advisories || echo "deny: advisories could not be checked or need attention (see above)"; }; \
+	else echo "SKIPPED: cargo-deny is not installed: cargo install --locked cargo-deny"; fi
+
+check: ## What CI asks of a change: format, clippy, docs, dependencies, tests
+	$(CARGO) fmt --all --check
+	$(MAKE) lint docs deny test
+
+##@ Ship it
+
+dist: ## Static programs for images (target/$(TARGET)/release)
+	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --locked --target $(TARGET) -p numbers-api
+
+e2e: ## The exercises on the cluster of the current kubeconfig (the image must be in it: make dist, docker/archive)
+	./target/release/selfheal exercise --kubeconfig "$${KUBECONFIG:-$$HOME/.kube/config}"
+
+clean: ## Remove what was built
+	$(CARGO) clean
