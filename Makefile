@@ -52,10 +52,10 @@ check: ## What CI asks of a change: format, clippy, docs, dependencies, tests
 
 ##@ Ship it
 
-dist: ## Static programs for images (target/$(TARGET)/release)
+dist: ## Static programs for images (target/<triple>/release)
 	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --locked --target $(TARGET) -p numbers-api
 
-e2e: ## The exercises on the cluster of the current kubeconfig (the image must be in it: make dist, docker/archive)
+e2e: ## The exercises on the cluster of the current kubeconfig (the image must be in it: see docker/archive)
 	./target/release/selfheal exercise --kubeconfig "$${KUBECONFIG:-$$HOME/.kube/config}"
 
 clean: ## Remove what was built
