@@ -1,1 +1,23 @@
-//! service
+//! What every HTTP service here shares: arguments, logs, metrics, readiness and an orderly end.
+//!
+//! A service is a [`Router`](axum::Router) and a `main` of a few lines: [`args::parse`], [`log::init`],
+//! [`signal::listen`] and [`Server::serve`]. Only `main` may call [`signal::listen`]; everything else here
+//! is told when to end by the tokens in [`Stop`].
+
+pub mod args;
+mod limits;
+pub mod log;
+mod metrics;
+mod readiness;
+mod server;
+pub mod signal;
+mod stop;
+
+pub use self::{
+    args::Args,
+    limits::Limits,
+    metrics::Metrics,
+    readiness::Readiness,
+    server::{Peer, ServeError, Server},
+    stop::{Ended, Stop},
+};
