@@ -1,0 +1,168 @@
+//! What `kubectl apply -f` does with the chapter's manifests, and the way back.
+
+use anyhow::Context as _;
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, GroupVersionKind, TypeMeta};
+use kube::{Api, Client, ResourceExt as _};
+
+const FIELD_MANAGER: &str = "selfheal-exercise";
+
+/// What became of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Applied {
+    /// It was not there.
+    Created,
+    /// It was there and was changed.
+    Configured,
+    /// It was there as it should be.
+    Unchanged,
+}
+
+impl Applied {
+    /// As kubectl says it.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Configured => "configured",
+            Self::Unchanged => "unchanged",
+        }
+    }
+}
+
+/// Applies objects in one namespace and remembers which of them it made.
+pub(crate) struct Applier {
+    client: Client,
+    namespace: String,
+    made: Vec<DynamicObject>,
+}
+
+impl Applier {
+    /// An applier that has made nothing yet.
+    pub(crate) fn new(client: Client, namespace: &str) -> Self {
+        Self {
+            client,
+            namespace: namespace.to_owned(),
+            made: Vec::new(),
+        }
+    }
+
+    /// Applies every object of a manifest: `kind.group/name` and what became of it.
+    pub(crate) async fn apply(&mut self, manifest: &str) -> anyhow::Result<Vec<(String, Applied)>> {
+        let mut applied = Vec::new();
+        for object in objects(manifest)? {
+            let name = full_name(&object)?;
+            let outcome = self
+                .apply_one(object)
+                .await
+                .with_context(|| format!("applying {name}"))?;
+            applied.push((name, outcome));
+        }
+        Ok(applied)
+    }
+
+    async fn apply_one(&mut self, object: DynamicObject) -> anyhow::Result<Applied> {
+        let api = self.api(&object)?;
+        let name = object.name_any();
+        let Some(before) = api.get_opt(&name).await? else {
+            api.create(
+                &PostParams {
+                    field_manager: Some(FIELD_MANAGER.to_owned()),
+                    ..PostParams::default()
+                },
+                &object,
+            )
+            .await?;
+            if !self
+                .made
+                .iter()
+                .any(|made| made.types == object.types && made.name_any() == name)
+            {
+                self.made.push(object);
+            }
+            return Ok(Applied::Created);
+        };
+        let parameters = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let after = api
+            .patch(&name, &parameters, &Patch::Merge(&object))
+            .await?;
+        let same = before.resource_version() == after.resource_version();
+        Ok(if same {
+            Applied::Unchanged
+        } else {
+            Applied::Configured
+        })
+    }
+
+    /// Those of the manifest's objects that exist already.
+    pub(crate) async fn existing(&self, manifest: &str) -> anyhow::Result<Vec<String>> {
+        let mut found = Vec::new();
+        for object in objects(manifest)? {
+            let name = full_name(&object)?;
+            if self
+                .api(&object)?
+                .get_opt(&object.name_any())
+                .await
+                .with_context(|| format!("looking for {name}"))?
+                .is_some()
+            {
+                found.push(name);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Deletes what it made, last first, and says what. Something already gone is no error.
+    pub(crate) async fn clean_up(&mut self) -> anyhow::Result<Vec<String>> {
+        let mut deleted = Vec::new();
+        while let Some(object) = self.made.pop() {
+            let name = full_name(&object)?;
+            match self
+                .api(&object)?
+                .delete(&object.name_any(), &DeleteParams::background())
+                .await
+            {
+                Ok(_) => deleted.push(name),
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(error) => return Err(error).with_context(|| format!("deleting {name}")),
+            }
+        }
+        Ok(deleted)
+    }
+
+    fn api(&self, object: &DynamicObject) -> anyhow::Result<Api<DynamicObject>> {
+        Ok(Api::namespaced_with(
+            self.client.clone(),
+            &self.namespace,
+            &resource(object)?,
+        ))
+    }
+}
+
+fn objects(manifest: &str) -> anyhow::Result<Vec<DynamicObject>> {
+    serde_saphyr::from_multiple(manifest).context("the manifest does not parse")
+}
+
+fn resource(object: &DynamicObject) -> anyhow::Result<ApiResource> {
+    let types: &TypeMeta = object
+        .types
+        .as_ref()
+        .context("the manifest has an object without apiVersion and kind")?;
+    Ok(ApiResource::from_gvk(&GroupVersionKind::try_from(types)?))
+}
+
+fn full_name(object: &DynamicObject) -> anyhow::Result<String> {
+    let resource = resource(object)?;
+    let group = if resource.group.is_empty() {
+        String::new()
+    } else {
+        format!(".{}", resource.group)
+    };
+    Ok(format!(
+        "{}{group}/{}",
+        resource.kind.to_lowercase(),
+        object.name_any()
+    ))
+}

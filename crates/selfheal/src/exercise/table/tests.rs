@@ -1,0 +1,51 @@
+use serde_json::json;
+
+use super::Table;
+
+fn pods() -> Table {
+    serde_json::from_value(json!({
+        "kind": "Table", "apiVersion": "meta.k8s.io/v1",
+        "columnDefinitions": [
+            {"name": "Name", "type": "string", "priority": 0},
+            {"name": "Ready", "type": "string", "priority": 0},
+            {"name": "Restarts", "type": "string", "priority": 0},
+            {"name": "IP", "type": "string", "priority": 1},
+            {"name": "Age", "type": "string", "priority": 0},
+        ],
+        "rows": [
+            {"cells": ["numbers-api-7bf6c69dfb-2rt59", "1/1", "1 (60s ago)", "10.244.0.2", "100s"]},
+            {"cells": ["a", "1/1", 0, null, "104s"]},
+        ],
+    }))
+    .unwrap()
+}
+
+#[test]
+fn columns_are_three_spaces_apart_and_the_last_has_no_padding() {
+    let expected = [
+        "NAME                           READY   RESTARTS      AGE",
+        "numbers-api-7bf6c69dfb-2rt59   1/1     1 (60s ago)   100s",
+        "a                              1/1     0             104s",
+    ];
+    assert_eq!(pods().lines(false), expected);
+}
+
+#[test]
+fn wide_columns_are_shown_when_asked_for_and_null_is_empty() {
+    let expected = [
+        "NAME                           READY   RESTARTS      IP           AGE",
+        "numbers-api-7bf6c69dfb-2rt59   1/1     1 (60s ago)   10.244.0.2   100s",
+        "a                              1/1     0                          104s",
+    ];
+    assert_eq!(pods().lines(true), expected);
+}
+
+#[test]
+fn a_column_is_at_least_six_wide() {
+    let table: Table = serde_json::from_value(json!({
+        "columnDefinitions": [{"name": "A", "priority": 0}, {"name": "B", "priority": 0}],
+        "rows": [{"cells": ["x", "y"]}],
+    }))
+    .unwrap();
+    assert_eq!(table.lines(false), ["A     B", "x     y"]);
+}
