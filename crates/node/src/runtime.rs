@@ -3,6 +3,8 @@
 //! Two implementations: `local` (Linux namespaces, real programs) and `scripted` (workloads that are data, for the
 //! virtual clock). The kubelet cannot tell them apart.
 
+pub mod scripted;
+
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
