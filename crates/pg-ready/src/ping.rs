@@ -1,0 +1,98 @@
+//! Tries the servers of a plan, one after the other, over blocking sockets.
+//!
+//! libpq by default asks for TLS first; this check does not, because the first message of a server says as much
+//! without it: a server that insists on TLS complains, and whoever complains is up.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use crate::protocol::{self, Answer, MAX_MESSAGE};
+use crate::target::{Plan, Target};
+use crate::verdict::Verdict;
+
+/// Asks each server in turn, each for at most `timeout`; the first that accepts, or that is there and is not starting
+/// or stopping, decides.
+#[must_use]
+pub fn ping(plan: &Plan, timeout: Option<Duration>) -> Verdict {
+    let mut verdict = Verdict::NoResponse;
+    for address in plan.targets.iter().flat_map(addresses) {
+        match ask(&address, plan, timeout) {
+            Ok(Answer::Up) => return Verdict::Accepting,
+            Ok(Answer::Rejecting) => verdict = Verdict::Rejecting,
+            // Whoever is there and speaks another protocol ends libpq's search.
+            Ok(Answer::Foreign | Answer::Incomplete) => return Verdict::NoResponse,
+            Err(_) => verdict = Verdict::NoResponse,
+        }
+    }
+    verdict
+}
+
+fn addresses(target: &Target) -> Vec<SockAddr> {
+    let resolved = |found: io::Result<std::vec::IntoIter<SocketAddr>>| -> Vec<SockAddr> {
+        found.into_iter().flatten().map(SockAddr::from).collect()
+    };
+    match target {
+        Target::Name(host, port) => resolved((host.as_str(), *port).to_socket_addrs()),
+        Target::Address(address, port) => vec![SocketAddr::new(*address, *port).into()],
+        Target::Socket(path) => SockAddr::unix(path).into_iter().collect(),
+        Target::Unusable => Vec::new(),
+    }
+}
+
+fn ask(address: &SockAddr, plan: &Plan, timeout: Option<Duration>) -> io::Result<Answer> {
+    let deadline = timeout.map(|timeout| Instant::now() + timeout);
+    if plan.needs_tls && address.domain() != Domain::UNIX {
+        let mut socket = connect(address, deadline)?;
+        socket.write_all(&protocol::ssl_request())?;
+        let mut answer = [0];
+        read(&mut socket, &mut answer, deadline)?;
+        if protocol::offers_tls(answer[0]) != Some(true) {
+            return Ok(Answer::Foreign);
+        }
+    }
+    let mut socket = connect(address, deadline)?;
+    socket.write_all(&protocol::startup_packet(
+        &plan.user,
+        &plan.database,
+        &plan.application,
+    ))?;
+    let mut held = Vec::with_capacity(1024);
+    let mut part = [0; 1024];
+    loop {
+        let count = read(&mut socket, &mut part, deadline)?;
+        held.extend_from_slice(&part[..count]);
+        match protocol::read_answer(&held) {
+            Answer::Incomplete if held.len() < MAX_MESSAGE => {}
+            Answer::Incomplete => return Ok(Answer::Foreign),
+            answer => return Ok(answer),
+        }
+    }
+}
+
+fn connect(address: &SockAddr, deadline: Option<Instant>) -> io::Result<Socket> {
+    let socket = Socket::new(address.domain(), Type::STREAM, None)?;
+    match left(deadline)? {
+        Some(left) => socket.connect_timeout(address, left)?,
+        None => socket.connect(address)?,
+    }
+    Ok(socket)
+}
+
+fn read(socket: &mut Socket, part: &mut [u8], deadline: Option<Instant>) -> io::Result<usize> {
+    socket.set_read_timeout(left(deadline)?)?;
+    match socket.read(part)? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        count => Ok(count),
+    }
+}
+
+/// What is left until the deadline; an error once nothing is.
+fn left(deadline: Option<Instant>) -> io::Result<Option<Duration>> {
+    match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+        Some(Duration::ZERO) => Err(io::ErrorKind::TimedOut.into()),
+        left => Ok(left),
+    }
+}

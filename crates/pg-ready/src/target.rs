@@ -1,0 +1,199 @@
+//! From settings to what is tried: whom to ask, and as whom.
+//!
+//! Lists of hosts, addresses and ports go together as in libpq; what does not fit together is no attempt at all.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use crate::conninfo::Settings;
+
+const DEFAULT_PORT: &str = "5432";
+/// Where Debian's and Red Hat's servers put their sockets, and so their pg_isready looks.
+pub(crate) const DEFAULT_SOCKET_FOLDER: &str = "/var/run/postgresql";
+
+/// What a check tries, in this order, until one answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The servers.
+    pub targets: Vec<Target>,
+    /// The role named to them.
+    pub user: String,
+    /// The database named to them.
+    pub database: String,
+    /// The program name in their logs and views.
+    pub application: String,
+    /// Whether a server without TLS counts as no answer.
+    pub needs_tls: bool,
+}
+
+/// One server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A name to resolve and a port.
+    Name(String, u16),
+    /// An address and a port.
+    Address(IpAddr, u16),
+    /// A unix socket.
+    Socket(PathBuf),
+    /// An address or a port that is none: libpq fails when it gets there, not before.
+    Unusable,
+}
+
+/// Settings that make no attempt possible.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// Two lists of different lengths.
+    #[error("could not match {found} {what} to {expected} hosts")]
+    Mismatch {
+        /// Which list is off.
+        what: &'static str,
+        /// Its length.
+        found: usize,
+        /// The length it should have.
+        expected: usize,
+    },
+    /// A setting that has a fixed set of values.
+    #[error("invalid {setting} value: {value:?}")]
+    Value {
+        /// The setting.
+        setting: &'static str,
+        /// What it was set to.
+        value: String,
+    },
+    /// No role was named and the operating system has no name for this user.
+    #[error("local user with ID {0} does not exist; name a role with --username or PGUSER")]
+    NoUser(u32),
+}
+
+const CHOICES: &[(&str, &[&str])] = &[
+    ("channel_binding", &["disable", "prefer", "require"]),
+    ("gssencmode", &["disable", "prefer", "require"]),
+    (
+        "sslmode",
+        &[
+            "disable",
+            "allow",
+            "prefer",
+            "require",
+            "verify-ca",
+            "verify-full",
+        ],
+    ),
+    (
+        "target_session_attrs",
+        &[
+            "any",
+            "read-write",
+            "read-only",
+            "primary",
+            "standby",
+            "prefer-standby",
+        ],
+    ),
+];
+
+impl Plan {
+    /// Works out what to try.
+    pub fn new(
+        settings: &Settings,
+        os_user: impl FnOnce() -> Result<String, u32>,
+    ) -> Result<Self, PlanError> {
+        check_choices(settings)?;
+        let get = |name: &str| settings.get(name).filter(|value| !value.is_empty());
+        let user = match get("user") {
+            Some(user) => user.clone(),
+            None => os_user().map_err(PlanError::NoUser)?,
+        };
+        let application = get("application_name").or_else(|| get("fallback_application_name"));
+        Ok(Self {
+            targets: targets(settings)?,
+            database: get("dbname").unwrap_or(&user).clone(),
+            user,
+            application: application.cloned().unwrap_or_default(),
+            needs_tls: matches!(
+                get("sslmode").map(String::as_str),
+                Some("require" | "verify-ca" | "verify-full")
+            ),
+        })
+    }
+}
+
+fn check_choices(settings: &Settings) -> Result<(), PlanError> {
+    for (setting, choices) in CHOICES {
+        match settings.get(setting) {
+            Some(value) if !choices.contains(&value.as_str()) => {
+                return Err(PlanError::Value {
+                    setting,
+                    value: value.clone(),
+                });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn targets(settings: &Settings) -> Result<Vec<Target>, PlanError> {
+    let list = |name: &str| -> Vec<&str> {
+        let value = settings.get(name).map_or("", String::as_str);
+        if value.is_empty() {
+            Vec::new()
+        } else {
+            value.split(',').collect()
+        }
+    };
+    let (hosts, addresses, ports) = (list("host"), list("hostaddr"), list("port"));
+    let count = if addresses.is_empty() {
+        hosts.len().max(1)
+    } else {
+        addresses.len()
+    };
+    if !hosts.is_empty() && hosts.len() != count {
+        return Err(PlanError::Mismatch {
+            what: "host names",
+            found: hosts.len(),
+            expected: count,
+        });
+    }
+    if ports.len() > 1 && ports.len() != count {
+        return Err(PlanError::Mismatch {
+            what: "port numbers",
+            found: ports.len(),
+            expected: count,
+        });
+    }
+    let nth = |list: &[&'_ str], index: usize| {
+        list.get(index)
+            .map_or(String::new(), |text| (*text).to_owned())
+    };
+    Ok((0..count)
+        .map(|index| {
+            let port = nth(&ports, if ports.len() == 1 { 0 } else { index });
+            target(&nth(&hosts, index), &nth(&addresses, index), &port)
+        })
+        .collect())
+}
+
+fn target(host: &str, address: &str, port: &str) -> Target {
+    let port = if port.is_empty() { DEFAULT_PORT } else { port };
+    let Some(port) = port.trim().parse::<u16>().ok().filter(|port| *port > 0) else {
+        return Target::Unusable;
+    };
+    if !address.is_empty() {
+        return address
+            .parse()
+            .map_or(Target::Unusable, |address| Target::Address(address, port));
+    }
+    match host {
+        "" => Target::Socket(socket_path(DEFAULT_SOCKET_FOLDER, port)),
+        host if host.starts_with(['/', '@']) => Target::Socket(socket_path(host, port)),
+        host => Target::Name(host.to_owned(), port),
+    }
+}
+
+fn socket_path(folder: &str, port: u16) -> PathBuf {
+    PathBuf::from(format!("{folder}/.s.PGSQL.{port}"))
+}
+
+#[cfg(test)]
+mod tests;

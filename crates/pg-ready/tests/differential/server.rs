@@ -1,0 +1,202 @@
+//! A real PostgreSQL server in a temporary folder, on a free port, run as an ordinary user, ended with the test.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, Uid, User};
+use tempfile::TempDir;
+
+/// The folder of PostgreSQL's programs; says so where there is none.
+pub(crate) fn programs() -> Option<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let found = versions
+        .map(|version| version.path().join("bin"))
+        .find(|bin| {
+            ["initdb", "pg_ctl", "pg_isready", "postgres"]
+                .iter()
+                .all(|name| bin.join(name).exists())
+        });
+    if found.is_none() {
+        eprintln!("SKIPPED: needs PostgreSQL's server programs in /usr/lib/postgresql/*/bin");
+    }
+    found
+}
+
+/// A server that runs.
+pub(crate) struct Server {
+    bin: PathBuf,
+    folder: TempDir,
+    /// Its port, on 127.0.0.1 and in the name of its socket.
+    pub(crate) port: u16,
+}
+
+impl Server {
+    pub(crate) fn start(bin: &Path, settings: &str) -> Self {
+        let server = Self::prepare(bin, settings);
+        server.control(&["start", "-w"]);
+        server
+    }
+
+    pub(crate) fn start_with_hba(bin: &Path, hba: &str) -> Self {
+        let server = Self::prepare(bin, "");
+        fs::write(server.data().join("pg_hba.conf"), hba).unwrap();
+        server.control(&["start", "-w"]);
+        server
+    }
+
+    /// A standby that admits nobody: it stays in recovery for as long as it runs.
+    pub(crate) fn start_in_recovery(bin: &Path) -> Self {
+        let server = Self::prepare(bin, "hot_standby = off\n");
+        fs::write(server.data().join("standby.signal"), "").unwrap();
+        server.control(&["start", "-W"]);
+        while TcpStream::connect(("127.0.0.1", server.port)).is_err() {
+            std::thread::yield_now();
+        }
+        server
+    }
+
+    fn prepare(bin: &Path, settings: &str) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("pg")
+            .tempdir_in(std::env::temp_dir())
+            .unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        if let Some(user) = ordinary_user() {
+            chown(
+                folder.path(),
+                Some(user.uid.as_raw()),
+                Some(user.gid.as_raw()),
+            )
+            .unwrap();
+        }
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let server = Self {
+            bin: bin.to_owned(),
+            folder,
+            port,
+        };
+        let data = server.data();
+        server
+            .command("initdb")
+            .args(["-N", "-A", "trust", "-U", "postgres", "-D"])
+            .arg(&data)
+            .succeed();
+        let settings = format!(
+            "port = {port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{}'\nfsync = off\n{settings}",
+            server.folder().display()
+        );
+        let file = data.join("postgresql.conf");
+        fs::write(&file, fs::read_to_string(&file).unwrap() + &settings).unwrap();
+        server
+    }
+
+    /// Where its socket is.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// A session that takes one of its slots until it is dropped.
+    pub(crate) fn hold_a_connection(&self) -> TcpStream {
+        use std::io::{Read as _, Write as _};
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream
+            .write_all(&pg_ready::protocol::startup_packet(
+                "postgres", "postgres", "",
+            ))
+            .unwrap();
+        // The server is ready for a query once it has said so: message Z.
+        let mut seen = Vec::new();
+        while !seen.windows(5).any(|window| window == b"Z\0\0\0\x05") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            seen.push(byte[0]);
+        }
+        stream
+    }
+
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let file = fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
+        let pid = file.lines().next().unwrap().parse().unwrap();
+        kill(Pid::from_raw(pid), signal).unwrap();
+    }
+
+    fn control(&self, arguments: &[&str]) {
+        let log = self.folder.path().join("log");
+        self.command("pg_ctl")
+            .arg("-D")
+            .arg(self.data())
+            .arg("-l")
+            .arg(log)
+            .args(arguments)
+            .succeed();
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.bin.join(program));
+        command
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        if let Some(user) = ordinary_user() {
+            command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+        }
+        command
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self
+            .command("pg_ctl")
+            .arg("-D")
+            .arg(self.data())
+            .args(["stop", "-m", "immediate"])
+            .status();
+    }
+}
+
+/// PostgreSQL refuses to run as root.
+fn ordinary_user() -> Option<User> {
+    let named = |name| User::from_name(name).ok().flatten();
+    Uid::effective().is_root().then(|| {
+        named("postgres")
+            .or_else(|| named("nobody"))
+            .expect("a user other than root")
+    })
+}
+
+trait Succeed {
+    fn succeed(&mut self);
+}
+
+impl Succeed for Command {
+    #[track_caller]
+    fn succeed(&mut self) {
+        assert!(self.status().unwrap().success(), "{self:?}");
+    }
+}
