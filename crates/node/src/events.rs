@@ -68,8 +68,17 @@ impl Recorder {
         shutdown: CancellationToken,
     ) -> Self {
         let (queue, events) = mpsc::channel(QUEUE);
-        let source = EventSource { component: Some(component.to_owned()), host: host.map(str::to_owned) };
-        let writer = Writer { client, clock: clock.clone(), source, correlator: Correlator::default(), last_name: 0 };
+        let source = EventSource {
+            component: Some(component.to_owned()),
+            host: host.map(str::to_owned),
+        };
+        let writer = Writer {
+            client,
+            clock: clock.clone(),
+            source,
+            correlator: Correlator::default(),
+            last_name: 0,
+        };
         tokio::spawn(async move {
             shutdown.run_until_cancelled(writer.run(events)).await;
         });
@@ -78,9 +87,18 @@ impl Recorder {
 
     /// Records that `reason` happened to `object`. Ask a typed object for its reference with
     /// [`kube::Resource::object_ref`], and set `field_path` for a container.
-    pub fn event(&self, object: &ObjectReference, kind: EventType, reason: &str, message: impl Into<String>) {
+    pub fn event(
+        &self,
+        object: &ObjectReference,
+        kind: EventType,
+        reason: &str,
+        message: impl Into<String>,
+    ) {
         let occurrence = Occurrence {
-            object: ObjectReference { resource_version: None, ..object.clone() },
+            object: ObjectReference {
+                resource_version: None,
+                ..object.clone()
+            },
             kind,
             reason: reason.to_owned(),
             message: message.into(),
@@ -106,7 +124,9 @@ impl Writer {
         let mut pace = Bucket::full(BURST, QPS, self.clock.elapsed());
         while let Some(occurrence) = events.recv().await {
             let elapsed = self.clock.elapsed();
-            let Some(observed) = self.correlator.observe(occurrence, elapsed) else { continue };
+            let Some(observed) = self.correlator.observe(occurrence, elapsed) else {
+                continue;
+            };
             let wait = pace.reserve(elapsed);
             if !wait.is_zero() {
                 self.clock.sleep(wait).await;
@@ -126,7 +146,10 @@ impl Writer {
                 "lastTimestamp": Time(observed.last),
                 "message": observed.message,
             });
-            match api.patch(name, &PatchParams::default(), &Patch::Strategic(change)).await {
+            match api
+                .patch(name, &PatchParams::default(), &Patch::Strategic(change))
+                .await
+            {
                 Err(kube::Error::Api(status)) if status.code == 404 => {}
                 other => return other.map(drop),
             }
@@ -134,13 +157,20 @@ impl Writer {
         self.create(&api, namespace, observed).await
     }
 
-    async fn create(&mut self, api: &Api<Event>, namespace: &str, observed: &Observed) -> kube::Result<()> {
+    async fn create(
+        &mut self,
+        api: &Api<Event>,
+        namespace: &str,
+        observed: &Observed,
+    ) -> kube::Result<()> {
         let mut tries = 0;
         loop {
             let name = self.name(observed);
             let event = self.event(&name, namespace, observed);
             match api.create(&PostParams::default(), &event).await {
-                Err(kube::Error::Api(status)) if status.code == 409 && tries < NAME_TRIES => tries += 1,
+                Err(kube::Error::Api(status)) if status.code == 409 && tries < NAME_TRIES => {
+                    tries += 1
+                }
                 Err(error) => return Err(error),
                 Ok(_) => {
                     self.correlator.written(&observed.key, name);
@@ -154,7 +184,11 @@ impl Writer {
     /// paused, that is the rule.
     fn name(&mut self, observed: &Observed) -> String {
         self.last_name = observed.last.as_nanosecond().max(self.last_name + 1);
-        format!("{}.{:x}", observed.object.name.as_deref().unwrap_or_default(), self.last_name)
+        format!(
+            "{}.{:x}",
+            observed.object.name.as_deref().unwrap_or_default(),
+            self.last_name
+        )
     }
 
     fn event(&self, name: &str, namespace: &str, observed: &Observed) -> Event {

@@ -31,24 +31,46 @@ pub trait Runtime: Send + Sync + 'static {
     async fn resolve_image(&self, image: &str) -> Result<Image, ImageError>;
 
     /// Starts a container. Its exit arrives once on [`Runtime::exits`].
-    async fn start_container(&self, sandbox: &SandboxId, config: ContainerConfig) -> Result<ContainerId, RuntimeError>;
+    async fn start_container(
+        &self,
+        sandbox: &SandboxId,
+        config: ContainerConfig,
+    ) -> Result<ContainerId, RuntimeError>;
 
     /// Asks the container's first process to end (TERM, or the image's stop signal), and kills every process of the
     /// container after `grace`. Returns when it is gone; the exit arrives on [`Runtime::exits`] as for any other.
-    async fn stop_container(&self, container: &ContainerId, grace: Duration) -> Result<(), RuntimeError>;
+    async fn stop_container(
+        &self,
+        container: &ContainerId,
+        grace: Duration,
+    ) -> Result<(), RuntimeError>;
 
     /// Exits of containers, each once, from now on.
     fn exits(&self) -> BoxStream<'static, Exit>;
 
     /// Runs a command in the container to its end, for exec probes and hooks: a hard deadline that kills the whole
     /// process group, output capped.
-    async fn exec(&self, container: &ContainerId, command: &[String], timeout: Duration) -> Result<ExecResult, ExecError>;
+    async fn exec(
+        &self,
+        container: &ContainerId,
+        command: &[String],
+        timeout: Duration,
+    ) -> Result<ExecResult, ExecError>;
 
     /// Runs a command in the container with its streams attached, for `kubectl exec`.
-    async fn exec_stream(&self, container: &ContainerId, command: &[String], options: ExecOptions) -> Result<ExecSession, RuntimeError>;
+    async fn exec_stream(
+        &self,
+        container: &ContainerId,
+        command: &[String],
+        options: ExecOptions,
+    ) -> Result<ExecSession, RuntimeError>;
 
     /// The container's log from its beginning, in order, following it until it ends if asked.
-    async fn logs(&self, container: &ContainerId, follow: bool) -> Result<BoxStream<'static, LogLine>, RuntimeError>;
+    async fn logs(
+        &self,
+        container: &ContainerId,
+        follow: bool,
+    ) -> Result<BoxStream<'static, LogLine>, RuntimeError>;
 
     /// Forgets an exited container and its log.
     async fn remove_container(&self, container: &ContainerId) -> Result<(), RuntimeError>;
@@ -271,7 +293,12 @@ pub enum ImageError {
 #[async_trait]
 pub trait LoadBalancer: Send + Sync + 'static {
     /// Answers for the service at these ports; returns the address, or why not (a port already taken …).
-    async fn ensure(&self, namespace: &str, service: &str, ports: &[u16]) -> Result<Ipv4Addr, String>;
+    async fn ensure(
+        &self,
+        namespace: &str,
+        service: &str,
+        ports: &[u16],
+    ) -> Result<Ipv4Addr, String>;
 
     /// Stops answering for it.
     async fn release(&self, namespace: &str, service: &str);

@@ -14,7 +14,12 @@ pub(super) struct Bucket {
 impl Bucket {
     /// A full bucket.
     pub(super) fn full(burst: f64, rate: f64, now: Duration) -> Self {
-        Self { burst, rate, tokens: burst, seen: now }
+        Self {
+            burst,
+            rate,
+            tokens: burst,
+            seen: now,
+        }
     }
 
     /// Takes a token if there is one.

@@ -13,7 +13,11 @@ pub(super) struct Cache<K, V> {
 
 impl<K: Hash + Eq + Clone, V> Cache<K, V> {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, uses: 0, values: HashMap::new() }
+        Self {
+            limit,
+            uses: 0,
+            values: HashMap::new(),
+        }
     }
 
     /// The value under `key`, made where it is missing.
@@ -22,7 +26,10 @@ impl<K: Hash + Eq + Clone, V> Cache<K, V> {
             self.evict();
         }
         self.uses += 1;
-        let slot = self.values.entry(key.clone()).or_insert_with(|| (0, make()));
+        let slot = self
+            .values
+            .entry(key.clone())
+            .or_insert_with(|| (0, make()));
         slot.0 = self.uses;
         &mut slot.1
     }
@@ -33,7 +40,11 @@ impl<K: Hash + Eq + Clone, V> Cache<K, V> {
     }
 
     fn evict(&mut self) {
-        let oldest = self.values.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| key.clone());
+        let oldest = self
+            .values
+            .iter()
+            .min_by_key(|(_, (used, _))| *used)
+            .map(|(key, _)| key.clone());
         if let Some(key) = oldest {
             self.values.remove(&key);
         }

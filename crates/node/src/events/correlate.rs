@@ -86,7 +86,11 @@ pub(super) struct Correlator {
 
 impl Default for Correlator {
     fn default() -> Self {
-        Self { similar: Cache::new(REMEMBERED), tallies: Cache::new(REMEMBERED), spam: Cache::new(REMEMBERED) }
+        Self {
+            similar: Cache::new(REMEMBERED),
+            tallies: Cache::new(REMEMBERED),
+            spam: Cache::new(REMEMBERED),
+        }
     }
 }
 
@@ -95,7 +99,11 @@ impl Correlator {
     pub(super) fn observe(&mut self, occurrence: Occurrence, now: Duration) -> Option<Observed> {
         let subject = subject(&occurrence.object);
         let (key, message) = self.combine(&subject, &occurrence, now);
-        let tally = self.tallies.entry(&key, || Tally { count: 0, first: occurrence.at, name: None });
+        let tally = self.tallies.entry(&key, || Tally {
+            count: 0,
+            first: occurrence.at,
+            name: None,
+        });
         tally.count += 1;
         let observed = Observed {
             written_as: tally.name.clone(),
@@ -108,7 +116,9 @@ impl Correlator {
             message,
             key,
         };
-        let share = self.spam.entry(&(subject, occurrence.kind), || Bucket::full(SPAM_BURST, SPAM_RATE, now));
+        let share = self.spam.entry(&(subject, occurrence.kind), || {
+            Bucket::full(SPAM_BURST, SPAM_RATE, now)
+        });
         share.take(now).then_some(observed)
     }
 
@@ -119,7 +129,12 @@ impl Correlator {
         }
     }
 
-    fn combine(&mut self, subject: &Subject, occurrence: &Occurrence, now: Duration) -> (Key, String) {
+    fn combine(
+        &mut self,
+        subject: &Subject,
+        occurrence: &Occurrence,
+        now: Duration,
+    ) -> (Key, String) {
         let together = Key {
             subject: subject.clone(),
             field_path: None,
@@ -127,7 +142,10 @@ impl Correlator {
             reason: occurrence.reason.clone(),
             message: None,
         };
-        let similar = self.similar.entry(&together, || Similar { messages: BTreeSet::new(), last: now });
+        let similar = self.similar.entry(&together, || Similar {
+            messages: BTreeSet::new(),
+            last: now,
+        });
         if now.saturating_sub(similar.last) > COMBINE_WITHIN {
             similar.messages.clear();
         }
@@ -135,7 +153,11 @@ impl Correlator {
         similar.last = now;
         if similar.messages.len() < COMBINE_FROM {
             let field_path = occurrence.object.field_path.clone();
-            let alone = Key { field_path, message: Some(occurrence.message.clone()), ..together };
+            let alone = Key {
+                field_path,
+                message: Some(occurrence.message.clone()),
+                ..together
+            };
             return (alone, occurrence.message.clone());
         }
         // One message makes room for the next, so the set stays at its bound.
@@ -145,7 +167,14 @@ impl Correlator {
 }
 
 fn subject(object: &ObjectReference) -> Subject {
-    [&object.kind, &object.namespace, &object.name, &object.uid, &object.api_version].map(Clone::clone)
+    [
+        &object.kind,
+        &object.namespace,
+        &object.name,
+        &object.uid,
+        &object.api_version,
+    ]
+    .map(Clone::clone)
 }
 
 #[cfg(test)]

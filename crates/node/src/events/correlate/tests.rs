@@ -53,13 +53,25 @@ fn another_container_type_or_reason_is_another_event() {
 fn the_tenth_message_under_one_reason_starts_a_combined_event() {
     let mut correlator = Correlator::default();
     for n in 1..=9 {
-        let seen = correlator.observe(occurrence(&n.to_string()), secs(0)).expect("room");
+        let seen = correlator
+            .observe(occurrence(&n.to_string()), secs(0))
+            .expect("room");
         assert_eq!(seen.message, n.to_string());
     }
-    let tenth = correlator.observe(occurrence("ten"), secs(0)).expect("room");
-    assert_eq!((tenth.message.as_str(), tenth.count), ("(combined from similar events): ten", 1));
-    let eleventh = correlator.observe(occurrence("eleven"), secs(0)).expect("room");
-    assert_eq!((eleventh.message.as_str(), eleventh.count), ("(combined from similar events): eleven", 2));
+    let tenth = correlator
+        .observe(occurrence("ten"), secs(0))
+        .expect("room");
+    assert_eq!(
+        (tenth.message.as_str(), tenth.count),
+        ("(combined from similar events): ten", 1)
+    );
+    let eleventh = correlator
+        .observe(occurrence("eleven"), secs(0))
+        .expect("room");
+    assert_eq!(
+        (eleventh.message.as_str(), eleventh.count),
+        ("(combined from similar events): eleven", 2)
+    );
     assert_eq!(eleventh.key, tenth.key);
 }
 
@@ -70,7 +82,11 @@ fn check_memory(pause: Duration, combined: bool) {
         correlator.observe(occurrence(&n.to_string()), secs(0));
     }
     let next = correlator.observe(occurrence("next"), pause).expect("room");
-    assert_eq!(next.message.starts_with(COMBINED), combined, "after {pause:?}");
+    assert_eq!(
+        next.message.starts_with(COMBINED),
+        combined,
+        "after {pause:?}"
+    );
 }
 
 #[test]
@@ -82,12 +98,19 @@ fn similar_events_are_forgotten_after_ten_minutes() {
 #[test]
 fn an_object_writes_twenty_five_events_of_a_type_and_then_one_in_five_minutes() {
     let mut correlator = Correlator::default();
-    let written = (0..40).filter(|_| correlator.observe(occurrence("no"), secs(0)).is_some()).count();
+    let written = (0..40)
+        .filter(|_| correlator.observe(occurrence("no"), secs(0)).is_some())
+        .count();
     assert_eq!(written, 25);
     let mut normal = occurrence("yes");
     normal.kind = EventType::Normal;
-    assert!(correlator.observe(normal, secs(0)).is_some(), "the other type has its own share");
+    assert!(
+        correlator.observe(normal, secs(0)).is_some(),
+        "the other type has its own share"
+    );
     assert_eq!(correlator.observe(occurrence("no"), secs(299)), None);
-    let later = correlator.observe(occurrence("no"), secs(301)).expect("one more");
+    let later = correlator
+        .observe(occurrence("no"), secs(301))
+        .expect("one more");
     assert_eq!(later.count, 42, "dropped events count");
 }
