@@ -1,5 +1,7 @@
 //! Settings, by flag and by environment.
 
+use crate::Rule;
+
 /// A random-number API that breaks on purpose, to try health probes on.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "numbers-api", version, after_help = EXIT_CODES)]
@@ -24,6 +26,22 @@ pub struct Args {
         value_parser = clap::builder::BoolishValueParser::new(),
     )]
     pub use_failure_id: bool,
+
+    /// A fault TARGET:TRIGGER:EFFECT, for example `livez:next=3:hang`; repeatable, in the variable parted by commas
+    ///
+    /// Targets: rng, healthz, livez, readyz, startupz.
+    /// Triggers: always, after-calls=N, after=TIME, next=N, percent=P.
+    /// Effects: fail, hang, slow=TIME, crash=CODE.
+    #[arg(long, env = "FAULTS", value_name = "FAULT", value_delimiter = ',')]
+    pub fault: Vec<Rule>,
+
+    /// Seed of the percentages: the same seed fails the same calls
+    #[arg(long, env = "FAULT_SEED", value_name = "N", default_value_t = 0)]
+    pub fault_seed: u64,
+
+    /// Let faults be set over HTTP, at /faults
+    #[arg(long, env = "ENABLE_FAULT_API", value_parser = clap::builder::BoolishValueParser::new())]
+    pub enable_fault_api: bool,
 }
 
 const EXIT_CODES: &str = "\
@@ -31,4 +49,5 @@ Exit codes:
   0        ended on request, every request answered
   1        could not start, or the shutdown grace ran out
   2        a bad flag or variable
+  CODE     a fault crash=CODE struck
   128 + N  a second signal (number N) cut the end short";

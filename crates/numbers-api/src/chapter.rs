@@ -1,4 +1,4 @@
-//! The chapter's endpoints: `/rng`, `/healthz`, `/health`, `/reset`.
+//! The chapter's `/rng` and `/reset`.
 
 use std::sync::Arc;
 
@@ -8,31 +8,22 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use http::StatusCode;
 use rand::RngExt;
-use serde_json::json;
 use uuid::Uuid;
 
-use crate::App;
+use crate::{App, Target, answer::failure};
 
-pub(crate) fn router() -> Router<Arc<App>> {
+pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/rng", get(rng))
-        .route("/healthz", get(health))
-        .route("/health", get(health))
         .route("/reset", get(reset))
-}
-
-/// An error as the chapter's API words it.
-pub(crate) fn failure(message: &str) -> Response {
-    (
-        StatusCode::INTERNAL_SERVER_ERROR,
-        Json(json!({ "message": message })),
-    )
-        .into_response()
+        .with_state(app)
 }
 
 async fn rng(State(app): State<Arc<App>>) -> Response {
+    if let Err(refused) = app.fault(Target::Rng).await {
+        return refused;
+    }
     if app.breaker.call().is_ok() {
         return Json(rand::rng().random_range(0..100)).into_response();
     }
@@ -42,14 +33,6 @@ async fn rng(State(app): State<Arc<App>>) -> Response {
         return failure(&format!("Unhealthy! Failure ID: {id}"));
     }
     failure("Unhealthy!")
-}
-
-async fn health(State(app): State<Arc<App>>) -> Response {
-    if app.breaker.is_broken() {
-        failure("Unhealthy")
-    } else {
-        "Ok".into_response()
-    }
 }
 
 async fn reset(State(app): State<Arc<App>>) -> &'static str {

@@ -1,50 +1,73 @@
 //! The random-number API that fails after N calls.
+//!
+//! | endpoint | answer |
+//! |---|---|
+//! | `GET /` | a page with the state, the faults in force and the latest probes |
+//! | `GET /rng` | `200` and a JSON integer from 0 to 99; broken: `500 {"message":"Unhealthy!"}` |
+//! | `GET /healthz`, `/health` | `200 Ok`; broken: `500 {"message":"Unhealthy"}` |
+//! | `GET /livez`, `/readyz`, `/startupz` | as `/healthz`, each with faults of its own; 503 from `/readyz` while ending |
+//! | `GET /reset` | heals, and counts calls from zero again |
+//! | `GET /probes` | the latest probes as JSON, newest first |
+//! | `GET /metrics` | OpenMetrics text |
+//! | `GET /faults`, `PUT`, `DELETE /faults/{target}` | faults at run time; only with `--enable-fault-api` |
+//!
+//! Every fault is off unless a setting asks for it.
 
+mod answer;
+mod app;
 mod args;
 mod breaker;
 mod chapter;
+mod fault;
+mod fault_api;
+mod health;
+mod page;
+mod probes;
 
-use std::{num::NonZeroU64, sync::Arc};
+use std::sync::Arc;
 
-use axum::Router;
-use service::{Ended, Limits, Metrics, Readiness, Server, Stop};
+use axum::{Router, routing::get};
+use service::{Ended, Limits, Metrics, Server, Stop};
 
 pub use self::{
+    app::App,
     args::Args,
     breaker::{Breaker, Broken},
+    fault::{Effect, Faults, ParseRuleError, Rule, Target, Trigger},
 };
 
-/// What all requests of one instance share.
-#[derive(Debug)]
-pub struct App {
-    breaker: Breaker,
-    use_failure_id: bool,
-}
-
-impl App {
-    /// A fresh instance.
-    #[must_use]
-    pub fn new(args: &Args) -> Self {
-        Self {
-            breaker: Breaker::new(NonZeroU64::new(args.fail_after_call_count)),
-            use_failure_id: args.use_failure_id,
-        }
-    }
-}
-
 /// Every endpoint of `app`.
-pub fn router(app: Arc<App>) -> Router {
-    Metrics::default().layer(chapter::router().with_state(app))
+pub fn router(app: &Arc<App>) -> Router {
+    let mut router = chapter::router(app.clone())
+        .merge(health::router(app.clone()))
+        .merge(page::router(app.clone()))
+        .route("/probes", get(probes::list).with_state(app.clone()));
+    if app.fault_api {
+        router = router.merge(fault_api::router(app.clone()));
+    }
+    Metrics::default().layer(router)
 }
 
-/// Serves until told to stop.
+/// How a run came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was told to stop.
+    Ended(Ended),
+    /// A fault crashed it with this exit code.
+    Crashed(u8),
+}
+
+/// Serves until told to stop, or until a fault crashes it.
 ///
 /// # Errors
 /// When it cannot listen.
-pub async fn run(args: &Args, stop: &Stop) -> anyhow::Result<Ended> {
+pub async fn run(args: &Args, stop: &Stop) -> anyhow::Result<Outcome> {
     let server = Server::bind(args.service.listen, Limits::default()).await?;
     let address = server.local_addr()?;
     let app = Arc::new(App::new(args));
     tracing::info!(%address, "listening");
-    Ok(server.serve(router(app), &Readiness::default(), stop).await)
+    Ok(tokio::select! {
+        ended = server.serve(router(&app), &app.ready, stop) => Outcome::Ended(ended),
+        code = app.crashed() => Outcome::Crashed(code),
+    })
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use numbers_api::Args;
+use numbers_api::{Args, Outcome};
 use service::Ended;
 
 fn main() -> ExitCode {
@@ -26,11 +26,12 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
     let stop = args.service.stop();
     let signals = service::signal::listen(&stop).context("cannot listen for signals")?;
     Ok(match numbers_api::run(args, &stop).await? {
-        Ended::Drained => ExitCode::SUCCESS,
-        Ended::DeadlinePassed { open } => {
+        Outcome::Ended(Ended::Drained) => ExitCode::SUCCESS,
+        Outcome::Ended(Ended::DeadlinePassed { open }) => {
             tracing::warn!(open, "the grace ran out: connections dropped");
             ExitCode::FAILURE
         }
-        Ended::Aborted { .. } => ExitCode::from(signals.exit_code()),
+        Outcome::Ended(Ended::Aborted { .. }) => ExitCode::from(signals.exit_code()),
+        Outcome::Crashed(code) => ExitCode::from(code),
     })
 }

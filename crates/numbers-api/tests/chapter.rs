@@ -14,7 +14,7 @@ fn app(flags: &[&str]) -> Router {
         .chain(flags.iter().copied())
         .map(Into::into);
     let args: Args = service::args::parse(args).unwrap();
-    numbers_api::router(Arc::new(App::new(&args)))
+    numbers_api::router(&Arc::new(App::new(&args)))
 }
 
 async fn get(app: &Router, path: &str) -> (StatusCode, String) {

@@ -91,6 +91,7 @@ fn name_variable(command: &mut clap::Command, error: clap::Error) -> clap::Error
     ) else {
         return error;
     };
+    command.build(); // Only a built command can print its arguments as clap's errors name them.
     let variable = command
         .get_arguments()
         .find(|known| known.to_string() == *arg)

@@ -67,15 +67,16 @@ impl Server {
         ready.open();
         tokio::select! {
             () = connections.accept(&listener) => {}
-            () = stop.drain.cancelled() => ready.close(),
+            () = stop.drain.cancelled() => {}
             () = stop.abort.cancelled() => {}
         }
+        ready.close();
+        tracing::info!("unready");
         tokio::select! {
             () = connections.accept(&listener) => {}
             () = sleep(stop.delay) => {}
             () = stop.abort.cancelled() => {}
         }
-        ready.close();
         drop(listener);
         connections.end(stop).await
     }

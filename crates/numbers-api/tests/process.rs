@@ -1,0 +1,218 @@
+//! The real program: settings, signals and exit codes.
+#![expect(clippy::unwrap_used, reason = "a failed helper is a failed test")]
+
+use std::{
+    io::{BufRead, BufReader, Lines, Read, Write},
+    net::TcpStream,
+    process::{Child, ChildStderr, Command, Output, Stdio},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_numbers-api"));
+    command.env_clear().stderr(Stdio::piped());
+    command
+}
+
+/// A running instance, killed when the test is over.
+struct Running {
+    child: Child,
+    log: Lines<BufReader<ChildStderr>>,
+    address: String,
+}
+
+impl Running {
+    fn start(flags: &[&str]) -> Self {
+        let mut child = program()
+            .args(["--listen=127.0.0.1:0", "--log-format=json"])
+            .args(flags)
+            .spawn()
+            .unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut running = Self {
+            child,
+            log,
+            address: String::new(),
+        };
+        let line = running.logged("listening");
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        running.address = line["address"].as_str().unwrap().to_owned();
+        running
+    }
+
+    /// Waits for a log line with these words.
+    fn logged(&mut self, words: &str) -> String {
+        let line = self
+            .log
+            .by_ref()
+            .map(Result::unwrap)
+            .find(|line| line.contains(words));
+        line.unwrap_or_else(|| panic!("ended without logging {words:?}"))
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(
+            Pid::from_raw(i32::try_from(self.child.id()).unwrap()),
+            signal,
+        )
+        .unwrap();
+    }
+
+    fn send(&self, path: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: numbers\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        stream
+    }
+
+    fn get(&self, path: &str) -> String {
+        read(self.send(path))
+    }
+
+    fn exit_code(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn read(mut stream: TcpStream) -> String {
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[track_caller]
+fn starts_with(answer: &str, status: &str) {
+    assert!(
+        answer.starts_with(&format!("HTTP/1.1 {status} ")),
+        "{answer}"
+    );
+}
+
+#[test]
+fn it_serves_and_ends_on_sigterm_with_0() {
+    let mut running = Running::start(&[]);
+    starts_with(&running.get("/healthz"), "200");
+    running.signal(Signal::SIGTERM);
+    assert_eq!(running.exit_code(), Some(0));
+}
+
+#[test]
+fn it_turns_unready_first_and_a_second_signal_cuts_the_end_short() {
+    let mut running = Running::start(&["--shutdown-delay=1h"]);
+    starts_with(&running.get("/readyz"), "200");
+    running.signal(Signal::SIGTERM);
+    running.logged("unready");
+    starts_with(&running.get("/readyz"), "503");
+    starts_with(&running.get("/livez"), "200");
+    running.signal(Signal::SIGINT);
+    assert_eq!(running.exit_code(), Some(128 + 2));
+}
+
+#[test]
+fn a_request_in_hand_is_answered_before_the_end() {
+    let mut running = Running::start(&["--fault=rng:always:slow=1s", "--log-level=debug"]);
+    let slow = running.send("/rng");
+    running.logged("fault strikes");
+    running.signal(Signal::SIGTERM);
+    running.logged("unready");
+    starts_with(&read(slow), "200");
+    assert_eq!(running.exit_code(), Some(0));
+}
+
+#[test]
+fn a_request_that_outlives_the_grace_is_dropped_and_the_exit_code_says_so() {
+    let mut running = Running::start(&[
+        "--fault=rng:always:hang",
+        "--shutdown-grace=10ms",
+        "--log-level=debug",
+    ]);
+    let hung = running.send("/rng");
+    running.logged("fault strikes");
+    running.signal(Signal::SIGTERM);
+    assert_eq!(running.exit_code(), Some(1));
+    assert_eq!(read(hung), "");
+}
+
+#[test]
+fn a_crash_exits_with_its_code() {
+    let mut running = Running::start(&["--fault=livez:always:crash=42"]);
+    assert_eq!(running.get("/livez"), "");
+    assert_eq!(running.exit_code(), Some(42));
+}
+
+#[test]
+fn the_chapters_variables_are_read() {
+    let mut command = program();
+    command
+        .env("FailAfterCallCount", "1")
+        .env("UseFailureId", "True")
+        .args(["--listen=127.0.0.1:0", "--help"]);
+    let help = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    assert!(help.contains("[env: FailAfterCallCount=1]"), "{help}");
+    assert!(help.contains("[env: UseFailureId=True]"), "{help}");
+}
+
+#[track_caller]
+fn refused(variable: &str, value: &str) {
+    let Output { status, stderr, .. } = program().env(variable, value).output().unwrap();
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(2), "{variable}={value}: {stderr}");
+    assert!(
+        stderr.contains(variable) && stderr.contains(value),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_bad_value_is_refused_with_2_and_its_variable_named() {
+    refused("FailAfterCallCount", "abc");
+    refused("FailAfterCallCount", "-1");
+    refused("FailAfterCallCount", "18446744073709551616");
+    refused("UseFailureId", "perhaps");
+    refused("LISTEN", "localhost");
+    refused("LOG_LEVEL", "hyper=loud");
+    refused("LOG_FORMAT", "xml");
+    refused("SHUTDOWN_GRACE", "soon");
+    refused("FAULTS", "livez:next=3:explode");
+    refused("ENABLE_FAULT_API", "perhaps");
+}
+
+#[test]
+fn a_bad_flag_is_refused_with_2_and_the_flag_named() {
+    let output = program()
+        .arg("--fail-after-call-count=abc")
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr.contains("--fail-after-call-count") && !stderr.contains("environment"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_port_that_is_taken_ends_it_with_1() {
+    let running = Running::start(&[]);
+    let output = program()
+        .args(["--listen", &running.address])
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr.contains(&running.address), "{stderr}");
+}
