@@ -185,7 +185,7 @@ fn on_endpoints(seen: &mut Seen, event: &watcher::Event<Endpoints>) {
     use watcher::Event;
     match event {
         Event::Apply(endpoints) | Event::InitApply(endpoints) => {
-            seen.count_endpoints(Some(endpoints))
+            seen.count_endpoints(Some(endpoints));
         }
         Event::Delete(_) => seen.count_endpoints(None),
         Event::Init | Event::InitDone => {}

@@ -287,3 +287,6 @@ pub(crate) fn print_json(out: &mut dyn io::Write, reports: &[Report]) -> anyhow:
     writeln!(out)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,262 @@
+//! Whole exercises against a scripted API server, on paused time.
+
+mod fake;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use probe::Clock;
+use tokio_util::sync::CancellationToken;
+
+use self::fake::{Fake, World};
+use super::{Place, Report, run};
+use crate::exercise::catalog;
+use crate::exercise::http::{Caller, Reply};
+use crate::exercise::transcript::Transcript;
+use crate::exit::Exit;
+
+/// Breaks a pod on the first call, and repairs it after a while if it is told to.
+struct Breaks {
+    fake: Arc<Fake>,
+    repairs: bool,
+    status: u16,
+}
+
+#[async_trait]
+impl Caller for Breaks {
+    async fn get(&self, url: &str) -> anyhow::Result<Reply> {
+        assert_eq!(url, "http://127.0.0.1:8013/rng");
+        let (fake, repairs) = (Arc::clone(&self.fake), self.repairs);
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(15)).await;
+            fake.set(World {
+                endpoints: 1,
+                ready: [true, false],
+                restarts: 0,
+            });
+            tokio::time::sleep(Duration::from_secs(15)).await;
+            if repairs {
+                fake.set(World {
+                    endpoints: 2,
+                    ready: [true, true],
+                    restarts: 1,
+                });
+            }
+        });
+        Ok(Reply {
+            status: self.status,
+            body: "42".to_owned(),
+        })
+    }
+}
+
+struct Ran {
+    result: anyhow::Result<Report>,
+    transcript: String,
+    fake: Arc<Fake>,
+}
+
+struct Case {
+    exercise: &'static str,
+    repairs: bool,
+    status: u16,
+    exists: Option<&'static str>,
+    force: bool,
+    interrupt_after: Option<u64>,
+}
+
+impl Default for Case {
+    fn default() -> Self {
+        let (repairs, status) = (true, 200);
+        Self {
+            exercise: "liveness",
+            repairs,
+            status,
+            exists: None,
+            force: false,
+            interrupt_after: None,
+        }
+    }
+}
+
+async fn ran(case: Case) -> Ran {
+    let fake = Arc::new(Fake::new(case.exists));
+    let exercise = catalog::select(&[case.exercise.to_owned()])
+        .unwrap()
+        .remove(0);
+    let caller = Breaks {
+        fake: Arc::clone(&fake),
+        repairs: case.repairs,
+        status: case.status,
+    };
+    let place = Place {
+        client: fake.client(),
+        namespace: "default".to_owned(),
+        caller: &caller,
+        clock: Clock::new(Timestamp::UNIX_EPOCH, 1.0),
+        engine: "scripted",
+        force: case.force,
+    };
+    let stop = CancellationToken::new();
+    if let Some(seconds) = case.interrupt_after {
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            stop.cancel();
+        });
+    }
+    let mut out = Vec::new();
+    let result = run(&exercise, &place, &mut Transcript::new(&mut out), &stop).await;
+    Ran {
+        result,
+        transcript: String::from_utf8(out).unwrap(),
+        fake,
+    }
+}
+
+const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/numbers-api";
+const SERVICE: &str = "/api/v1/namespaces/default/services/numbers-api";
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_restarted_and_returns_makes_every_claim_of_liveness_hold() {
+    let ran = ran(Case::default()).await;
+    let report = ran.result.unwrap();
+    assert_eq!(report.exit(), Exit::Held, "{}", ran.transcript);
+    assert_eq!(report.claims.len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_transcript_shows_commands_and_what_they_print() {
+    let transcript = ran(Case::default()).await.transcript;
+    let begin = "== liveness: a broken pod is restarted and returns to the service (scripted)\n";
+    assert!(transcript.starts_with(begin), "{transcript}");
+    for part in [
+        "$ kubectl apply -f numbers/api-service.yaml\nservice/numbers-api created\n",
+        "deployment.apps/numbers-api created\n",
+        "$ kubectl get pods -l app=numbers-api -o wide\nNAME   RESTARTS\na      0\nb      0\n",
+        "$ curl http://127.0.0.1:8013/rng\n42\n",
+        "$ kubectl get pods -l app=numbers-api -o wide\nNAME   RESTARTS\na      0\nb      1\n",
+        "# Verdict on liveness (scripted)\n",
+        "4 of 4 claims hold\ndeployment.apps/numbers-api deleted\nservice/numbers-api deleted\n",
+    ] {
+        assert!(
+            transcript.contains(part),
+            "{part:?} is not in\n{transcript}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_not_restarted_fails_liveness_and_the_verdict_says_what_was_seen() {
+    let ran = ran(Case {
+        repairs: false,
+        ..Case::default()
+    })
+    .await;
+    let report = ran.result.unwrap();
+    assert_eq!(report.exit(), Exit::Failed);
+    let stopped = "waited 90 s for 2 ready pods and 2 endpoint addresses and 1 restarts";
+    assert_eq!(report.stopped.as_deref(), Some(stopped));
+    let observed: Vec<_> = report
+        .claims
+        .iter()
+        .filter_map(|verdict| verdict.observed.as_deref())
+        .collect();
+    let expected = [
+        "endpoint addresses: expected [2, 1, 2], observed [2, 1]",
+        "restarts: expected [0, 1], observed [0, 0]",
+        "ready pods: expected 2, observed 1",
+    ];
+    assert_eq!(observed, expected);
+    assert_eq!(ran.fake.deleted(), [DEPLOYMENT, SERVICE]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_pod_that_stays_makes_readiness_hold_and_one_that_returns_does_not() {
+    let stays = ran(Case {
+        exercise: "readiness",
+        repairs: false,
+        ..Case::default()
+    })
+    .await;
+    assert_eq!(
+        stays.result.unwrap().exit(),
+        Exit::Held,
+        "{}",
+        stays.transcript
+    );
+    let returns = ran(Case {
+        exercise: "readiness",
+        ..Case::default()
+    })
+    .await;
+    assert_eq!(
+        returns.result.unwrap().exit(),
+        Exit::Failed,
+        "{}",
+        returns.transcript
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unexpected_answer_ends_the_exercise() {
+    let report = ran(Case {
+        status: 500,
+        ..Case::default()
+    })
+    .await
+    .result
+    .unwrap();
+    let stopped = "http://127.0.0.1:8013/rng answered 500 where 200 was expected";
+    assert_eq!(report.stopped.as_deref(), Some(stopped));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_exists_already_is_neither_changed_nor_deleted() {
+    let ran = ran(Case {
+        exists: Some(DEPLOYMENT),
+        ..Case::default()
+    })
+    .await;
+    let error = ran.result.unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "deployment.apps/numbers-api is there already; delete it or say --force to change it"
+    );
+    assert_eq!(ran.transcript, "");
+    assert!(ran.fake.deleted().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_force_what_exists_is_changed_but_not_deleted() {
+    let ran = ran(Case {
+        exists: Some(DEPLOYMENT),
+        force: true,
+        ..Case::default()
+    })
+    .await;
+    assert_eq!(ran.result.unwrap().exit(), Exit::Held);
+    assert!(
+        ran.transcript
+            .contains("deployment.apps/numbers-api configured\n"),
+        "{}",
+        ran.transcript
+    );
+    assert_eq!(ran.fake.deleted(), [SERVICE]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupted_exercise_deletes_what_it_made() {
+    let ran = ran(Case {
+        interrupt_after: Some(5),
+        ..Case::default()
+    })
+    .await;
+    assert_eq!(
+        ran.result.unwrap_err().to_string(),
+        "interrupted; what the exercise made is deleted"
+    );
+    assert_eq!(ran.fake.deleted(), [DEPLOYMENT, SERVICE]);
+}

@@ -1,0 +1,184 @@
+//! An API server that is a script: two pods, one service, and whatever is created.
+//!
+//! A watch repeats every object on each change of the world; watchers have to take that.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _};
+use http::{Method, Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::Frame;
+use kube::Client;
+use kube::client::Body;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
+
+/// What the script says there is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct World {
+    pub(super) endpoints: usize,
+    pub(super) ready: [bool; 2],
+    /// Of the second pod.
+    pub(super) restarts: i32,
+}
+
+pub(super) struct Fake {
+    world: watch::Sender<World>,
+    objects: Mutex<BTreeSet<String>>,
+    deleted: Mutex<Vec<String>>,
+}
+
+impl Fake {
+    pub(super) fn new(exists: Option<&str>) -> Self {
+        let world = World {
+            endpoints: 2,
+            ready: [true, true],
+            restarts: 0,
+        };
+        let objects = exists.map(str::to_owned).into_iter().collect();
+        Self {
+            world: watch::Sender::new(world),
+            objects: Mutex::new(objects),
+            deleted: Mutex::default(),
+        }
+    }
+
+    pub(super) fn client(self: &Arc<Self>) -> Client {
+        let fake = Arc::clone(self);
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let answer = fake.answer(&request);
+            async move { Ok::<_, Infallible>(answer) }
+        });
+        Client::new(service, "default")
+    }
+
+    pub(super) fn set(&self, world: World) {
+        self.world.send_replace(world);
+    }
+
+    pub(super) fn deleted(&self) -> Vec<String> {
+        self.deleted.lock().unwrap().clone()
+    }
+
+    fn answer(&self, request: &Request<Body>) -> Answer {
+        let (path, query) = (
+            request.uri().path(),
+            request.uri().query().unwrap_or_default(),
+        );
+        let as_table = request
+            .headers()
+            .get(http::header::ACCEPT)
+            .is_some_and(|a| a.as_bytes().starts_with(b"application/json;as=Table"));
+        let kind = path.rsplit('/').next().unwrap_or_default().to_owned();
+        let mut objects = self.objects.lock().unwrap();
+        match *request.method() {
+            Method::GET if as_table => json_answer(200, &table(*self.world.borrow())),
+            Method::GET if query.contains("watch=true") => self.watch(kind),
+            Method::GET if ["pods", "endpoints", "services"].contains(&kind.as_str()) => {
+                let items = items(&kind, *self.world.borrow());
+                json_answer(
+                    200,
+                    &json!({"metadata": {"resourceVersion": "1"}, "items": items}),
+                )
+            }
+            Method::GET if objects.contains(path) => json_answer(200, &object("1")),
+            Method::GET => json_answer(404, &not_found()),
+            Method::POST => {
+                objects.insert(format!("{path}/numbers-api"));
+                json_answer(201, &object("1"))
+            }
+            Method::DELETE => {
+                self.deleted.lock().unwrap().push(path.to_owned());
+                json_answer(
+                    200,
+                    &json!({"kind": "Status", "apiVersion": "v1", "status": "Success"}),
+                )
+            }
+            _ => json_answer(200, &object("2")),
+        }
+    }
+
+    fn watch(&self, kind: String) -> Answer {
+        let worlds = changes(self.world.subscribe());
+        let lines = worlds.flat_map(move |world| futures::stream::iter(lines(&kind, world)));
+        Response::new(StreamBody::new(lines).boxed_unsync())
+    }
+}
+
+fn changes(world: watch::Receiver<World>) -> impl Stream<Item = World> + Send {
+    futures::stream::unfold((world, true), |(mut world, first)| async move {
+        if !first {
+            world.changed().await.ok()?;
+        }
+        let now = *world.borrow_and_update();
+        Some((now, (world, false)))
+    })
+}
+
+fn lines(kind: &str, world: World) -> Vec<Result<Frame<Bytes>, Infallible>> {
+    let line = |object: Value| {
+        let event = json!({"type": "MODIFIED", "object": object});
+        Ok(Frame::data(Bytes::from(format!("{event}\n"))))
+    };
+    items(kind, world).into_iter().map(line).collect()
+}
+
+fn items(kind: &str, world: World) -> Vec<Value> {
+    match kind {
+        "pods" => vec![
+            pod("a", world.ready[0], 0),
+            pod("b", world.ready[1], world.restarts),
+        ],
+        "endpoints" => {
+            let addresses = vec![json!({"ip": "10.244.0.2"}); world.endpoints];
+            vec![
+                json!({"metadata": {"name": "numbers-api", "resourceVersion": "1"}, "subsets": [{"addresses": addresses}]}),
+            ]
+        }
+        _ => vec![json!({
+            "metadata": {"name": "numbers-api", "resourceVersion": "1"},
+            "spec": {"ports": [{"port": 8013}]},
+            "status": {"loadBalancer": {"ingress": [{"ip": "127.0.0.1"}]}},
+        })],
+    }
+}
+
+fn pod(name: &str, ready: bool, restarts: i32) -> Value {
+    let status = if ready { "True" } else { "False" };
+    json!({
+        "metadata": {"name": name, "uid": name, "resourceVersion": "1"},
+        "status": {
+            "podIP": "10.244.0.2",
+            "conditions": [{"type": "Ready", "status": status}],
+            "containerStatuses": [
+                {"name": "api", "restartCount": restarts, "ready": ready, "image": "", "imageID": ""},
+            ],
+        },
+    })
+}
+
+fn table(world: World) -> Value {
+    json!({
+        "columnDefinitions": [{"name": "Name", "priority": 0}, {"name": "Restarts", "priority": 0}],
+        "rows": [{"cells": ["a", 0]}, {"cells": ["b", world.restarts]}],
+    })
+}
+
+fn object(version: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Any", "metadata": {"name": "numbers-api", "resourceVersion": version}})
+}
+
+fn not_found() -> Value {
+    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404, "message": "not found"})
+}
+
+fn json_answer(status: u16, body: &Value) -> Answer {
+    let body = Full::new(Bytes::from(body.to_string())).boxed_unsync();
+    Response::builder().status(status).body(body).unwrap()
+}
