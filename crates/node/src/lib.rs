@@ -6,4 +6,5 @@
 pub mod controllers;
 pub mod events;
 pub mod kinds;
+pub mod kubelet;
 pub mod runtime;
