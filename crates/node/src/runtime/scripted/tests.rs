@@ -94,7 +94,7 @@ async fn a_volumes_files_outlive_the_container() {
 }
 
 #[tokio::test]
-async fn an_unknown_image_and_an_unknown_program_are_refused() {
+async fn an_unknown_image_is_refused_by_name() {
     let runtime = runtime();
     assert!(matches!(runtime.resolve_image("nginx").await, Err(ImageError::Unknown(image)) if image == "nginx"));
 }
