@@ -2,6 +2,7 @@
 //!
 //! None calls another, and none knows the store. They share the informers, so one watch a kind serves them all.
 
+mod deployment;
 mod endpoints;
 mod informer;
 mod meta;
@@ -123,6 +124,12 @@ pub async fn run(
         shutdown: shutdown.clone(),
     };
     let mut tasks = JoinSet::new();
+    start(
+        &mut tasks,
+        &context,
+        "deployment",
+        deployment::controller(&context),
+    );
     start(
         &mut tasks,
         &context,

@@ -17,8 +17,8 @@ use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
 
 use super::{
-    ContainerConfig, ContainerId, ExecError, ExecOptions, ExecResult, ExecSession, Exit, Image, ImageError, LogLine, Runtime,
-    RuntimeError, Sandbox, SandboxConfig, SandboxId,
+    ContainerConfig, ContainerId, ExecError, ExecOptions, ExecResult, ExecSession, Exit, Image,
+    ImageError, LogLine, Runtime, RuntimeError, Sandbox, SandboxConfig, SandboxId,
 };
 
 mod answers;
@@ -64,7 +64,14 @@ impl Scripted {
     #[must_use]
     pub fn new(clock: Clock, workloads: Workloads) -> Self {
         let (exits, _) = broadcast::channel(EXITS);
-        Self { shared: Arc::new(Shared { clock, workloads, state: Mutex::default(), exits }) }
+        Self {
+            shared: Arc::new(Shared {
+                clock,
+                workloads,
+                state: Mutex::default(),
+                exits,
+            }),
+        }
     }
 
     /// A GET request to a pod: status and body, or none where nobody listens.
@@ -76,35 +83,61 @@ impl Scripted {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("nothing panics while it holds the state")
+        self.state
+            .lock()
+            .expect("nothing panics while it holds the state")
     }
 
     /// Ends an instance, once: later calls find it ended.
     fn end(&self, container: &ContainerId, code: i32, signal: Option<i32>) {
         let at = self.clock.now();
-        let ended = self.state().instances.get_mut(container).is_some_and(Instance::end);
+        let ended = self
+            .state()
+            .instances
+            .get_mut(container)
+            .is_some_and(Instance::end);
         if ended {
             // No listener is no error: the kubelet may be gone already.
-            let _ = self.exits.send(Exit { container: container.clone(), code, signal, at });
+            let _ = self.exits.send(Exit {
+                container: container.clone(),
+                code,
+                signal,
+                at,
+            });
         }
     }
 
     /// What the script says of asking this instance to end; none where it has ended or is unknown.
     fn on_term(&self, container: &ContainerId) -> Option<Term> {
         let state = self.state();
-        state.instances.get(container).filter(|instance| instance.runs()).map(|instance| instance.workload.term)
+        state
+            .instances
+            .get(container)
+            .filter(|instance| instance.runs())
+            .map(|instance| instance.workload.term)
     }
 }
 
 impl State {
     fn http_get(&mut self, ip: Ipv4Addr, port: u16, path: &str) -> Option<(u16, String)> {
-        let sandbox = self.sandboxes.iter().find(|(_, sandbox)| sandbox.ip == ip).map(|(id, _)| id.clone())?;
-        let mut listeners = self.instances.values_mut().filter(|instance| instance.sandbox == sandbox);
-        listeners.find(|instance| instance.listens(port)).map(|instance| instance.answer(path))
+        let sandbox = self
+            .sandboxes
+            .iter()
+            .find(|(_, sandbox)| sandbox.ip == ip)
+            .map(|(id, _)| id.clone())?;
+        let mut listeners = self
+            .instances
+            .values_mut()
+            .filter(|instance| instance.sandbox == sandbox);
+        listeners
+            .find(|instance| instance.listens(port))
+            .map(|instance| instance.answer(path))
     }
 
     fn listens(&self, sandbox: &SandboxId, port: u16) -> bool {
-        self.instances.values().any(|instance| instance.sandbox == *sandbox && instance.listens(port))
+        self.instances
+            .values()
+            .any(|instance| instance.sandbox == *sandbox && instance.listens(port))
     }
 }
 
@@ -116,31 +149,49 @@ impl Runtime for Scripted {
         state.made += 1;
         // Addresses as the local runtime gives them: .1 is the bridge's.
         let ip = Ipv4Addr::from_bits(Ipv4Addr::new(10, 244, 0, 1).to_bits() + state.made);
-        let volumes = config.volumes.into_iter().map(|volume| (volume.name, answers::files(volume.source))).collect();
-        state.sandboxes.insert(id.clone(), SandboxState { ip, volumes });
+        let volumes = config
+            .volumes
+            .into_iter()
+            .map(|volume| (volume.name, answers::files(volume.source)))
+            .collect();
+        state
+            .sandboxes
+            .insert(id.clone(), SandboxState { ip, volumes });
         Ok(Sandbox { id, ip })
     }
 
     async fn remove_sandbox(&self, sandbox: &SandboxId) -> Result<(), RuntimeError> {
         let inside: Vec<ContainerId> = {
             let state = self.shared.state();
-            let mine = state.instances.iter().filter(|(_, instance)| instance.sandbox == *sandbox);
+            let mine = state
+                .instances
+                .iter()
+                .filter(|(_, instance)| instance.sandbox == *sandbox);
             mine.map(|(id, _)| id.clone()).collect()
         };
         for container in &inside {
             self.shared.end(container, KILLED.0, Some(KILLED.1));
         }
         let mut state = self.shared.state();
-        state.instances.retain(|_, instance| instance.sandbox != *sandbox);
+        state
+            .instances
+            .retain(|_, instance| instance.sandbox != *sandbox);
         state.sandboxes.remove(sandbox);
         Ok(())
     }
 
     async fn resolve_image(&self, image: &str) -> Result<Image, ImageError> {
-        self.shared.workloads.image(image).ok_or_else(|| ImageError::Unknown(image.to_owned()))
+        self.shared
+            .workloads
+            .image(image)
+            .ok_or_else(|| ImageError::Unknown(image.to_owned()))
     }
 
-    async fn start_container(&self, sandbox: &SandboxId, config: ContainerConfig) -> Result<ContainerId, RuntimeError> {
+    async fn start_container(
+        &self,
+        sandbox: &SandboxId,
+        config: ContainerConfig,
+    ) -> Result<ContainerId, RuntimeError> {
         let workload = self.shared.workloads.find(&config)?;
         let id = ContainerId(format!("{}-{}-{}", sandbox.0, config.name, config.attempt));
         let exit_after = workload.exit_after;
@@ -148,7 +199,10 @@ impl Runtime for Scripted {
         if !state.sandboxes.contains_key(sandbox) {
             return Err(RuntimeError::NotFound(sandbox.0.clone()));
         }
-        state.instances.insert(id.clone(), Instance::new(sandbox.clone(), workload, &config));
+        state.instances.insert(
+            id.clone(),
+            Instance::new(sandbox.clone(), workload, &config),
+        );
         if let Some((after, code)) = exit_after {
             let (shared, id) = (Arc::clone(&self.shared), id.clone());
             tokio::spawn(async move {
@@ -159,7 +213,11 @@ impl Runtime for Scripted {
         Ok(id)
     }
 
-    async fn stop_container(&self, container: &ContainerId, grace: Duration) -> Result<(), RuntimeError> {
+    async fn stop_container(
+        &self,
+        container: &ContainerId,
+        grace: Duration,
+    ) -> Result<(), RuntimeError> {
         match self.shared.on_term(container) {
             None => {}
             Some(Term::Exit(code)) => self.shared.end(container, code, None),
@@ -173,10 +231,17 @@ impl Runtime for Scripted {
     }
 
     fn exits(&self) -> BoxStream<'static, Exit> {
-        BroadcastStream::new(self.shared.exits.subscribe()).filter_map(async |exit| exit.ok()).boxed()
+        BroadcastStream::new(self.shared.exits.subscribe())
+            .filter_map(async |exit| exit.ok())
+            .boxed()
     }
 
-    async fn exec(&self, container: &ContainerId, command: &[String], _: Duration) -> Result<ExecResult, ExecError> {
+    async fn exec(
+        &self,
+        container: &ContainerId,
+        command: &[String],
+        _: Duration,
+    ) -> Result<ExecResult, ExecError> {
         Ok(self.shared.state().exec(container, command)?)
     }
 
@@ -190,10 +255,18 @@ impl Runtime for Scripted {
         Ok(answers::session(result))
     }
 
-    async fn logs(&self, container: &ContainerId, _: bool) -> Result<BoxStream<'static, LogLine>, RuntimeError> {
+    async fn logs(
+        &self,
+        container: &ContainerId,
+        _: bool,
+    ) -> Result<BoxStream<'static, LogLine>, RuntimeError> {
         // Scripted workloads say nothing.
         let known = self.shared.state().instances.contains_key(container);
-        if known { Ok(futures::stream::empty().boxed()) } else { Err(RuntimeError::NotFound(container.0.clone())) }
+        if known {
+            Ok(futures::stream::empty().boxed())
+        } else {
+            Err(RuntimeError::NotFound(container.0.clone()))
+        }
     }
 
     async fn remove_container(&self, container: &ContainerId) -> Result<(), RuntimeError> {

@@ -14,7 +14,10 @@ use crate::runtime::{ContainerId, ExecResult, ExecSession, RuntimeError, Sandbox
 pub(super) fn files(source: VolumeSource) -> BTreeMap<String, Bytes> {
     match source {
         VolumeSource::EmptyDir { .. } => BTreeMap::new(),
-        VolumeSource::Files(files) => files.into_iter().map(|(path, (content, _))| (path, content)).collect(),
+        VolumeSource::Files(files) => files
+            .into_iter()
+            .map(|(path, (content, _))| (path, content))
+            .collect(),
     }
 }
 
@@ -31,18 +34,36 @@ pub(super) fn session(result: ExecResult) -> ExecSession {
 
 impl State {
     /// Runs a command: the script's, or one of `cat FILE`, `touch FILE` on a volume.
-    pub(super) fn exec(&mut self, container: &ContainerId, command: &[String]) -> Result<ExecResult, RuntimeError> {
-        let instance = self.instances.get(container).filter(|instance| instance.runs());
+    pub(super) fn exec(
+        &mut self,
+        container: &ContainerId,
+        command: &[String],
+    ) -> Result<ExecResult, RuntimeError> {
+        let instance = self
+            .instances
+            .get(container)
+            .filter(|instance| instance.runs());
         let instance = instance.ok_or_else(|| RuntimeError::NotFound(container.0.clone()))?;
         let program = base_name(command.first().map_or("", String::as_str)).to_owned();
         let sandbox = instance.sandbox.clone();
-        if let Some((_, exec)) = instance.workload.execs.iter().find(|(name, _)| *name == program) {
+        if let Some((_, exec)) = instance
+            .workload
+            .execs
+            .iter()
+            .find(|(name, _)| *name == program)
+        {
             let (code, output) = match exec {
                 Exec::Fixed(code, output) => (*code, output),
-                Exec::IfListening { port, yes, .. } if self.listens(&sandbox, *port) => (yes.0, &yes.1),
+                Exec::IfListening { port, yes, .. } if self.listens(&sandbox, *port) => {
+                    (yes.0, &yes.1)
+                }
                 Exec::IfListening { no, .. } => (no.0, &no.1),
             };
-            return Ok(ExecResult { code, stdout: Bytes::from(output.clone()), stderr: Bytes::new() });
+            return Ok(ExecResult {
+                code,
+                stdout: Bytes::from(output.clone()),
+                stderr: Bytes::new(),
+            });
         }
         let file = command.get(1).and_then(|path| self.locate(container, path));
         Ok(match (program.as_str(), file) {
@@ -54,15 +75,27 @@ impl State {
 
     /// The volume that holds a container's path, and the path inside it.
     fn locate(&self, container: &ContainerId, path: &str) -> Option<(String, String)> {
-        self.instances.get(container)?.mounts.iter().find_map(|mount| {
-            let inside = path.strip_prefix(mount.path.trim_end_matches('/'))?.strip_prefix('/')?;
-            let whole = mount.sub_path.as_ref().map_or_else(|| inside.to_owned(), |sub| format!("{sub}/{inside}"));
-            Some((mount.volume.clone(), whole))
-        })
+        self.instances
+            .get(container)?
+            .mounts
+            .iter()
+            .find_map(|mount| {
+                let inside = path
+                    .strip_prefix(mount.path.trim_end_matches('/'))?
+                    .strip_prefix('/')?;
+                let whole = mount
+                    .sub_path
+                    .as_ref()
+                    .map_or_else(|| inside.to_owned(), |sub| format!("{sub}/{inside}"));
+                Some((mount.volume.clone(), whole))
+            })
     }
 
     fn touch(&mut self, sandbox: &SandboxId, volume: &str, path: String) -> ExecResult {
-        let files = self.sandboxes.get_mut(sandbox).and_then(|sandbox| sandbox.volumes.get_mut(volume));
+        let files = self
+            .sandboxes
+            .get_mut(sandbox)
+            .and_then(|sandbox| sandbox.volumes.get_mut(volume));
         match files {
             Some(files) => {
                 files.entry(path).or_default();
@@ -73,14 +106,24 @@ impl State {
     }
 
     fn cat(&self, sandbox: &SandboxId, volume: &str, path: &str) -> ExecResult {
-        let files = self.sandboxes.get(sandbox).and_then(|sandbox| sandbox.volumes.get(volume));
+        let files = self
+            .sandboxes
+            .get(sandbox)
+            .and_then(|sandbox| sandbox.volumes.get(volume));
         match files.and_then(|files| files.get(path)) {
-            Some(content) => ExecResult { stdout: content.clone(), ..ExecResult::default() },
+            Some(content) => ExecResult {
+                stdout: content.clone(),
+                ..ExecResult::default()
+            },
             None => failed(1, "cat: no such file"),
         }
     }
 }
 
 fn failed(code: i32, why: &str) -> ExecResult {
-    ExecResult { code, stdout: Bytes::new(), stderr: Bytes::from(format!("{why}\n")) }
+    ExecResult {
+        code,
+        stdout: Bytes::new(),
+        stderr: Bytes::from(format!("{why}\n")),
+    }
 }

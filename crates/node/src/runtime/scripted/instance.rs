@@ -15,9 +15,28 @@ pub(super) struct Instance {
 
 impl Instance {
     pub(super) fn new(sandbox: SandboxId, workload: Workload, config: &ContainerConfig) -> Self {
-        let value = |name: &String| config.env.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value);
-        let limit = workload.limit_from.as_ref().and_then(value).and_then(|text| text.parse().ok()).filter(|n| *n > 0);
-        Self { sandbox, workload, mounts: config.mounts.clone(), limit, calls: 0, ended: false }
+        let value = |name: &String| {
+            config
+                .env
+                .iter()
+                .rev()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value)
+        };
+        let limit = workload
+            .limit_from
+            .as_ref()
+            .and_then(value)
+            .and_then(|text| text.parse().ok())
+            .filter(|n| *n > 0);
+        Self {
+            sandbox,
+            workload,
+            mounts: config.mounts.clone(),
+            limit,
+            calls: 0,
+            ended: false,
+        }
     }
 
     pub(super) fn runs(&self) -> bool {

@@ -13,14 +13,22 @@ async fn sandbox(runtime: &Scripted) -> Sandbox {
         name: "p".into(),
         namespace: "default".into(),
         hostname: "p".into(),
-        volumes: vec![Volume { name: "data".into(), source: VolumeSource::EmptyDir { size_limit: None } }],
+        volumes: vec![Volume {
+            name: "data".into(),
+            source: VolumeSource::EmptyDir { size_limit: None },
+        }],
         host_aliases: vec![],
     };
     runtime.run_sandbox(config).await.unwrap()
 }
 
 async fn start(runtime: &Scripted, image: &str, command: &[&str], attempt: u32) -> ContainerId {
-    let mount = Mount { volume: "data".into(), path: "/data".into(), sub_path: None, read_only: false };
+    let mount = Mount {
+        volume: "data".into(),
+        path: "/data".into(),
+        sub_path: None,
+        read_only: false,
+    };
     let config = ContainerConfig {
         name: "c".into(),
         attempt,
@@ -34,12 +42,19 @@ async fn start(runtime: &Scripted, image: &str, command: &[&str], attempt: u32) 
         run_as_group: None,
         read_only_root: false,
     };
-    runtime.start_container(&SandboxId("u".into()), config).await.unwrap()
+    runtime
+        .start_container(&SandboxId("u".into()), config)
+        .await
+        .unwrap()
 }
 
 async fn exec(runtime: &Scripted, container: &ContainerId, command: &[&str]) -> i32 {
     let command: Vec<String> = command.iter().map(|part| (*part).to_owned()).collect();
-    runtime.exec(container, &command, Duration::from_secs(1)).await.unwrap().code
+    runtime
+        .exec(container, &command, Duration::from_secs(1))
+        .await
+        .unwrap()
+        .code
 }
 
 #[tokio::test(start_paused = true)]
@@ -48,10 +63,19 @@ async fn the_numbers_api_breaks_after_its_calls_and_a_new_instance_is_whole() {
     let ip = sandbox(&runtime).await.ip;
     let first = start(&runtime, "kiamol/ch03-numbers-api", &[], 0).await;
     let get = |path| runtime.http_get(ip, 80, path).map(|(status, _)| status);
-    assert_eq!((get("/healthz"), get("/rng"), get("/rng"), get("/healthz")), (Some(200), Some(200), Some(500), Some(500)));
-    assert_eq!((get("/reset"), get("/healthz?now"), get("/nowhere")), (Some(200), Some(200), Some(404)));
+    assert_eq!(
+        (get("/healthz"), get("/rng"), get("/rng"), get("/healthz")),
+        (Some(200), Some(200), Some(500), Some(500))
+    );
+    assert_eq!(
+        (get("/reset"), get("/healthz?now"), get("/nowhere")),
+        (Some(200), Some(200), Some(404))
+    );
     let mut exits = runtime.exits();
-    runtime.stop_container(&first, Duration::from_secs(30)).await.unwrap();
+    runtime
+        .stop_container(&first, Duration::from_secs(30))
+        .await
+        .unwrap();
     assert_eq!(exits.next().await.unwrap().code, 0);
     assert_eq!(get("/healthz"), None);
     start(&runtime, "kiamol/ch03-numbers-api:v3", &[], 1).await;
@@ -62,12 +86,27 @@ async fn the_numbers_api_breaks_after_its_calls_and_a_new_instance_is_whole() {
 async fn a_sleep_in_the_databases_place_ignores_term_for_the_whole_grace() {
     let runtime = runtime();
     sandbox(&runtime).await;
-    let container = start(&runtime, "postgres:11.6-alpine", &["/bin/sleep", "infinity"], 0).await;
-    assert_eq!(exec(&runtime, &container, &["pg_isready", "-h", "localhost"]).await, 2);
+    let container = start(
+        &runtime,
+        "postgres:11.6-alpine",
+        &["/bin/sleep", "infinity"],
+        0,
+    )
+    .await;
+    assert_eq!(
+        exec(&runtime, &container, &["pg_isready", "-h", "localhost"]).await,
+        2
+    );
     let mut exits = runtime.exits();
-    runtime.stop_container(&container, Duration::from_secs(30)).await.unwrap();
+    runtime
+        .stop_container(&container, Duration::from_secs(30))
+        .await
+        .unwrap();
     let exit = exits.next().await.unwrap();
-    assert_eq!((exit.code, exit.signal, exit.at.as_second()), (137, Some(9), 30));
+    assert_eq!(
+        (exit.code, exit.signal, exit.at.as_second()),
+        (137, Some(9), 30)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -86,7 +125,10 @@ async fn a_volumes_files_outlive_the_container() {
     let first = start(&runtime, "numbers-api", &[], 0).await;
     assert_eq!(exec(&runtime, &first, &["cat", "/data/mark"]).await, 1);
     assert_eq!(exec(&runtime, &first, &["touch", "/data/mark"]).await, 0);
-    runtime.stop_container(&first, Duration::ZERO).await.unwrap();
+    runtime
+        .stop_container(&first, Duration::ZERO)
+        .await
+        .unwrap();
     runtime.remove_container(&first).await.unwrap();
     let second = start(&runtime, "numbers-api", &[], 1).await;
     assert_eq!(exec(&runtime, &second, &["cat", "/data/mark"]).await, 0);
@@ -96,5 +138,7 @@ async fn a_volumes_files_outlive_the_container() {
 #[tokio::test]
 async fn an_unknown_image_is_refused_by_name() {
     let runtime = runtime();
-    assert!(matches!(runtime.resolve_image("nginx").await, Err(ImageError::Unknown(image)) if image == "nginx"));
+    assert!(
+        matches!(runtime.resolve_image("nginx").await, Err(ImageError::Unknown(image)) if image == "nginx")
+    );
 }

@@ -33,7 +33,14 @@ pub struct Workload {
 impl Default for Workload {
     /// Listens nowhere and dies of TERM.
     fn default() -> Self {
-        Self { ports: vec![], routes: vec![], limit_from: None, execs: vec![], term: Term::Dies, exit_after: None }
+        Self {
+            ports: vec![],
+            routes: vec![],
+            limit_from: None,
+            execs: vec![],
+            term: Term::Dies,
+            exit_after: None,
+        }
     }
 }
 
@@ -112,9 +119,27 @@ impl Workloads {
             ],
             programs: vec![
                 program("numbers-api", Workload::numbers_api()),
-                program("postgres", Workload { ports: vec![5432], ..Workload::database() }),
-                program("sleep", Workload { term: Term::Ignored, ..Workload::database() }),
-                program("sh", Workload { term: Term::Ignored, ..Workload::database() }),
+                program(
+                    "postgres",
+                    Workload {
+                        ports: vec![5432],
+                        ..Workload::database()
+                    },
+                ),
+                program(
+                    "sleep",
+                    Workload {
+                        term: Term::Ignored,
+                        ..Workload::database()
+                    },
+                ),
+                program(
+                    "sh",
+                    Workload {
+                        term: Term::Ignored,
+                        ..Workload::database()
+                    },
+                ),
             ],
         }
     }
@@ -134,10 +159,22 @@ impl Workloads {
 
     /// What a container does: the program of its command, else its image's.
     pub(super) fn find(&self, config: &ContainerConfig) -> Result<Workload, RuntimeError> {
-        let program = config.command.first().or(config.image.entrypoint.first()).map_or("", String::as_str);
+        let program = config
+            .command
+            .first()
+            .or(config.image.entrypoint.first())
+            .map_or("", String::as_str);
         let name = base_name(program);
-        let found = self.programs.iter().find(|(known, _)| known == name).map(|(_, workload)| workload.clone());
-        found.ok_or_else(|| RuntimeError::Start(format!("exec: {program:?}: executable file not found in $PATH")))
+        let found = self
+            .programs
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, workload)| workload.clone());
+        found.ok_or_else(|| {
+            RuntimeError::Start(format!(
+                "exec: {program:?}: executable file not found in $PATH"
+            ))
+        })
     }
 }
 
@@ -145,13 +182,25 @@ impl Workload {
     /// The random-number API. Its number is always the same one.
     #[must_use]
     pub fn numbers_api() -> Self {
-        let route = |path: &str, answer| Route { path: path.to_owned(), answer };
+        let route = |path: &str, answer| Route {
+            path: path.to_owned(),
+            answer,
+        };
         let reply = |status, body: &str| Reply(status, body.to_owned());
-        let health = Answer::Health { well: reply(200, "Ok"), broken: reply(500, r#"{"message":"Unhealthy"}"#) };
+        let health = Answer::Health {
+            well: reply(200, "Ok"),
+            broken: reply(500, r#"{"message":"Unhealthy"}"#),
+        };
         Self {
             ports: vec![80],
             routes: vec![
-                route("/rng", Answer::Counted { well: reply(200, "42"), broken: reply(500, r#"{"message":"Unhealthy!"}"#) }),
+                route(
+                    "/rng",
+                    Answer::Counted {
+                        well: reply(200, "42"),
+                        broken: reply(500, r#"{"message":"Unhealthy!"}"#),
+                    },
+                ),
                 route("/healthz", health.clone()),
                 route("/health", health),
                 route("/reset", Answer::Reset(reply(200, "Ok"))),
@@ -165,8 +214,16 @@ impl Workload {
     /// A container with PostgreSQL's tools in it, whatever it runs.
     fn database() -> Self {
         let said = |code, text: &str| (code, format!("localhost:5432 - {text}\n"));
-        let ready = Exec::IfListening { port: 5432, yes: said(0, "accepting connections"), no: said(2, "no response") };
-        Self { execs: vec![("pg_isready".to_owned(), ready)], term: Term::Exit(0), ..Self::default() }
+        let ready = Exec::IfListening {
+            port: 5432,
+            yes: said(0, "accepting connections"),
+            no: said(2, "no response"),
+        };
+        Self {
+            execs: vec![("pg_isready".to_owned(), ready)],
+            term: Term::Exit(0),
+            ..Self::default()
+        }
     }
 }
 
