@@ -169,7 +169,7 @@ impl Writer {
             let event = self.event(&name, namespace, observed);
             match api.create(&PostParams::default(), &event).await {
                 Err(kube::Error::Api(status)) if status.code == 409 && tries < NAME_TRIES => {
-                    tries += 1
+                    tries += 1;
                 }
                 Err(error) => return Err(error),
                 Ok(_) => {

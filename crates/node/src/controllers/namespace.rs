@@ -60,7 +60,7 @@ impl Reconcile for Controller {
             }
             None => {}
             Some(namespace) if namespace.metadata.deletion_timestamp.is_some() => {
-                self.empty(&namespace).await?
+                self.empty(&namespace).await?;
             }
             Some(namespace) => self.equip(&namespace.name_any()).await?,
         }

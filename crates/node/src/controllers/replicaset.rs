@@ -44,7 +44,7 @@ pub(super) fn controller(context: &Context) -> (Queue, Controller) {
             let namespace = pod.namespace().unwrap_or_default();
             match controller_of(&pod.metadata) {
                 Some(owner) if owner.kind == "ReplicaSet" => {
-                    owners.add(Key::new(&namespace, &owner.name))
+                    owners.add(Key::new(&namespace, &owner.name));
                 }
                 Some(_) => {}
                 None => {

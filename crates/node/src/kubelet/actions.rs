@@ -85,23 +85,41 @@ pub struct Probed {
 /// Decides about one container of a pod that is not being deleted.
 #[must_use]
 pub fn decide(policy: RestartPolicy, record: &Record, probed: Probed) -> Step {
-    let Some(instance) = &record.current else { return Step::Start };
+    let Some(instance) = &record.current else {
+        return Step::Start;
+    };
     if let Some(exit) = instance.exit {
-        return if policy.restarts(exit.code) { Step::Start } else { Step::Finished };
+        return if policy.restarts(exit.code) {
+            Step::Start
+        } else {
+            Step::Finished
+        };
     }
     let failed = match probed {
-        Probed { liveness_failed: true, .. } => Failed::Liveness,
-        Probed { startup_failed: true, .. } => Failed::Startup,
+        Probed {
+            liveness_failed: true,
+            ..
+        } => Failed::Liveness,
+        Probed {
+            startup_failed: true,
+            ..
+        } => Failed::Startup,
         _ => return Step::Keep,
     };
-    Step::Kill { failed, restart: policy != RestartPolicy::Never }
+    Step::Kill {
+        failed,
+        restart: policy != RestartPolicy::Never,
+    }
 }
 
 /// The `Killing` event's message.
 #[must_use]
 pub fn kill_message(container: &str, failed: Failed, restart: bool) -> String {
     let suffix = if restart { ", will be restarted" } else { "" };
-    format!("Container {container} failed {} probe{suffix}", failed.as_str())
+    format!(
+        "Container {container} failed {} probe{suffix}",
+        failed.as_str()
+    )
 }
 
 #[cfg(test)]

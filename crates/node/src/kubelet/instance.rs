@@ -43,7 +43,10 @@ impl Waiting {
     /// A reason and its sentence.
     #[must_use]
     pub fn new(reason: &str, message: impl Into<String>) -> Self {
-        Self { reason: reason.to_owned(), message: Some(message.into()) }
+        Self {
+            reason: reason.to_owned(),
+            message: Some(message.into()),
+        }
     }
 }
 
@@ -62,13 +65,16 @@ impl Record {
     /// The newest instance, while it runs.
     #[must_use]
     pub fn running(&self) -> Option<&Instance> {
-        self.current.as_ref().filter(|instance| instance.exit.is_none())
+        self.current
+            .as_ref()
+            .filter(|instance| instance.exit.is_none())
     }
 
     /// How the newest instance that ended did so.
     #[must_use]
     pub fn newest_exit(&self) -> Option<Exited> {
-        let exit = |instance: &Option<Instance>| instance.as_ref().and_then(|instance| instance.exit);
+        let exit =
+            |instance: &Option<Instance>| instance.as_ref().and_then(|instance| instance.exit);
         exit(&self.current).or_else(|| exit(&self.previous))
     }
 
@@ -76,7 +82,11 @@ impl Record {
     pub fn observe(&mut self, exit: &Exit) -> bool {
         match &mut self.current {
             Some(instance) if instance.id == exit.container && instance.exit.is_none() => {
-                instance.exit = Some(Exited { code: exit.code, signal: exit.signal, at: exit.at });
+                instance.exit = Some(Exited {
+                    code: exit.code,
+                    signal: exit.signal,
+                    at: exit.at,
+                });
                 true
             }
             _ => false,
@@ -86,7 +96,9 @@ impl Record {
     /// The number of the next instance.
     #[must_use]
     pub fn next_attempt(&self) -> u32 {
-        self.current.as_ref().map_or(0, |instance| instance.attempt + 1)
+        self.current
+            .as_ref()
+            .map_or(0, |instance| instance.attempt + 1)
     }
 
     /// A new instance runs. Returns the one that nobody asks about any more.
@@ -103,13 +115,30 @@ mod tests {
     use super::*;
 
     fn instance(attempt: u32) -> Instance {
-        let image = Image { reference: "i".into(), id: "i".into(), entrypoint: vec![], env: vec![], stop_signal: None };
+        let image = Image {
+            reference: "i".into(),
+            id: "i".into(),
+            entrypoint: vec![],
+            env: vec![],
+            stop_signal: None,
+        };
         let id = ContainerId(format!("c{attempt}"));
-        Instance { id, attempt, image, started_at: Timestamp::UNIX_EPOCH, exit: None }
+        Instance {
+            id,
+            attempt,
+            image,
+            started_at: Timestamp::UNIX_EPOCH,
+            exit: None,
+        }
     }
 
     fn exit(id: &str, code: i32) -> Exit {
-        Exit { container: ContainerId(id.into()), code, signal: None, at: Timestamp::UNIX_EPOCH }
+        Exit {
+            container: ContainerId(id.into()),
+            code,
+            signal: None,
+            at: Timestamp::UNIX_EPOCH,
+        }
     }
 
     #[test]
@@ -127,7 +156,10 @@ mod tests {
 
     #[test]
     fn a_start_keeps_one_dead_instance_and_gives_up_the_one_before() {
-        let mut record = Record { waiting: Some(Waiting::new("CrashLoopBackOff", "back-off")), ..Record::default() };
+        let mut record = Record {
+            waiting: Some(Waiting::new("CrashLoopBackOff", "back-off")),
+            ..Record::default()
+        };
         assert_eq!(record.next_attempt(), 0);
         assert_eq!(record.started(instance(0)), None);
         assert_eq!((record.waiting.clone(), record.newest_exit()), (None, None));
@@ -137,6 +169,9 @@ mod tests {
         assert_eq!(record.newest_exit().unwrap().code, 7);
         record.observe(&exit("c1", 8));
         assert_eq!(record.newest_exit().unwrap().code, 8);
-        assert_eq!(record.started(instance(2)).unwrap().id, ContainerId("c0".into()));
+        assert_eq!(
+            record.started(instance(2)).unwrap().id,
+            ContainerId("c0".into())
+        );
     }
 }

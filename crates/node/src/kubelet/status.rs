@@ -8,8 +8,8 @@ use std::net::Ipv4Addr;
 
 use jiff::{Timestamp, Unit};
 use k8s_openapi::api::core::v1::{
-    ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, HostIP, Pod,
-    PodCondition, PodIP, PodStatus,
+    ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
+    ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -35,29 +35,43 @@ pub const SCHEME: &str = "selfheal://";
 /// The states of the pod's containers, in the manifest's order; nobody is ready yet.
 #[must_use]
 pub fn containers(pod: &Pod, observed: &Observed) -> Vec<ContainerStatus> {
-    let Some(spec) = &pod.spec else { return Vec::new() };
+    let Some(spec) = &pod.spec else {
+        return Vec::new();
+    };
     let none = Record::default();
     let status = |name: &str, image: Option<&str>| {
-        container(name, image.unwrap_or_default(), observed.containers.get(name).unwrap_or(&none))
+        container(
+            name,
+            image.unwrap_or_default(),
+            observed.containers.get(name).unwrap_or(&none),
+        )
     };
-    spec.containers.iter().map(|container| status(&container.name, container.image.as_deref())).collect()
+    spec.containers
+        .iter()
+        .map(|container| status(&container.name, container.image.as_deref()))
+        .collect()
 }
 
 fn container(name: &str, image: &str, record: &Record) -> ContainerStatus {
     let current = record.current.as_ref();
     let (state, last) = match (&record.waiting, current) {
-        (Some(waiting), _) => {
-            (waiting_state(&waiting.reason, waiting.message.as_deref()), current.filter(|instance| instance.exit.is_some()))
-        }
+        (Some(waiting), _) => (
+            waiting_state(&waiting.reason, waiting.message.as_deref()),
+            current.filter(|instance| instance.exit.is_some()),
+        ),
         (None, Some(instance)) => (instance_state(instance), record.previous.as_ref()),
         (None, None) => (waiting_state("ContainerCreating", None), None),
     };
     ContainerStatus {
         name: name.to_owned(),
         image: image.to_owned(),
-        image_id: current.map(|instance| instance.image.id.clone()).unwrap_or_default(),
+        image_id: current
+            .map(|instance| instance.image.id.clone())
+            .unwrap_or_default(),
         container_id: current.map(container_id),
-        restart_count: current.map_or(0, |instance| i32::try_from(instance.attempt).unwrap_or(i32::MAX)),
+        restart_count: current.map_or(0, |instance| {
+            i32::try_from(instance.attempt).unwrap_or(i32::MAX)
+        }),
         state: Some(state),
         last_state: Some(last.map(instance_state).unwrap_or_default()),
         ready: false,
@@ -71,14 +85,25 @@ fn container_id(instance: &Instance) -> String {
 }
 
 fn waiting_state(reason: &str, message: Option<&str>) -> ContainerState {
-    let waiting = ContainerStateWaiting { reason: Some(reason.to_owned()), message: message.map(str::to_owned) };
-    ContainerState { waiting: Some(waiting), ..ContainerState::default() }
+    let waiting = ContainerStateWaiting {
+        reason: Some(reason.to_owned()),
+        message: message.map(str::to_owned),
+    };
+    ContainerState {
+        waiting: Some(waiting),
+        ..ContainerState::default()
+    }
 }
 
 fn instance_state(instance: &Instance) -> ContainerState {
     let Some(exit) = instance.exit else {
-        let running = ContainerStateRunning { started_at: Some(seconds(instance.started_at)) };
-        return ContainerState { running: Some(running), ..ContainerState::default() };
+        let running = ContainerStateRunning {
+            started_at: Some(seconds(instance.started_at)),
+        };
+        return ContainerState {
+            running: Some(running),
+            ..ContainerState::default()
+        };
     };
     let terminated = ContainerStateTerminated {
         container_id: Some(container_id(instance)),
@@ -88,29 +113,44 @@ fn instance_state(instance: &Instance) -> ContainerState {
         finished_at: Some(seconds(exit.at)),
         ..ContainerStateTerminated::default()
     };
-    ContainerState { terminated: Some(terminated), ..ContainerState::default() }
+    ContainerState {
+        terminated: Some(terminated),
+        ..ContainerState::default()
+    }
 }
 
 /// The API's times have whole seconds.
 #[must_use]
 pub fn seconds(at: Timestamp) -> Time {
-    let whole = jiff::TimestampRound::new().smallest(Unit::Second).mode(jiff::RoundMode::Floor);
+    let whole = jiff::TimestampRound::new()
+        .smallest(Unit::Second)
+        .mode(jiff::RoundMode::Floor);
     Time(at.round(whole).unwrap_or(at))
 }
 
 /// The whole status; `statuses` carry `started` and `ready`. Conditions of other owners are kept.
 #[must_use]
-pub fn complete(pod: &Pod, observed: &Observed, statuses: Vec<ContainerStatus>, node_ip: &str, now: Timestamp) -> PodStatus {
+pub fn complete(
+    pod: &Pod,
+    observed: &Observed,
+    statuses: Vec<ContainerStatus>,
+    node_ip: &str,
+    now: Timestamp,
+) -> PodStatus {
     let phase = phase(pod, &observed.containers);
     let before = pod.status.as_ref();
     let conditions = conditions::all(pod, phase, observed.ip.is_some(), &statuses);
-    let previous = before.and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let previous = before
+        .and_then(|status| status.conditions.as_deref())
+        .unwrap_or_default();
     PodStatus {
         phase: Some(phase.to_owned()),
         conditions: Some(conditions::carry_over(conditions, previous, now)),
         container_statuses: Some(statuses),
         host_ip: Some(node_ip.to_owned()),
-        host_ips: Some(vec![HostIP { ip: node_ip.to_owned() }]),
+        host_ips: Some(vec![HostIP {
+            ip: node_ip.to_owned(),
+        }]),
         pod_ip: observed.ip.map(|ip| ip.to_string()),
         pod_ips: observed.ip.map(|ip| vec![PodIP { ip: ip.to_string() }]),
         start_time: observed.start_time.map(seconds),
@@ -123,26 +163,46 @@ pub fn complete(pod: &Pod, observed: &Observed, statuses: Vec<ContainerStatus>, 
 /// Pending, Running, Succeeded or Failed. A terminal phase stays.
 #[must_use]
 pub fn phase(pod: &Pod, records: &BTreeMap<String, Record>) -> &'static str {
-    match pod.status.as_ref().and_then(|status| status.phase.as_deref()) {
+    match pod
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref())
+    {
         Some("Succeeded") => return "Succeeded",
         Some("Failed") => return "Failed",
         _ => {}
     }
-    let Some(spec) = &pod.spec else { return "Pending" };
+    let Some(spec) = &pod.spec else {
+        return "Pending";
+    };
     let policy = RestartPolicy::parse(spec.restart_policy.as_deref());
     let none = Record::default();
     let record = |name: &str| records.get(name).unwrap_or(&none);
-    let all: Vec<&Record> = spec.containers.iter().map(|container| record(&container.name)).collect();
+    let all: Vec<&Record> = spec
+        .containers
+        .iter()
+        .map(|container| record(&container.name))
+        .collect();
     if all.iter().any(|record| record.current.is_none()) {
         return "Pending";
     }
     let exits: Option<Vec<i32>> = all
         .iter()
-        .map(|record| record.current.as_ref().and_then(|instance| instance.exit).map(|exit| exit.code))
+        .map(|record| {
+            record
+                .current
+                .as_ref()
+                .and_then(|instance| instance.exit)
+                .map(|exit| exit.code)
+        })
         .collect();
     match exits {
         Some(codes) if !codes.iter().any(|code| policy.restarts(*code)) => {
-            if codes.iter().all(|code| *code == 0) { "Succeeded" } else { "Failed" }
+            if codes.iter().all(|code| *code == 0) {
+                "Succeeded"
+            } else {
+                "Failed"
+            }
         }
         _ => "Running",
     }

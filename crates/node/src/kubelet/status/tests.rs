@@ -9,7 +9,10 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn pod(policy: &str, names: &[&str]) -> Pod {
-    let containers: Vec<_> = names.iter().map(|name| json!({"name": name, "image": "i"})).collect();
+    let containers: Vec<_> = names
+        .iter()
+        .map(|name| json!({"name": name, "image": "i"}))
+        .collect();
     serde_json::from_value(json!({
         "metadata": {"name": "p", "generation": 3},
         "spec": {"restartPolicy": policy, "containers": containers},
@@ -21,21 +24,38 @@ fn instance(attempt: u32, exit: Option<i32>) -> Instance {
     Instance {
         id: ContainerId(format!("c{attempt}")),
         attempt,
-        image: Image { reference: "i".into(), id: "sha".into(), entrypoint: vec![], env: vec![], stop_signal: None },
+        image: Image {
+            reference: "i".into(),
+            id: "sha".into(),
+            entrypoint: vec![],
+            env: vec![],
+            stop_signal: None,
+        },
         started_at: at(10),
-        exit: exit.map(|code| Exited { code, signal: None, at: at(20) }),
+        exit: exit.map(|code| Exited {
+            code,
+            signal: None,
+            at: at(20),
+        }),
     }
 }
 
 fn record(exit: Option<i32>) -> Record {
-    Record { current: Some(instance(0, exit)), ..Record::default() }
+    Record {
+        current: Some(instance(0, exit)),
+        ..Record::default()
+    }
 }
 
 #[track_caller]
 fn check_phase(policy: &str, records: &[Record], expected: &str) {
     let names = ["a", "b"];
     let pod = pod(policy, &names[..records.len()]);
-    let records = names.iter().map(|name| (*name).to_owned()).zip(records.iter().cloned()).collect();
+    let records = names
+        .iter()
+        .map(|name| (*name).to_owned())
+        .zip(records.iter().cloned())
+        .collect();
     assert_eq!(phase(&pod, &records), expected);
 }
 
@@ -55,48 +75,99 @@ fn the_phase_follows_the_containers_and_the_policy() {
 #[test]
 fn a_terminal_phase_stays() {
     let mut pod = pod("Always", &["a"]);
-    pod.status = Some(PodStatus { phase: Some("Failed".into()), ..PodStatus::default() });
-    assert_eq!(phase(&pod, &BTreeMap::from([("a".into(), record(None))])), "Failed");
+    pod.status = Some(PodStatus {
+        phase: Some("Failed".into()),
+        ..PodStatus::default()
+    });
+    assert_eq!(
+        phase(&pod, &BTreeMap::from([("a".into(), record(None))])),
+        "Failed"
+    );
 }
 
 #[test]
 fn a_restarted_container_shows_its_last_end() {
-    let record = Record { previous: Some(instance(0, Some(137))), current: Some(instance(1, None)), waiting: None };
+    let record = Record {
+        previous: Some(instance(0, Some(137))),
+        current: Some(instance(1, None)),
+        waiting: None,
+    };
     let status = container("a", "i", &record);
     assert_eq!(status.restart_count, 1);
-    assert_eq!(status.state.unwrap().running.unwrap().started_at, Some(Time(at(10))));
+    assert_eq!(
+        status.state.unwrap().running.unwrap().started_at,
+        Some(Time(at(10)))
+    );
     let last = status.last_state.unwrap().terminated.unwrap();
-    assert_eq!((last.exit_code, last.reason.as_deref()), (137, Some("Error")));
+    assert_eq!(
+        (last.exit_code, last.reason.as_deref()),
+        (137, Some("Error"))
+    );
     assert_eq!(last.container_id.as_deref(), Some("selfheal://c0"));
 }
 
 #[test]
 fn a_container_in_back_off_waits_and_keeps_its_end_as_the_last_state() {
     let waiting = Some(Waiting::new("CrashLoopBackOff", "back-off 10s"));
-    let record = Record { current: Some(instance(4, Some(0))), previous: Some(instance(3, Some(1))), waiting };
+    let record = Record {
+        current: Some(instance(4, Some(0))),
+        previous: Some(instance(3, Some(1))),
+        waiting,
+    };
     let status = container("a", "i", &record);
-    assert_eq!(status.state.unwrap().waiting.unwrap().reason.as_deref(), Some("CrashLoopBackOff"));
-    assert_eq!(status.last_state.unwrap().terminated.unwrap().reason.as_deref(), Some("Completed"));
+    assert_eq!(
+        status.state.unwrap().waiting.unwrap().reason.as_deref(),
+        Some("CrashLoopBackOff")
+    );
+    assert_eq!(
+        status
+            .last_state
+            .unwrap()
+            .terminated
+            .unwrap()
+            .reason
+            .as_deref(),
+        Some("Completed")
+    );
     assert_eq!(status.restart_count, 4);
 }
 
 fn ready_statuses(ready: &[bool]) -> Vec<ContainerStatus> {
-    let status = |(name, ready): (&str, &bool)| ContainerStatus { name: name.into(), ready: *ready, ..Default::default() };
+    let status = |(name, ready): (&str, &bool)| ContainerStatus {
+        name: name.into(),
+        ready: *ready,
+        ..Default::default()
+    };
     ["a", "b"].into_iter().zip(ready).map(status).collect()
 }
 
 fn find<'a>(status: &'a PodStatus, kind: &str) -> &'a PodCondition {
-    status.conditions.as_ref().unwrap().iter().find(|condition| condition.type_ == kind).unwrap()
+    status
+        .conditions
+        .as_ref()
+        .unwrap()
+        .iter()
+        .find(|condition| condition.type_ == kind)
+        .unwrap()
 }
 
 #[test]
 fn an_unready_container_is_named_by_both_conditions() {
     let pod = pod("Always", &["a", "b"]);
-    let status = complete(&pod, &Observed::default(), ready_statuses(&[true, false]), "10.0.0.1", at(5));
+    let status = complete(
+        &pod,
+        &Observed::default(),
+        ready_statuses(&[true, false]),
+        "10.0.0.1",
+        at(5),
+    );
     for kind in ["Ready", "ContainersReady"] {
         let condition = find(&status, kind);
         assert_eq!(condition.status, "False");
-        assert_eq!(condition.message.as_deref(), Some("containers with unready status: [b]"));
+        assert_eq!(
+            condition.message.as_deref(),
+            Some("containers with unready status: [b]")
+        );
         assert_eq!(condition.observed_generation, Some(3));
     }
     assert_eq!(find(&status, "PodReadyToStartContainers").status, "False");
@@ -105,11 +176,26 @@ fn an_unready_container_is_named_by_both_conditions() {
 #[test]
 fn a_transition_time_moves_only_with_the_status() {
     let mut pod = pod("Always", &["a"]);
-    let observed = Observed { ip: Some(Ipv4Addr::LOCALHOST), ..Observed::default() };
-    pod.status = Some(complete(&pod, &observed, ready_statuses(&[true]), "10.0.0.1", at(5)));
+    let observed = Observed {
+        ip: Some(Ipv4Addr::LOCALHOST),
+        ..Observed::default()
+    };
+    pod.status = Some(complete(
+        &pod,
+        &observed,
+        ready_statuses(&[true]),
+        "10.0.0.1",
+        at(5),
+    ));
     let status = complete(&pod, &observed, ready_statuses(&[false]), "10.0.0.1", at(9));
-    assert_eq!(find(&status, "Ready").last_transition_time, Some(Time(at(9))));
-    assert_eq!(find(&status, "PodScheduled").last_transition_time, Some(Time(at(5))));
+    assert_eq!(
+        find(&status, "Ready").last_transition_time,
+        Some(Time(at(9)))
+    );
+    assert_eq!(
+        find(&status, "PodScheduled").last_transition_time,
+        Some(Time(at(5)))
+    );
 }
 
 #[test]
@@ -117,9 +203,22 @@ fn a_missing_gate_is_not_ready_and_another_owners_condition_is_kept() {
     let mut pod = pod("Always", &["a"]);
     let gates = json!([{"conditionType": "x"}, {"conditionType": "y"}]);
     pod.spec.as_mut().unwrap().readiness_gates = serde_json::from_value(gates).unwrap();
-    let other = PodCondition { type_: "y".into(), status: "False".into(), ..Default::default() };
-    pod.status = Some(PodStatus { conditions: Some(vec![other.clone()]), ..PodStatus::default() });
-    let status = complete(&pod, &Observed::default(), ready_statuses(&[true]), "10.0.0.1", at(5));
+    let other = PodCondition {
+        type_: "y".into(),
+        status: "False".into(),
+        ..Default::default()
+    };
+    pod.status = Some(PodStatus {
+        conditions: Some(vec![other.clone()]),
+        ..PodStatus::default()
+    });
+    let status = complete(
+        &pod,
+        &Observed::default(),
+        ready_statuses(&[true]),
+        "10.0.0.1",
+        at(5),
+    );
     let ready = find(&status, "Ready");
     assert_eq!(ready.reason.as_deref(), Some("ReadinessGatesNotReady"));
     let expected = "corresponding condition of pod readiness gate \"x\" does not exist., \
@@ -130,5 +229,8 @@ fn a_missing_gate_is_not_ready_and_another_owners_condition_is_kept() {
 
 #[test]
 fn times_are_cut_to_whole_seconds() {
-    assert_eq!(seconds(Timestamp::from_millisecond(5_999).unwrap()), Time(at(5)));
+    assert_eq!(
+        seconds(Timestamp::from_millisecond(5_999).unwrap()),
+        Time(at(5))
+    );
 }

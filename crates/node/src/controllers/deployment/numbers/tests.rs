@@ -2,12 +2,12 @@ use serde_json::{Value, json};
 
 use super::*;
 
-fn deployment(replicas: i32, strategy: Value) -> Deployment {
+fn deployment(replicas: i32, strategy: &Value) -> Deployment {
     let spec = json!({"replicas": replicas, "strategy": strategy, "selector": {}, "template": {}});
     serde_json::from_value(json!({"spec": spec})).expect("a deployment")
 }
 
-fn rolling(surge: Value, unavailable: Value) -> Value {
+fn rolling(surge: &Value, unavailable: &Value) -> Value {
     json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}})
 }
 
@@ -30,7 +30,7 @@ fn goal(replicas: i32, surge: i32, unavailable: i32) -> Goal {
 }
 
 #[track_caller]
-fn check_bounds(replicas: i32, strategy: Value, surge: i32, unavailable: i32) {
+fn check_bounds(replicas: i32, strategy: &Value, surge: i32, unavailable: i32) {
     let goal = Goal::of(&deployment(replicas, strategy));
     assert_eq!(
         (goal.surge, goal.unavailable),
@@ -53,28 +53,28 @@ fn a_quarter_rounds_up_for_surge_and_down_for_unavailable() {
     for (replicas, surge, unavailable) in rows {
         check_bounds(
             replicas,
-            rolling(json!("25%"), json!("25%")),
+            &rolling(&json!("25%"), &json!("25%")),
             surge,
             unavailable,
         );
-        check_bounds(replicas, Value::Null, surge, unavailable);
+        check_bounds(replicas, &Value::Null, surge, unavailable);
     }
 }
 
 #[test]
 fn bounds_that_both_round_to_nothing_let_one_pod_be_missing() {
-    check_bounds(3, rolling(json!(0), json!("10%")), 0, 1);
-    check_bounds(0, rolling(json!(0), json!("10%")), 0, 0);
+    check_bounds(3, &rolling(&json!(0), &json!("10%")), 0, 1);
+    check_bounds(0, &rolling(&json!(0), &json!("10%")), 0, 0);
 }
 
 #[test]
 fn no_more_pods_can_be_missing_than_there_are() {
-    check_bounds(3, rolling(json!(7), json!(5)), 7, 3);
+    check_bounds(3, &rolling(&json!(7), &json!(5)), 7, 3);
 }
 
 #[test]
 fn recreate_has_no_bounds() {
-    check_bounds(4, json!({"type": "Recreate"}), 0, 0);
+    check_bounds(4, &json!({"type": "Recreate"}), 0, 0);
 }
 
 #[track_caller]
