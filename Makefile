@@ -6,7 +6,7 @@ TARGET ?= x86_64-unknown-linux-gnu
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help build exercises up test fmt lint docs deny check dist e2e clean
+.PHONY: help build exercises test fmt lint docs deny check dist clean
 
 ##@ Use
 
@@ -16,11 +16,8 @@ help: ## List these commands
 build: ## Build every program (target/release)
 	$(CARGO) build --release --locked
 
-exercises: build ## Run the chapter's exercises on the embedded node
-	./target/release/selfheal exercise
-
-up: build ## Start the embedded node and leave it running for kubectl (Ctrl-C ends it)
-	./target/release/selfheal up
+exercises: build ## Run the chapter's exercises on the cluster of KUBECONFIG
+	./target/release/selfheal exercise --kubeconfig "$${KUBECONFIG:-$$HOME/.kube/config}"
 
 ##@ Work on it
 
@@ -54,9 +51,6 @@ check: ## What CI asks of a change: format, clippy, docs, dependencies, tests
 
 dist: ## Static programs for images (target/<triple>/release)
 	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --locked --target $(TARGET) -p numbers-api
-
-e2e: ## The exercises on the cluster of the current kubeconfig (the image must be in it: see docker/archive)
-	./target/release/selfheal exercise --kubeconfig "$${KUBECONFIG:-$$HOME/.kube/config}"
 
 clean: ## Remove what was built
 	$(CARGO) clean

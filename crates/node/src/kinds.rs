@@ -1,6 +1,6 @@
 //! Every kind of object this node serves: one row each, and nothing about a kind anywhere else in the API layer.
 //!
-//! A new kind is a row in [`KINDS`] and a file under `kinds/` with its functions; handlers, watches, patches, tables
+//! A new kind is a row of the table and a file under `kinds/` with its functions; handlers, watches, patches, tables
 //! and discovery read the row.
 
 use jiff::Timestamp;

@@ -1,7 +1,7 @@
 //! What the kubelet asks of whoever runs pods: the shape of the container runtime interface, cut to this node's needs.
 //!
-//! Two implementations: `local` (Linux namespaces, real programs) and `scripted` (workloads that are data, for the
-//! virtual clock). The kubelet cannot tell them apart.
+//! [`scripted`] runs workloads that are data, for the virtual clock; one with Linux namespaces and real programs belongs
+//! beside it. The kubelet cannot tell them apart.
 
 pub mod scripted;
 
