@@ -25,8 +25,15 @@ impl Clock {
     /// When `pace` is not a positive finite number; whoever reads it from a user checks it there.
     #[must_use]
     pub fn new(wall: Timestamp, pace: f64) -> Self {
-        assert!(pace.is_finite() && pace > 0.0, "a clock's pace is a positive number");
-        Self { origin: Instant::now(), wall, pace }
+        assert!(
+            pace.is_finite() && pace > 0.0,
+            "a clock's pace is a positive number"
+        );
+        Self {
+            origin: Instant::now(),
+            wall,
+            pace,
+        }
     }
 
     /// The time of day as this clock shows it.
@@ -56,6 +63,7 @@ impl Clock {
     /// Waits until this clock shows `when`; returns at once if it already does.
     pub async fn sleep_until(&self, when: Timestamp) {
         let left = when.duration_since(self.now());
-        self.sleep(Duration::try_from(left).unwrap_or(Duration::ZERO)).await;
+        self.sleep(Duration::try_from(left).unwrap_or(Duration::ZERO))
+            .await;
     }
 }

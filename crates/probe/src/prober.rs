@@ -11,7 +11,12 @@ use crate::outcome::{Outcome, ProbeError};
 #[async_trait]
 pub trait Prober: Send + Sync + 'static {
     /// Does `action` to `target` within `timeout` of tokio's time.
-    async fn probe(&self, target: &Target, action: &Action, timeout: Duration) -> Result<Outcome, ProbeError>;
+    async fn probe(
+        &self,
+        target: &Target,
+        action: &Action,
+        timeout: Duration,
+    ) -> Result<Outcome, ProbeError>;
 }
 
 /// Whom a probe is about.
