@@ -44,6 +44,46 @@ pub struct Kind {
     pub schema: fn() -> schemars::Schema,
 }
 
+mod rows;
+
+pub use rows::KINDS;
+
+impl Kind {
+    /// `v1`, `apps/v1` …
+    #[must_use]
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
+    }
+
+    /// `pods`, `deployments.apps` …: how messages name it.
+    #[must_use]
+    pub fn qualified(&self) -> String {
+        if self.group.is_empty() {
+            self.plural.to_owned()
+        } else {
+            format!("{}.{}", self.plural, self.group)
+        }
+    }
+
+    /// Whether `subresource` is served below its objects.
+    #[must_use]
+    pub fn serves(&self, subresource: Subresource) -> bool {
+        self.subresources.contains(&subresource)
+    }
+}
+
+/// The kind behind a path.
+#[must_use]
+pub fn find(group: &str, version: &str, plural: &str) -> Option<&'static Kind> {
+    KINDS
+        .iter()
+        .find(|kind| kind.group == group && kind.version == version && kind.plural == plural)
+}
+
 /// What is served below an object's path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subresource {

@@ -8,3 +8,4 @@ pub mod events;
 pub mod kinds;
 pub mod kubelet;
 pub mod runtime;
+pub mod store;

@@ -1,0 +1,154 @@
+//! The table of kinds.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{Column, Kind, Subresource};
+
+const NAME: Column = Column {
+    name: "Name",
+    kind: "string",
+    format: "name",
+    priority: 0,
+};
+const AGE: Column = Column {
+    name: "Created At",
+    kind: "date",
+    format: "",
+    priority: 0,
+};
+
+/// What a kind has that says nothing else of itself.
+const PLAIN: Kind = Kind {
+    group: "",
+    version: "v1",
+    kind: "",
+    plural: "",
+    singular: "",
+    short_names: &[],
+    categories: &[],
+    namespaced: true,
+    subresources: &[],
+    default: |_| {},
+    unknown_fields: |_| Ok(Vec::new()),
+    validate: |_, _| Vec::new(),
+    unsupported: |_| Vec::new(),
+    columns: &[NAME, AGE],
+    cells: name_and_age,
+    selectable: |_| Vec::new(),
+    schema: || schemars::json_schema!({"type": "object"}),
+};
+
+fn name_and_age(object: &Value, _now: Timestamp) -> Vec<Value> {
+    let metadata = &object["metadata"];
+    vec![
+        json!(metadata["name"]),
+        json!(metadata["creationTimestamp"]),
+    ]
+}
+
+/// Every kind that this node serves.
+pub static KINDS: &[Kind] = &[
+    Kind {
+        kind: "ConfigMap",
+        plural: "configmaps",
+        singular: "configmap",
+        short_names: &["cm"],
+        ..PLAIN
+    },
+    Kind {
+        kind: "Endpoints",
+        plural: "endpoints",
+        singular: "endpoints",
+        short_names: &["ep"],
+        ..PLAIN
+    },
+    Kind {
+        kind: "Event",
+        plural: "events",
+        singular: "event",
+        short_names: &["ev"],
+        ..PLAIN
+    },
+    Kind {
+        kind: "Namespace",
+        plural: "namespaces",
+        singular: "namespace",
+        short_names: &["ns"],
+        namespaced: false,
+        subresources: &[Subresource::Status, Subresource::Finalize],
+        ..PLAIN
+    },
+    Kind {
+        kind: "Node",
+        plural: "nodes",
+        singular: "node",
+        short_names: &["no"],
+        namespaced: false,
+        subresources: &[Subresource::Status],
+        ..PLAIN
+    },
+    Kind {
+        kind: "Pod",
+        plural: "pods",
+        singular: "pod",
+        short_names: &["po"],
+        categories: &["all"],
+        subresources: &[
+            Subresource::Status,
+            Subresource::Log,
+            Subresource::Exec,
+            Subresource::Binding,
+        ],
+        ..PLAIN
+    },
+    Kind {
+        kind: "Secret",
+        plural: "secrets",
+        singular: "secret",
+        ..PLAIN
+    },
+    Kind {
+        kind: "ServiceAccount",
+        plural: "serviceaccounts",
+        singular: "serviceaccount",
+        short_names: &["sa"],
+        ..PLAIN
+    },
+    Kind {
+        kind: "Service",
+        plural: "services",
+        singular: "service",
+        short_names: &["svc"],
+        categories: &["all"],
+        subresources: &[Subresource::Status],
+        ..PLAIN
+    },
+    Kind {
+        group: "apps",
+        kind: "Deployment",
+        plural: "deployments",
+        singular: "deployment",
+        short_names: &["deploy"],
+        categories: &["all"],
+        subresources: &[Subresource::Status, Subresource::Scale],
+        ..PLAIN
+    },
+    Kind {
+        group: "apps",
+        kind: "ReplicaSet",
+        plural: "replicasets",
+        singular: "replicaset",
+        short_names: &["rs"],
+        categories: &["all"],
+        subresources: &[Subresource::Status, Subresource::Scale],
+        ..PLAIN
+    },
+    Kind {
+        group: "discovery.k8s.io",
+        kind: "EndpointSlice",
+        plural: "endpointslices",
+        singular: "endpointslice",
+        ..PLAIN
+    },
+];
