@@ -3,6 +3,7 @@
 //! Everything above the API is a Kubernetes client: the controllers and the kubelet are given a
 //! [`kube::Client`] that speaks to the API router in this process, and none of them calls another.
 
+pub mod api;
 pub mod controllers;
 pub mod events;
 pub mod kinds;

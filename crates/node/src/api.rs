@@ -1,0 +1,106 @@
+//! The Kubernetes API over the store: one set of handlers for every kind, told what to do by the kind's row.
+//!
+//! The router does not ask who calls: in this process it is trusted, and whoever serves it to others puts the check for
+//! the token in front.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::Method;
+use probe::Clock;
+
+use crate::store::Store;
+
+mod body;
+mod create;
+mod delete;
+mod failure;
+mod meta;
+mod path;
+mod query;
+mod read;
+mod selector;
+mod subresource;
+mod update;
+mod watch;
+
+pub use failure::Failure;
+use path::Path;
+use query::Query;
+
+/// The largest request body that is read, as etcd's limit makes it in Kubernetes.
+const MAX_BODY: usize = 3 << 20;
+
+/// The API. Clones share it.
+#[derive(Clone)]
+pub struct Api {
+    store: Store,
+    clock: Clock,
+    /// Makes the parts of names that the API server chooses.
+    names: Arc<meta::Names>,
+}
+
+impl Api {
+    /// An API without objects.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            store: Store::default(),
+            clock,
+            names: Arc::default(),
+        }
+    }
+
+    /// The API as a service.
+    pub fn router(&self) -> Router {
+        Router::new().fallback(handle).with_state(self.clone())
+    }
+
+    /// A client of this API that needs no socket.
+    #[must_use]
+    pub fn client(&self) -> kube::Client {
+        kube::Client::new(self.router(), "default")
+    }
+}
+
+async fn handle(State(api): State<Api>, request: Request) -> Response {
+    match respond(&api, request).await {
+        Ok(response) => response,
+        Err(failure) => failure.into_response(),
+    }
+}
+
+async fn respond(api: &Api, request: Request) -> Result<Response, Failure> {
+    let (parts, body) = request.into_parts();
+    let path = Path::parse(parts.uri.path())?;
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    let body = body::Body::read(&parts.headers, body).await?;
+    match (parts.method.clone(), path.subresource) {
+        (Method::GET, None) if query.watches() => watch::respond(api, &path, &query),
+        (Method::GET, None) => read::respond(api, &path, &query),
+        (Method::POST, None) if path.name.is_none() => create::respond(api, &path, &query, &body),
+        (Method::PUT, None) if path.name.is_some() => update::put(api, &path, &query, &body),
+        (Method::PATCH, None) if path.name.is_some() => update::patch(api, &path, &query, &body),
+        (Method::DELETE, None) => delete::respond(api, &path, &query, &body),
+        (method, Some(subresource)) => {
+            subresource::respond(api, &path, subresource, &method, &query, &body)
+        }
+        _ => Err(Failure::method_not_allowed()),
+    }
+}
+
+/// An answer with a JSON body.
+fn json(status: http::StatusCode, value: &impl serde::Serialize) -> Response {
+    let body = serde_json::to_vec(value).expect("JSON values serialise");
+    Response::builder()
+        .status(status)
+        .header(http::header::CONTENT_TYPE, "application/json")
+        .body(Body::from(body))
+        .expect("a status and one header make a response")
+}
+
+#[cfg(test)]
+mod tests;

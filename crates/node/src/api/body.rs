@@ -1,0 +1,60 @@
+//! A request's body: bounded, and JSON of some dialect.
+
+use axum::body::to_bytes;
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use serde_json::Value;
+
+use super::{Failure, MAX_BODY};
+
+/// A body and what it says it is.
+pub(super) struct Body {
+    pub(super) media_type: String,
+    bytes: Bytes,
+}
+
+impl Body {
+    pub(super) async fn read(headers: &HeaderMap, body: axum::body::Body) -> Result<Self, Failure> {
+        let bytes = to_bytes(body, MAX_BODY)
+            .await
+            .map_err(|_| Failure::too_large())?;
+        let named = headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("application/json");
+        let media_type = named
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
+        Ok(Self { media_type, bytes })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The body as JSON. Nesting is bounded by the parser (128 deep).
+    pub(super) fn json(&self) -> Result<Value, Failure> {
+        serde_json::from_slice(&self.bytes)
+            .map_err(|error| Failure::bad_request(format!("invalid JSON: {error}")))
+    }
+
+    /// The body as an object, in a media type that says so.
+    pub(super) fn object(&self) -> Result<Value, Failure> {
+        if self.media_type != "application/json" {
+            return Err(Failure::unsupported_media_type(format!(
+                "the body of the request was in an unknown format - accepted media types include: application/json (not {})",
+                self.media_type
+            )));
+        }
+        let value = self.json()?;
+        if value.is_object() {
+            Ok(value)
+        } else {
+            Err(Failure::bad_request("the body is no JSON object"))
+        }
+    }
+}
