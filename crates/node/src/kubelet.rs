@@ -3,6 +3,5 @@
 //! Everything here is pure: time, exits and probe results come in as values, so that whoever runs pods decides when.
 
 pub mod actions;
-pub mod expand;
 pub mod instance;
 pub mod status;

@@ -1,12 +1,26 @@
 //! The kubelet's probing as a library.
 //!
-//! `spec` (defaults and limits as the API server's) → a [`Prober`] makes one attempt → [`Outcome`] or [`ProbeError`]
-//! → the tracker observes it → perhaps a transition → whoever hosts the engine acts on it.
+//! A [`Manager`] keeps one worker for each probe of each container. A worker resolves the probe to an [`Action`], has a
+//! [`Prober`] make an attempt, and lets its [`tracker`] decide what the answers come to; whoever hosts the engine acts
+//! on the changes it is told of.
 
+pub mod action;
+mod attempt;
+pub mod backoff;
 pub mod clock;
+mod event;
+pub mod expand;
+mod manager;
 pub mod outcome;
 pub mod prober;
+pub mod restart;
+mod results;
+pub mod tracker;
+mod worker;
 
 pub use clock::Clock;
+pub use event::EventSink;
+pub use manager::{Manager, Options};
 pub use outcome::{MAX_OUTPUT, Outcome, ProbeError, Reason, Verdict};
 pub use prober::{Action, HttpGet, Prober, Target};
+pub use results::{ProbeKind, ProbeResult, Update};

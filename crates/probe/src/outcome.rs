@@ -67,4 +67,26 @@ pub const MAX_OUTPUT: usize = 10_240;
 pub struct ProbeError {
     /// The kubelet's text.
     pub message: String,
+    /// What the kubelet's event calls it: `Failure` where the target had begun to answer, else `Unknown`.
+    pub verdict: Verdict,
+}
+
+impl ProbeError {
+    /// An attempt that could not be made.
+    #[must_use]
+    pub fn unknown(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            verdict: Verdict::Unknown,
+        }
+    }
+
+    /// An attempt that broke off while the target answered.
+    #[must_use]
+    pub fn broken_off(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            verdict: Verdict::Failure,
+        }
+    }
 }

@@ -24,9 +24,7 @@ impl Prober for Scripted {
             Action::Http(get) => Ok(self.http(&get.url)),
             Action::Tcp { host, port } => Ok(self.dial(host, *port)),
             Action::Exec { command } => self.exec(target, command),
-            Action::Grpc { .. } => Err(ProbeError {
-                message: "scripted workloads speak no gRPC".to_owned(),
-            }),
+            Action::Grpc { .. } => Err(ProbeError::unknown("scripted workloads speak no gRPC")),
         }
     }
 }
@@ -75,9 +73,7 @@ impl Scripted {
             .0
             .state()
             .exec(&container, command)
-            .map_err(|error| ProbeError {
-                message: error.to_string(),
-            })?;
+            .map_err(|error| ProbeError::unknown(error.to_string()))?;
         let output = [&result.stdout[..], &result.stderr[..]].concat();
         let text = String::from_utf8_lossy(&output).into_owned();
         Ok(if result.code == 0 {

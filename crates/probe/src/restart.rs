@@ -1,0 +1,84 @@
+//! Whether a container that ended is started again: its own rules, its own policy, the pod's policy.
+
+use k8s_openapi::api::core::v1::{Container, ContainerRestartRule};
+
+/// Whether `container` of a pod with `pod_policy` is started again after it ended with `code`.
+#[must_use]
+pub fn restarts(container: &Container, pod_policy: Option<&str>, code: i32) -> bool {
+    let rules = container
+        .restart_policy_rules
+        .as_deref()
+        .unwrap_or_default();
+    if rules.iter().any(|rule| applies(rule, code)) {
+        return true;
+    }
+    match container.restart_policy.as_deref().or(pod_policy) {
+        Some("Never") => false,
+        Some("OnFailure") => code != 0,
+        _ => true,
+    }
+}
+
+/// Both actions that a rule can have start the container again.
+fn applies(rule: &ContainerRestartRule, code: i32) -> bool {
+    rule.exit_codes.as_ref().is_some_and(|codes| {
+        let listed = codes.values.as_deref().unwrap_or_default().contains(&code);
+        match codes.operator.as_str() {
+            "In" => listed,
+            "NotIn" => !listed,
+            _ => false,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ContainerRestartRuleOnExitCodes;
+
+    use super::*;
+
+    fn rule(operator: &str, values: &[i32]) -> ContainerRestartRule {
+        let exit_codes = ContainerRestartRuleOnExitCodes {
+            operator: operator.to_owned(),
+            values: Some(values.to_vec()),
+        };
+        ContainerRestartRule {
+            action: "Restart".to_owned(),
+            exit_codes: Some(exit_codes),
+        }
+    }
+
+    #[track_caller]
+    fn check(
+        own: Option<&str>,
+        rules: &[ContainerRestartRule],
+        pod: &str,
+        code: i32,
+        expected: bool,
+    ) {
+        let container = Container {
+            restart_policy: own.map(str::to_owned),
+            restart_policy_rules: Some(rules.to_vec()),
+            ..Container::default()
+        };
+        assert_eq!(
+            restarts(&container, Some(pod), code),
+            expected,
+            "{own:?} {rules:?} {pod} {code}"
+        );
+    }
+
+    #[test]
+    fn rules_come_before_the_containers_policy_and_that_before_the_pods() {
+        check(None, &[], "Always", 0, true);
+        check(None, &[], "OnFailure", 0, false);
+        check(None, &[], "OnFailure", 1, true);
+        check(None, &[], "Never", 1, false);
+        check(Some("Never"), &[], "Always", 1, false);
+        check(Some("Always"), &[], "Never", 0, true);
+        check(Some("Never"), &[rule("In", &[42])], "Never", 42, true);
+        check(Some("Never"), &[rule("In", &[42])], "Always", 41, false);
+        check(Some("Never"), &[rule("NotIn", &[42])], "Never", 41, true);
+        check(Some("Never"), &[rule("NotIn", &[42])], "Never", 42, false);
+    }
+}
