@@ -3,7 +3,7 @@
 //! The router does not ask who calls: in this process it is trusted, and whoever serves it to others puts the check for
 //! the token in front.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Body;
@@ -14,6 +14,7 @@ use probe::Clock;
 
 use crate::store::Store;
 
+mod allocate;
 mod body;
 mod create;
 mod delete;
@@ -41,6 +42,8 @@ pub struct Api {
     clock: Clock,
     /// Makes the parts of names that the API server chooses.
     names: Arc<meta::Names>,
+    /// Whoever holds it chooses addresses and ports.
+    allocation: Arc<Mutex<()>>,
 }
 
 impl Api {
@@ -51,6 +54,7 @@ impl Api {
             store: Store::default(),
             clock,
             names: Arc::default(),
+            allocation: Arc::default(),
         }
     }
 

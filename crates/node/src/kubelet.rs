@@ -1,7 +1,85 @@
-//! The kubelet's rules: what to do about a container, and how a pod is said to be.
+//! The kubelet: runs the pods that are bound to its node and says how they are.
 //!
-//! Everything here is pure: time, exits and probe results come in as values, so that whoever runs pods decides when.
+//! It is a Kubernetes client and knows its runtime only as a trait. One serial worker a pod decides and acts; a second
+//! task a pod publishes its status, so that readiness changes show even while the worker waits for a container to end.
+//! The rules are pure and have files of their own: [`actions`], [`status`], [`instance`].
 
 pub mod actions;
+mod environment;
 pub mod instance;
+mod pods;
+mod publisher;
+mod sink;
 pub mod status;
+mod volumes;
+mod worker;
+
+use std::sync::Arc;
+
+use kube::Client;
+use probe::backoff::Limits;
+use probe::{Clock, Manager, Options};
+use tokio_util::sync::CancellationToken;
+
+use crate::events::Recorder;
+use crate::runtime::Runtime;
+
+/// What a kubelet is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Its node's name.
+    pub node_name: String,
+    /// Its node's address.
+    pub node_ip: String,
+    /// How long containers that end again and again wait.
+    pub back_off: Limits,
+    /// Whether waits and first probes are spread at random, as they are on a real node.
+    pub jitter: bool,
+}
+
+/// What every part of the kubelet is given.
+struct Context {
+    client: Client,
+    clock: Clock,
+    runtime: Arc<dyn Runtime>,
+    probes: Manager,
+    events: Recorder,
+    config: Config,
+    shutdown: CancellationToken,
+}
+
+/// Runs pods until `shutdown`.
+pub async fn run(
+    client: Client,
+    clock: Clock,
+    runtime: Arc<dyn Runtime>,
+    config: Config,
+    shutdown: CancellationToken,
+) {
+    let host = Some(config.node_name.as_str());
+    let events = Recorder::new(
+        client.clone(),
+        clock.clone(),
+        "kubelet",
+        host,
+        shutdown.clone(),
+    );
+    let options = Options {
+        started: clock.now(),
+        jitter: config.jitter,
+    };
+    let sink = Arc::new(sink::Sink(events.clone()));
+    let (probes, updates) = Manager::new(clock.clone(), runtime.prober(), sink, options);
+    let context = Context {
+        client,
+        clock,
+        runtime,
+        probes,
+        events,
+        config,
+        shutdown: shutdown.clone(),
+    };
+    shutdown
+        .run_until_cancelled_owned(pods::run(Arc::new(context), updates))
+        .await;
+}

@@ -8,5 +8,6 @@ pub mod controllers;
 pub mod events;
 pub mod kinds;
 pub mod kubelet;
+pub mod node;
 pub mod runtime;
 pub mod store;

@@ -110,9 +110,11 @@ impl Manager {
 
     /// Publishes a pod's status: workers act on what has been published, not on what is about to be.
     pub fn set_status(&self, pod_uid: &str, status: PodStatus) {
+        let status = Arc::new(status);
         self.shared
             .statuses()
-            .insert(pod_uid.to_owned(), Arc::new(status));
+            .insert(pod_uid.to_owned(), status.clone());
+        self.ask_unready(pod_uid, &status);
     }
 
     /// The pod is ending: what would restart its regular containers is no longer asked.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::body::Body;
 use super::path::Path;
 use super::query::Query;
-use super::{Api, Failure, meta, update};
+use super::{Api, Failure, allocate, meta, update};
 use crate::kinds::{Kind, Subresource};
 use crate::store::{Key, WriteError};
 
@@ -65,6 +65,12 @@ fn create(
     meta::stamp_new(kind, &mut object, api.clock.now());
     (kind.default)(&mut object);
     initial_status(kind, &mut object);
+    // Held until the object is stored, so that nobody else is given the same.
+    let _allocating = api
+        .allocation
+        .lock()
+        .expect("nothing panics while it allocates");
+    allocate::addresses(&api.store, kind, &mut object)?;
     update::check(kind, &name, &object, None)?;
     if query.dry_run() {
         return Ok(Arc::new(object));

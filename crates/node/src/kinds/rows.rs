@@ -47,6 +47,35 @@ fn name_and_age(object: &Value, _now: Timestamp) -> Vec<Value> {
     ]
 }
 
+fn pod_fields(pod: &Value) -> Vec<(&'static str, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    vec![
+        ("spec.nodeName", text(&pod["spec"]["nodeName"])),
+        ("spec.restartPolicy", text(&pod["spec"]["restartPolicy"])),
+        (
+            "spec.serviceAccountName",
+            text(&pod["spec"]["serviceAccountName"]),
+        ),
+        ("status.phase", text(&pod["status"]["phase"])),
+        ("status.podIP", text(&pod["status"]["podIP"])),
+    ]
+}
+
+fn event_fields(event: &Value) -> Vec<(&'static str, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let about = &event["involvedObject"];
+    vec![
+        ("involvedObject.kind", text(&about["kind"])),
+        ("involvedObject.namespace", text(&about["namespace"])),
+        ("involvedObject.name", text(&about["name"])),
+        ("involvedObject.uid", text(&about["uid"])),
+        ("involvedObject.fieldPath", text(&about["fieldPath"])),
+        ("reason", text(&event["reason"])),
+        ("type", text(&event["type"])),
+        ("source", text(&event["source"]["component"])),
+    ]
+}
+
 /// Every kind that this node serves.
 pub static KINDS: &[Kind] = &[
     Kind {
@@ -65,6 +94,7 @@ pub static KINDS: &[Kind] = &[
     },
     Kind {
         kind: "Event",
+        selectable: event_fields,
         plural: "events",
         singular: "event",
         short_names: &["ev"],
@@ -90,6 +120,7 @@ pub static KINDS: &[Kind] = &[
     },
     Kind {
         kind: "Pod",
+        selectable: pod_fields,
         plural: "pods",
         singular: "pod",
         short_names: &["po"],

@@ -8,9 +8,6 @@ use crate::worker::check::bare_id;
 
 impl Manager {
     /// Fills in `started` and `ready` of a status that is about to be published.
-    ///
-    /// A container that runs and is not ready although it is probed is asked again at once: whatever made its host look
-    /// at the pod may have changed that.
     pub fn update_pod_status(&self, pod: &Pod, status: &mut PodStatus) {
         for container in status.container_statuses.iter_mut().flatten() {
             self.fill(pod, container);
@@ -66,16 +63,30 @@ impl Manager {
     /// Whether a container that has started is ready.
     fn is_ready(&self, pod: &Pod, container: &ContainerStatus) -> bool {
         let id = bare_id(container.container_id.as_deref().unwrap_or_default());
-        let workers = self.shared.workers();
-        let worker = workers.get(&Key::new(pod, &container.name, ProbeKind::Readiness));
-        let ready = match self.result(ProbeKind::Readiness, id) {
+        match self.result(ProbeKind::Readiness, id) {
             Some(result) => result == ProbeResult::Success,
-            None => worker.is_none(),
-        };
-        if let Some(worker) = worker.filter(|_| !ready) {
-            worker.trigger.notify_one();
+            None => !self.is_probed(pod, &container.name, ProbeKind::Readiness),
         }
-        ready
+    }
+
+    /// Has every container that could be ready and is not asked again at once: whatever made its host look at the pod
+    /// may have changed that. It follows the publishing, because workers act on what is published.
+    pub(super) fn ask_unready(&self, pod_uid: &str, status: &PodStatus) {
+        let workers = self.shared.workers();
+        let lists = [&status.container_statuses, &status.init_container_statuses];
+        for container in lists.into_iter().flatten().flatten() {
+            if container.ready || container.started != Some(true) || !is_running(container) {
+                continue;
+            }
+            let key = Key {
+                pod_uid: pod_uid.to_owned(),
+                container: container.name.clone(),
+                kind: ProbeKind::Readiness,
+            };
+            if let Some(worker) = workers.get(&key) {
+                worker.trigger.notify_one();
+            }
+        }
     }
 
     fn is_probed(&self, pod: &Pod, container: &str, kind: ProbeKind) -> bool {

@@ -96,8 +96,11 @@ impl Fixture {
         fixture
     }
 
+    /// Publishes the container as ready, so that nobody asks again.
     fn publish(&self, id: &str, started: bool) {
-        self.manager.set_status("u", status(running(), id, started));
+        let mut status = status(running(), id, started);
+        status.container_statuses.as_mut().unwrap()[0].ready = true;
+        self.manager.set_status("u", status);
     }
 
     fn answer(&self, answer: Answer) {
@@ -133,7 +136,8 @@ impl Fixture {
     fn readiness(&self) -> (bool, bool) {
         let mut status = status(running(), "1", true);
         self.manager.update_pod_status(&self.pod, &mut status);
-        let container = &status.container_statuses.unwrap()[0];
+        let container = status.container_statuses.as_ref().unwrap()[0].clone();
+        self.manager.set_status("u", status);
         (container.started.unwrap(), container.ready)
     }
 }

@@ -115,6 +115,7 @@ impl Workloads {
             images: vec![
                 image("kiamol/ch03-numbers-api", "numbers-api"),
                 image("numbers-api", "numbers-api"),
+                image("selfheal/numbers-api", "numbers-api"),
                 image("postgres", "postgres"),
             ],
             programs: vec![

@@ -1,0 +1,153 @@
+use serde_json::json;
+
+use super::*;
+
+fn pod() -> Pod {
+    serde_json::from_value(json!({
+        "metadata": {"name": "p", "namespace": "n", "uid": "u", "labels": {"app": "web"}, "annotations": {"note": "hi"}},
+        "spec": {"nodeName": "node", "serviceAccountName": "default", "containers": []},
+    }))
+    .unwrap()
+}
+
+fn sources() -> Sources {
+    let data = |value: &str| Some(BTreeMap::from([("key".to_owned(), value.to_owned())]));
+    let service = json!({"metadata": {"name": "my-api"}, "spec": {
+        "clusterIP": "10.96.0.9", "ports": [{"name": "web", "port": 80, "protocol": "TCP"}]}});
+    Sources {
+        maps: [("map".to_owned(), data("m")), ("none".to_owned(), None)].into(),
+        secrets: [("secret".to_owned(), data("s"))].into(),
+        services: vec![serde_json::from_value(service).unwrap()],
+        pod_ip: "10.244.0.2".to_owned(),
+        node_ip: "10.0.0.1".to_owned(),
+    }
+}
+
+fn variables(container: &serde_json::Value) -> Result<Vec<(String, String)>, String> {
+    let mut whole = container.clone();
+    whole["name"] = json!("c");
+    let container: Container = serde_json::from_value(whole).unwrap();
+    resolve(&pod(), &container, &sources()).map_err(|error| error.to_string())
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a table of literals reads better"
+)]
+#[track_caller]
+fn check(container: serde_json::Value, name: &str, expected: Option<&str>) {
+    let found = variables(&container)
+        .unwrap()
+        .into_iter()
+        .find(|(known, _)| known == name);
+    assert_eq!(
+        found.as_ref().map(|(_, value)| value.as_str()),
+        expected,
+        "{container}"
+    );
+}
+
+#[test]
+fn values_are_expanded_by_what_was_named_before() {
+    check(
+        json!({"env": [{"name": "A", "value": "1"}, {"name": "B", "value": "$(A)2$(C)"}]}),
+        "B",
+        Some("12$(C)"),
+    );
+    check(json!({"env": [{"name": "A"}]}), "A", Some(""));
+}
+
+#[test]
+fn values_come_from_maps_secrets_and_fields() {
+    let from = |source: serde_json::Value| json!({"env": [{"name": "A", "valueFrom": source}]});
+    check(
+        from(json!({"configMapKeyRef": {"name": "map", "key": "key"}})),
+        "A",
+        Some("m"),
+    );
+    check(
+        from(json!({"secretKeyRef": {"name": "secret", "key": "key"}})),
+        "A",
+        Some("s"),
+    );
+    check(
+        from(json!({"configMapKeyRef": {"name": "map", "key": "other", "optional": true}})),
+        "A",
+        None,
+    );
+    check(
+        from(json!({"configMapKeyRef": {"name": "none", "key": "key", "optional": true}})),
+        "A",
+        None,
+    );
+    for (path, expected) in [
+        ("metadata.name", "p"),
+        ("metadata.namespace", "n"),
+        ("metadata.uid", "u"),
+        ("metadata.labels['app']", "web"),
+        ("metadata.labels['none']", ""),
+        ("metadata.annotations['note']", "hi"),
+        ("spec.nodeName", "node"),
+        ("spec.serviceAccountName", "default"),
+        ("status.podIP", "10.244.0.2"),
+        ("status.hostIP", "10.0.0.1"),
+    ] {
+        check(
+            from(json!({"fieldRef": {"fieldPath": path}})),
+            "A",
+            Some(expected),
+        );
+    }
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let from = |source: serde_json::Value| {
+        variables(&json!({"env": [{"name": "A", "valueFrom": source}]})).unwrap_err()
+    };
+    let key = from(json!({"configMapKeyRef": {"name": "map", "key": "other"}}));
+    assert_eq!(key, "couldn't find key other in ConfigMap n/map");
+    assert_eq!(
+        from(json!({"secretKeyRef": {"name": "gone", "key": "key"}})),
+        "Secret \"gone\" not found"
+    );
+    assert_eq!(
+        from(json!({"fieldRef": {"fieldPath": "spec.colour"}})),
+        "unsupported fieldPath: spec.colour"
+    );
+    let whole = variables(&json!({"envFrom": [{"configMapRef": {"name": "none"}}]})).unwrap_err();
+    assert_eq!(whole, "configmap \"none\" not found");
+}
+
+#[test]
+fn whole_maps_are_imported_and_overridden_by_single_variables() {
+    let import = json!([{"prefix": "P_", "configMapRef": {"name": "map"}}, {"secretRef": {"name": "secret"}}]);
+    check(json!({"envFrom": import}), "P_key", Some("m"));
+    check(json!({"envFrom": import}), "key", Some("s"));
+    check(
+        json!({"envFrom": import, "env": [{"name": "key", "value": "own"}]}),
+        "key",
+        Some("own"),
+    );
+    check(
+        json!({"envFrom": [{"configMapRef": {"name": "none", "optional": true}}]}),
+        "key",
+        None,
+    );
+}
+
+#[test]
+fn services_are_told_of() {
+    for (name, value) in [
+        ("MY_API_SERVICE_HOST", "10.96.0.9"),
+        ("MY_API_SERVICE_PORT", "80"),
+        ("MY_API_SERVICE_PORT_WEB", "80"),
+        ("MY_API_PORT", "tcp://10.96.0.9:80"),
+        ("MY_API_PORT_80_TCP", "tcp://10.96.0.9:80"),
+        ("MY_API_PORT_80_TCP_PROTO", "tcp"),
+        ("MY_API_PORT_80_TCP_PORT", "80"),
+        ("MY_API_PORT_80_TCP_ADDR", "10.96.0.9"),
+    ] {
+        check(json!({}), name, Some(value));
+    }
+}

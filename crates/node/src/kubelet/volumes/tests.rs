@@ -1,0 +1,74 @@
+use super::*;
+
+fn data() -> BTreeMap<String, Bytes> {
+    [("a", "1"), ("b", "2")]
+        .map(|(key, text)| (key.to_owned(), Bytes::from(text)))
+        .into()
+}
+
+fn item(key: &str, path: &str, mode: Option<i32>) -> KeyToPath {
+    KeyToPath {
+        key: key.to_owned(),
+        path: path.to_owned(),
+        mode,
+    }
+}
+
+#[track_caller]
+fn check(items: Option<&[KeyToPath]>, expected: &[(&str, &str, u32)]) {
+    let VolumeSource::Files(files) = files("v", &data(), items, 0o400, false).unwrap() else {
+        panic!("no files")
+    };
+    let seen: Vec<_> = files
+        .iter()
+        .map(|(path, (bytes, mode))| (path.as_str(), std::str::from_utf8(bytes).unwrap(), *mode))
+        .collect();
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn without_items_every_key_is_a_file() {
+    check(None, &[("a", "1", 0o400), ("b", "2", 0o400)]);
+    check(Some(&[]), &[("a", "1", 0o400), ("b", "2", 0o400)]);
+}
+
+#[test]
+fn items_choose_keys_paths_and_modes() {
+    check(Some(&[item("b", "x/y", None)]), &[("x/y", "2", 0o400)]);
+    check(Some(&[item("a", "z", Some(0o1644))]), &[("z", "1", 0o644)]);
+}
+
+#[test]
+fn a_key_that_is_not_there_is_an_error_unless_the_volume_is_optional() {
+    let items = [item("c", "x", None)];
+    assert!(matches!(
+        files("v", &data(), Some(&items), 0, false),
+        Err(VolumeError::MissingKey { .. })
+    ));
+    assert!(files("v", &data(), Some(&items), 0, true).is_ok());
+}
+
+#[test]
+fn no_path_leaves_the_volume() {
+    for (path, inside) in [
+        ("a", true),
+        ("a/b", true),
+        ("..data", true),
+        ("", false),
+        ("/a", false),
+        ("a/", false),
+        ("a//b", false),
+        ("..", false),
+        ("a/../b", false),
+        (".", false),
+        ("a/.", false),
+    ] {
+        assert_eq!(stays_inside(path), inside, "{path}");
+        let items = [item("a", path, None)];
+        assert_eq!(
+            files("v", &data(), Some(&items), 0, false).is_ok(),
+            inside,
+            "{path}"
+        );
+    }
+}

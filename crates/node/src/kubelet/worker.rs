@@ -1,0 +1,327 @@
+//! One pod's worker: brings its containers to what the manifest and the probes ask for, one step after the other.
+//!
+//! It is serial like the kubelet's own: while it waits for one container to end, no other of the pod is restarted.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Container, Pod};
+use kube::Resource as _;
+use probe::backoff::{Decision, Entry, decide as decide_start};
+use probe::{ProbeKind, ProbeResult};
+use tokio::sync::{Notify, watch};
+
+use super::Context;
+use super::actions::{Probed, RestartPolicy, Step, decide, kill_message};
+use super::instance::{Exited, Waiting};
+use super::pods::Desired;
+use super::sink::field_path;
+use super::status::{Observed, phase};
+use crate::events::EventType;
+use crate::runtime::{Exit, Sandbox, SandboxConfig};
+
+mod end;
+mod start;
+
+/// How long after an error something is tried again.
+const RETRY: Duration = Duration::from_secs(10);
+/// The longest a waiting pod is left alone.
+const RESYNC: Duration = Duration::from_secs(60);
+/// A container's least time to end, whatever it was given.
+const LEAST_GRACE: Duration = Duration::from_secs(2);
+
+pub(super) struct Worker {
+    context: Arc<Context>,
+    desired: watch::Receiver<Desired>,
+    wake: Arc<Notify>,
+    exits: BoxStream<'static, Exit>,
+    observed: watch::Sender<Observed>,
+    /// What `observed` is sent from.
+    state: Observed,
+    sandbox: Option<Sandbox>,
+    back_off: BTreeMap<String, Entry>,
+    pulls: BTreeMap<String, start::Pull>,
+    /// When to look again though nothing happens.
+    next: Option<Timestamp>,
+}
+
+impl Worker {
+    pub(super) fn new(
+        context: Arc<Context>,
+        desired: watch::Receiver<Desired>,
+        observed: watch::Sender<Observed>,
+        wake: Arc<Notify>,
+    ) -> Self {
+        Self {
+            // Before the first start, so that no exit is missed.
+            exits: context.runtime.exits(),
+            state: Observed {
+                start_time: Some(context.clock.now()),
+                ..Observed::default()
+            },
+            context,
+            desired,
+            wake,
+            observed,
+            sandbox: None,
+            back_off: BTreeMap::new(),
+            pulls: BTreeMap::new(),
+            next: None,
+        }
+    }
+
+    /// Runs the pod until it is gone.
+    pub(super) async fn run(mut self) {
+        loop {
+            let Desired { pod, gone } = self.desired.borrow_and_update().clone();
+            if gone || pod.metadata.deletion_timestamp.is_some() {
+                return self.end(&pod, gone).await;
+            }
+            self.next = None;
+            self.sync(&pod).await;
+            self.publish();
+            self.wait().await;
+        }
+    }
+
+    async fn wait(&mut self) {
+        let next = self.next.unwrap_or(Timestamp::MAX);
+        let clock = self.context.clock.clone();
+        tokio::select! {
+            Some(exit) = self.exits.next() => drop(self.observe(&exit)),
+            () = self.wake.notified() => {}
+            // The sender ends with the kubelet, and so does this task.
+            _ = self.desired.changed() => {}
+            () = clock.sleep_until(next), if self.next.is_some() => {}
+        }
+    }
+
+    /// Looks again after `delay`, or earlier if something else asks for it.
+    fn look_again(&mut self, delay: Duration) {
+        let part = if self.context.config.jitter {
+            rand::random_range(0.0..0.5)
+        } else {
+            0.0
+        };
+        let at = self
+            .context
+            .clock
+            .now()
+            .saturating_add(delay.mul_f64(1.0 + part))
+            .unwrap_or(Timestamp::MAX);
+        self.next = Some(self.next.map_or(at, |next| next.min(at)));
+    }
+
+    async fn sync(&mut self, pod: &Pod) {
+        // A pod that has ended for good stays as it is until it is deleted.
+        if matches!(phase(pod, &self.state.containers), "Succeeded" | "Failed")
+            || !self.has_sandbox(pod).await
+        {
+            return;
+        }
+        self.context.probes.add_pod(pod);
+        let policy = RestartPolicy::parse(
+            pod.spec
+                .as_ref()
+                .and_then(|spec| spec.restart_policy.as_deref()),
+        );
+        for container in pod.spec.iter().flat_map(|spec| &spec.containers) {
+            self.step(pod, container, policy).await;
+        }
+    }
+
+    async fn has_sandbox(&mut self, pod: &Pod) -> bool {
+        if self.sandbox.is_some() {
+            return true;
+        }
+        let volumes = match super::volumes::resolve(&self.context.client, pod).await {
+            Ok(volumes) => volumes,
+            Err(error) => {
+                self.event(
+                    pod,
+                    None,
+                    EventType::Warning,
+                    "FailedMount",
+                    &error.to_string(),
+                );
+                self.look_again(RETRY);
+                return false;
+            }
+        };
+        let (meta, spec) = (&pod.metadata, pod.spec.as_ref());
+        let name = meta.name.clone().unwrap_or_default();
+        let config = SandboxConfig {
+            uid: meta.uid.clone().unwrap_or_default(),
+            namespace: meta.namespace.clone().unwrap_or_default(),
+            hostname: spec
+                .and_then(|spec| spec.hostname.clone())
+                .unwrap_or_else(|| name.clone()),
+            name,
+            volumes,
+            host_aliases: spec
+                .iter()
+                .flat_map(|spec| spec.host_aliases.iter().flatten())
+                .map(|alias| {
+                    (
+                        alias.ip.clone(),
+                        alias.hostnames.clone().unwrap_or_default(),
+                    )
+                })
+                .collect(),
+        };
+        match self.context.runtime.run_sandbox(config).await {
+            Ok(sandbox) => {
+                self.state.ip = Some(sandbox.ip);
+                self.sandbox = Some(sandbox);
+                true
+            }
+            Err(error) => {
+                let message = format!("Failed to create pod sandbox: {error}");
+                self.event(
+                    pod,
+                    None,
+                    EventType::Warning,
+                    "FailedCreatePodSandBox",
+                    &message,
+                );
+                self.look_again(RETRY);
+                false
+            }
+        }
+    }
+
+    async fn step(&mut self, pod: &Pod, container: &Container, policy: RestartPolicy) {
+        let record = self
+            .state
+            .containers
+            .entry(container.name.clone())
+            .or_default();
+        let probed = record.running().map_or(Probed::default(), |instance| {
+            let failed = |kind| {
+                self.context.probes.result(kind, &instance.id.0) == Some(ProbeResult::Failure)
+            };
+            Probed {
+                liveness_failed: failed(ProbeKind::Liveness),
+                startup_failed: failed(ProbeKind::Startup),
+            }
+        });
+        match decide(policy, record, probed) {
+            Step::Keep | Step::Finished => {}
+            Step::Start => {
+                let ended = record.newest_exit();
+                self.start_in_time(pod, container, ended).await;
+            }
+            Step::Kill { failed, restart } => {
+                // The back-off counts from what had ended before: the kubelet's list of instances is older than the kill.
+                let ended = record.newest_exit();
+                self.kill(
+                    pod,
+                    container,
+                    failed,
+                    &kill_message(&container.name, failed, restart),
+                )
+                .await;
+                if restart {
+                    self.start_in_time(pod, container, ended).await;
+                }
+            }
+        }
+    }
+
+    /// Starts a container unless it has ended too often of late.
+    async fn start_in_time(&mut self, pod: &Pod, container: &Container, ended: Option<Exited>) {
+        let now = self.context.clock.now();
+        let name = &container.name;
+        let entry = self
+            .back_off
+            .get(name)
+            .copied()
+            .filter(|entry| !probe::backoff::is_stale(*entry, now));
+        match decide_start(
+            self.context.config.back_off,
+            entry,
+            ended.map(|exit| exit.at),
+            now,
+        ) {
+            Decision::Wait { until, delay } => self.hold_back(pod, container, until, delay),
+            Decision::Start(entry) => {
+                if let Some(entry) = entry {
+                    self.back_off.insert(name.clone(), entry);
+                }
+                self.start(pod, container).await;
+            }
+        }
+    }
+
+    fn hold_back(&mut self, pod: &Pod, container: &Container, until: Timestamp, delay: Duration) {
+        let name = &container.name;
+        let pod_name = full_name(pod);
+        let seconds = delay.as_secs();
+        let length = if seconds < 60 {
+            format!("{seconds}s")
+        } else {
+            format!("{}m{}s", seconds / 60, seconds % 60)
+        };
+        let message =
+            format!("back-off {length} restarting failed container={name} pod={pod_name}");
+        self.wait_for(name, Waiting::new("CrashLoopBackOff", message));
+        let told = format!("Back-off restarting failed container {name} in pod {pod_name}");
+        self.event(pod, Some(name), EventType::Warning, "BackOff", &told);
+        let left =
+            Duration::try_from(until.duration_since(self.context.clock.now())).unwrap_or_default();
+        self.look_again(left.min(RESYNC));
+    }
+
+    fn wait_for(&mut self, container: &str, waiting: Waiting) {
+        self.state
+            .containers
+            .entry(container.to_owned())
+            .or_default()
+            .waiting = Some(waiting);
+    }
+
+    /// Takes note of an exit; says whether it was one of this pod's.
+    fn observe(&mut self, exit: &Exit) -> bool {
+        self.state
+            .containers
+            .values_mut()
+            .any(|record| record.observe(exit))
+    }
+
+    fn publish(&self) {
+        self.observed.send_if_modified(|observed| {
+            let changed = *observed != self.state;
+            observed.clone_from(&self.state);
+            changed
+        });
+    }
+
+    fn event(
+        &self,
+        pod: &Pod,
+        container: Option<&str>,
+        kind: EventType,
+        reason: &str,
+        message: &str,
+    ) {
+        let mut about = pod.object_ref(&());
+        about.field_path = container.map(field_path);
+        self.context.events.event(&about, kind, reason, message);
+    }
+}
+
+/// How messages name a pod: `name_namespace(uid)`.
+fn full_name(pod: &Pod) -> String {
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let meta = &pod.metadata;
+    format!(
+        "{}_{}({})",
+        text(&meta.name),
+        text(&meta.namespace),
+        text(&meta.uid)
+    )
+}

@@ -1,0 +1,241 @@
+//! Starting a container: its image, its environment, and what is said when one of them is not to be had.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Container, Pod};
+use probe::expand::expand;
+
+use super::{RETRY, Waiting, Worker};
+use crate::events::EventType::{Normal, Warning};
+use crate::kubelet::environment::{self, Sources};
+use crate::kubelet::instance::Instance;
+use crate::runtime::{ContainerConfig, Image, Mount};
+
+/// The first and the longest wait for an image that cannot be had.
+const PULL_WAITS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(300));
+
+/// The waits for a container's image.
+pub(super) struct Pull {
+    delay: Duration,
+    until: Timestamp,
+    error: String,
+}
+
+impl Worker {
+    pub(super) async fn start(&mut self, pod: &Pod, container: &Container) {
+        let Some(image) = self.image(pod, container).await else {
+            return;
+        };
+        let config = match self.config(pod, container, image.clone()).await {
+            Ok(config) => config,
+            Err(error) => {
+                return self.not_started(
+                    pod,
+                    container,
+                    "CreateContainerConfigError",
+                    &error.to_string(),
+                );
+            }
+        };
+        let Some(sandbox) = self.sandbox.as_ref().map(|sandbox| sandbox.id.clone()) else {
+            return;
+        };
+        let attempt = config.attempt;
+        let id = match self.context.runtime.start_container(&sandbox, config).await {
+            Ok(id) => id,
+            Err(error) => {
+                return self.not_started(pod, container, "RunContainerError", &error.to_string());
+            }
+        };
+        let instance = Instance {
+            id,
+            attempt,
+            image,
+            started_at: self.context.clock.now(),
+            exit: None,
+        };
+        let record = self
+            .state
+            .containers
+            .entry(container.name.clone())
+            .or_default();
+        let forgotten = record.started(instance);
+        for (reason, message) in [
+            ("Created", "Container created"),
+            ("Started", "Container started"),
+        ] {
+            self.event(pod, Some(&container.name), Normal, reason, message);
+        }
+        if let Some(forgotten) = forgotten
+            && let Err(error) = self.context.runtime.remove_container(&forgotten.id).await
+        {
+            tracing::debug!(%error, "an old container was not removed");
+        }
+        self.publish();
+    }
+
+    fn not_started(&mut self, pod: &Pod, container: &Container, reason: &str, message: &str) {
+        self.wait_for(&container.name, Waiting::new(reason, message));
+        self.event(
+            pod,
+            Some(&container.name),
+            Warning,
+            "Failed",
+            &format!("Error: {message}"),
+        );
+        self.look_again(RETRY);
+    }
+
+    /// The program behind the container's image; none while it has to wait for one.
+    async fn image(&mut self, pod: &Pod, container: &Container) -> Option<Image> {
+        let reference = container.image.clone().unwrap_or_default();
+        let now = self.context.clock.now();
+        if let Some(pull) = self
+            .pulls
+            .get(&container.name)
+            .filter(|pull| now < pull.until)
+        {
+            let (until, message) = (
+                pull.until,
+                format!(
+                    "Back-off pulling image {reference:?}: ErrImagePull: {}",
+                    pull.error
+                ),
+            );
+            self.event(
+                pod,
+                Some(&container.name),
+                Normal,
+                "BackOff",
+                &format!("Back-off pulling image {reference:?}"),
+            );
+            self.wait_for(&container.name, Waiting::new("ImagePullBackOff", message));
+            self.look_again(Duration::try_from(until.duration_since(now)).unwrap_or_default());
+            return None;
+        }
+        match self.context.runtime.resolve_image(&reference).await {
+            Ok(image) => {
+                self.pulls.remove(&container.name);
+                let message = format!(
+                    "Container image {reference:?} already present on machine and can be accessed by the pod"
+                );
+                self.event(pod, Some(&container.name), Normal, "Pulled", &message);
+                Some(image)
+            }
+            Err(error) => {
+                self.cannot_pull(pod, container, &reference, error.to_string());
+                None
+            }
+        }
+    }
+
+    fn cannot_pull(&mut self, pod: &Pod, container: &Container, reference: &str, error: String) {
+        let name = &container.name;
+        self.event(
+            pod,
+            Some(name),
+            Normal,
+            "Pulling",
+            &format!("Pulling image {reference:?}"),
+        );
+        self.event(
+            pod,
+            Some(name),
+            Warning,
+            "Failed",
+            &format!("Failed to pull image {reference:?}: {error}"),
+        );
+        self.event(pod, Some(name), Warning, "Failed", "Error: ErrImagePull");
+        self.wait_for(name, Waiting::new("ErrImagePull", error.clone()));
+        let delay = self
+            .pulls
+            .get(name)
+            .map_or(PULL_WAITS.0, |pull| (pull.delay * 2).min(PULL_WAITS.1));
+        let until = self
+            .context
+            .clock
+            .now()
+            .saturating_add(delay)
+            .unwrap_or(Timestamp::MAX);
+        self.pulls.insert(
+            name.clone(),
+            Pull {
+                delay,
+                until,
+                error,
+            },
+        );
+        // The next look finds the image waiting, and says so.
+        self.look_again(delay / 2);
+    }
+
+    /// Takes `&mut self` like everything that waits: a stream of exits can be moved to another thread and not shared.
+    async fn config(
+        &mut self,
+        pod: &Pod,
+        container: &Container,
+        image: Image,
+    ) -> Result<ContainerConfig, environment::EnvironmentError> {
+        let ip = self.state.ip.map(|ip| ip.to_string()).unwrap_or_default();
+        let node_ip = self.context.config.node_ip.clone();
+        let sources = Sources::fetch(&self.context.client, pod, container, ip, node_ip).await?;
+        let env = environment::resolve(pod, container, &sources)?;
+        let lookup = |name: &str| {
+            env.iter()
+                .find(|(known, _)| known == name)
+                .map(|(_, value)| value.clone())
+        };
+        let expanded = |list: &Option<Vec<String>>| {
+            list.iter()
+                .flatten()
+                .map(|text| expand(text, lookup))
+                .collect()
+        };
+        let security = container.security_context.as_ref();
+        let of_pod = pod
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.security_context.as_ref());
+        let id = |own: Option<i64>, pods: Option<i64>| {
+            own.or(pods).and_then(|id| u32::try_from(id).ok())
+        };
+        Ok(ContainerConfig {
+            name: container.name.clone(),
+            attempt: self
+                .state
+                .containers
+                .get(&container.name)
+                .map_or(0, super::super::instance::Record::next_attempt),
+            image,
+            command: expanded(&container.command),
+            args: expanded(&container.args),
+            working_dir: container.working_dir.clone(),
+            mounts: mounts(container),
+            run_as_user: id(
+                security.and_then(|s| s.run_as_user),
+                of_pod.and_then(|s| s.run_as_user),
+            ),
+            run_as_group: id(
+                security.and_then(|s| s.run_as_group),
+                of_pod.and_then(|s| s.run_as_group),
+            ),
+            read_only_root: security
+                .and_then(|s| s.read_only_root_filesystem)
+                .unwrap_or(false),
+            env,
+        })
+    }
+}
+
+fn mounts(container: &Container) -> Vec<Mount> {
+    let mounts = container.volume_mounts.iter().flatten();
+    mounts
+        .map(|mount| Mount {
+            volume: mount.name.clone(),
+            path: mount.mount_path.clone(),
+            sub_path: mount.sub_path.clone(),
+            read_only: mount.read_only.unwrap_or(false),
+        })
+        .collect()
+}

@@ -1,0 +1,131 @@
+//! The whole node: API, controllers and kubelet on one clock, over a runtime that is given.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Node as NodeObject;
+use kube::api::PostParams;
+use kube::{Api as Objects, Client};
+use probe::Clock;
+use probe::backoff::Limits;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::api::Api;
+use crate::runtime::{LoadBalancer, Runtime};
+use crate::{controllers, kubelet};
+
+/// The version of Kubernetes whose behaviour this is.
+pub const VERSION: &str = "v1.36.0";
+
+/// What a node is made from.
+pub struct Options {
+    /// Its time.
+    pub clock: Clock,
+    /// What runs its pods.
+    pub runtime: Arc<dyn Runtime>,
+    /// What makes its services answer outside the pod network.
+    pub load_balancer: Arc<dyn LoadBalancer>,
+    /// Its name.
+    pub name: String,
+    /// Its address in the pod network.
+    pub ip: String,
+    /// Whether waits are spread at random, as on a real node; a virtual clock does without.
+    pub jitter: bool,
+}
+
+/// A node that runs. Cancel the token it was started with to end it.
+pub struct Node {
+    api: Api,
+    tasks: TaskTracker,
+}
+
+impl Node {
+    /// Starts a node.
+    ///
+    /// # Errors
+    /// When the node's own object cannot be made.
+    pub async fn start(options: Options, shutdown: CancellationToken) -> Result<Self, kube::Error> {
+        let api = Api::new(options.clock.clone());
+        let client = api.client();
+        register(&client, &options).await?;
+        let tasks = TaskTracker::new();
+        tasks.spawn(controllers::run(
+            client.clone(),
+            options.clock.clone(),
+            options.load_balancer,
+            options.name.clone(),
+            shutdown.clone(),
+        ));
+        let config = kubelet::Config {
+            node_name: options.name,
+            node_ip: options.ip,
+            back_off: Limits::default(),
+            jitter: options.jitter,
+        };
+        tasks.spawn(kubelet::run(
+            client,
+            options.clock,
+            options.runtime,
+            config,
+            shutdown,
+        ));
+        tasks.close();
+        Ok(Self { api, tasks })
+    }
+
+    /// A client of its API that needs no socket.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.api.client()
+    }
+
+    /// Returns once everything has ended after its token was cancelled.
+    pub async fn ended(&self) {
+        self.tasks.wait().await;
+    }
+}
+
+/// Makes the node's own object, ready from the start.
+async fn register(client: &Client, options: &Options) -> Result<(), kube::Error> {
+    let now = options
+        .clock
+        .now()
+        .strftime("%Y-%m-%dT%H:%M:%SZ")
+        .to_string();
+    let ready = json!({
+        "type": "Ready", "status": "True", "reason": "KubeletReady", "message": "kubelet is posting ready status",
+        "lastHeartbeatTime": now, "lastTransitionTime": now,
+    });
+    let cpus = std::thread::available_parallelism()
+        .map_or(1, std::num::NonZero::get)
+        .to_string();
+    let room = json!({"cpu": cpus, "pods": "250"});
+    let object = json!({
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": options.name, "labels": {"kubernetes.io/hostname": options.name, "kubernetes.io/os": "linux"}},
+        "status": {
+            "capacity": room,
+            "allocatable": room,
+            "conditions": [ready],
+            "addresses": [
+                {"type": "InternalIP", "address": options.ip},
+                {"type": "Hostname", "address": options.name},
+            ],
+            "nodeInfo": {
+                "kubeletVersion": VERSION, "kubeProxyVersion": "", "containerRuntimeVersion": "selfheal://0.1.0",
+                "operatingSystem": "linux", "architecture": std::env::consts::ARCH, "osImage": "", "kernelVersion": "",
+                "machineID": "", "systemUUID": "", "bootID": "",
+            },
+        },
+    });
+    let object: NodeObject = serde_json::from_value(object).map_err(kube::Error::SerdeError)?;
+    Objects::<NodeObject>::all(client.clone())
+        .create(&PostParams::default(), &object)
+        .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

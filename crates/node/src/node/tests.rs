@@ -1,0 +1,182 @@
+//! The chapter's stories on paused time, over scripted workloads: the whole node, and no socket.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Endpoints, Event, Pod, Service};
+use kube::api::ListParams;
+use serde_json::Value;
+
+use super::*;
+use crate::runtime::scripted::{Scripted, Workloads};
+
+struct NoBalancer;
+
+#[async_trait]
+impl LoadBalancer for NoBalancer {
+    async fn ensure(&self, _: &str, _: &str, _: &[u16]) -> Result<Ipv4Addr, String> {
+        Ok(Ipv4Addr::LOCALHOST)
+    }
+
+    async fn release(&self, _: &str, _: &str) {}
+}
+
+struct Fixture {
+    client: Client,
+    runtime: Arc<Scripted>,
+    clock: Clock,
+    _node: Node,
+}
+
+async fn node() -> Fixture {
+    let clock = Clock::new("2026-01-02T03:04:05Z".parse::<Timestamp>().unwrap(), 1.0);
+    let runtime = Arc::new(Scripted::new(clock.clone(), Workloads::chapter()));
+    let options = Options {
+        clock: clock.clone(),
+        runtime: runtime.clone(),
+        load_balancer: Arc::new(NoBalancer),
+        name: "node".to_owned(),
+        ip: "10.244.0.1".to_owned(),
+        jitter: false,
+    };
+    let node = Node::start(options, CancellationToken::new())
+        .await
+        .unwrap();
+    Fixture {
+        client: node.client(),
+        runtime,
+        clock,
+        _node: node,
+    }
+}
+
+fn numbers_api() -> Value {
+    json!({"metadata": {"name": "numbers-api"}, "spec": {
+        "replicas": 2,
+        "selector": {"matchLabels": {"app": "numbers-api"}},
+        "template": {
+            "metadata": {"labels": {"app": "numbers-api", "version": "v3"}},
+            "spec": {"restartPolicy": "Always", "containers": [{
+                "name": "api",
+                "image": "kiamol/ch03-numbers-api",
+                "ports": [{"containerPort": 80, "name": "api"}],
+                "env": [{"name": "FailAfterCallCount", "value": "1"}],
+                "readinessProbe": {"httpGet": {"path": "/healthz", "port": 80}, "periodSeconds": 5},
+                "livenessProbe": {"httpGet": {"path": "/healthz", "port": 80}, "periodSeconds": 10,
+                                  "initialDelaySeconds": 10, "failureThreshold": 2},
+            }]},
+        },
+    }})
+}
+
+impl Fixture {
+    async fn create<K>(&self, object: Value)
+    where
+        K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + serde::Serialize
+            + serde::de::DeserializeOwned,
+    {
+        let object: K = serde_json::from_value(object).unwrap();
+        Objects::<K>::default_namespaced(self.client.clone())
+            .create(&PostParams::default(), &object)
+            .await
+            .unwrap();
+    }
+
+    async fn pods(&self) -> Vec<Pod> {
+        let pods: Objects<Pod> = Objects::default_namespaced(self.client.clone());
+        pods.list(&ListParams::default()).await.unwrap().items
+    }
+
+    async fn addresses(&self) -> Vec<String> {
+        let endpoints: Objects<Endpoints> = Objects::default_namespaced(self.client.clone());
+        let found = endpoints.get_opt("numbers-api").await.unwrap();
+        let subsets = found
+            .and_then(|endpoints| endpoints.subsets)
+            .unwrap_or_default();
+        subsets
+            .into_iter()
+            .flat_map(|subset| subset.addresses.unwrap_or_default())
+            .map(|address| address.ip)
+            .collect()
+    }
+
+    /// Passes time until this many addresses are ready; says how many seconds that took.
+    async fn until_addresses(&self, count: usize) -> u64 {
+        for second in 0..120 {
+            if self.addresses().await.len() == count {
+                return second;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        panic!(
+            "never {count} addresses at {}: {:#?}",
+            self.clock.now(),
+            self.pods().await
+        );
+    }
+
+    async fn events(&self, reason: &str) -> Vec<String> {
+        let events: Objects<Event> = Objects::default_namespaced(self.client.clone());
+        let all = events.list(&ListParams::default()).await.unwrap().items;
+        let told = all
+            .into_iter()
+            .filter(|event| event.reason.as_deref() == Some(reason));
+        told.map(|event| event.message.unwrap_or_default())
+            .collect()
+    }
+}
+
+fn identity(pod: &Pod) -> (Option<String>, Option<String>) {
+    (
+        pod.metadata.uid.clone(),
+        pod.status.as_ref().and_then(|status| status.pod_ip.clone()),
+    )
+}
+
+fn restarts(pod: &Pod) -> i32 {
+    let statuses = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.container_statuses.as_deref())
+        .unwrap_or_default();
+    statuses.iter().map(|status| status.restart_count).sum()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_pod_leaves_the_service_is_restarted_and_returns() {
+    let node = node().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let service = json!({"metadata": {"name": "numbers-api"}, "spec": {
+        "selector": {"app": "numbers-api"}, "ports": [{"port": 8013, "targetPort": "api"}]}});
+    node.create::<Service>(service).await;
+    node.create::<Deployment>(numbers_api()).await;
+    let ready = node.until_addresses(2).await;
+    assert!(ready < 5, "both pods are ready after {ready} s");
+    let before = node.pods().await;
+
+    let address: Ipv4Addr = node.addresses().await[0].parse().unwrap();
+    assert_eq!(node.runtime.http_get(address, 80, "/rng").unwrap().0, 200);
+    assert_eq!(node.runtime.http_get(address, 80, "/rng").unwrap().0, 500);
+    node.until_addresses(1).await;
+    node.until_addresses(2).await;
+
+    let after = node.pods().await;
+    assert_eq!(
+        after.iter().map(identity).collect::<Vec<_>>(),
+        before.iter().map(identity).collect::<Vec<_>>()
+    );
+    let mut counts: Vec<_> = after.iter().map(restarts).collect();
+    counts.sort_unstable();
+    assert_eq!(counts, [0, 1]);
+    assert_eq!(node.runtime.http_get(address, 80, "/rng").unwrap().0, 200);
+    assert_eq!(
+        node.events("Killing").await,
+        ["Container api failed liveness probe, will be restarted"]
+    );
+}
