@@ -25,6 +25,7 @@ mod query;
 mod read;
 mod selector;
 mod subresource;
+mod table;
 mod update;
 mod watch;
 
@@ -81,10 +82,11 @@ async fn respond(api: &Api, request: Request) -> Result<Response, Failure> {
     let (parts, body) = request.into_parts();
     let path = Path::parse(parts.uri.path())?;
     let query = Query::parse(parts.uri.query().unwrap_or_default());
+    let form = table::Form::of(&parts.headers, &query);
     let body = body::Body::read(&parts.headers, body).await?;
     match (parts.method.clone(), path.subresource) {
-        (Method::GET, None) if query.watches() => watch::respond(api, &path, &query),
-        (Method::GET, None) => read::respond(api, &path, &query),
+        (Method::GET, None) if query.watches() => watch::respond(api, &path, &query, form),
+        (Method::GET, None) => read::respond(api, &path, &query, form),
         (Method::POST, None) if path.name.is_none() => create::respond(api, &path, &query, &body),
         (Method::PUT, None) if path.name.is_some() => update::put(api, &path, &query, &body),
         (Method::PATCH, None) if path.name.is_some() => update::patch(api, &path, &query, &body),

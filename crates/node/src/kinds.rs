@@ -45,6 +45,7 @@ pub struct Kind {
 }
 
 mod rows;
+mod tables;
 
 pub use rows::KINDS;
 

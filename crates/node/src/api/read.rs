@@ -7,13 +7,27 @@ use serde_json::{Value, json};
 use super::path::Path;
 use super::query::Query;
 use super::selector::Selector;
+use super::table::{self, Form};
 use super::{Api, Failure};
 
-pub(super) fn respond(api: &Api, path: &Path, query: &Query) -> Result<Response, Failure> {
-    match &path.name {
-        Some(name) => Ok(super::json(StatusCode::OK, &*object(api, path, name)?)),
-        None => list(api, path, query),
-    }
+pub(super) fn respond(
+    api: &Api,
+    path: &Path,
+    query: &Query,
+    form: Form,
+) -> Result<Response, Failure> {
+    let Some(name) = &path.name else {
+        return list(api, path, query, form);
+    };
+    let object = object(api, path, name)?;
+    Ok(match form {
+        Form::Objects => super::json(StatusCode::OK, &*object),
+        Form::Table(carried) => {
+            let version = &object["metadata"]["resourceVersion"];
+            let table = table::of(api, &path.kind, carried, version, std::iter::once(&*object));
+            super::json(StatusCode::OK, &table)
+        }
+    })
 }
 
 /// The object that a path names.
@@ -23,20 +37,23 @@ pub(super) fn object(api: &Api, path: &Path, name: &str) -> Result<std::sync::Ar
         .ok_or_else(|| Failure::not_found(&path.kind, name))
 }
 
-fn list(api: &Api, path: &Path, query: &Query) -> Result<Response, Failure> {
+fn list(api: &Api, path: &Path, query: &Query, form: Form) -> Result<Response, Failure> {
     let selector = Selector::of(query)?;
     selector.check(&path.kind)?;
     let (objects, version) = api.store.list(&path.resource(), path.namespace.as_deref());
-    let items: Vec<&Value> = objects
+    let version = json!(version.to_string());
+    let matching = objects
         .iter()
         .map(|object| &**object)
-        .filter(|object| selector.matches(&path.kind, object))
-        .collect();
-    let list = json!({
-        "kind": format!("{}List", path.kind.kind),
-        "apiVersion": path.kind.api_version(),
-        "metadata": {"resourceVersion": version.to_string()},
-        "items": items,
-    });
+        .filter(|object| selector.matches(&path.kind, object));
+    let list = match form {
+        Form::Table(carried) => table::of(api, &path.kind, carried, &version, matching),
+        Form::Objects => json!({
+            "kind": format!("{}List", path.kind.kind),
+            "apiVersion": path.kind.api_version(),
+            "metadata": {"resourceVersion": version},
+            "items": matching.collect::<Vec<&Value>>(),
+        }),
+    };
     Ok(super::json(StatusCode::OK, &list))
 }

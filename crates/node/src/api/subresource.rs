@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::body::Body;
 use super::path::Path;
 use super::query::Query;
+use super::table::Form;
 use super::{Api, Failure, meta, read, update};
 use crate::kinds::Subresource;
 
@@ -19,7 +20,7 @@ pub(super) fn respond(
     body: &Body,
 ) -> Result<Response, Failure> {
     match (subresource, method) {
-        (Subresource::Status, &Method::GET) => read::respond(api, path, query),
+        (Subresource::Status, &Method::GET) => read::respond(api, path, query, Form::Objects),
         (Subresource::Status, &Method::PUT) => update::put(api, path, query, body),
         (Subresource::Status, &Method::PATCH) => update::patch(api, path, query, body),
         (Subresource::Binding, &Method::POST) => bind(api, path, body),

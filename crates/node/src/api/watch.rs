@@ -19,14 +19,16 @@ use tokio::time::Instant;
 use super::path::Path;
 use super::query::Query;
 use super::selector::Selector;
+use super::table::{self, Form};
 use super::{Api, Failure};
-use crate::store::{Change, Store};
+use crate::store::Change;
 
 /// How often a watcher that asks for it is told how far it has come.
 const BOOKMARK: Duration = Duration::from_secs(60);
 
 struct Watch {
-    store: Store,
+    api: Api,
+    form: Form,
     latest: watch::Receiver<u64>,
     path: Path,
     selector: Selector,
@@ -38,11 +40,17 @@ struct Watch {
     over: bool,
 }
 
-pub(super) fn respond(api: &Api, path: &Path, query: &Query) -> Result<Response, Failure> {
+pub(super) fn respond(
+    api: &Api,
+    path: &Path,
+    query: &Query,
+    form: Form,
+) -> Result<Response, Failure> {
     let selector = Selector::of(query)?.named(path.name.as_deref());
     selector.check(&path.kind)?;
     let mut watch = Watch {
-        store: api.store.clone(),
+        api: api.clone(),
+        form,
         latest: api.store.latest(),
         path: path.clone(),
         selector,
@@ -55,6 +63,7 @@ pub(super) fn respond(api: &Api, path: &Path, query: &Query) -> Result<Response,
     watch.start(query)?;
     let body = Body::from_stream(stream::unfold(watch, |mut watch| async move {
         let event = watch.next().await?;
+        let event = watch.formed(event);
         let mut line = serde_json::to_vec(&event).expect("JSON values serialise");
         line.push(b'\n');
         Some((Ok::<_, Infallible>(Bytes::from(line)), watch))
@@ -75,7 +84,7 @@ impl Watch {
                         "Invalid value: {version:?}: resourceVersion is no number"
                     ))
                 })?;
-                self.store.changes(self.seen)?;
+                self.api.store.changes(self.seen)?;
             }
             _ => self.list(initial && self.bookmarks),
         }
@@ -84,6 +93,7 @@ impl Watch {
 
     fn list(&mut self, marked: bool) {
         let (objects, version) = self
+            .api
             .store
             .list(&self.path.resource(), self.path.namespace.as_deref());
         self.seen = version;
@@ -110,7 +120,7 @@ impl Watch {
                 return None;
             }
             self.latest.borrow_and_update();
-            match self.store.changes(self.seen) {
+            match self.api.store.changes(self.seen) {
                 Ok(changes) if changes.is_empty() => self.wait().await?,
                 Ok(changes) => self.tell(&changes),
                 Err(too_old) => {
@@ -168,6 +178,22 @@ impl Watch {
             (None, None) => return None,
         };
         Some(json!({"type": kind, "object": object}))
+    }
+
+    /// An event in the form that was asked for. Errors and bookmarks are what they are.
+    fn formed(&self, mut event: Value) -> Value {
+        if let Form::Table(carried) = self.form
+            && matches!(
+                event["type"].as_str(),
+                Some("ADDED" | "MODIFIED" | "DELETED")
+            )
+        {
+            let object = event["object"].take();
+            let version = object["metadata"]["resourceVersion"].clone();
+            let one = std::iter::once(&object);
+            event["object"] = table::of(&self.api, &self.path.kind, carried, &version, one);
+        }
+        event
     }
 
     fn matching<'a>(&self, object: Option<&'a Value>) -> Option<&'a Value> {

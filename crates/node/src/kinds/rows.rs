@@ -1,22 +1,9 @@
 //! The table of kinds.
 
-use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{Column, Kind, Subresource};
-
-const NAME: Column = Column {
-    name: "Name",
-    kind: "string",
-    format: "name",
-    priority: 0,
-};
-const AGE: Column = Column {
-    name: "Created At",
-    kind: "date",
-    format: "",
-    priority: 0,
-};
+use super::tables::{network, others, pods, workloads};
+use super::{Kind, Subresource};
 
 /// What a kind has that says nothing else of itself.
 const PLAIN: Kind = Kind {
@@ -33,19 +20,11 @@ const PLAIN: Kind = Kind {
     unknown_fields: |_| Ok(Vec::new()),
     validate: |_, _| Vec::new(),
     unsupported: |_| Vec::new(),
-    columns: &[NAME, AGE],
-    cells: name_and_age,
+    columns: &[],
+    cells: |_, _| Vec::new(),
     selectable: |_| Vec::new(),
     schema: || schemars::json_schema!({"type": "object"}),
 };
-
-fn name_and_age(object: &Value, _now: Timestamp) -> Vec<Value> {
-    let metadata = &object["metadata"];
-    vec![
-        json!(metadata["name"]),
-        json!(metadata["creationTimestamp"]),
-    ]
-}
 
 fn pod_fields(pod: &Value) -> Vec<(&'static str, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -80,6 +59,8 @@ fn event_fields(event: &Value) -> Vec<(&'static str, String)> {
 pub static KINDS: &[Kind] = &[
     Kind {
         kind: "ConfigMap",
+        columns: others::CONFIG_MAPS,
+        cells: others::config_map,
         plural: "configmaps",
         singular: "configmap",
         short_names: &["cm"],
@@ -87,6 +68,8 @@ pub static KINDS: &[Kind] = &[
     },
     Kind {
         kind: "Endpoints",
+        columns: network::ENDPOINTS,
+        cells: network::endpoints,
         plural: "endpoints",
         singular: "endpoints",
         short_names: &["ep"],
@@ -94,6 +77,8 @@ pub static KINDS: &[Kind] = &[
     },
     Kind {
         kind: "Event",
+        columns: others::EVENTS,
+        cells: others::event,
         selectable: event_fields,
         plural: "events",
         singular: "event",
@@ -102,6 +87,8 @@ pub static KINDS: &[Kind] = &[
     },
     Kind {
         kind: "Namespace",
+        columns: others::NAMESPACES,
+        cells: others::namespace,
         plural: "namespaces",
         singular: "namespace",
         short_names: &["ns"],
@@ -111,6 +98,8 @@ pub static KINDS: &[Kind] = &[
     },
     Kind {
         kind: "Node",
+        columns: others::NODES,
+        cells: others::node,
         plural: "nodes",
         singular: "node",
         short_names: &["no"],
@@ -120,6 +109,8 @@ pub static KINDS: &[Kind] = &[
     },
     Kind {
         kind: "Pod",
+        columns: pods::COLUMNS,
+        cells: pods::cells,
         selectable: pod_fields,
         plural: "pods",
         singular: "pod",
@@ -135,12 +126,16 @@ pub static KINDS: &[Kind] = &[
     },
     Kind {
         kind: "Secret",
+        columns: others::SECRETS,
+        cells: others::secret,
         plural: "secrets",
         singular: "secret",
         ..PLAIN
     },
     Kind {
         kind: "ServiceAccount",
+        columns: others::SERVICE_ACCOUNTS,
+        cells: others::service_account,
         plural: "serviceaccounts",
         singular: "serviceaccount",
         short_names: &["sa"],
@@ -148,6 +143,8 @@ pub static KINDS: &[Kind] = &[
     },
     Kind {
         kind: "Service",
+        columns: network::SERVICES,
+        cells: network::service,
         plural: "services",
         singular: "service",
         short_names: &["svc"],
@@ -158,6 +155,8 @@ pub static KINDS: &[Kind] = &[
     Kind {
         group: "apps",
         kind: "Deployment",
+        columns: workloads::DEPLOYMENTS,
+        cells: workloads::deployment,
         plural: "deployments",
         singular: "deployment",
         short_names: &["deploy"],
@@ -168,6 +167,8 @@ pub static KINDS: &[Kind] = &[
     Kind {
         group: "apps",
         kind: "ReplicaSet",
+        columns: workloads::REPLICA_SETS,
+        cells: workloads::replica_set,
         plural: "replicasets",
         singular: "replicaset",
         short_names: &["rs"],
@@ -178,6 +179,8 @@ pub static KINDS: &[Kind] = &[
     Kind {
         group: "discovery.k8s.io",
         kind: "EndpointSlice",
+        columns: network::ENDPOINT_SLICES,
+        cells: network::endpoint_slice,
         plural: "endpointslices",
         singular: "endpointslice",
         ..PLAIN
