@@ -4,6 +4,7 @@
 
 mod deployment;
 mod endpoints;
+mod gc;
 mod informer;
 mod meta;
 mod namespace;
@@ -165,6 +166,12 @@ pub async fn run(
         &context,
         "namespace",
         namespace::controller(&context),
+    );
+    start(
+        &mut tasks,
+        &context,
+        "garbage-collector",
+        gc::controller(&context),
     );
     // Every handler is in place by now, so none misses the first list.
     context.informers.start(&context.client, &mut tasks);

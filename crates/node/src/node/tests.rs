@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Endpoints, Event, Pod, Service};
-use kube::api::ListParams;
+use kube::api::{DeleteParams, ListParams};
 use serde_json::Value;
 
 use super::*;
@@ -129,6 +129,30 @@ impl Fixture {
             .filter(|event| event.reason.as_deref() == Some(reason));
         told.map(|event| event.message.unwrap_or_default())
             .collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_belongs_to_a_deleted_deployment_goes_with_it() {
+    let node = node().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for parameters in [DeleteParams::background(), DeleteParams::foreground()] {
+        node.create::<Deployment>(numbers_api()).await;
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(node.pods().await.len(), 2);
+        let deployments: Objects<Deployment> = Objects::default_namespaced(node.client.clone());
+        deployments
+            .delete("numbers-api", &parameters)
+            .await
+            .unwrap();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(node.pods().await.len(), 0);
+        let sets: Objects<ReplicaSet> = Objects::default_namespaced(node.client.clone());
+        assert_eq!(
+            sets.list(&ListParams::default()).await.unwrap().items.len(),
+            0
+        );
+        assert!(deployments.get_opt("numbers-api").await.unwrap().is_none());
     }
 }
 

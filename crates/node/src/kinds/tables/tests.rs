@@ -1,4 +1,7 @@
-#![expect(clippy::needless_pass_by_value, reason = "tables of literals read better")]
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "tables of literals read better"
+)]
 
 use jiff::Timestamp;
 

@@ -1,0 +1,181 @@
+//! The garbage collector: what belongs to something that is gone goes too, and what is deleted with its dependents waits
+//! for them.
+//!
+//! It decides from the caches and makes sure of an owner's absence at the API before it deletes: caches of different
+//! kinds do not show the same moment.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use serde_json::json;
+
+use super::informer::Informer;
+use super::meta::gone_is_fine;
+use super::queue::{Key, Queue, Reconcile};
+use super::{Context, Error, Informers};
+
+mod graph;
+
+use graph::{Action, Object, decide};
+
+pub(super) struct Controller {
+    context: Context,
+}
+
+/// Starts the controller's part in the informers; returns its queue and its work.
+pub(super) fn controller(context: &Context) -> (Queue, Controller) {
+    let queue = Queue::default();
+    let informers = &context.informers;
+    watch(&informers.deployments, &queue);
+    watch(&informers.sets, &queue);
+    watch(&informers.pods, &queue);
+    watch(&informers.services, &queue);
+    watch(&informers.slices, &queue);
+    (
+        queue,
+        Controller {
+            context: context.clone(),
+        },
+    )
+}
+
+/// One key stands for the whole graph: it is small, and looked at only when an edge may have changed.
+fn watch<K>(informer: &Informer<K>, queue: &Queue)
+where
+    K: kube::Resource
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
+    K::DynamicType: Clone,
+{
+    let queue = queue.clone();
+    informer.on_change(move |old, new| {
+        let edges = |object: Option<&K>| {
+            object.map(|object| {
+                (
+                    object.meta().owner_references.clone(),
+                    object.meta().deletion_timestamp.is_some(),
+                )
+            })
+        };
+        if edges(old) != edges(new) {
+            queue.add(Key::new("", "all"));
+        }
+    });
+}
+
+#[async_trait]
+impl Reconcile for Controller {
+    async fn sync(&self, _: &Key) -> Result<Option<Duration>, Error> {
+        for action in decide(&objects(&self.context.informers)) {
+            self.carry_out(action).await?;
+        }
+        Ok(None)
+    }
+}
+
+impl Controller {
+    async fn carry_out(&self, action: Action) -> Result<(), Error> {
+        match action {
+            Action::Delete {
+                object,
+                absent,
+                foreground,
+            } => {
+                for owner in &absent {
+                    if self.exists(&object, owner).await? {
+                        return Ok(());
+                    }
+                }
+                let parameters = if foreground {
+                    DeleteParams::foreground()
+                } else {
+                    DeleteParams::background()
+                };
+                let preconditions = Preconditions {
+                    uid: Some(object.uid.clone()),
+                    ..Preconditions::default()
+                };
+                let answer = self
+                    .api(&object)
+                    .delete(&object.name, &parameters.preconditions(preconditions))
+                    .await;
+                Ok(gone_is_fine(answer)?)
+            }
+            Action::Disown { object, owners } => {
+                self.patch(
+                    &object,
+                    &json!({"metadata": {"uid": object.uid, "ownerReferences": owners}}),
+                )
+                .await
+            }
+            Action::Release { object, finalizers } => {
+                self.patch(
+                    &object,
+                    &json!({"metadata": {"uid": object.uid, "finalizers": finalizers}}),
+                )
+                .await
+            }
+        }
+    }
+
+    async fn exists(&self, object: &Object, owner: &OwnerReference) -> Result<bool, Error> {
+        let Some(resource) = graph::owner_kind(owner) else {
+            return Ok(true);
+        };
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.context.client.clone(), &object.namespace, &resource);
+        let found = api.get_opt(&owner.name).await?;
+        Ok(found.is_some_and(|found| found.metadata.uid.as_deref() == Some(&owner.uid)))
+    }
+
+    async fn patch(&self, object: &Object, patch: &serde_json::Value) -> Result<(), Error> {
+        let answer = self
+            .api(object)
+            .patch(&object.name, &PatchParams::default(), &Patch::Merge(patch))
+            .await;
+        Ok(gone_is_fine(answer)?)
+    }
+
+    fn api(&self, object: &Object) -> Api<DynamicObject> {
+        Api::namespaced_with(
+            self.context.client.clone(),
+            &object.namespace,
+            &object.resource,
+        )
+    }
+}
+
+fn objects(informers: &Informers) -> Vec<Object> {
+    let mut objects = Vec::new();
+    collect(&informers.deployments, &mut objects);
+    collect(&informers.sets, &mut objects);
+    collect(&informers.pods, &mut objects);
+    collect(&informers.services, &mut objects);
+    collect(&informers.slices, &mut objects);
+    objects
+}
+
+fn collect<K>(informer: &Informer<K>, objects: &mut Vec<Object>)
+where
+    K: kube::Resource<DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
+{
+    let resource = ApiResource::erase::<K>(&());
+    objects.extend(
+        informer
+            .all()
+            .iter()
+            .map(|object| Object::new(&resource, object.meta())),
+    );
+}
