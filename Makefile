@@ -6,17 +6,20 @@ TARGET ?= x86_64-unknown-linux-gnu
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help build exercises test fmt lint docs deny check dist clean
+.PHONY: help build exercises exercises-cluster test fmt lint docs deny check dist clean
 
 ##@ Use
 
 help: ## List these commands
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## Build every program (target/release)
 	$(CARGO) build --release --locked
 
-exercises: build ## Run the chapter's exercises on the cluster of KUBECONFIG
+exercises: build ## Run the chapter's exercises, no cluster needed
+	./target/release/selfheal exercise --simulated
+
+exercises-cluster: build ## Run them on the cluster of KUBECONFIG
 	./target/release/selfheal exercise --kubeconfig "$${KUBECONFIG:-$$HOME/.kube/config}"
 
 ##@ Work on it

@@ -11,12 +11,14 @@ use kube::{Client, Config};
 use probe::Clock;
 use tokio_util::sync::CancellationToken;
 
+use crate::exercise::Exercise;
 use crate::exercise::catalog::{self, CatalogError};
 use crate::exercise::http::Sockets;
 use crate::exercise::report::Report;
 use crate::exercise::runner::{self, Place};
 use crate::exercise::transcript::Transcript;
 use crate::exit::Exit;
+use crate::simulated::{self, Simulated};
 
 /// Runs the self-healing exercises.
 #[derive(Debug, Parser)]
@@ -39,13 +41,12 @@ struct ExerciseArguments {
     names: Vec<String>,
 
     /// The cluster to run on.
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "KUBECONFIG",
-        required_unless_present = "names"
-    )]
+    #[arg(long, value_name = "FILE", conflicts_with = "simulated")]
     kubeconfig: Option<PathBuf>,
+
+    /// Runs on scripted workloads and a virtual clock in this process: instant, and without a cluster.
+    #[arg(long)]
+    simulated: bool,
 
     /// Changes objects that exist already instead of refusing to run.
     #[arg(long)]
@@ -62,6 +63,14 @@ enum Output {
     Text,
     /// The verdicts as JSON.
     Json,
+}
+
+impl Cli {
+    /// Whether time is virtual: then it passes as soon as everyone waits for it.
+    pub(crate) fn is_simulated(&self) -> bool {
+        let Command::Exercise(arguments) = &self.command;
+        arguments.simulated
+    }
 }
 
 /// Does what the command line says.
@@ -81,31 +90,51 @@ async fn exercise(arguments: &ExerciseArguments, stop: &CancellationToken) -> an
         Err(error @ CatalogError::Unknown { .. }) => return usage(&error.to_string()),
         other => other?,
     };
+    if arguments.simulated {
+        let node = Simulated::start(stop.child_token()).await?;
+        let place = Place {
+            client: node.client.clone(),
+            namespace: "default".to_owned(),
+            caller: &node.caller,
+            clock: node.clock.clone(),
+            engine: simulated::ENGINE,
+            force: arguments.force,
+        };
+        return run_all(&exercises, &place, arguments.output, stop).await;
+    }
     let Some(file) = &arguments.kubeconfig else {
-        return usage("no cluster to run on: give --kubeconfig FILE");
+        return usage("nowhere to run: give --kubeconfig FILE for a cluster, or --simulated");
     };
     let (client, namespace) = connect(file).await?;
-    let clock = Clock::new(Timestamp::now(), 1.0);
     let place = Place {
         client,
         namespace,
         caller: &Sockets,
-        clock,
+        clock: Clock::new(Timestamp::now(), 1.0),
         engine: "cluster",
         force: arguments.force,
     };
+    run_all(&exercises, &place, arguments.output, stop).await
+}
+
+async fn run_all(
+    exercises: &[Exercise],
+    place: &Place<'_>,
+    output: Output,
+    stop: &CancellationToken,
+) -> anyhow::Result<Exit> {
     let (mut stdout, mut nowhere) = (io::stdout(), io::sink());
-    let out: &mut (dyn Write + Send) = if arguments.output == Output::Text {
+    let out: &mut (dyn Write + Send) = if output == Output::Text {
         &mut stdout
     } else {
         &mut nowhere
     };
     let mut transcript = Transcript::new(out);
     let mut reports = Vec::new();
-    for exercise in &exercises {
-        reports.push(runner::run(exercise, &place, &mut transcript, stop).await?);
+    for exercise in exercises {
+        reports.push(runner::run(exercise, place, &mut transcript, stop).await?);
     }
-    if arguments.output == Output::Json {
+    if output == Output::Json {
         runner::print_json(&mut io::stdout(), &reports)?;
     }
     Ok(reports
