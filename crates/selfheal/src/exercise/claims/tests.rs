@@ -35,8 +35,30 @@ fn check(claim: &Check, seen: &Seen, expected: Result<(), &str>) {
 }
 
 #[test]
-fn the_history_of_endpoints_is_compared_whole() {
-    check(&Check::Endpoints(vec![2, 1, 2]), &seen(), Ok(()));
+fn the_service_passes_through_the_numbers_claimed() {
+    for (want, got, holds) in [
+        (&[2, 1, 2][..], &[2, 1, 2][..], true),
+        // A container probed under its former identity.
+        (&[2, 1, 2], &[2, 1, 2, 1, 2], true),
+        (&[2, 1], &[2, 1], true),
+        (&[2, 1, 2], &[2], false),
+        (&[2, 1, 2], &[2, 1], false),
+        (&[2, 1, 2], &[2, 1, 0, 1, 2], false),
+        (&[2, 1, 2], &[1, 2, 1, 2], false),
+        (&[2, 1], &[2, 1, 2], false),
+        (&[2, 1, 2], &[], false),
+    ] {
+        let seen = Seen {
+            endpoints: got.to_vec(),
+            ..Seen::default()
+        };
+        let verdict = judge(&Check::Endpoints(want.to_vec()), &seen);
+        assert_eq!(verdict.is_ok(), holds, "{want:?} {got:?}");
+    }
+}
+
+#[test]
+fn a_history_of_endpoints_that_does_not_fit_is_shown() {
     check(
         &Check::Endpoints(vec![2, 1]),
         &seen(),
