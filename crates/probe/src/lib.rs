@@ -8,13 +8,18 @@ pub mod action;
 mod attempt;
 pub mod backoff;
 pub mod clock;
+mod dial;
 mod event;
+#[cfg(unix)]
+pub mod exec;
 pub mod expand;
 mod manager;
 pub mod outcome;
 pub mod prober;
 pub mod restart;
 mod results;
+pub mod tcp;
+mod text;
 pub mod tracker;
 mod worker;
 

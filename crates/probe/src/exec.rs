@@ -1,0 +1,133 @@
+//! The exec probe on this machine: a command with a hard deadline that takes its whole process group with it.
+
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::{Child, Command};
+use tokio::time::Instant;
+
+use crate::outcome::{MAX_OUTPUT, Outcome, ProbeError, Reason, Verdict};
+use crate::text;
+
+/// Runs `command`, without a shell, within `timeout`.
+///
+/// A command that cannot be started says nothing of the target and is an error. One that outlives its deadline, or
+/// leaves a child behind that holds its output open until then, is a failure; its process group is killed. Dropping the
+/// future kills the group too.
+pub async fn probe(command: &[String], timeout: Duration) -> Result<Outcome, ProbeError> {
+    let start = Instant::now();
+    let mut group = Group::start(command)?;
+    let finished = tokio::time::timeout_at(start + timeout, group.finish()).await;
+    let (verdict, reason, output) = match finished {
+        Ok(Ok((status, output))) => judge(status, output),
+        Ok(Err(error)) => return Err(ProbeError::unknown(error.to_string())),
+        Err(_) => {
+            group.kill().await;
+            let text = format!(
+                "command timed out: {:?} timed out after {}",
+                command.join(" "),
+                text::duration(timeout)
+            );
+            (Verdict::Failure, Some(Reason::ExecTimeout), text)
+        }
+    };
+    Ok(Outcome {
+        verdict,
+        reason,
+        output,
+        took: start.elapsed(),
+    })
+}
+
+fn judge(status: ExitStatus, output: String) -> (Verdict, Option<Reason>, String) {
+    use std::os::unix::process::ExitStatusExt as _;
+    let reason = match (status.code(), status.signal()) {
+        (Some(0), _) => return (Verdict::Success, None, output),
+        (Some(code), _) => Reason::ExitCode(code),
+        (None, Some(signal)) => Reason::Signal(signal),
+        (None, None) => Reason::Other,
+    };
+    (Verdict::Failure, Some(reason), output)
+}
+
+/// A process group with its leader, killed unless it has finished.
+struct Group {
+    leader: Child,
+    id: Option<Pid>,
+}
+
+impl Group {
+    fn start(command: &[String]) -> Result<Self, ProbeError> {
+        let Some((program, arguments)) = command.split_first() else {
+            return Err(ProbeError::unknown("no command to run"));
+        };
+        let leader = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| {
+                let why = text::os_error(&error);
+                ProbeError::unknown(format!("exec: {program:?}: {why}"))
+            })?;
+        let id = leader.id().and_then(|id| i32::try_from(id).ok());
+        Ok(Self {
+            leader,
+            id: id.map(Pid::from_raw),
+        })
+    }
+
+    /// Standard output, then standard error, then the leader's end.
+    ///
+    /// The leader is reaped last: while it is not, its number belongs to this group and to no other.
+    async fn finish(&mut self) -> std::io::Result<(ExitStatus, String)> {
+        let (stdout, stderr) = (self.leader.stdout.take(), self.leader.stderr.take());
+        let (mut output, rest) = tokio::try_join!(read(stdout), read(stderr))?;
+        let status = self.leader.wait().await?;
+        self.id = None;
+        output.extend(rest);
+        output.truncate(MAX_OUTPUT);
+        Ok((status, String::from_utf8_lossy(&output).into_owned()))
+    }
+
+    async fn kill(&mut self) {
+        self.signal();
+        if let Err(error) = self.leader.wait().await {
+            tracing::debug!(%error, "a probe's command was not reaped");
+        }
+    }
+
+    fn signal(&mut self) {
+        if let Some(id) = self.id.take()
+            && let Err(error) = killpg(id, Signal::SIGKILL)
+        {
+            tracing::debug!(%error, "a probe's process group was gone");
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.signal();
+    }
+}
+
+/// The first bytes of a stream; what follows them is read and dropped, so that the writer is not held up.
+async fn read(stream: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
+    let mut kept = Vec::new();
+    if let Some(stream) = stream {
+        let mut head = stream.take(MAX_OUTPUT as u64);
+        head.read_to_end(&mut kept).await?;
+        tokio::io::copy(&mut head.into_inner(), &mut tokio::io::sink()).await?;
+    }
+    Ok(kept)
+}
+
+#[cfg(test)]
+mod tests;

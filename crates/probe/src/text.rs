@@ -1,0 +1,80 @@
+//! Values written as Go writes them, which is how they stand in the kubelet's texts.
+
+use std::time::Duration;
+
+/// A duration: `1s`, `1.5s`, `1m0s`, `20ms`.
+pub(crate) fn duration(duration: Duration) -> String {
+    if duration.is_zero() {
+        return "0s".to_owned();
+    }
+    for (unit, name) in [
+        (Duration::from_micros(1), "ns"),
+        (Duration::from_millis(1), "µs"),
+        (Duration::from_secs(1), "ms"),
+    ] {
+        if duration < unit {
+            let scale = unit.as_nanos() / 1000;
+            return decimal(duration.as_nanos(), scale.max(1)) + name;
+        }
+    }
+    let seconds = duration.as_secs();
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    let rest = decimal(
+        u128::from(seconds % 60) * 1_000_000_000 + u128::from(duration.subsec_nanos()),
+        1_000_000_000,
+    );
+    match (hours, minutes) {
+        (0, 0) => format!("{rest}s"),
+        (0, _) => format!("{minutes}m{rest}s"),
+        _ => format!("{hours}h{minutes}m{rest}s"),
+    }
+}
+
+/// `nanos` in units of `scale`, without trailing zeros.
+fn decimal(nanos: u128, scale: u128) -> String {
+    let (whole, fraction) = (nanos / scale, nanos % scale);
+    if fraction == 0 {
+        return whole.to_string();
+    }
+    let digits = scale.ilog10() as usize;
+    let fraction = format!("{fraction:0digits$}");
+    format!("{whole}.{}", fraction.trim_end_matches('0'))
+}
+
+/// What a system call's error says.
+pub(crate) fn os_error(error: &std::io::Error) -> String {
+    match error.raw_os_error() {
+        Some(code) => nix::errno::Errno::from_raw(code).desc().to_lowercase(),
+        None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_in_their_largest_units() {
+        for (nanos, expected) in [
+            (0, "0s"),
+            (1, "1ns"),
+            (1_500, "1.5µs"),
+            (20_000_000, "20ms"),
+            (20_000_001, "20.000001ms"),
+            (1_000_000_000, "1s"),
+            (1_050_000_000, "1.05s"),
+            (60_000_000_000, "1m0s"),
+            (3_661_500_000_000, "1h1m1.5s"),
+            (7_200_000_000_000, "2h0m0s"),
+        ] {
+            assert_eq!(duration(Duration::from_nanos(nanos)), expected);
+        }
+    }
+
+    #[test]
+    fn errors_of_the_system_are_in_lower_case() {
+        let refused = std::io::Error::from_raw_os_error(nix::libc::ECONNREFUSED);
+        assert_eq!(os_error(&refused), "connection refused");
+        assert_eq!(os_error(&std::io::Error::other("As it is")), "As it is");
+    }
+}
