@@ -1,0 +1,104 @@
+//! Objects that exist are changed.
+
+use super::*;
+
+#[tokio::test]
+async fn a_change_of_the_spec_is_numbered_and_one_of_the_status_is_not() {
+    let api = api();
+    send(&api, "POST", PODS, pod("x")).await;
+    let path = format!("{PODS}/x");
+    let merge = "application/merge-patch+json";
+    let generation = |object: &Value| object["metadata"]["generation"].clone();
+    let (_, changed) = call(
+        &api,
+        "PATCH",
+        &path,
+        merge,
+        json!({"spec": {"hostname": "h"}}),
+    )
+    .await;
+    assert_eq!(generation(&changed), 2);
+    let status = json!({"spec": {"hostname": "no"}, "status": {"phase": "Running"}});
+    let (_, changed) = call(
+        &api,
+        "PATCH",
+        &format!("{path}/status"),
+        merge,
+        status.clone(),
+    )
+    .await;
+    assert_eq!(
+        (&generation(&changed), &changed["spec"]["hostname"]),
+        (&json!(2), &json!("h"))
+    );
+    assert_eq!(changed["status"]["phase"], "Running");
+    let (_, same) = call(
+        &api,
+        "PATCH",
+        &path,
+        merge,
+        json!({"status": {"phase": "Failed"}}),
+    )
+    .await;
+    assert_eq!(
+        same, changed,
+        "an ordinary write does not reach the status, and a write of nothing makes no version"
+    );
+}
+
+#[tokio::test]
+async fn patches_come_in_three_kinds_and_server_side_apply_is_refused() {
+    let api = api();
+    send(&api, "POST", MAPS, map("x")).await;
+    let path = format!("{MAPS}/x");
+    for (media_type, patch, data) in [
+        (
+            "application/json-patch+json",
+            json!([{"op": "add", "path": "/data/b", "value": "2"}]),
+            json!({"a": "1", "b": "2"}),
+        ),
+        (
+            "application/merge-patch+json",
+            json!({"data": {"b": null}}),
+            json!({"a": "1"}),
+        ),
+        (
+            "application/strategic-merge-patch+json",
+            json!({"data": {"c": "3"}}),
+            json!({"a": "1", "c": "3"}),
+        ),
+    ] {
+        let (status, changed) = call(&api, "PATCH", &path, media_type, patch).await;
+        assert_eq!(
+            (status, &changed["data"]),
+            (StatusCode::OK, &data),
+            "{media_type}"
+        );
+    }
+    let (status, failure) = call(
+        &api,
+        "PATCH",
+        &path,
+        "application/apply-patch+yaml",
+        map("x"),
+    )
+    .await;
+    assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert!(
+        failure["message"]
+            .as_str()
+            .unwrap()
+            .contains("client-side apply")
+    );
+}
+
+#[tokio::test]
+async fn a_dry_run_changes_nothing() {
+    let api = api();
+    let version = api.store.version();
+    let (status, _) = send(&api, "POST", &format!("{MAPS}?dryRun=All"), map("x")).await;
+    assert_eq!(
+        (status, api.store.version()),
+        (StatusCode::CREATED, version)
+    );
+}
