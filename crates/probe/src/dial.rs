@@ -9,6 +9,10 @@ use tokio::time::Instant;
 use crate::outcome::Reason;
 use crate::text;
 
+mod connection;
+
+pub(crate) use connection::Connection;
+
 /// So long a closed socket may linger; thousands of probes a minute must not pile up in TIME-WAIT.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -21,7 +25,11 @@ pub(crate) struct DialError {
 }
 
 /// Connects to the first address of `host` that answers, before `deadline`.
-pub(crate) async fn dial(host: &str, port: i32, deadline: Instant) -> Result<TcpStream, DialError> {
+pub(crate) async fn dial(
+    host: &str,
+    port: i32,
+    deadline: Instant,
+) -> Result<Connection, DialError> {
     let Ok(port) = u16::try_from(port) else {
         return Err(DialError {
             reason: Reason::Other,
@@ -37,7 +45,7 @@ pub(crate) async fn dial(host: &str, port: i32, deadline: Instant) -> Result<Tcp
     let mut first = None;
     for address in addresses {
         match connect(address, deadline).await {
-            Ok(stream) => return Ok(stream),
+            Ok(stream) => return Ok(Connection::new(stream)),
             Err(error) => {
                 first.get_or_insert(error);
             }
@@ -73,14 +81,6 @@ async fn connect(address: SocketAddr, deadline: Instant) -> Result<TcpStream, Di
             reason: Reason::ConnectTimeout,
             text: format!("dial tcp {address}: i/o timeout"),
         }),
-    }
-}
-
-/// Closes a connection where nobody waits: with a linger, `close` blocks until the peer has acknowledged.
-pub(crate) fn close(stream: TcpStream) {
-    match stream.into_std() {
-        Ok(stream) => drop(tokio::task::spawn_blocking(move || drop(stream))),
-        Err(error) => tracing::debug!(%error, "a probe's socket did not close"),
     }
 }
 

@@ -13,6 +13,10 @@ mod event;
 #[cfg(unix)]
 pub mod exec;
 pub mod expand;
+pub mod grpc;
+pub mod http;
+#[cfg(unix)]
+mod local;
 mod manager;
 pub mod outcome;
 pub mod prober;
@@ -25,6 +29,8 @@ mod worker;
 
 pub use clock::Clock;
 pub use event::EventSink;
+#[cfg(unix)]
+pub use local::{LocalProber, USER_AGENT};
 pub use manager::{Manager, Options};
 pub use outcome::{MAX_OUTPUT, Outcome, ProbeError, Reason, Verdict};
 pub use prober::{Action, HttpGet, Prober, Target};

@@ -11,10 +11,7 @@ use crate::outcome::{Outcome, Verdict};
 pub async fn probe(host: &str, port: i32, timeout: Duration) -> Outcome {
     let start = Instant::now();
     let (verdict, reason, output) = match dial::dial(host, port, start + timeout).await {
-        Ok(stream) => {
-            dial::close(stream);
-            (Verdict::Success, None, String::new())
-        }
+        Ok(_closed_by_drop) => (Verdict::Success, None, String::new()),
         Err(error) => (Verdict::Failure, Some(error.reason), error.text),
     };
     Outcome {

@@ -49,6 +49,38 @@ pub(crate) fn os_error(error: &std::io::Error) -> String {
     }
 }
 
+/// Bytes in double quotes, as `%q` writes them.
+pub(crate) fn quote(bytes: &[u8]) -> String {
+    let mut quoted = String::with_capacity(bytes.len() + 2);
+    quoted.push('"');
+    for chunk in bytes.utf8_chunks() {
+        for letter in chunk.valid().chars() {
+            push_letter(&mut quoted, letter);
+        }
+        for byte in chunk.invalid() {
+            quoted.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+fn push_letter(quoted: &mut String, letter: char) {
+    match letter {
+        '"' | '\\' => quoted.extend(['\\', letter]),
+        '\x07' => quoted.push_str("\\a"),
+        '\x08' => quoted.push_str("\\b"),
+        '\x0c' => quoted.push_str("\\f"),
+        '\n' => quoted.push_str("\\n"),
+        '\r' => quoted.push_str("\\r"),
+        '\t' => quoted.push_str("\\t"),
+        '\x0b' => quoted.push_str("\\v"),
+        _ if letter.is_ascii_control() => quoted.push_str(&format!("\\x{:02x}", letter as u32)),
+        _ if letter.is_control() => quoted.push_str(&format!("\\u{:04x}", letter as u32)),
+        _ => quoted.push(letter),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +100,18 @@ mod tests {
             (7_200_000_000_000, "2h0m0s"),
         ] {
             assert_eq!(duration(Duration::from_nanos(nanos)), expected);
+        }
+    }
+
+    #[test]
+    fn what_a_peer_said_is_quoted_without_its_control_characters() {
+        for (bytes, expected) in [
+            (&b"garbage"[..], r#""garbage""#),
+            (b"a\"b\\c", r#""a\"b\\c""#),
+            (b"\x16\x03\x01\n\t\x7f", r#""\x16\x03\x01\n\t\x7f""#),
+            (b"\xff\xc3\xbc\xc2\x85", r#""\xffü\u0085""#),
+        ] {
+            assert_eq!(quote(bytes), expected);
         }
     }
 

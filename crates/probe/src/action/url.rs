@@ -43,7 +43,7 @@ pub fn format(scheme: &str, host: &str, port: i32, path: &str) -> String {
 
 /// None where Go finds the reference malformed.
 fn parse(text: &str) -> Option<Reference> {
-    if text.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
+    if has_control(text) {
         return None;
     }
     let (rest, fragment) = split(text, '#');
@@ -57,11 +57,7 @@ fn parse(text: &str) -> Option<Reference> {
         return None;
     }
     Some(Reference {
-        path: if is_encoded(path) {
-            path.to_owned()
-        } else {
-            escape_decoded(path)
-        },
+        path: escape_as_go(path),
         query: query.map(str::to_owned),
         fragment: fragment.map(str::to_owned),
     })
@@ -74,7 +70,7 @@ fn split(text: &str, mark: char) -> (&str, Option<&str>) {
 
 /// The path of a reference: what follows a scheme and an authority, if it has them.
 fn without_authority(text: &str) -> Option<&str> {
-    let rest = match scheme(text)? {
+    let rest = match scheme_end(text)? {
         Some(end) => &text[end + 1..],
         // Without a scheme, a colon in the first segment would look like one.
         None if text
@@ -100,7 +96,7 @@ fn without_authority(text: &str) -> Option<&str> {
     clippy::option_option,
     reason = "malformed, absent and present are three answers"
 )]
-fn scheme(text: &str) -> Option<Option<usize>> {
+pub(crate) fn scheme_end(text: &str) -> Option<Option<usize>> {
     for (at, byte) in text.bytes().enumerate() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' => {}
@@ -113,7 +109,7 @@ fn scheme(text: &str) -> Option<Option<usize>> {
     Some(None)
 }
 
-fn escapes_are_valid(text: &str) -> bool {
+pub(crate) fn escapes_are_valid(text: &str) -> bool {
     let bytes = text.as_bytes();
     let is_escape = |at: usize| {
         bytes
@@ -121,6 +117,19 @@ fn escapes_are_valid(text: &str) -> bool {
             .is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit))
     };
     (0..bytes.len()).all(|at| bytes[at] != b'%' || is_escape(at))
+}
+
+pub(crate) fn has_control(text: &str) -> bool {
+    text.bytes().any(|byte| byte < b' ' || byte == 0x7f)
+}
+
+/// A path with valid escapes, as it is sent.
+pub(crate) fn escape_as_go(path: &str) -> String {
+    if is_encoded(path) {
+        path.to_owned()
+    } else {
+        escape_decoded(path)
+    }
 }
 
 /// Whether a path can stand as it is.

@@ -22,10 +22,9 @@ async fn a_listener_is_reached() {
     let stream = dial("127.0.0.1", address.port().into(), soon())
         .await
         .unwrap();
-    assert_eq!(stream.peer_addr().unwrap(), address);
-    let linger = socket2::SockRef::from(&stream).linger().unwrap();
+    assert_eq!(stream.stream().peer_addr().unwrap(), address);
+    let linger = socket2::SockRef::from(stream.stream()).linger().unwrap();
     assert_eq!(linger, Some(LINGER));
-    close(stream);
 }
 
 #[tokio::test]
