@@ -67,6 +67,7 @@ pub async fn run(
     let options = Options {
         started: clock.now(),
         jitter: config.jitter,
+        change_status_on_restart: false,
     };
     let sink = Arc::new(sink::Sink(events.clone()));
     let (probes, updates) = Manager::new(clock.clone(), runtime.prober(), sink, options);

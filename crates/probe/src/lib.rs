@@ -15,6 +15,8 @@ pub mod exec;
 pub mod expand;
 pub mod grpc;
 pub mod http;
+#[cfg(test)]
+mod kubelet_cases;
 #[cfg(unix)]
 mod local;
 mod manager;

@@ -24,11 +24,13 @@ pub struct Options {
     pub started: Timestamp,
     /// Whether first checks are spread over a period right after the start.
     pub jitter: bool,
+    /// The kubelet's gate `ChangeContainerStatusOnKubeletRestart`: containers older than the host begin anew as well.
+    pub change_status_on_restart: bool,
 }
 
 /// The probes of a node's pods. Dropping it does not end them; [`Manager::remove_pod`] does.
 pub struct Manager {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 pub(crate) struct Shared {
@@ -155,6 +157,14 @@ impl Manager {
     #[must_use]
     pub fn result(&self, kind: ProbeKind, container_id: &str) -> Option<ProbeResult> {
         self.shared.results.get(kind, container_id)
+    }
+
+    /// Ends one probe.
+    #[cfg(test)]
+    pub(crate) fn stop_worker(&self, pod: &Pod, container: &str, kind: ProbeKind) {
+        if let Some(handle) = self.shared.workers().get(&Key::new(pod, container, kind)) {
+            handle.stop.cancel();
+        }
     }
 
     /// How many probes are running.

@@ -1,6 +1,6 @@
 //! Whether a container that ended is started again: its own rules, its own policy, the pod's policy.
 
-use k8s_openapi::api::core::v1::{Container, ContainerRestartRule};
+use k8s_openapi::api::core::v1::{Container, ContainerRestartRule, Pod, PodStatus};
 
 /// Whether `container` of a pod with `pod_policy` is started again after it ended with `code`.
 #[must_use]
@@ -17,6 +17,22 @@ pub fn restarts(container: &Container, pod_policy: Option<&str>, code: i32) -> b
         Some("OnFailure") => code != 0,
         _ => true,
     }
+}
+
+/// Whether one of the pod's containers ended in a way after which its rules start all of them again.
+#[must_use]
+pub fn all_restart(pod: &Pod, status: &PodStatus) -> bool {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    containers.into_iter().any(|container| {
+        let mut statuses = status.container_statuses.iter().flatten();
+        let status = statuses.find(|status| status.name == container.name);
+        let ended = status.and_then(|status| status.state.as_ref()?.terminated.as_ref());
+        let mut rules = container.restart_policy_rules.iter().flatten();
+        ended.is_some_and(|ended| {
+            let first = rules.find(|rule| applies(rule, ended.exit_code));
+            first.is_some_and(|rule| rule.action == "RestartAllContainers")
+        })
+    })
 }
 
 /// Both actions that a rule can have start the container again.

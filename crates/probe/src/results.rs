@@ -52,6 +52,28 @@ pub enum ProbeResult {
     Failure,
 }
 
+impl ProbeResult {
+    /// Its name, as the kubelet writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "Success",
+            Self::Failure => "Failure",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+
+    /// The number that stands for it in the kubelet's metrics.
+    #[must_use]
+    pub fn number(self) -> i8 {
+        match self {
+            Self::Success => 0,
+            Self::Failure => 1,
+            Self::Unknown => -1,
+        }
+    }
+}
+
 /// A result that is new or has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Update {

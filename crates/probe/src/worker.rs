@@ -1,8 +1,10 @@
 //! One probe of one container: a loop of checks at the probe's period.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::{Container, Pod, PodStatus, Probe};
 use rand::RngExt as _;
 use tokio::sync::Notify;
@@ -35,7 +37,7 @@ pub(crate) struct Worker {
     container: Container,
     /// The probe as it was when the pod was first seen.
     probe: Probe,
-    check: Check,
+    pub(crate) check: Check,
 }
 
 impl Worker {
@@ -59,13 +61,7 @@ impl Worker {
             threshold(probe.failure_threshold, 3),
         );
         let delay = probe.initial_delay_seconds.unwrap_or(0);
-        let check = Check::new(
-            kind,
-            tracker,
-            delay,
-            (&pod, container),
-            shared.options.started,
-        );
+        let check = Check::new(kind, tracker, delay, (&pod, container), &shared.options);
         Self {
             shared,
             handle,
@@ -96,7 +92,7 @@ impl Worker {
         // A check that outlasts a period is followed by one at once, and by no more than one.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let trigger = self.handle.trigger.clone();
-        while self.once().await {
+        while self.once_or_crash().await {
             tokio::select! {
                 _ = ticks.tick() => {}
                 () = trigger.notified() => ticks.reset(),
@@ -112,8 +108,17 @@ impl Worker {
         }
     }
 
+    /// One check, after which the next comes even if it panicked: one broken probe must not end all of its successors.
+    async fn once_or_crash(&mut self) -> bool {
+        let check = AssertUnwindSafe(self.once()).catch_unwind();
+        check.await.unwrap_or_else(|_| {
+            tracing::error!(container = %self.container.name, "a probe panicked; it goes on");
+            true
+        })
+    }
+
     /// One check; false once there will be no other.
-    async fn once(&mut self) -> bool {
+    pub(crate) async fn once(&mut self) -> bool {
         let status = self.shared.status(&self.pod);
         let (effects, next) = self
             .check

@@ -89,7 +89,7 @@ impl Manager {
         }
     }
 
-    fn is_probed(&self, pod: &Pod, container: &str, kind: ProbeKind) -> bool {
+    pub(crate) fn is_probed(&self, pod: &Pod, container: &str, kind: ProbeKind) -> bool {
         self.shared
             .workers()
             .contains_key(&Key::new(pod, container, kind))

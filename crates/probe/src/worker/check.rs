@@ -5,7 +5,8 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodStatus};
 
-use crate::restart::restarts;
+use crate::manager::Options;
+use crate::restart::{all_restart, restarts};
 use crate::results::{ProbeKind, ProbeResult};
 use crate::tracker::Tracker;
 
@@ -23,6 +24,8 @@ pub(crate) struct Check {
     deleted: bool,
     initial_delay: i64,
     engine_started: Timestamp,
+    always_anew: bool,
+    pod: Pod,
 }
 
 /// A result that changes before the attempt.
@@ -49,7 +52,7 @@ impl Check {
         tracker: Tracker,
         initial_delay: i32,
         (pod, container): (&Pod, &Container),
-        engine_started: Timestamp,
+        options: &Options,
     ) -> Self {
         Self {
             kind,
@@ -63,7 +66,9 @@ impl Check {
             sidecar: is_sidecar(pod, container),
             deleted: pod.metadata.deletion_timestamp.is_some(),
             initial_delay: i64::from(initial_delay),
-            engine_started,
+            engine_started: options.started,
+            always_anew: options.change_status_on_restart,
+            pod: pod.clone(),
         }
     }
 
@@ -102,7 +107,7 @@ impl Check {
         let Some(running) = state.and_then(|state| state.running.as_ref()) else {
             effects.push(Effect::Store(id.to_owned(), ProbeResult::Failure));
             let ended = state.and_then(|state| state.terminated.as_ref());
-            let for_good = ended.is_some_and(|ended| !self.restarts(ended.exit_code));
+            let for_good = ended.is_some_and(|ended| !self.restarts(status, ended.exit_code));
             return if for_good { Next::Exit } else { Next::Wait };
         };
         if self.deleted && self.kind != ProbeKind::Readiness {
@@ -132,15 +137,17 @@ impl Check {
             .is_some_and(|at| self.engine_started.duration_since(at.0).as_secs() > SETTLED);
         let known_started =
             self.sidecar && self.kind == ProbeKind::Startup && container.started == Some(true);
-        if known_started {
+        if known_started && !self.always_anew {
             effects.push(Effect::Store(id.to_owned(), ProbeResult::Success));
-        } else if !settled {
+        } else if !settled || self.always_anew {
             effects.push(Effect::Store(id.to_owned(), self.kind.initial()));
         }
     }
 
-    fn restarts(&self, code: i32) -> bool {
-        self.sidecar || restarts(&self.container, self.pod_policy.as_deref(), code)
+    fn restarts(&self, status: &PodStatus, code: i32) -> bool {
+        self.sidecar
+            || all_restart(&self.pod, status)
+            || restarts(&self.container, self.pod_policy.as_deref(), code)
     }
 }
 

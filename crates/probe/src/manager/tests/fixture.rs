@@ -70,6 +70,7 @@ impl Fixture {
         let options = Options {
             started: start(),
             jitter: false,
+            change_status_on_restart: false,
         };
         let (manager, updates) = Manager::new(clock, fake.clone(), events.clone(), options);
         let fixture = Self {

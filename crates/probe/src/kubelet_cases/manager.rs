@@ -1,0 +1,506 @@
+//! Rows about all probes of a pod together: who is probed, what is published, what is stored and told.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodStatus};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::Case;
+use super::row::{captures, kind, stored, text};
+use super::worker::{self, Scripted};
+use crate::event::EventSink;
+use crate::prober::{Action, Prober as _, Target};
+use crate::results::{ProbeKind, ProbeResult};
+use crate::{LocalProber, Manager, Verdict};
+
+pub(super) fn is_about(case: &Case) -> bool {
+    [
+        "construct",
+        "events_recorded",
+        "actions",
+        "workers",
+        "init_containers",
+        "pods",
+        "sets",
+        "result",
+        "handler_results",
+        "worker",
+        "startup_worker",
+    ]
+    .iter()
+    .any(|key| case.has(key))
+        || case.expect.get("workers_after_each").is_some()
+}
+
+pub(super) fn is_scale(case: &Case) -> bool {
+    case.has("duration_s")
+}
+
+pub(super) async fn run(case: &Case) {
+    if case.has("construct") {
+        handlers(case).await;
+    } else if case.has("events_recorded") {
+        events(case);
+    } else if case.has("actions") {
+        stop(case).await;
+    } else if case.expect.get("workers_after_each").is_some() {
+        add_and_remove(case).await;
+    } else if case.has("pods") {
+        clean_up(case).await;
+    } else if case.has("sets") {
+        updates(case);
+    } else if case.has("result") {
+        names(case);
+    } else if case.has("handler_results") {
+        publishing(case).await;
+    } else {
+        status(case).await;
+    }
+}
+
+fn target() -> Target {
+    Target {
+        pod_uid: "u".to_owned(),
+        namespace: "n".to_owned(),
+        pod: "p".to_owned(),
+        container: "c".to_owned(),
+        container_id: "id".to_owned(),
+        ip: None,
+    }
+}
+
+async fn handlers(case: &Case) {
+    case.only(&["construct"], &["handlers_available"]);
+    let host = "127.0.0.1".to_owned();
+    for name in case.expect["handlers_available"].as_array().unwrap() {
+        let action = match name.as_str().unwrap() {
+            "exec" => Action::Exec {
+                command: vec!["true".to_owned()],
+            },
+            "http" => Action::Http(crate::HttpGet {
+                url: "http://127.0.0.1:1/".to_owned(),
+                headers: Vec::new(),
+            }),
+            "tcp" => Action::Tcp {
+                host: host.clone(),
+                port: 1,
+            },
+            "grpc" => Action::Grpc {
+                host: host.clone(),
+                port: 1,
+                service: String::new(),
+            },
+            other => panic!("{}: no handler {other:?}", case.id),
+        };
+        let outcome = LocalProber::default()
+            .probe(&target(), &action, Duration::from_secs(60))
+            .await;
+        assert!(outcome.is_ok(), "{}: {name} {outcome:?}", case.id);
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Recorder(pub(super) Mutex<Vec<String>>);
+
+impl EventSink for Recorder {
+    fn warning(&self, _: &Target, reason: &'static str, message: String) {
+        self.0
+            .lock()
+            .unwrap()
+            .push(format!("Warning {reason} {message}"));
+    }
+}
+
+/// The rows look at the recorder's plumbing: what goes in comes out, in order.
+fn events(case: &Case) {
+    case.only(&["probe_type", "events_recorded"], &["events_in_order"]);
+    let recorder = Recorder::default();
+    let kind = kind(&case.given["probe_type"]).as_str();
+    for event in case.given["events_recorded"].as_array().unwrap() {
+        assert_eq!(
+            event["type"],
+            json!("Warning"),
+            "the engine has no other events"
+        );
+        let reason = text(event, "reason");
+        let reason = ["ContainerProbeWarning", "ProbeWarning", "Unhealthy"]
+            .into_iter()
+            .find(|known| *known == reason)
+            .unwrap_or_else(|| panic!("{}: reason {reason:?}", case.id));
+        let message = text(event, "format")
+            .replace("<type>", kind)
+            .replace("<output>", text(event, "output"))
+            .replace("<result>", text(event, "result"));
+        recorder.warning(&target(), reason, message);
+    }
+    let recorded = recorder.0.into_inner().unwrap();
+    assert_eq!(
+        json!(recorded),
+        case.expect["events_in_order"],
+        "{}",
+        case.id
+    );
+}
+
+async fn stop(case: &Case) {
+    case.only(
+        &["probe_type", "handler_result", "actions"],
+        &[
+            "stored_result_after_exit",
+            "worker_registered_after_exit",
+            "repeated_stop_is_harmless",
+        ],
+    );
+    let kind = kind(&case.given["probe_type"]);
+    let scripted = Arc::new(Scripted::always(super::row::verdict(
+        &case.given["handler_result"],
+    )));
+    let (manager, _updates) = worker::manager(scripted, false);
+    let pod = worker::pod(&[(container("c", &[kind]), false)], "Never");
+    manager.set_status("u", worker::running(kind != ProbeKind::Startup));
+    manager.add_pod(&pod);
+    settle().await;
+    let wanted = stored(&case.given["handler_result"]);
+    let (mut registered, mut kept) = (true, None);
+    for action in case.given["actions"].as_array().unwrap() {
+        let action = action.as_str().unwrap();
+        if action == "run until result stored" {
+            assert_eq!(manager.result(kind, "id"), wanted, "{}", case.id);
+        } else if let Some(found) = captures(r"stop x(\d+)", action) {
+            for _ in 0..found[1].parse::<usize>().unwrap() {
+                manager.stop_worker(&pod, "c", kind);
+            }
+        } else if action == "wait for exit" {
+            settle().await;
+            registered = manager.worker_count() > 0;
+            kept = manager.result(kind, "id");
+        } else {
+            panic!("{}: action {action:?}", case.id);
+        }
+    }
+    assert_eq!(
+        json!(registered),
+        case.expect["worker_registered_after_exit"],
+        "{}",
+        case.id
+    );
+    assert_eq!(
+        kept,
+        stored(&case.expect["stored_result_after_exit"]),
+        "{}",
+        case.id
+    );
+}
+
+/// Paused time passes once every worker rests.
+async fn settle() {
+    tokio::time::sleep(Duration::from_millis(10)).await;
+}
+
+fn container(name: &str, kinds: &[ProbeKind]) -> Container {
+    let mut container = json!({"name": name});
+    for kind in kinds {
+        let field = format!("{}Probe", kind.as_str().to_lowercase());
+        container[field] =
+            json!({"exec": {"command": ["x"]}, "periodSeconds": 1, "failureThreshold": 1});
+    }
+    serde_json::from_value(container).unwrap()
+}
+
+/// A container in a row's words: its name, its probes, its policy.
+fn described(words: &str) -> Container {
+    let name = words.split(' ').next().unwrap();
+    let mentioned = |kind: &ProbeKind| {
+        words.contains("all three") || words[name.len()..].contains(&kind.as_str().to_lowercase())
+    };
+    let kinds: Vec<ProbeKind> = ProbeKind::ALL.into_iter().filter(mentioned).collect();
+    let mut container = container(name, &kinds);
+    if let Some(found) = captures(r".*restartPolicy (\w+).*", words)
+        && &found[1] != "unset"
+    {
+        container.restart_policy = Some(found[1].to_owned());
+    }
+    container
+}
+
+async fn add_and_remove(case: &Case) {
+    case.only(
+        &["init_containers", "containers", "steps"],
+        &["workers_after_each"],
+    );
+    let list = |key: &str| case.given[key].as_array().cloned().unwrap_or_default();
+    let of = |key: &str, init: bool| {
+        list(key)
+            .into_iter()
+            .map(move |words| (described(words.as_str().unwrap()), init))
+            .collect::<Vec<_>>()
+    };
+    let mut containers = of("init_containers", true);
+    containers.extend(of("containers", false));
+    let pod = worker::pod(&containers, "Always");
+    let (manager, _updates) = worker::manager(Arc::new(Scripted::always(Verdict::Success)), false);
+    let mut after = Vec::new();
+    for step in list("steps") {
+        match step.as_str().unwrap() {
+            "add" | "add again" => manager.add_pod(&pod),
+            "remove" | "remove again" => manager.remove_pod("u"),
+            other => panic!("{}: step {other:?}", case.id),
+        }
+        settle().await;
+        after.push(registered(&manager, &[&pod]));
+    }
+    let expected: Vec<BTreeSet<String>> =
+        serde_json::from_value(case.expect["workers_after_each"].clone()).unwrap();
+    assert_eq!(after, expected, "{}", case.id);
+}
+
+/// Whose workers there are: `container/kind`.
+fn registered(manager: &Manager, pods: &[&Pod]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for pod in pods {
+        let spec = pod.spec.as_ref().unwrap();
+        for container in spec
+            .containers
+            .iter()
+            .chain(spec.init_containers.iter().flatten())
+        {
+            for kind in ProbeKind::ALL {
+                if manager.is_probed(pod, &container.name, kind) {
+                    names.insert(format!(
+                        "{}/{}",
+                        container.name,
+                        kind.as_str().to_lowercase()
+                    ));
+                }
+            }
+        }
+    }
+    names
+}
+
+async fn clean_up(case: &Case) {
+    case.only(
+        &["pods", "each", "probes_per_pod", "cleanup_calls", "desired"],
+        &["workers_left", "no_deadlock"],
+    );
+    let names: Vec<String> = match case.given["pods"].as_u64() {
+        Some(count) => (0..count).map(|at| format!("pod{at}")).collect(),
+        None => serde_json::from_value(case.given["pods"].clone()).unwrap(),
+    };
+    let each = text(&case.given, "each");
+    let containers: Vec<(Container, bool)> = if each.is_empty() {
+        vec![(container("c", &ProbeKind::ALL), false)]
+    } else {
+        each.split(", ")
+            .map(|words| (described(words), false))
+            .collect()
+    };
+    let (manager, _updates) = worker::manager(Arc::new(Scripted::always(Verdict::Success)), false);
+    let pods: Vec<Pod> = names
+        .iter()
+        .map(|name| {
+            let mut pod = worker::pod(&containers, "Always");
+            pod.metadata.uid = Some(name.clone());
+            manager.add_pod(&pod);
+            pod
+        })
+        .collect();
+    let desired: HashSet<String> = serde_json::from_value(case.given["desired"].clone()).unwrap();
+    for _ in 0..case.given["cleanup_calls"].as_u64().unwrap_or(1) {
+        manager.cleanup(&desired);
+    }
+    settle().await;
+    let left = pods.iter().flat_map(|pod| {
+        let uid = pod.metadata.uid.clone().unwrap();
+        registered(&manager, &[pod])
+            .into_iter()
+            .map(move |name| format!("{uid}/{name}"))
+    });
+    let left: BTreeSet<String> = left.collect();
+    let expected = case
+        .expect
+        .get("workers_left")
+        .cloned()
+        .unwrap_or(json!([]));
+    let expected: BTreeSet<String> = serde_json::from_value(expected).unwrap();
+    assert_eq!(left, expected, "{}", case.id);
+}
+
+fn updates(case: &Case) {
+    case.only(&["sets"], &["update_emitted"]);
+    let (sender, mut told) = mpsc::unbounded_channel();
+    let results = crate::results::Results::new(sender);
+    let sets = case.given["sets"].as_array().unwrap().iter();
+    let emitted: Vec<bool> = sets
+        .map(|set| {
+            let result = stored(&set[1]).unwrap();
+            results.set(ProbeKind::Liveness, "pod", set[0].as_str().unwrap(), result);
+            told.try_recv().is_ok()
+        })
+        .collect();
+    assert_eq!(json!(emitted), case.expect["update_emitted"], "{}", case.id);
+}
+
+fn names(case: &Case) {
+    case.only(&["result"], &["number", "text"]);
+    let result = match case.given["result"]
+        .as_str()
+        .map(str::to_lowercase)
+        .as_deref()
+    {
+        Some("success") => ProbeResult::Success,
+        Some("failure") => ProbeResult::Failure,
+        // Any other number is what Rust's type does not have: nothing yet.
+        _ => ProbeResult::Unknown,
+    };
+    if let Some(number) = case.expect["number"].as_i64() {
+        assert_eq!(i64::from(result.number()), number, "{}", case.id);
+    }
+    if let Some(name) = case.expect["text"].as_str() {
+        assert_eq!(result.as_str(), name, "{}", case.id);
+    }
+}
+
+/// A container's status as it is about to be published.
+async fn status(case: &Case) {
+    case.only(
+        &[
+            "container",
+            "worker",
+            "startup_worker",
+            "stored_readiness",
+            "stored_startup",
+            "published_started",
+            "sidecar",
+        ],
+        &["ready", "started"],
+    );
+    let given = &case.given;
+    let mut kinds = Vec::new();
+    if given["worker"].is_string() {
+        kinds.push(kind(&given["worker"]));
+    }
+    if given["startup_worker"] == json!(true) {
+        kinds.push(ProbeKind::Startup);
+    }
+    let is_init = case.has("sidecar");
+    let mut probed = container("c", &kinds);
+    if given["sidecar"] == json!(true) {
+        probed.restart_policy = Some("Always".to_owned());
+    }
+    let pod = worker::pod(&[(probed, is_init)], "Always");
+    let (manager, _updates) = worker::manager(Arc::new(Scripted::always(Verdict::Unknown)), false);
+    // Without a published status no worker checks anything: what is stored is what the row stores.
+    manager.add_pod(&pod);
+    for (key, kind) in [
+        ("stored_readiness", ProbeKind::Readiness),
+        ("stored_startup", ProbeKind::Startup),
+    ] {
+        if let Some(result) = stored(&given[key]) {
+            manager.shared.results.set(kind, "u", "id", result);
+        }
+    }
+    let mut container: ContainerStatus = worker::container_status(text(given, "container"));
+    container.started = given["published_started"].as_bool();
+    let mut status = PodStatus::default();
+    let list = if is_init {
+        &mut status.init_container_statuses
+    } else {
+        &mut status.container_statuses
+    };
+    *list = Some(vec![container]);
+    manager.update_pod_status(&pod, &mut status);
+    let list = if is_init {
+        status.init_container_statuses
+    } else {
+        status.container_statuses
+    };
+    let found = &list.unwrap()[0];
+    assert_eq!(json!(found.ready), case.expect["ready"], "{}", case.id);
+    if let Some(started) = case.expect["started"].as_bool() {
+        assert_eq!(found.started.unwrap_or_default(), started, "{}", case.id);
+    }
+}
+
+/// The host publishes what it is told, and the worker goes on from there.
+async fn publishing(case: &Case) {
+    case.only(
+        &["probe_type", "spec", "handler_results"],
+        &["published_ready", "published_started"],
+    );
+    let probed = kind(&case.given["probe_type"]);
+    let turns = case.given["handler_results"].as_array().unwrap();
+    let words: Vec<&str> = turns.iter().map(|turn| turn.as_str().unwrap()).collect();
+    let scripted = Arc::new(Scripted::always(Verdict::Success));
+    let (manager, mut updates) = worker::manager(scripted.clone(), false);
+    let pod = worker::pod(&[(container("c", &[probed]), false)], "Always");
+    manager.set_status("u", worker::running(probed != ProbeKind::Startup));
+    manager.add_pod(&pod);
+    let (mut ready, mut started) = (Vec::new(), Vec::new());
+    for turn in words {
+        let verdict = captures(
+            r"(?:then )?(success|failure)(?: until .* is published)?",
+            turn,
+        );
+        let verdict = verdict.unwrap_or_else(|| panic!("{}: turn {turn:?}", case.id));
+        scripted.answer(super::row::verdict(&json!(&verdict[1])));
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        while updates.try_recv().is_ok() {}
+        let mut status = worker::running(probed != ProbeKind::Startup);
+        manager.update_pod_status(&pod, &mut status);
+        let container = &status.container_statuses.as_ref().unwrap()[0];
+        ready.push(container.ready);
+        started.push(container.started.unwrap());
+        manager.set_status("u", status);
+    }
+    for (key, found) in [("published_ready", ready), ("published_started", started)] {
+        if let Some(expected) = case.expect.get(key) {
+            assert_eq!(&json!(found), expected, "{}", case.id);
+        }
+    }
+}
+
+/// As many attempts at one address as the row's probes would make, without its pauses: ports must not run out.
+pub(super) async fn scale(case: &Case) {
+    case.only(
+        &["pods", "containers", "probe", "duration_s", "target"],
+        &["no_failure"],
+    );
+    let number = |key: &str| usize::try_from(case.given[key].as_u64().unwrap()).unwrap();
+    let probes = number("pods") * number("containers");
+    let period = captures(r".*period (\d+) s.*", text(&case.given, "probe")).unwrap();
+    let each = number("duration_s") / period[1].parse::<usize>().unwrap();
+    let routes = super::server::routes(&json!("200"), 1.0);
+    let address = super::server::serve(routes, None).await;
+    let action = match text(&case.given, "probe").split(' ').next().unwrap() {
+        "tcp" => Action::Tcp {
+            host: address.ip().to_string(),
+            port: address.port().into(),
+        },
+        "http" => Action::Http(crate::HttpGet {
+            url: format!("http://{address}/"),
+            headers: Vec::new(),
+        }),
+        other => panic!("{}: no probe {other:?}", case.id),
+    };
+    let prober = Arc::new(LocalProber::default());
+    let lanes = (0..32).map(|lane| {
+        let (prober, action) = (prober.clone(), action.clone());
+        tokio::spawn(async move {
+            for _ in (lane..probes * each).step_by(32) {
+                let outcome = prober
+                    .probe(&target(), &action, Duration::from_secs(60))
+                    .await
+                    .unwrap();
+                assert_eq!(outcome.verdict, Verdict::Success, "{}", outcome.output);
+            }
+        })
+    });
+    for lane in futures::future::join_all(lanes).await {
+        lane.unwrap();
+    }
+    assert_eq!(case.expect["no_failure"], Value::Bool(true));
+}
