@@ -12,17 +12,24 @@ use axum::response::Response;
 use http::Method;
 use probe::Clock;
 
+use crate::kinds::Subresource;
+use crate::runtime::Runtime;
 use crate::store::Store;
 
 mod allocate;
 mod body;
+mod container;
 mod create;
 mod delete;
+mod discovery;
+mod exec;
 mod failure;
+mod log;
 mod meta;
 mod path;
 mod query;
 mod read;
+mod scale;
 mod selector;
 mod subresource;
 mod table;
@@ -45,6 +52,8 @@ pub struct Api {
     names: Arc<meta::Names>,
     /// Whoever holds it chooses addresses and ports.
     allocation: Arc<Mutex<()>>,
+    /// Who has the logs and runs the commands; none where only objects are served.
+    runtime: Option<Arc<dyn Runtime>>,
 }
 
 impl Api {
@@ -56,6 +65,16 @@ impl Api {
             clock,
             names: Arc::default(),
             allocation: Arc::default(),
+            runtime: None,
+        }
+    }
+
+    /// The API with the containers of `runtime` behind its pods.
+    #[must_use]
+    pub fn with_runtime(self, runtime: Arc<dyn Runtime>) -> Self {
+        Self {
+            runtime: Some(runtime),
+            ..self
         }
     }
 
@@ -80,9 +99,21 @@ async fn handle(State(api): State<Api>, request: Request) -> Response {
 
 async fn respond(api: &Api, request: Request) -> Result<Response, Failure> {
     let (parts, body) = request.into_parts();
+    if parts.method == Method::GET
+        && let Some(answer) = discovery::respond(parts.uri.path(), &parts.headers)
+    {
+        return answer;
+    }
     let path = Path::parse(parts.uri.path())?;
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let form = table::Form::of(&parts.headers, &query);
+    match (path.subresource, &parts.method) {
+        (Some(Subresource::Log), &Method::GET) => return log::respond(api, &path, &query).await,
+        (Some(Subresource::Exec), &(Method::GET | Method::POST)) => {
+            return exec::respond(api, &path, &query, parts).await;
+        }
+        _ => {}
+    }
     let body = body::Body::read(&parts.headers, body).await?;
     match (parts.method.clone(), path.subresource) {
         (Method::GET, None) if query.watches() => watch::respond(api, &path, &query, form),

@@ -40,12 +40,13 @@ pub struct Kind {
     pub cells: fn(object: &Value, now: Timestamp) -> Vec<Value>,
     /// Values for field selectors, beside `metadata.name` and `metadata.namespace`.
     pub selectable: fn(&Value) -> Vec<(&'static str, String)>,
-    /// Its JSON schema for OpenAPI, with the schemas it refers to.
-    pub schema: fn() -> schemars::Schema,
+    /// Leaves its JSON schema for OpenAPI with the generator, and returns a reference to it.
+    pub schema: fn(&mut schemars::SchemaGenerator) -> schemars::Schema,
 }
 
 mod rows;
 mod tables;
+mod typed;
 
 pub use rows::KINDS;
 

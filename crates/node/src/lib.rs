@@ -10,4 +10,5 @@ pub mod kinds;
 pub mod kubelet;
 pub mod node;
 pub mod runtime;
+pub mod serve;
 pub mod store;

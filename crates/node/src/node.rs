@@ -46,7 +46,7 @@ impl Node {
     /// # Errors
     /// When the node's own object cannot be made.
     pub async fn start(options: Options, shutdown: CancellationToken) -> Result<Self, kube::Error> {
-        let api = Api::new(options.clock.clone());
+        let api = Api::new(options.clock.clone()).with_runtime(options.runtime.clone());
         let client = api.client();
         register(&client, &options).await?;
         let tasks = TaskTracker::new();
@@ -78,6 +78,12 @@ impl Node {
     #[must_use]
     pub fn client(&self) -> Client {
         self.api.client()
+    }
+
+    /// Its API, for whoever serves it.
+    #[must_use]
+    pub fn api(&self) -> &Api {
+        &self.api
     }
 
     /// Returns once everything has ended after its token was cancelled.

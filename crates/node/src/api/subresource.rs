@@ -8,7 +8,7 @@ use super::body::Body;
 use super::path::Path;
 use super::query::Query;
 use super::table::Form;
-use super::{Api, Failure, meta, read, update};
+use super::{Api, Failure, meta, read, scale, update};
 use crate::kinds::Subresource;
 
 pub(super) fn respond(
@@ -23,6 +23,7 @@ pub(super) fn respond(
         (Subresource::Status, &Method::GET) => read::respond(api, path, query, Form::Objects),
         (Subresource::Status, &Method::PUT) => update::put(api, path, query, body),
         (Subresource::Status, &Method::PATCH) => update::patch(api, path, query, body),
+        (Subresource::Scale, method) => scale::respond(api, path, method, query, body),
         (Subresource::Binding, &Method::POST) => bind(api, path, body),
         (Subresource::Finalize, &Method::PUT) => finalize(api, path, body),
         _ => Err(Failure::method_not_allowed()),

@@ -15,6 +15,8 @@ use crate::store::WriteError;
 
 mod patch;
 
+pub(super) use patch::Patch;
+
 /// How often a patch is tried again on an object that others write too.
 const ATTEMPTS: usize = 16;
 
@@ -34,7 +36,7 @@ pub(super) fn patch(
     body: &Body,
 ) -> Result<Response, Failure> {
     let name = path.name.as_deref().unwrap_or_default();
-    let patch = patch::Patch::read(body)?;
+    let patch = Patch::read(body)?;
     for _ in 0..ATTEMPTS {
         let old = read::object(api, path, name)?;
         let mut object = patch.apply(&path.kind, &old)?;
@@ -53,7 +55,7 @@ pub(super) fn patch(
 }
 
 /// Puts `object` in the place of `old`, keeping what this path cannot change.
-fn replace(
+pub(super) fn replace(
     api: &Api,
     path: &Path,
     query: &Query,

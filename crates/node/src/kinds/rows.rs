@@ -1,9 +1,14 @@
 //! The table of kinds.
 
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Endpoints, Event, Namespace, Node, Pod, Secret, Service, ServiceAccount,
+};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde_json::Value;
 
 use super::tables::{network, others, pods, workloads};
-use super::{Kind, Subresource};
+use super::{Kind, Subresource, typed};
 
 /// What a kind has that says nothing else of itself.
 const PLAIN: Kind = Kind {
@@ -23,7 +28,7 @@ const PLAIN: Kind = Kind {
     columns: &[],
     cells: |_, _| Vec::new(),
     selectable: |_| Vec::new(),
-    schema: || schemars::json_schema!({"type": "object"}),
+    schema: |_| schemars::json_schema!({"type": "object"}),
 };
 
 fn pod_fields(pod: &Value) -> Vec<(&'static str, String)> {
@@ -59,6 +64,8 @@ fn event_fields(event: &Value) -> Vec<(&'static str, String)> {
 pub static KINDS: &[Kind] = &[
     Kind {
         kind: "ConfigMap",
+        unknown_fields: typed::unknown_fields::<ConfigMap>,
+        schema: typed::schema::<ConfigMap>,
         columns: others::CONFIG_MAPS,
         cells: others::config_map,
         plural: "configmaps",
@@ -68,6 +75,8 @@ pub static KINDS: &[Kind] = &[
     },
     Kind {
         kind: "Endpoints",
+        unknown_fields: typed::unknown_fields::<Endpoints>,
+        schema: typed::schema::<Endpoints>,
         columns: network::ENDPOINTS,
         cells: network::endpoints,
         plural: "endpoints",
@@ -77,6 +86,8 @@ pub static KINDS: &[Kind] = &[
     },
     Kind {
         kind: "Event",
+        unknown_fields: typed::unknown_fields::<Event>,
+        schema: typed::schema::<Event>,
         columns: others::EVENTS,
         cells: others::event,
         selectable: event_fields,
@@ -87,6 +98,8 @@ pub static KINDS: &[Kind] = &[
     },
     Kind {
         kind: "Namespace",
+        unknown_fields: typed::unknown_fields::<Namespace>,
+        schema: typed::schema::<Namespace>,
         columns: others::NAMESPACES,
         cells: others::namespace,
         plural: "namespaces",
@@ -98,6 +111,8 @@ pub static KINDS: &[Kind] = &[
     },
     Kind {
         kind: "Node",
+        unknown_fields: typed::unknown_fields::<Node>,
+        schema: typed::schema::<Node>,
         columns: others::NODES,
         cells: others::node,
         plural: "nodes",
@@ -109,6 +124,8 @@ pub static KINDS: &[Kind] = &[
     },
     Kind {
         kind: "Pod",
+        unknown_fields: typed::unknown_fields::<Pod>,
+        schema: typed::schema::<Pod>,
         columns: pods::COLUMNS,
         cells: pods::cells,
         selectable: pod_fields,
@@ -126,6 +143,8 @@ pub static KINDS: &[Kind] = &[
     },
     Kind {
         kind: "Secret",
+        unknown_fields: typed::unknown_fields::<Secret>,
+        schema: typed::schema::<Secret>,
         columns: others::SECRETS,
         cells: others::secret,
         plural: "secrets",
@@ -134,6 +153,8 @@ pub static KINDS: &[Kind] = &[
     },
     Kind {
         kind: "ServiceAccount",
+        unknown_fields: typed::unknown_fields::<ServiceAccount>,
+        schema: typed::schema::<ServiceAccount>,
         columns: others::SERVICE_ACCOUNTS,
         cells: others::service_account,
         plural: "serviceaccounts",
@@ -143,6 +164,8 @@ pub static KINDS: &[Kind] = &[
     },
     Kind {
         kind: "Service",
+        unknown_fields: typed::unknown_fields::<Service>,
+        schema: typed::schema::<Service>,
         columns: network::SERVICES,
         cells: network::service,
         plural: "services",
@@ -155,6 +178,8 @@ pub static KINDS: &[Kind] = &[
     Kind {
         group: "apps",
         kind: "Deployment",
+        unknown_fields: typed::unknown_fields::<Deployment>,
+        schema: typed::schema::<Deployment>,
         columns: workloads::DEPLOYMENTS,
         cells: workloads::deployment,
         plural: "deployments",
@@ -167,6 +192,8 @@ pub static KINDS: &[Kind] = &[
     Kind {
         group: "apps",
         kind: "ReplicaSet",
+        unknown_fields: typed::unknown_fields::<ReplicaSet>,
+        schema: typed::schema::<ReplicaSet>,
         columns: workloads::REPLICA_SETS,
         cells: workloads::replica_set,
         plural: "replicasets",
@@ -179,6 +206,8 @@ pub static KINDS: &[Kind] = &[
     Kind {
         group: "discovery.k8s.io",
         kind: "EndpointSlice",
+        unknown_fields: typed::unknown_fields::<EndpointSlice>,
+        schema: typed::schema::<EndpointSlice>,
         columns: network::ENDPOINT_SLICES,
         cells: network::endpoint_slice,
         plural: "endpointslices",

@@ -10,14 +10,14 @@ use crate::kinds::Kind;
 mod strategic;
 
 /// A patch that has been read.
-pub(super) enum Patch {
+pub(in crate::api) enum Patch {
     Json(JsonPatch),
     Merge(Value),
     Strategic(Value),
 }
 
 impl Patch {
-    pub(super) fn read(body: &Body) -> Result<Self, Failure> {
+    pub(in crate::api) fn read(body: &Body) -> Result<Self, Failure> {
         match body.media_type.as_str() {
             "application/json-patch+json" => serde_json::from_value(body.json()?)
                 .map(Self::Json)
@@ -39,7 +39,7 @@ impl Patch {
     }
 
     /// What `old` becomes.
-    pub(super) fn apply(&self, kind: &Kind, old: &Value) -> Result<Value, Failure> {
+    pub(in crate::api) fn apply(&self, kind: &Kind, old: &Value) -> Result<Value, Failure> {
         let mut object = old.clone();
         match self {
             Self::Json(patch) => json_patch::patch(&mut object, patch).map_err(|error| {

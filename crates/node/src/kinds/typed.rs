@@ -1,0 +1,77 @@
+//! What a kind's Rust type knows of it: its fields, and their schema.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+use serde_ignored::Path;
+use serde_json::Value;
+
+/// The path of every field that the type does not have, or why the object does not parse.
+pub(super) fn unknown_fields<T: DeserializeOwned>(object: &Value) -> Result<Vec<String>, String> {
+    let mut unknown = Vec::new();
+    let parsed: Result<T, _> = serde_ignored::deserialize(object, |path| {
+        let mut text = String::new();
+        write(&path, &mut text);
+        unknown.push(text);
+    });
+    match parsed {
+        Ok(_) => Ok(unknown),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// `spec.containers[0].name`.
+fn write(path: &Path<'_>, text: &mut String) {
+    match path {
+        Path::Root => {}
+        Path::Seq { parent, index } => {
+            write(parent, text);
+            text.push_str(&format!("[{index}]"));
+        }
+        Path::Map { parent, key } => {
+            write(parent, text);
+            if !text.is_empty() {
+                text.push('.');
+            }
+            text.push_str(key);
+        }
+        Path::Some { parent }
+        | Path::NewtypeStruct { parent }
+        | Path::NewtypeVariant { parent } => write(parent, text),
+    }
+}
+
+/// A reference to the type's schema, which it leaves with the generator together with those it refers to.
+pub(super) fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Pod;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn unknown_fields_are_named_by_their_paths() {
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "labels": {"any": "thing"}},
+            "specc": 1,
+            "spec": {"containers": [{"name": "a"}, {"name": "b", "livenessprobe": {}, "livenessProbe": {"exce": 1}}]},
+        });
+        assert_eq!(
+            unknown_fields::<Pod>(&pod).unwrap(),
+            [
+                "spec.containers[1].livenessProbe.exce",
+                "spec.containers[1].livenessprobe",
+                "specc"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_value_of_another_type_does_not_parse() {
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": "none"}});
+        assert!(unknown_fields::<Pod>(&pod).is_err());
+    }
+}

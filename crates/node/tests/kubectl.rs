@@ -1,0 +1,229 @@
+//! The real kubectl against the node's API, with scripted workloads behind it. Skipped, and said so, without kubectl.
+
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test")]
+
+use std::net::Ipv4Addr;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use node::node::{Node, Options};
+use node::runtime::LoadBalancer;
+use node::runtime::scripted::{Scripted, Workloads};
+use node::serve::{Credentials, serve};
+use probe::Clock;
+use tokio::io::AsyncWriteExt as _;
+use tokio_util::sync::CancellationToken;
+
+struct Loopback;
+
+#[async_trait]
+impl LoadBalancer for Loopback {
+    async fn ensure(&self, _: &str, _: &str, _: &[u16]) -> Result<Ipv4Addr, String> {
+        Ok(Ipv4Addr::LOCALHOST)
+    }
+
+    async fn release(&self, _: &str, _: &str) {}
+}
+
+/// A node with its API on a port, and a kubeconfig for it.
+struct Cluster {
+    folder: tempfile::TempDir,
+    shutdown: CancellationToken,
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+struct Printed {
+    ok: bool,
+    out: String,
+    err: String,
+}
+
+impl Cluster {
+    /// None, and a word about it, where there is no kubectl.
+    async fn start() -> Option<Self> {
+        let version = tokio::process::Command::new("kubectl")
+            .args(["version", "--client"])
+            .output()
+            .await;
+        if !version.is_ok_and(|output| output.status.success()) {
+            eprintln!("SKIPPED: this test needs kubectl (1.32 or newer) in PATH");
+            return None;
+        }
+        let clock = Clock::new(Timestamp::now(), 20.0);
+        let shutdown = CancellationToken::new();
+        let options = Options {
+            clock: clock.clone(),
+            runtime: Arc::new(Scripted::new(clock, Workloads::chapter())),
+            load_balancer: Arc::new(Loopback),
+            name: "node".to_owned(),
+            ip: "10.244.0.1".to_owned(),
+            jitter: false,
+        };
+        let node = Node::start(options, shutdown.clone()).await.unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let credentials = Credentials::generate().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let kubeconfig = credentials.kubeconfig(listener.local_addr().unwrap());
+        std::fs::write(folder.path().join("kubeconfig"), kubeconfig).unwrap();
+        let stop = shutdown.clone();
+        tokio::spawn(async move {
+            serve(node.api(), listener, &credentials, stop)
+                .await
+                .unwrap();
+        });
+        Some(Self { folder, shutdown })
+    }
+
+    async fn kubectl(&self, line: &str, stdin: &str) -> Printed {
+        let mut command = tokio::process::Command::new("kubectl")
+            .args(line.split_whitespace())
+            .env("KUBECONFIG", self.folder.path().join("kubeconfig"))
+            .env("HOME", self.folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut input = command.stdin.take().unwrap();
+        input.write_all(stdin.as_bytes()).await.unwrap();
+        drop(input);
+        let output = command.wait_with_output().await.unwrap();
+        Printed {
+            ok: output.status.success(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// What a command prints, which has to succeed.
+    async fn ok(&self, line: &str) -> String {
+        let printed = self.kubectl(line, "").await;
+        assert!(printed.ok, "kubectl {line}: {}{}", printed.out, printed.err);
+        printed.out
+    }
+}
+
+fn manifest(name: &str) -> String {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../k8s/numbers/");
+    format!("{root}{name}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_chapters_commands_work_with_the_real_kubectl() {
+    let Some(cluster) = Cluster::start().await else {
+        return;
+    };
+    let apply = format!("apply -f {}", manifest(""));
+    let created = cluster.ok(&apply).await;
+    assert!(
+        created.contains("deployment.apps/numbers-api created"),
+        "{created}"
+    );
+    let again = cluster.ok(&apply).await;
+    assert!(
+        again.contains("deployment.apps/numbers-api unchanged"),
+        "{again}"
+    );
+    cluster
+        .ok("wait --for=condition=Ready pod -l app=numbers-api --timeout=60s")
+        .await;
+    cluster
+        .ok("rollout status deploy/numbers-api --timeout=60s")
+        .await;
+    let pods = cluster.ok("get pods -l app=numbers-api").await;
+    assert!(pods.starts_with("NAME"), "{pods}");
+    let wide = cluster.ok("get pods -o wide").await;
+    assert!(wide.contains("NOMINATED NODE"), "{wide}");
+    let name = cluster
+        .ok("get pods -o jsonpath={.items[0].metadata.name}")
+        .await;
+    let described = cluster.ok(&format!("describe pod {name}")).await;
+    assert!(described.contains("Events:"), "{described}");
+    cluster.ok(&format!("logs {name}")).await;
+    let changed = cluster
+        .ok(&format!(
+            "apply -f {}",
+            manifest("update/api-with-readiness-and-liveness.yaml")
+        ))
+        .await;
+    assert!(
+        changed.contains("deployment.apps/numbers-api configured"),
+        "{changed}"
+    );
+    cluster
+        .ok("rollout status deploy/numbers-api --timeout=60s")
+        .await;
+    let history = cluster.ok("rollout history deploy/numbers-api").await;
+    assert!(history.contains("\n2 "), "{history}");
+    cluster.ok("rollout undo deploy/numbers-api").await;
+    cluster.ok("rollout restart deploy/numbers-api").await;
+    let scaled = cluster.ok("scale deploy/numbers-api --replicas=3").await;
+    assert!(scaled.contains("scaled"), "{scaled}");
+    cluster
+        .ok("rollout status deploy/numbers-api --timeout=60s")
+        .await;
+    for line in [
+        "get deployments,replicasets,services,endpoints,endpointslices,configmaps,secrets,events,nodes,namespaces",
+        "get all",
+        "get svc -o yaml",
+        "describe deploy numbers-api",
+        "describe node node",
+        "explain deployment.spec.strategy",
+        "version",
+        "get pods -A",
+        "get pods --field-selector=status.phase=Running",
+    ] {
+        cluster.ok(line).await;
+    }
+    let resources = cluster.ok("api-resources --no-headers").await;
+    assert!(
+        resources.contains("deployments") && resources.contains("endpointslices"),
+        "{resources}"
+    );
+    let deleted = cluster
+        .ok(&format!(
+            "delete --wait=true --timeout=60s -f {}",
+            manifest("")
+        ))
+        .await;
+    assert!(deleted.contains("deleted"), "{deleted}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_misspelt_field_is_refused_by_name() {
+    let Some(cluster) = Cluster::start().await else {
+        return;
+    };
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n  - {name: c, image: selfheal/numbers-api:0.1.0, livenesProbe: {}}\n";
+    let printed = cluster.kubectl("apply -f -", pod).await;
+    assert!(!printed.ok);
+    assert!(
+        printed
+            .err
+            .contains("strict decoding error: unknown field \"spec.containers[0].livenesProbe\""),
+        "{}",
+        printed.err
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_without_the_token_are_refused() {
+    let Some(cluster) = Cluster::start().await else {
+        return;
+    };
+    let printed = cluster.kubectl("--token=wrong get pods", "").await;
+    assert!(!printed.ok, "{}", printed.out);
+    assert!(
+        printed.err.contains("You must be logged in to the server"),
+        "{}",
+        printed.err
+    );
+}
