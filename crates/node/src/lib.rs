@@ -9,6 +9,10 @@ pub mod events;
 pub mod kinds;
 pub mod kubelet;
 pub mod node;
+#[cfg(target_os = "linux")]
+pub mod proxy;
 pub mod runtime;
 pub mod serve;
 pub mod store;
+#[cfg(target_os = "linux")]
+pub mod up;

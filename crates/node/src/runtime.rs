@@ -1,8 +1,10 @@
 //! What the kubelet asks of whoever runs pods: the shape of the container runtime interface, cut to this node's needs.
 //!
-//! [`scripted`] runs workloads that are data, for the virtual clock; one with Linux namespaces and real programs belongs
-//! beside it. The kubelet cannot tell them apart.
+//! `local` runs real programs in Linux namespaces; [`scripted`] runs workloads that are data, for the virtual clock. The
+//! kubelet cannot tell them apart.
 
+#[cfg(target_os = "linux")]
+pub mod local;
 pub mod scripted;
 
 use std::collections::BTreeMap;

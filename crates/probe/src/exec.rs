@@ -26,11 +26,7 @@ pub async fn probe(command: &[String], timeout: Duration) -> Result<Outcome, Pro
         Ok(Err(error)) => return Err(ProbeError::unknown(error.to_string())),
         Err(_) => {
             group.kill().await;
-            let text = format!(
-                "command timed out: {:?} timed out after {}",
-                command.join(" "),
-                text::duration(timeout)
-            );
+            let text = timed_out(command, timeout);
             (Verdict::Failure, Some(Reason::ExecTimeout), text)
         }
     };
@@ -40,6 +36,16 @@ pub async fn probe(command: &[String], timeout: Duration) -> Result<Outcome, Pro
         output,
         took: start.elapsed(),
     })
+}
+
+/// The kubelet's text for a command that outlived its deadline.
+#[must_use]
+pub fn timed_out(command: &[String], timeout: Duration) -> String {
+    format!(
+        "command timed out: {:?} timed out after {}",
+        command.join(" "),
+        text::duration(timeout)
+    )
 }
 
 fn judge(status: ExitStatus, output: String) -> (Verdict, Option<Reason>, String) {

@@ -1,7 +1,7 @@
 //! The command line, and what each command does.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -11,6 +11,7 @@ use kube::{Client, Config};
 use probe::Clock;
 use tokio_util::sync::CancellationToken;
 
+use crate::embedded::Embedded;
 use crate::exercise::Exercise;
 use crate::exercise::catalog::{self, CatalogError};
 use crate::exercise::http::Sockets;
@@ -19,8 +20,9 @@ use crate::exercise::runner::{self, Place};
 use crate::exercise::transcript::Transcript;
 use crate::exit::Exit;
 use crate::simulated::{self, Simulated};
+use crate::up;
 
-/// Runs the self-healing exercises.
+/// Starts a Kubernetes node on this machine, and runs the self-healing exercises on it or on a cluster.
 #[derive(Debug, Parser)]
 #[command(name = "selfheal", version)]
 pub(crate) struct Cli {
@@ -33,6 +35,56 @@ enum Command {
     /// Runs exercises and judges what they claim: exit code 0 when every claim holds, 1 when one does not, 2 for a
     /// wrong command line, 3 when an exercise could not be carried out.
     Exercise(ExerciseArguments),
+    /// Starts a node in this process, writes a kubeconfig for it, and serves until Ctrl-C.
+    Up(UpArguments),
+}
+
+/// What a node on this machine is made from.
+#[derive(Debug, clap::Args)]
+pub(crate) struct NodeArguments {
+    /// Lets a program of this machine stand for an image; may be given again.
+    #[arg(long = "image", value_name = "NAME=PROGRAM", value_parser = parse_image)]
+    pub(crate) images: Vec<(String, PathBuf)>,
+
+    /// Runs the node's clock so many times as fast: probes, waits and deadlines come sooner.
+    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = parse_speed)]
+    pub(crate) speed: f64,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct UpArguments {
+    #[command(flatten)]
+    pub(crate) node: NodeArguments,
+
+    /// Where to write the kubeconfig, which goes when the node does. Nobody else can read it.
+    #[arg(long, value_name = "FILE", default_value = "selfheal.kubeconfig")]
+    pub(crate) kubeconfig: PathBuf,
+
+    /// The port of the API on this machine's loopback address; 0 takes a free one.
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub(crate) port: u16,
+}
+
+fn parse_image(text: &str) -> Result<(String, PathBuf), String> {
+    let (name, program) = text
+        .split_once('=')
+        .filter(|(name, program)| !name.is_empty() && !program.is_empty())
+        .ok_or("it is written NAME=PROGRAM, as in nginx=/usr/sbin/nginx")?;
+    let path = std::fs::canonicalize(program).map_err(|error| format!("{program}: {error}"))?;
+    if path.is_file() {
+        Ok((name.to_owned(), path))
+    } else {
+        Err(format!("{program} is no file"))
+    }
+}
+
+fn parse_speed(text: &str) -> Result<f64, String> {
+    let speed: f64 = text.parse().map_err(|_| "it is a number, as in 5")?;
+    if (0.1..=100.0).contains(&speed) {
+        Ok(speed)
+    } else {
+        Err("it is from 0.1 to 100: beyond that the machine cannot keep up".to_owned())
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -40,13 +92,16 @@ struct ExerciseArguments {
     /// Exercises to run, in this order; all when none is named. `list` shows them.
     names: Vec<String>,
 
-    /// The cluster to run on.
+    /// The cluster to run on; without it, a node in this process.
     #[arg(long, value_name = "FILE", conflicts_with = "simulated")]
     kubeconfig: Option<PathBuf>,
 
     /// Runs on scripted workloads and a virtual clock in this process: instant, and without a cluster.
     #[arg(long)]
     simulated: bool,
+
+    #[command(flatten)]
+    node: NodeArguments,
 
     /// Changes objects that exist already instead of refusing to run.
     #[arg(long)]
@@ -68,18 +123,47 @@ enum Output {
 impl Cli {
     /// Whether time is virtual: then it passes as soon as everyone waits for it.
     pub(crate) fn is_simulated(&self) -> bool {
-        let Command::Exercise(arguments) = &self.command;
-        arguments.simulated
+        matches!(&self.command, Command::Exercise(arguments) if arguments.simulated)
+    }
+
+    /// Whether it takes a node of its own.
+    pub(crate) fn needs_node(&self) -> bool {
+        match &self.command {
+            Command::Up(_) => true,
+            Command::Exercise(arguments) => {
+                let listed =
+                    arguments.names == ["list"] || catalog::select(&arguments.names).is_err();
+                !(arguments.simulated || arguments.kubeconfig.is_some() || listed)
+            }
+        }
+    }
+
+    /// The file that goes when the node does.
+    pub(crate) fn kubeconfig(&self) -> Option<&Path> {
+        match &self.command {
+            Command::Up(arguments) => Some(&arguments.kubeconfig),
+            Command::Exercise(_) => None,
+        }
     }
 }
 
-/// Does what the command line says.
-pub(crate) async fn run(cli: Cli, stop: &CancellationToken) -> anyhow::Result<Exit> {
-    let Command::Exercise(arguments) = cli.command;
-    exercise(&arguments, stop).await
+/// Does what the command line says; a node keeps its files in `folder`.
+pub(crate) async fn run(
+    cli: Cli,
+    folder: Option<&Path>,
+    stop: &CancellationToken,
+) -> anyhow::Result<Exit> {
+    match cli.command {
+        Command::Exercise(arguments) => exercise(&arguments, folder, stop).await,
+        Command::Up(arguments) => up::run(&arguments, folder, stop).await,
+    }
 }
 
-async fn exercise(arguments: &ExerciseArguments, stop: &CancellationToken) -> anyhow::Result<Exit> {
+async fn exercise(
+    arguments: &ExerciseArguments,
+    folder: Option<&Path>,
+    stop: &CancellationToken,
+) -> anyhow::Result<Exit> {
     if arguments.names == ["list"] {
         for exercise in catalog::all()? {
             writeln!(io::stdout(), "{:<12}{}", exercise.name, exercise.title)?;
@@ -103,7 +187,16 @@ async fn exercise(arguments: &ExerciseArguments, stop: &CancellationToken) -> an
         return run_all(&exercises, &place, arguments.output, stop).await;
     }
     let Some(file) = &arguments.kubeconfig else {
-        return usage("nowhere to run: give --kubeconfig FILE for a cluster, or --simulated");
+        let node = Embedded::start(&arguments.node, folder, stop.child_token()).await?;
+        let place = Place {
+            client: node.client(),
+            namespace: "default".to_owned(),
+            caller: &Sockets,
+            clock: node.clock.clone(),
+            engine: &node.engine,
+            force: arguments.force,
+        };
+        return run_all(&exercises, &place, arguments.output, stop).await;
     };
     let (client, namespace) = connect(file).await?;
     let place = Place {

@@ -1,29 +1,52 @@
-//! The command line: runs the self-healing exercises.
+//! The command line: starts a node, and runs the self-healing exercises on it or elsewhere.
 //!
 //! Only here are signals and the exit code known.
 
 mod cli;
+mod embedded;
 mod exercise;
 mod exit;
 mod simulated;
+mod up;
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use tokio::runtime::{Builder, Runtime};
+#[cfg(unix)]
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+use crate::embedded::Place;
 use crate::exit::Exit;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    #[cfg(target_os = "linux")]
+    if let Some(played) = node::runtime::local::dispatch() {
+        return played;
+    }
+    let mut arguments: Vec<_> = std::env::args_os().collect();
+    let inside = arguments
+        .get(1)
+        .is_some_and(|first| first == embedded::INSIDE);
+    if inside {
+        arguments.remove(1);
+    }
+    let cli = cli::Cli::parse_from(&arguments);
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
         .init();
-    match runtime(cli.is_simulated()).map(|runtime| runtime.block_on(run(cli))) {
+    // Namespaces are made before there is a second thread.
+    let place = match embedded::place(&cli, inside, &arguments) {
+        Ok(Place::Here(place)) => place,
+        Ok(Place::Ended(code)) => return code,
+        Err(error) => return not_run(&error),
+    };
+    match runtime(cli.is_simulated()).map(|runtime| runtime.block_on(run(cli, place))) {
         Ok(Ok(exit)) => exit.into(),
         Ok(Err(error)) => not_run(&error),
         Err(error) => not_run(&error.into()),
@@ -40,10 +63,10 @@ fn runtime(simulated: bool) -> std::io::Result<Runtime> {
     builder.enable_all().start_paused(simulated).build()
 }
 
-async fn run(cli: cli::Cli) -> anyhow::Result<Exit> {
+async fn run(cli: cli::Cli, place: Option<PathBuf>) -> anyhow::Result<Exit> {
     let stop = CancellationToken::new();
     tokio::spawn(cancel_on_interrupt(stop.clone()));
-    cli::run(cli, &stop).await
+    cli::run(cli, place.as_deref(), &stop).await
 }
 
 fn not_run(error: &anyhow::Error) -> ExitCode {
@@ -53,7 +76,22 @@ fn not_run(error: &anyhow::Error) -> ExitCode {
 }
 
 async fn cancel_on_interrupt(stop: CancellationToken) {
-    if tokio::signal::ctrl_c().await.is_ok() {
-        stop.cancel();
+    let terminated = async {
+        #[cfg(unix)]
+        match signal(SignalKind::terminate()) {
+            Ok(mut signals) => drop(signals.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+        #[cfg(not(unix))]
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => {
+            if interrupted.is_err() {
+                return;
+            }
+        }
+        () = terminated => {}
     }
+    stop.cancel();
 }

@@ -14,7 +14,7 @@ pub(crate) struct Report {
     /// Its name.
     pub(crate) exercise: String,
     /// Where it ran.
-    pub(crate) engine: &'static str,
+    pub(crate) engine: String,
     /// The step that did not come true, where one did not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stopped: Option<String>,
@@ -70,7 +70,7 @@ mod tests {
         let observed = (!holds).then(|| "restarts: expected [1], observed [0]".to_owned());
         Report {
             exercise: "liveness".to_owned(),
-            engine: "cluster",
+            engine: "cluster".to_owned(),
             stopped: stopped.map(str::to_owned),
             claims: vec![Verdict {
                 claim: "It was restarted.".to_owned(),

@@ -31,7 +31,7 @@ pub(crate) struct Place<'a> {
     /// The cluster's pace: `within` and `sleep` are in its seconds.
     pub(crate) clock: Clock,
     /// How the heading and the verdict name it.
-    pub(crate) engine: &'static str,
+    pub(crate) engine: &'a str,
     /// Whether objects that exist already may be changed.
     pub(crate) force: bool,
 }
@@ -114,12 +114,7 @@ fn text_of(path: &str) -> anyhow::Result<&'static str> {
     catalog::manifest(path).with_context(|| format!("no manifest {path:?}"))
 }
 
-fn judge(
-    exercise: &Exercise,
-    engine: &'static str,
-    stopped: Option<String>,
-    seen: &Seen,
-) -> Report {
+fn judge(exercise: &Exercise, engine: &str, stopped: Option<String>, seen: &Seen) -> Report {
     let verdict = |claim: &super::Claim| {
         let judged = claims::judge(&claim.holds, seen);
         Verdict {
@@ -131,7 +126,7 @@ fn judge(
     let claims = exercise.claims.iter().map(verdict).collect();
     Report {
         exercise: exercise.name.clone(),
-        engine,
+        engine: engine.to_owned(),
         stopped,
         claims,
     }

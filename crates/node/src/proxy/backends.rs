@@ -1,0 +1,114 @@
+//! Which pods are behind which port of which service, as the watches have it.
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
+use kube::ResourceExt as _;
+use kube::runtime::reflector::{ObjectRef, Store};
+
+use super::Target;
+
+#[derive(Default)]
+pub(super) struct Backends {
+    stores: OnceLock<(Store<Service>, Store<EndpointSlice>)>,
+    turn: AtomicUsize,
+}
+
+impl Backends {
+    pub(super) fn set(&self, services: Store<Service>, slices: Store<EndpointSlice>) {
+        // The node starts one proxy; a second would have nothing else to say.
+        let _ = self.stores.set((services, slices));
+    }
+
+    /// The addresses of a service, for names: its own, or its ready pods' where it has none. None where there is no such
+    /// service.
+    pub(super) fn addresses(&self, namespace: &str, service: &str) -> Option<Vec<Ipv4Addr>> {
+        let (services, _) = self.stores.get()?;
+        let found = services.get(&ObjectRef::new(service).within(namespace))?;
+        match found.spec.as_ref()?.cluster_ip.as_deref()? {
+            "None" => Some(self.pods(namespace, service)),
+            ip => Some(vec![ip.parse().ok()?]),
+        }
+    }
+
+    fn pods(&self, namespace: &str, service: &str) -> Vec<Ipv4Addr> {
+        let slices = self.stores.get().map(|(_, slices)| slices.state());
+        let of_service = slices
+            .into_iter()
+            .flatten()
+            .filter(|slice| is_of(slice, namespace, service));
+        let ready = |endpoint: &&Endpoint| {
+            let conditions = endpoint.conditions.as_ref();
+            conditions
+                .and_then(|conditions| conditions.ready)
+                .unwrap_or(false)
+        };
+        of_service
+            .flat_map(|slice| {
+                let ready = slice.endpoints.iter().flatten().filter(ready);
+                let addresses = ready.flat_map(|endpoint| endpoint.addresses.iter());
+                addresses
+                    .filter_map(|ip| ip.parse().ok())
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    /// The next pod in turn; none where nobody is ready.
+    pub(super) fn next(&self, target: &Target) -> Option<SocketAddr> {
+        let (services, slices) = self.stores.get()?;
+        let key = ObjectRef::new(&target.service).within(&target.namespace);
+        let service = services.get(&key)?;
+        let mut ports = service.spec.as_ref()?.ports.iter().flatten();
+        let port = ports.find(|port| port.port == i32::from(target.port))?;
+        let name = port.name.clone().unwrap_or_default();
+        let mut ready: Vec<SocketAddrV4> = Vec::new();
+        let mut terminating = Vec::new();
+        for slice in slices.state() {
+            if is_of(&slice, &target.namespace, &target.service) {
+                collect(&slice, &name, &mut ready, &mut terminating);
+            }
+        }
+        // Those that are on their way out and still serve are better than nobody.
+        let mut usable = if ready.is_empty() { terminating } else { ready };
+        usable.sort_unstable();
+        usable.dedup();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let chosen = usable.get(turn % usable.len().max(1))?;
+        Some(SocketAddr::V4(*chosen))
+    }
+}
+
+fn is_of(slice: &EndpointSlice, namespace: &str, service: &str) -> bool {
+    let of = slice.labels().get("kubernetes.io/service-name");
+    of.is_some_and(|of| of == service) && slice.namespace().as_deref() == Some(namespace)
+}
+
+fn collect(
+    slice: &EndpointSlice,
+    name: &str,
+    ready: &mut Vec<SocketAddrV4>,
+    terminating: &mut Vec<SocketAddrV4>,
+) {
+    let mut ports = slice.ports.iter().flatten();
+    let port = ports.find(|port| port.name.as_deref().unwrap_or_default() == name);
+    let Some(port) = port.and_then(|port| u16::try_from(port.port?).ok()) else {
+        return;
+    };
+    for endpoint in slice.endpoints.iter().flatten() {
+        let conditions = endpoint.conditions.as_ref();
+        let is = |value: Option<bool>| value.unwrap_or(false);
+        let list = match conditions {
+            Some(conditions) if is(conditions.ready) => &mut *ready,
+            Some(conditions) if is(conditions.serving) && is(conditions.terminating) => {
+                &mut *terminating
+            }
+            _ => continue,
+        };
+        let addresses = endpoint.addresses.iter();
+        list.extend(addresses.filter_map(|ip| Some(SocketAddrV4::new(ip.parse().ok()?, port))));
+    }
+}

@@ -1,0 +1,74 @@
+//! Connections passed on to pods.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use super::{Proxy, Target};
+
+/// A pod on the same machine answers sooner, or not at all.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// So many pods are tried for one connection.
+const TRIES: usize = 3;
+
+/// Listens at a service's address, on whose network this runs.
+pub(super) async fn serve_at(address: SocketAddr, proxy: Proxy, target: Target) {
+    match TcpListener::bind(address).await {
+        Ok(listener) => serve(listener, proxy, target).await,
+        Err(error) => tracing::warn!(%address, %error, "a service has no listener"),
+    }
+}
+
+/// Passes on every connection that `listener` takes.
+pub(super) async fn serve(listener: TcpListener, proxy: Proxy, target: Target) {
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(pass_on(stream, proxy.clone(), target.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a service could not accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn pass_on(mut caller: TcpStream, proxy: Proxy, target: Target) {
+    let network = proxy.network.clone();
+    // The pod's end is made where pods can be reached, whichever network the caller's end is of.
+    let dialled = network.spawn(async move { dial(&proxy, &target).await });
+    match dialled.await {
+        Ok(Ok(mut pod)) => {
+            let _ = (caller.set_nodelay(true), pod.set_nodelay(true));
+            if let Err(error) = tokio::io::copy_bidirectional(&mut caller, &mut pod).await {
+                tracing::debug!(%error, "a connection to a service broke off");
+            }
+        }
+        // Nobody is there: the caller sees a reset, the nearest to a refusal once it is connected.
+        _ => drop(caller.set_zero_linger()),
+    }
+}
+
+async fn dial(proxy: &Proxy, target: &Target) -> io::Result<TcpStream> {
+    let mut last = io::Error::from(io::ErrorKind::ConnectionRefused);
+    for _ in 0..TRIES {
+        let Some(pod) = proxy.backends.next(target) else {
+            break;
+        };
+        match timeout(CONNECT, TcpStream::connect(pod)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(last)
+}

@@ -1,0 +1,205 @@
+//! One instance of a container: a process that holds its namespaces, and all that it starts.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::str::FromStr as _;
+
+use futures::stream::BoxStream;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use probe::Clock;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+use super::log::{self, Log};
+use super::role;
+use super::sandbox::Pod;
+use super::spec::ContainerSpec;
+use super::system;
+use crate::runtime::{ContainerConfig, ContainerId, Exit, LogLine, RuntimeError, SandboxId};
+
+/// Where a container's programs are looked for.
+const PATH: &str = "/app:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+pub(super) struct Container {
+    pub(super) sandbox: SandboxId,
+    /// The process that holds its namespaces.
+    holder: Pid,
+    folder: PathBuf,
+    stop: Signal,
+    pub(super) env: Vec<(String, String)>,
+    pub(super) cwd: Option<String>,
+    log: Log,
+    ended: watch::Receiver<bool>,
+}
+
+impl Container {
+    pub(super) async fn start(
+        id: &ContainerId,
+        sandbox: &SandboxId,
+        pod: &Pod,
+        config: ContainerConfig,
+        program: PathBuf,
+        clock: Clock,
+        told: impl FnOnce(Exit) + Send + 'static,
+    ) -> Result<Self, RuntimeError> {
+        let folder = pod.folder.join("containers").join(&id.0);
+        let stop = config.image.stop_signal.as_deref();
+        let stop = stop.and_then(|name| Signal::from_str(name).ok());
+        let spec = spec(pod, &folder, config, program)?;
+        let root = &spec.root;
+        std::fs::create_dir_all(root).map_err(system("making the container's folder"))?;
+        let mut child = spawn(&spec)
+            .await
+            .map_err(system("starting the container"))?;
+        let holder = child.id().and_then(|id| i32::try_from(id).ok());
+        let holder = holder.ok_or_else(|| RuntimeError::Start("it ended at once".to_owned()))?;
+        let (writer, log) = log::new(clock.clone());
+        let streams = (child.stdout.take(), child.stderr.take());
+        let (end, ended) = watch::channel(false);
+        let id = id.clone();
+        tokio::spawn(async move {
+            let copies = [
+                streams
+                    .0
+                    .map(|stream| tokio::spawn(writer.clone().copy(stream))),
+                streams
+                    .1
+                    .map(|stream| tokio::spawn(writer.clone().copy(stream))),
+            ];
+            drop(writer);
+            let status = child.wait().await;
+            for copy in copies.into_iter().flatten() {
+                let _ = copy.await;
+            }
+            let code = status.ok().and_then(|status| status.code());
+            end.send_replace(true);
+            told(Exit {
+                container: id,
+                // Killed from outside, and with it all that it held.
+                code: code.unwrap_or(128 + Signal::SIGKILL as i32),
+                signal: None,
+                at: clock.now(),
+            });
+        });
+        Ok(Self {
+            sandbox: sandbox.clone(),
+            holder: Pid::from_raw(holder),
+            folder,
+            stop: stop.unwrap_or(Signal::SIGTERM),
+            env: spec.env,
+            cwd: spec.cwd,
+            log,
+            ended,
+        })
+    }
+
+    /// Its first process, as the node counts; none before it has begun.
+    pub(super) fn pid(&self) -> Option<i32> {
+        let text = std::fs::read_to_string(pid_file(&self.folder)).ok()?;
+        text.trim().parse().ok()
+    }
+
+    /// Sends what asks its first process to end.
+    pub(super) fn ask_to_end(&self) {
+        self.signal(self.holder, self.stop);
+    }
+
+    /// Kills its first process, with which the kernel ends all others.
+    pub(super) fn kill(&self) {
+        match self.pid() {
+            Some(pid) => self.signal(Pid::from_raw(pid), Signal::SIGKILL),
+            None => self.signal(self.holder, Signal::SIGKILL),
+        }
+    }
+
+    /// A container that has ended has no processes: their numbers may be others' by now.
+    fn signal(&self, pid: Pid, signal: Signal) {
+        if !*self.ended.borrow()
+            && let Err(error) = kill(pid, signal)
+        {
+            tracing::debug!(%error, %signal, "a container was gone before a signal");
+        }
+    }
+
+    /// Returns once it has ended.
+    pub(super) async fn ended(&self) {
+        let mut ended = self.ended.clone();
+        let _ = ended.wait_for(|ended| *ended).await;
+    }
+
+    pub(super) fn log(&self, follow: bool) -> BoxStream<'static, LogLine> {
+        self.log.read(follow)
+    }
+
+    pub(super) fn remove_folder(&self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.folder) {
+            tracing::debug!(%error, "a container's folder stays");
+        }
+    }
+}
+
+fn pid_file(folder: &Path) -> PathBuf {
+    folder.join("pid")
+}
+
+fn spec(
+    pod: &Pod,
+    folder: &Path,
+    config: ContainerConfig,
+    program: PathBuf,
+) -> Result<ContainerSpec, RuntimeError> {
+    if !program.is_file() {
+        let text = format!("{}: no such program", program.display());
+        return Err(RuntimeError::Start(text));
+    }
+    let mut argv = if config.command.is_empty() {
+        config.image.entrypoint
+    } else {
+        config.command
+    };
+    argv.extend(config.args);
+    let mut env = vec![
+        ("PATH".to_owned(), PATH.to_owned()),
+        ("HOSTNAME".to_owned(), pod.hostname.clone()),
+        ("HOME".to_owned(), "/root".to_owned()),
+    ];
+    for (name, value) in config.image.env.into_iter().chain(config.env) {
+        // The last one wins, as in every container runtime.
+        env.retain(|(known, _)| *known != name);
+        env.push((name, value));
+    }
+    let binds = pod
+        .binds(&config.mounts)
+        .map_err(|error| RuntimeError::Start(error.to_string()))?;
+    Ok(ContainerSpec {
+        network: pod.place.path.clone(),
+        pid_file: pid_file(folder),
+        root: folder.join("root"),
+        hostname: pod.hostname.clone(),
+        program,
+        argv,
+        env,
+        cwd: config.working_dir,
+        binds,
+        uid: config.run_as_user,
+        gid: config.run_as_group,
+        read_only_root: config.read_only_root,
+    })
+}
+
+async fn spawn(spec: &ContainerSpec) -> io::Result<Child> {
+    let mut child = Command::from(role::again("__pod"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()?;
+    let text = serde_json::to_vec(spec)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(&text).await?;
+    }
+    Ok(child)
+}

@@ -1,0 +1,189 @@
+//! The program in its other roles: it starts itself again where a step needs a process of its own.
+//!
+//! `__pod` enters the pod's network and makes the container's namespaces; `__container` is their first process, builds
+//! the root and becomes the container's program; `__exec` joins a container that runs; `__janitor` waits for the node's
+//! end. Each has one thread, which entering and making namespaces asks for, and all of it is safe code: no fork without an exec.
+
+use std::io::{self, Read as _, Write as _};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::signal::{SigSet, Signal, kill, killpg};
+use nix::unistd::Pid;
+
+use super::root;
+use super::spec::{ContainerSpec, ExecSpec};
+
+/// What a shell says of a command that it cannot find.
+const NOT_FOUND: u8 = 127;
+/// What a runtime says of a container that it could not start.
+const NOT_STARTED: u8 = 128;
+
+/// The environment variable that carries what `__exec` is to do: unlike arguments, others cannot read it.
+pub(super) const EXEC: &str = "SELFHEAL_EXEC";
+
+/// Plays the role that the command line names, if it names one; for the very start of `main`, before any thread.
+#[must_use]
+pub fn dispatch() -> Option<ExitCode> {
+    let role = std::env::args().nth(1)?;
+    let played = match role.as_str() {
+        "__pod" => pod(),
+        "__container" => container(),
+        "__exec" => exec(),
+        "__janitor" => janitor(),
+        _ => return None,
+    };
+    Some(played.unwrap_or_else(|error| {
+        // It is the container's log: there is nowhere else to say it.
+        let _ = writeln!(io::stderr(), "selfheal: {error}");
+        ExitCode::from(if error.kind() == io::ErrorKind::NotFound {
+            NOT_FOUND
+        } else {
+            NOT_STARTED
+        })
+    }))
+}
+
+/// This program again, in another role.
+pub(crate) fn again(role: &str) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg(role);
+    command
+}
+
+fn read_stdin() -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    io::stdin().read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Outlives whoever started it by a moment, to take away a file that must not.
+fn janitor() -> io::Result<ExitCode> {
+    let file = std::env::args_os().nth(2);
+    let file = file.ok_or_else(|| io::Error::other("no file to take away"))?;
+    read_stdin()?;
+    std::fs::remove_file(file)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn pod() -> io::Result<ExitCode> {
+    let bytes = read_stdin()?;
+    let spec: ContainerSpec = serde_json::from_slice(&bytes)?;
+    let network = std::fs::File::open(&spec.network)?;
+    setns(network, CloneFlags::CLONE_NEWNET)?;
+    unshare(
+        CloneFlags::CLONE_NEWPID
+            | CloneFlags::CLONE_NEWNS
+            | CloneFlags::CLONE_NEWUTS
+            | CloneFlags::CLONE_NEWIPC,
+    )?;
+    let signals = hold_signals()?;
+    let mut child = again("__container").stdin(Stdio::piped()).spawn()?;
+    // Whoever joins the container asks for this number.
+    std::fs::write(&spec.pid_file, child.id().to_string())?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(&bytes)?;
+    }
+    supervise(&mut child, &signals, |child, signal| {
+        let _ = kill(child, signal);
+    })
+}
+
+fn container() -> io::Result<ExitCode> {
+    let spec: ContainerSpec = serde_json::from_slice(&read_stdin()?)?;
+    root::enter(&spec)?;
+    let error = root::become_program(&spec);
+    Err(error)
+}
+
+fn exec() -> io::Result<ExitCode> {
+    let text = std::env::var(EXEC).map_err(io::Error::other)?;
+    let spec: ExecSpec = serde_json::from_str(&text)?;
+    if spec.tty {
+        nix::unistd::setsid()?;
+        // Opening a terminal makes it the session's.
+        std::fs::File::open("/proc/self/fd/0")?;
+    }
+    let pid = rustix::process::Pid::from_raw(spec.pid)
+        .ok_or_else(|| io::Error::other("the container has no process"))?;
+    let container = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?;
+    setns(
+        container,
+        CloneFlags::CLONE_NEWPID
+            | CloneFlags::CLONE_NEWNS
+            | CloneFlags::CLONE_NEWNET
+            | CloneFlags::CLONE_NEWUTS
+            | CloneFlags::CLONE_NEWIPC,
+    )?;
+    let signals = hold_signals()?;
+    let (program, arguments) = spec
+        .argv
+        .split_first()
+        .ok_or_else(|| io::Error::other("no command to run"))?;
+    let program = root::lookup(program, &spec.env)?;
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(spec.env.iter().map(|(name, value)| (name, value)))
+        .current_dir(spec.cwd.as_deref().unwrap_or("/"));
+    if !spec.tty {
+        use std::os::unix::process::CommandExt as _;
+        command.process_group(0);
+    }
+    let mut child = command.spawn()?;
+    let group = !spec.tty;
+    supervise(&mut child, &signals, |child, _| {
+        // Whatever asks this process to end means the command and what it has started.
+        let _ = if group {
+            killpg(child, Signal::SIGKILL)
+        } else {
+            kill(child, Signal::SIGKILL)
+        };
+    })
+}
+
+/// Keeps signals for [`supervise`]; a child that is spawned gets none of this.
+pub(crate) fn hold_signals() -> io::Result<SigSet> {
+    let mut signals = SigSet::empty();
+    for signal in [
+        Signal::SIGCHLD,
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGHUP,
+        Signal::SIGQUIT,
+        Signal::SIGUSR1,
+        Signal::SIGUSR2,
+    ] {
+        signals.add(signal);
+    }
+    signals.thread_block()?;
+    Ok(signals)
+}
+
+/// Waits for a child, passes signals on to it, and ends as it ended.
+pub(crate) fn supervise(
+    child: &mut Child,
+    signals: &SigSet,
+    pass: impl Fn(Pid, Signal),
+) -> io::Result<ExitCode> {
+    let pid = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(ExitCode::from(code(status)));
+        }
+        match signals.wait()? {
+            Signal::SIGCHLD => {}
+            signal => pass(pid, signal),
+        }
+    }
+}
+
+/// The exit code, 128 and the signal's number where a signal ended it.
+fn code(status: ExitStatus) -> u8 {
+    use std::os::unix::process::ExitStatusExt as _;
+    let code = status
+        .code()
+        .unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
+    u8::try_from(code).unwrap_or(u8::MAX)
+}

@@ -1,0 +1,221 @@
+//! A pod's part of the node: its network, its volumes, and the files that tell its containers where they are.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Component, Path, PathBuf};
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+
+use super::network::{Network, Place};
+use super::spec::Bind;
+use super::system;
+use crate::proxy::DNS;
+use crate::runtime::{Mount, RuntimeError, SandboxConfig, VolumeSource};
+
+pub(super) struct Pod {
+    pub(super) place: Place,
+    pub(super) hostname: String,
+    pub(super) folder: PathBuf,
+    /// Which volumes there are, and whether they may be written to.
+    volumes: HashMap<String, bool>,
+}
+
+impl Pod {
+    pub(super) async fn make(
+        network: &Network,
+        pods: &Path,
+        config: &SandboxConfig,
+    ) -> Result<Self, RuntimeError> {
+        let place = network.add(&config.uid).await;
+        let place = place.map_err(system("making the pod's network"))?;
+        let folder = pods.join(&config.uid);
+        let pod = Self {
+            place,
+            hostname: config.hostname.clone(),
+            folder,
+            volumes: config
+                .volumes
+                .iter()
+                .map(|volume| {
+                    (
+                        volume.name.clone(),
+                        matches!(volume.source, VolumeSource::EmptyDir { .. }),
+                    )
+                })
+                .collect(),
+        };
+        if let Err(error) = pod.fill(config) {
+            pod.remove(network).await;
+            return Err(system("making the pod's volumes")(error));
+        }
+        Ok(pod)
+    }
+
+    pub(super) fn ip(&self) -> Ipv4Addr {
+        self.place.ip
+    }
+
+    fn fill(&self, config: &SandboxConfig) -> io::Result<()> {
+        fs::create_dir_all(self.folder.join("volumes"))?;
+        fs::create_dir_all(self.folder.join("containers"))?;
+        for volume in &config.volumes {
+            let folder = self.folder.join("volumes").join(&volume.name);
+            fs::create_dir(&folder)?;
+            match &volume.source {
+                VolumeSource::EmptyDir { size_limit } => empty(&folder, *size_limit)?,
+                VolumeSource::Files(files) => {
+                    for (path, (content, mode)) in files {
+                        let path = below(&folder, path)?;
+                        if let Some(parent) = path.parent() {
+                            fs::create_dir_all(parent)?;
+                        }
+                        fs::write(&path, content)?;
+                        fs::set_permissions(&path, fs::Permissions::from_mode(*mode & 0o777))?;
+                    }
+                }
+            }
+        }
+        self.names(config)
+    }
+
+    /// `/etc/hosts`, `/etc/hostname` and `/etc/resolv.conf`.
+    fn names(&self, config: &SandboxConfig) -> io::Result<()> {
+        let mut hosts = format!(
+            "127.0.0.1\tlocalhost\n{}\t{}\n",
+            self.place.ip, self.hostname
+        );
+        for (ip, names) in &config.host_aliases {
+            hosts.push_str(&format!("{ip}\t{}\n", names.join("\t")));
+        }
+        fs::write(self.folder.join("hosts"), hosts)?;
+        fs::write(self.folder.join("hostname"), format!("{}\n", self.hostname))?;
+        let namespace = &config.namespace;
+        let resolv = format!(
+            "nameserver {DNS}\nsearch {namespace}.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n"
+        );
+        fs::write(self.folder.join("resolv.conf"), resolv)
+    }
+
+    /// What a container sees of all this.
+    pub(super) fn binds(&self, mounts: &[Mount]) -> io::Result<Vec<Bind>> {
+        let mut binds: Vec<Bind> = ["hosts", "hostname", "resolv.conf"]
+            .iter()
+            .map(|name| Bind {
+                source: self.folder.join(name),
+                target: format!("/etc/{name}"),
+                read_only: false,
+            })
+            .collect();
+        for mount in mounts {
+            let writable = self.volumes.get(&mount.volume).copied();
+            let writable = writable
+                .ok_or_else(|| io::Error::other(format!("no volume named {:?}", mount.volume)))?;
+            let folder = self.folder.join("volumes").join(&mount.volume);
+            let source = match mount.sub_path.as_deref().filter(|path| !path.is_empty()) {
+                None => folder,
+                Some(path) => sub_path(&folder, path, writable)?,
+            };
+            binds.push(Bind {
+                source,
+                target: mount.path.clone(),
+                read_only: mount.read_only || !writable,
+            });
+        }
+        Ok(binds)
+    }
+
+    pub(super) async fn remove(&self, network: &Network) {
+        for name in self.volumes.keys() {
+            let _ = umount2(
+                &self.folder.join("volumes").join(name),
+                MntFlags::MNT_DETACH,
+            );
+        }
+        if let Err(error) = fs::remove_dir_all(&self.folder) {
+            tracing::debug!(%error, folder = %self.folder.display(), "a pod's folder stays");
+        }
+        network.remove(&self.place).await;
+    }
+}
+
+/// An empty folder for everybody, bounded by a file system of its own where it has a limit.
+fn empty(folder: &Path, limit: Option<u64>) -> io::Result<()> {
+    if let Some(limit) = limit {
+        let size = format!("size={limit},mode=777");
+        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+        mount(
+            Some("tmpfs"),
+            folder,
+            Some("tmpfs"),
+            flags,
+            Some(size.as_str()),
+        )?;
+    }
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o777))
+}
+
+fn below(folder: &Path, path: &str) -> io::Result<PathBuf> {
+    let mut below = folder.to_owned();
+    for component in Path::new(path).components() {
+        match component {
+            Component::Normal(name) => below.push(name),
+            Component::CurDir => {}
+            _ => {
+                return Err(io::Error::other(format!(
+                    "the path {path:?} leaves its volume"
+                )));
+            }
+        }
+    }
+    Ok(below)
+}
+
+/// A folder in a volume. A container may have put links there that lead elsewhere: none is followed.
+fn sub_path(volume: &Path, path: &str, writable: bool) -> io::Result<PathBuf> {
+    let wanted = below(volume, path)?;
+    let mut reached = volume.to_owned();
+    for component in wanted
+        .strip_prefix(volume)
+        .map_err(io::Error::other)?
+        .components()
+    {
+        reached.push(component);
+        match fs::symlink_metadata(&reached) {
+            Ok(metadata) if metadata.is_symlink() => {
+                return Err(io::Error::other(format!(
+                    "subPath {path:?} goes through a link"
+                )));
+            }
+            Ok(_) => {}
+            Err(_) if writable => {
+                fs::create_dir(&reached)?;
+                fs::set_permissions(&reached, fs::Permissions::from_mode(0o777))?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(reached)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sub_path_stays_in_its_volume() {
+        let outside = tempfile::tempdir().unwrap();
+        let volume = tempfile::tempdir().unwrap();
+        let at = volume.path();
+        std::os::unix::fs::symlink(outside.path(), at.join("link")).unwrap();
+        assert_eq!(sub_path(at, "a/./b", true).unwrap(), at.join("a/b"));
+        assert!(at.join("a/b").is_dir());
+        for path in ["../x", "/etc", "a/../../x", "link", "link/x"] {
+            assert!(sub_path(at, path, true).is_err(), "{path}");
+        }
+        assert!(sub_path(at, "missing", false).is_err());
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,40 @@
+//! Elsewhere: not at all, and that is said.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use kube::Client;
+use probe::Clock;
+use tokio_util::sync::CancellationToken;
+
+use super::Place;
+use crate::cli::{Cli, NodeArguments};
+
+pub(crate) const INSIDE: &str = "__node";
+
+const MESSAGE: &str = "a node needs Linux: run on a cluster with --kubeconfig FILE, or on scripted workloads with --simulated";
+
+pub(crate) fn place(cli: &Cli, _: bool, _: &[OsString]) -> anyhow::Result<Place> {
+    anyhow::ensure!(!cli.needs_node(), MESSAGE);
+    Ok(Place::Here(None))
+}
+
+pub(crate) struct Embedded {
+    pub(crate) node: node::node::Node,
+    pub(crate) clock: Clock,
+    pub(crate) engine: String,
+}
+
+impl Embedded {
+    pub(crate) async fn start(
+        _: &NodeArguments,
+        _: Option<&Path>,
+        _: CancellationToken,
+    ) -> anyhow::Result<Self> {
+        anyhow::bail!(MESSAGE)
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        self.node.client()
+    }
+}
