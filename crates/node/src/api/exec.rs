@@ -1,7 +1,7 @@
 //! A command in a container, with its streams over a WebSocket: the subprotocols v5 and v4 of `channel.k8s.io`.
 
 use axum::extract::FromRequestParts as _;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::Response;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures::{SinkExt as _, StreamExt as _};
@@ -72,7 +72,7 @@ async fn serve(socket: WebSocket, session: Result<ExecSession, RuntimeError>) {
         Ok(session) => session,
         Err(error) => {
             let _ = outgoing.send(framed(channel::ERROR, &failed(&error))).await;
-            let _ = outgoing.close().await;
+            let _ = outgoing.send(end()).await;
             return;
         }
     };
@@ -132,7 +132,7 @@ async fn serve(socket: WebSocket, session: Result<ExecSession, RuntimeError>) {
                 return;
             }
         }
-        let _ = outgoing.close().await;
+        let _ = outgoing.send(end()).await;
     };
     // When the caller is gone, dropping the session ends the command.
     tokio::pin!(finish, write);
@@ -160,6 +160,14 @@ async fn pump(
             _ => return,
         }
     }
+}
+
+/// Clients take every other close, and one without a code, for a broken connection.
+fn end() -> Message {
+    Message::Close(Some(CloseFrame {
+        code: close_code::NORMAL,
+        reason: Utf8Bytes::default(),
+    }))
 }
 
 fn framed(channel: u8, status: &Value) -> Message {

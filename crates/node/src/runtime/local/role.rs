@@ -5,6 +5,7 @@
 //! end. Each has one thread, which entering and making namespaces asks for, and all of it is safe code: no fork without an exec.
 
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 
 use nix::sched::{CloneFlags, setns, unshare};
@@ -47,7 +48,8 @@ pub fn dispatch() -> Option<ExitCode> {
 /// This program again, in another role.
 pub(crate) fn again(role: &str) -> Command {
     let mut command = Command::new("/proc/self/exe");
-    command.arg(role);
+    // What process lists show.
+    command.arg0("selfheal").arg(role);
     command
 }
 
@@ -128,7 +130,6 @@ fn exec() -> io::Result<ExitCode> {
         .envs(spec.env.iter().map(|(name, value)| (name, value)))
         .current_dir(spec.cwd.as_deref().unwrap_or("/"));
     if !spec.tty {
-        use std::os::unix::process::CommandExt as _;
         command.process_group(0);
     }
     let mut child = command.spawn()?;
@@ -181,7 +182,6 @@ pub(crate) fn supervise(
 
 /// The exit code, 128 and the signal's number where a signal ended it.
 fn code(status: ExitStatus) -> u8 {
-    use std::os::unix::process::ExitStatusExt as _;
     let code = status
         .code()
         .unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
