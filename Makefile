@@ -3,10 +3,12 @@
 CARGO ?= cargo
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 TARGET ?= x86_64-unknown-linux-gnu
+# How many times as fast as a cluster's the embedded node's clock runs.
+SPEED ?= 3
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help build exercises exercises-cluster test fmt lint docs deny check dist clean
+.PHONY: help build up exercises exercises-cluster test fmt lint docs deny check dist clean
 
 ##@ Use
 
@@ -16,8 +18,11 @@ help: ## List these commands
 build: ## Build every program (target/release)
 	$(CARGO) build --release --locked
 
+up: build ## Start a node on this machine for kubectl, until Ctrl-C
+	./target/release/selfheal up
+
 exercises: build ## Run the chapter's exercises, no cluster needed
-	./target/release/selfheal exercise --simulated
+	./target/release/selfheal exercise --speed $(SPEED)
 
 exercises-cluster: build ## Run them on the cluster of KUBECONFIG
 	./target/release/selfheal exercise --kubeconfig "$${KUBECONFIG:-$$HOME/.kube/config}"

@@ -52,7 +52,9 @@ fn the_verdicts_come_as_json_for_programs() {
 #[test]
 fn a_command_line_that_makes_no_sense_is_exit_code_2() {
     for arguments in [
-        &["exercise"][..],
+        &["exercise", "--speed", "0"][..],
+        &["exercise", "--image", "nothing"],
+        &["up", "--image", "x=/no/such/program"],
         &["exercise", "nonsense", "--simulated"],
         &["exercise", "--simulated", "--kubeconfig", "x"],
         &["nonsense"],

@@ -27,6 +27,11 @@ pub(super) const EXEC: &str = "SELFHEAL_EXEC";
 #[must_use]
 pub fn dispatch() -> Option<ExitCode> {
     let role = std::env::args().nth(1)?;
+    if role.starts_with("__")
+        && let Err(error) = release_signals()
+    {
+        let _ = writeln!(io::stderr(), "selfheal: {error}");
+    }
     let played = match role.as_str() {
         "__pod" => pod(),
         "__container" => container(),
@@ -117,7 +122,6 @@ fn exec() -> io::Result<ExitCode> {
             | CloneFlags::CLONE_NEWUTS
             | CloneFlags::CLONE_NEWIPC,
     )?;
-    let signals = hold_signals()?;
     let (program, arguments) = spec
         .argv
         .split_first()
@@ -133,6 +137,8 @@ fn exec() -> io::Result<ExitCode> {
         command.process_group(0);
     }
     let mut child = command.spawn()?;
+    // Only now: the command would begin with the same signals held, and there is nobody in it to release them.
+    let signals = hold_signals()?;
     let group = !spec.tty;
     supervise(&mut child, &signals, |child, _| {
         // Whatever asks this process to end means the command and what it has started.
@@ -144,7 +150,12 @@ fn exec() -> io::Result<ExitCode> {
     })
 }
 
-/// Keeps signals for [`supervise`]; a child that is spawned gets none of this.
+/// What whoever started this role held for itself is not held here: signals that are held pass to children.
+fn release_signals() -> io::Result<()> {
+    Ok(SigSet::empty().thread_set_mask()?)
+}
+
+/// Keeps signals for [`supervise`].
 pub(crate) fn hold_signals() -> io::Result<SigSet> {
     let mut signals = SigSet::empty();
     for signal in [
