@@ -24,6 +24,7 @@ pub mod outcome;
 pub mod prober;
 pub mod restart;
 mod results;
+pub mod spec;
 pub mod tcp;
 mod text;
 pub mod tracker;

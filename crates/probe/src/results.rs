@@ -30,6 +30,16 @@ impl ProbeKind {
         }
     }
 
+    /// The field of a container that holds such a probe.
+    #[must_use]
+    pub fn field(self) -> &'static str {
+        match self {
+            Self::Liveness => "livenessProbe",
+            Self::Readiness => "readinessProbe",
+            Self::Startup => "startupProbe",
+        }
+    }
+
     /// What counts before the first probe of a container has an answer.
     #[must_use]
     pub fn initial(self) -> ProbeResult {
