@@ -44,10 +44,15 @@ pub struct Kind {
     pub schema: fn(&mut schemars::SchemaGenerator) -> schemars::Schema,
 }
 
+mod defaults;
+mod names;
 mod rows;
 mod tables;
 mod typed;
+mod unsupported;
+mod validate;
 
+pub use probe::spec::field::{ErrorClass, FieldError};
 pub use rows::KINDS;
 
 impl Kind {
@@ -125,40 +130,4 @@ pub struct Unsupported {
     pub message: String,
     /// Whether the object is refused for it; else its maker is warned.
     pub refused: bool,
-}
-
-/// One thing wrong with one field.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldError {
-    /// Its path: `spec.template.spec.containers[0].livenessProbe.successThreshold`.
-    pub field: String,
-    /// What kind of mistake.
-    pub class: ErrorClass,
-    /// The value, rendered as the API server renders it; none where the class shows none.
-    pub value: Option<String>,
-    /// The rest of the sentence.
-    pub detail: String,
-}
-
-/// The API server's kinds of mistake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorClass {
-    /// `Required value`
-    Required,
-    /// `Invalid value`
-    Invalid,
-    /// `Unsupported value`
-    NotSupported,
-    /// `Forbidden`
-    Forbidden,
-    /// `Duplicate value`
-    Duplicate,
-    /// `Too long`
-    TooLong,
-    /// `Too many`
-    TooMany,
-    /// `Not found`
-    NotFound,
-    /// `Internal error`
-    Internal,
 }

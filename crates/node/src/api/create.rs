@@ -23,7 +23,8 @@ pub(super) fn respond(
     body: &Body,
 ) -> Result<Response, Failure> {
     let mut object = body.object()?;
-    let warnings = update::check_type(&path.kind, &mut object, query)?;
+    let mut warnings = update::check_type(&path.kind, &mut object, query)?;
+    warnings.extend(update::warnings(&path.kind, &object));
     let namespace = namespace(path, &object)?;
     let generated = meta::text(&object, "name").is_none();
     for _ in 0..ATTEMPTS {

@@ -88,10 +88,7 @@ impl Failure {
 
     /// An object that is not valid; `errors` is not empty.
     pub(super) fn invalid(kind: &Kind, name: &str, errors: &[FieldError]) -> Self {
-        let texts: Vec<_> = errors
-            .iter()
-            .map(|error| format!("{}: {}", error.field, cause(error)))
-            .collect();
+        let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
         let list = match texts.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
@@ -193,33 +190,8 @@ fn group_suffix(kind: &Kind) -> String {
 }
 
 fn causes(errors: &[FieldError]) -> Vec<Value> {
-    let cause = |error: &FieldError| json!({"reason": reason(error.class), "message": cause(error), "field": error.field});
+    let cause = |error: &FieldError| json!({"reason": reason(error.class), "message": error.cause(), "field": error.field});
     errors.iter().map(cause).collect()
-}
-
-fn cause(error: &FieldError) -> String {
-    let class = match error.class {
-        ErrorClass::Required => "Required value",
-        ErrorClass::Invalid => "Invalid value",
-        ErrorClass::NotSupported => "Unsupported value",
-        ErrorClass::Forbidden => "Forbidden",
-        ErrorClass::Duplicate => "Duplicate value",
-        ErrorClass::TooLong => "Too long",
-        ErrorClass::TooMany => "Too many",
-        ErrorClass::NotFound => "Not found",
-        ErrorClass::Internal => "Internal error",
-    };
-    let parts = [
-        Some(class),
-        error.value.as_deref(),
-        Some(error.detail.as_str()),
-    ];
-    parts
-        .into_iter()
-        .flatten()
-        .filter(|part| !part.is_empty())
-        .collect::<Vec<_>>()
-        .join(": ")
 }
 
 fn reason(class: ErrorClass) -> &'static str {

@@ -10,7 +10,7 @@ use super::body::Body;
 use super::path::Path;
 use super::query::Query;
 use super::{Api, Failure, meta, read};
-use crate::kinds::{ErrorClass, FieldError, Kind, Subresource};
+use crate::kinds::{FieldError, Kind, Subresource};
 use crate::store::WriteError;
 
 mod patch;
@@ -22,10 +22,11 @@ const ATTEMPTS: usize = 16;
 
 pub(super) fn put(api: &Api, path: &Path, query: &Query, body: &Body) -> Result<Response, Failure> {
     let mut object = body.object()?;
-    let warnings = check_type(&path.kind, &mut object, query)?;
+    let mut warnings = check_type(&path.kind, &mut object, query)?;
     let name = path.name.as_deref().unwrap_or_default();
     let old = read::object(api, path, name)?;
     let changed = replace(api, path, query, &old, object)?;
+    warnings.extend(self::warnings(&path.kind, &changed));
     Ok(answer(StatusCode::OK, &changed, &warnings))
 }
 
@@ -40,7 +41,8 @@ pub(super) fn patch(
     for _ in 0..ATTEMPTS {
         let old = read::object(api, path, name)?;
         let mut object = patch.apply(&path.kind, &old)?;
-        let warnings = check_type(&path.kind, &mut object, query)?;
+        let mut warnings = check_type(&path.kind, &mut object, query)?;
+        warnings.extend(self::warnings(&path.kind, &object));
         match replace(api, path, query, &old, object) {
             // Somebody else wrote between; a patch that names a version means that one and no other.
             Err(failure) if failure.is_conflict() && !patch.names_version() => {}
@@ -72,8 +74,8 @@ pub(super) fn replace(
     } else if kind.serves(Subresource::Status) {
         object["status"] = old["status"].clone();
     }
-    meta::stamp_changed(kind, &mut object, old);
     (kind.default)(&mut object);
+    meta::stamp_changed(kind, &mut object, old);
     if object == **old {
         return Ok(old.clone());
     }
@@ -182,17 +184,21 @@ pub(super) fn check(
     let refused = (kind.unsupported)(object)
         .into_iter()
         .filter(|field| field.refused);
-    errors.extend(refused.map(|field| FieldError {
-        field: field.field,
-        class: ErrorClass::Forbidden,
-        value: None,
-        detail: field.message,
-    }));
+    errors.extend(refused.map(|field| FieldError::forbidden(field.field, field.message)));
     if errors.is_empty() {
         Ok(())
     } else {
         Err(Failure::invalid(kind, name, &errors))
     }
+}
+
+/// What this node does not honour of an object that it takes.
+pub(super) fn warnings(kind: &Kind, object: &Value) -> Vec<String> {
+    let found = (kind.unsupported)(object).into_iter();
+    found
+        .filter(|field| !field.refused)
+        .map(|field| format!("{}: {}", field.field, field.message))
+        .collect()
 }
 
 /// An object as the answer to a write, with what its writer should be told.

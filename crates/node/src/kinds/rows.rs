@@ -8,7 +8,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde_json::Value;
 
 use super::tables::{network, others, pods, workloads};
-use super::{Kind, Subresource, typed};
+use super::{Kind, Subresource, defaults, typed, unsupported, validate};
 
 /// What a kind has that says nothing else of itself.
 const PLAIN: Kind = Kind {
@@ -23,7 +23,7 @@ const PLAIN: Kind = Kind {
     subresources: &[],
     default: |_| {},
     unknown_fields: |_| Ok(Vec::new()),
-    validate: |_, _| Vec::new(),
+    validate: validate::named,
     unsupported: |_| Vec::new(),
     columns: &[],
     cells: |_, _| Vec::new(),
@@ -98,6 +98,7 @@ pub static KINDS: &[Kind] = &[
     },
     Kind {
         kind: "Namespace",
+        validate: validate::namespace,
         unknown_fields: typed::unknown_fields::<Namespace>,
         schema: typed::schema::<Namespace>,
         columns: others::NAMESPACES,
@@ -124,6 +125,9 @@ pub static KINDS: &[Kind] = &[
     },
     Kind {
         kind: "Pod",
+        default: defaults::pod,
+        validate: validate::pod,
+        unsupported: unsupported::pod,
         unknown_fields: typed::unknown_fields::<Pod>,
         schema: typed::schema::<Pod>,
         columns: pods::COLUMNS,
@@ -164,6 +168,9 @@ pub static KINDS: &[Kind] = &[
     },
     Kind {
         kind: "Service",
+        default: defaults::service,
+        validate: validate::service,
+        unsupported: unsupported::service,
         unknown_fields: typed::unknown_fields::<Service>,
         schema: typed::schema::<Service>,
         columns: network::SERVICES,
@@ -178,6 +185,9 @@ pub static KINDS: &[Kind] = &[
     Kind {
         group: "apps",
         kind: "Deployment",
+        default: defaults::deployment,
+        validate: validate::deployment,
+        unsupported: unsupported::workload,
         unknown_fields: typed::unknown_fields::<Deployment>,
         schema: typed::schema::<Deployment>,
         columns: workloads::DEPLOYMENTS,
@@ -192,6 +202,9 @@ pub static KINDS: &[Kind] = &[
     Kind {
         group: "apps",
         kind: "ReplicaSet",
+        default: defaults::replica_set,
+        validate: validate::replica_set,
+        unsupported: unsupported::workload,
         unknown_fields: typed::unknown_fields::<ReplicaSet>,
         schema: typed::schema::<ReplicaSet>,
         columns: workloads::REPLICA_SETS,

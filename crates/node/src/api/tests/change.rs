@@ -14,11 +14,12 @@ async fn a_change_of_the_spec_is_numbered_and_one_of_the_status_is_not() {
         "PATCH",
         &path,
         merge,
-        json!({"spec": {"hostname": "h"}}),
+        json!({"spec": {"terminationGracePeriodSeconds": 5}}),
     )
     .await;
     assert_eq!(generation(&changed), 2);
-    let status = json!({"spec": {"hostname": "no"}, "status": {"phase": "Running"}});
+    let status =
+        json!({"spec": {"terminationGracePeriodSeconds": 9}, "status": {"phase": "Running"}});
     let (_, changed) = call(
         &api,
         "PATCH",
@@ -28,8 +29,11 @@ async fn a_change_of_the_spec_is_numbered_and_one_of_the_status_is_not() {
     )
     .await;
     assert_eq!(
-        (&generation(&changed), &changed["spec"]["hostname"]),
-        (&json!(2), &json!("h"))
+        (
+            &generation(&changed),
+            &changed["spec"]["terminationGracePeriodSeconds"]
+        ),
+        (&json!(2), &json!(5))
     );
     assert_eq!(changed["status"]["phase"], "Running");
     let (_, same) = call(

@@ -1,0 +1,303 @@
+//! What the API server fills in where a manifest is silent.
+
+use k8s_openapi::api::core::v1::{HTTPGetAction, Probe};
+use probe::ProbeKind;
+use probe::spec;
+use serde_json::{Value, json};
+
+/// Gives a field its value unless it has one.
+fn set(object: &mut Value, field: &str, value: Value) {
+    if object.is_object() && object[field].is_null() {
+        object[field] = value;
+    }
+}
+
+fn each<'a>(list: &'a mut Value) -> impl Iterator<Item = &'a mut Value> + use<'a> {
+    list.as_array_mut().into_iter().flatten()
+}
+
+/// The value of a field that is there.
+fn present<'a>(object: &'a mut Value, field: &str) -> Option<&'a mut Value> {
+    object.get_mut(field).filter(|value| !value.is_null())
+}
+
+pub(super) fn pod(pod: &mut Value) {
+    let Some(spec) = present(pod, "spec") else {
+        return;
+    };
+    set(spec, "enableServiceLinks", json!(true));
+    set(spec, "serviceAccountName", json!("default"));
+    set(spec, "preemptionPolicy", json!("PreemptLowerPriority"));
+    set(spec, "priority", json!(0));
+    pod_spec(spec);
+    for container in each(&mut spec["containers"]) {
+        requests_from_limits(container);
+    }
+}
+
+fn requests_from_limits(container: &mut Value) {
+    let limits = container["resources"]["limits"].clone();
+    for (name, limit) in limits.as_object().into_iter().flatten() {
+        set(&mut container["resources"], "requests", json!({}));
+        set(&mut container["resources"]["requests"], name, limit.clone());
+    }
+}
+
+fn pod_spec(spec: &mut Value) {
+    set(spec, "restartPolicy", json!("Always"));
+    set(spec, "terminationGracePeriodSeconds", json!(30));
+    set(spec, "dnsPolicy", json!("ClusterFirst"));
+    set(spec, "schedulerName", json!("default-scheduler"));
+    set(spec, "securityContext", json!({}));
+    for list in ["initContainers", "containers"] {
+        if let Some(containers) = present(spec, list) {
+            each(containers).for_each(container);
+        }
+    }
+    if let Some(volumes) = present(spec, "volumes") {
+        each(volumes).for_each(volume);
+    }
+}
+
+fn container(container: &mut Value) {
+    let policy = pull_policy(container["image"].as_str().unwrap_or_default());
+    set(container, "imagePullPolicy", json!(policy));
+    set(
+        container,
+        "terminationMessagePath",
+        json!("/dev/termination-log"),
+    );
+    set(container, "terminationMessagePolicy", json!("File"));
+    set(container, "resources", json!({}));
+    if let Some(ports) = present(container, "ports") {
+        for port in each(ports) {
+            set(port, "protocol", json!("TCP"));
+        }
+    }
+    if let Some(env) = present(container, "env") {
+        for variable in each(env) {
+            if let Some(field) = variable.pointer_mut("/valueFrom/fieldRef") {
+                set(field, "apiVersion", json!("v1"));
+            }
+        }
+    }
+    for kind in ProbeKind::ALL {
+        if let Some(probe) = present(container, kind.field()) {
+            typed::<Probe>(probe, spec::default);
+        }
+    }
+    for hook in ["postStart", "preStop"] {
+        if let Some(get) = container.pointer_mut(&format!("/lifecycle/{hook}/httpGet")) {
+            typed::<HTTPGetAction>(get, spec::default_get);
+        }
+    }
+}
+
+/// Defaults something in its Rust type; what does not parse is left for validation.
+fn typed<T: serde::de::DeserializeOwned + serde::Serialize>(
+    value: &mut Value,
+    default: fn(&mut T),
+) {
+    if let Ok(mut parsed) = serde_json::from_value::<T>(value.clone()) {
+        default(&mut parsed);
+        if let Ok(defaulted) = serde_json::to_value(parsed) {
+            *value = defaulted;
+        }
+    }
+}
+
+/// What is called latest changes under its name.
+fn pull_policy(image: &str) -> &'static str {
+    let name = image.rsplit('/').next().unwrap_or_default();
+    let pinned = name.contains('@') || name.split_once(':').is_some_and(|(_, tag)| tag != "latest");
+    if pinned { "IfNotPresent" } else { "Always" }
+}
+
+fn volume(volume: &mut Value) {
+    for (source, mode) in [
+        ("configMap", "defaultMode"),
+        ("secret", "defaultMode"),
+        ("downwardAPI", "defaultMode"),
+        ("projected", "defaultMode"),
+    ] {
+        if let Some(source) = present(volume, source) {
+            set(source, mode, json!(0o644));
+        }
+    }
+    let no_source = volume
+        .as_object()
+        .is_some_and(|volume| volume.keys().all(|key| key == "name"));
+    if no_source {
+        volume["emptyDir"] = json!({});
+    }
+}
+
+pub(super) fn deployment(deployment: &mut Value) {
+    let Some(spec) = present(deployment, "spec") else {
+        return;
+    };
+    set(spec, "replicas", json!(1));
+    set(spec, "revisionHistoryLimit", json!(10));
+    set(spec, "progressDeadlineSeconds", json!(600));
+    set(spec, "strategy", json!({}));
+    set(&mut spec["strategy"], "type", json!("RollingUpdate"));
+    if spec["strategy"]["type"] == "RollingUpdate" {
+        set(&mut spec["strategy"], "rollingUpdate", json!({}));
+        let rolling = &mut spec["strategy"]["rollingUpdate"];
+        set(rolling, "maxUnavailable", json!("25%"));
+        set(rolling, "maxSurge", json!("25%"));
+    }
+    template(spec);
+}
+
+pub(super) fn replica_set(set_: &mut Value) {
+    if let Some(spec) = present(set_, "spec") {
+        set(spec, "replicas", json!(1));
+        template(spec);
+    }
+}
+
+fn template(spec: &mut Value) {
+    if let Some(pod) = spec
+        .pointer_mut("/template/spec")
+        .filter(|spec| spec.is_object())
+    {
+        pod_spec(pod);
+    }
+}
+
+pub(super) fn service(service: &mut Value) {
+    let Some(spec) = present(service, "spec") else {
+        return;
+    };
+    set(spec, "type", json!("ClusterIP"));
+    set(spec, "sessionAffinity", json!("None"));
+    if spec["type"] != "ExternalName" {
+        set(spec, "internalTrafficPolicy", json!("Cluster"));
+        set(spec, "ipFamilies", json!(["IPv4"]));
+        set(spec, "ipFamilyPolicy", json!("SingleStack"));
+    }
+    if matches!(spec["type"].as_str(), Some("LoadBalancer" | "NodePort")) {
+        set(spec, "externalTrafficPolicy", json!("Cluster"));
+    }
+    if spec["type"] == "LoadBalancer" {
+        set(spec, "allocateLoadBalancerNodePorts", json!(true));
+    }
+    if let Some(ports) = present(spec, "ports") {
+        for port in each(ports) {
+            set(port, "protocol", json!("TCP"));
+            let number = port["port"].clone();
+            if matches!(&port["targetPort"], Value::Null)
+                || port["targetPort"] == json!(0)
+                || port["targetPort"] == json!("")
+            {
+                port["targetPort"] = number;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(default: fn(&mut Value), given: Value, pointer: &str, expected: &Value) {
+        let mut object = given;
+        default(&mut object);
+        assert_eq!(
+            object.pointer(pointer),
+            Some(expected),
+            "{pointer} of {object}"
+        );
+    }
+
+    #[test]
+    fn a_pod_gets_what_the_api_server_gives_it() {
+        let given = || {
+            json!({"spec": {
+                "containers": [
+                    {"name": "a", "image": "x:1", "ports": [{"containerPort": 1}], "livenessProbe": {"tcpSocket": {"port": 1}, "periodSeconds": 0}, "resources": {"limits": {"cpu": "1"}}},
+                    {"name": "b", "image": "h:5000/x", "imagePullPolicy": "Never"},
+                ],
+                "volumes": [{"name": "v", "configMap": {"name": "c"}}, {"name": "e"}],
+            }})
+        };
+        for (pointer, expected) in [
+            ("/spec/restartPolicy", json!("Always")),
+            ("/spec/terminationGracePeriodSeconds", json!(30)),
+            ("/spec/enableServiceLinks", json!(true)),
+            ("/spec/serviceAccountName", json!("default")),
+            ("/spec/containers/0/imagePullPolicy", json!("IfNotPresent")),
+            ("/spec/containers/0/ports/0/protocol", json!("TCP")),
+            ("/spec/containers/0/livenessProbe/periodSeconds", json!(10)),
+            ("/spec/containers/0/resources/requests/cpu", json!("1")),
+            ("/spec/containers/1/imagePullPolicy", json!("Never")),
+            ("/spec/volumes/0/configMap/defaultMode", json!(420)),
+            ("/spec/volumes/1/emptyDir", json!({})),
+        ] {
+            check(pod, given(), pointer, &expected);
+        }
+        let mut once = given();
+        pod(&mut once);
+        let mut twice = once.clone();
+        pod(&mut twice);
+        assert_eq!(once, twice, "defaults are filled in once");
+    }
+
+    #[test]
+    fn a_tag_decides_about_pulling() {
+        for (image, expected) in [
+            ("x", "Always"),
+            ("x:latest", "Always"),
+            ("h:5000/x", "Always"),
+            ("x:1", "IfNotPresent"),
+            ("x@sha256:0", "IfNotPresent"),
+        ] {
+            assert_eq!(pull_policy(image), expected, "{image}");
+        }
+    }
+
+    #[test]
+    fn a_deployment_rolls_by_quarters_unless_it_recreates() {
+        let given = |strategy: Value| json!({"spec": {"strategy": strategy, "template": {"spec": {"containers": []}}}});
+        let pointer = "/spec/strategy/rollingUpdate/maxSurge";
+        check(deployment, given(Value::Null), pointer, &json!("25%"));
+        check(
+            deployment,
+            given(json!({"rollingUpdate": {"maxSurge": 1}})),
+            pointer,
+            &json!(1),
+        );
+        check(
+            deployment,
+            given(Value::Null),
+            "/spec/template/spec/restartPolicy",
+            &json!("Always"),
+        );
+        check(
+            deployment,
+            given(json!({"type": "Recreate"})),
+            "/spec/strategy",
+            &json!({"type": "Recreate"}),
+        );
+    }
+
+    #[test]
+    fn a_services_port_is_its_target_unless_it_says_otherwise() {
+        let given = || json!({"spec": {"type": "LoadBalancer", "ports": [{"port": 80}, {"port": 81, "targetPort": "http"}]}});
+        for (pointer, expected) in [
+            ("/spec/ports/0/targetPort", json!(80)),
+            ("/spec/ports/1/targetPort", json!("http")),
+            ("/spec/externalTrafficPolicy", json!("Cluster")),
+        ] {
+            check(service, given(), pointer, &expected);
+        }
+        check(
+            service,
+            json!({"spec": {}}),
+            "/spec/type",
+            &json!("ClusterIP"),
+        );
+    }
+}

@@ -1,0 +1,212 @@
+//! Fields that change what a pod or a service does, and that this node does not honour: refused by name, or warned of.
+
+use serde_json::Value;
+
+use super::Unsupported;
+
+/// Volume sources that this node has.
+const VOLUMES: [&str; 4] = ["name", "emptyDir", "configMap", "secret"];
+
+fn field(path: String, message: &str, refused: bool) -> Unsupported {
+    Unsupported {
+        field: path,
+        message: message.to_owned(),
+        refused,
+    }
+}
+
+pub(super) fn pod(pod: &Value) -> Vec<Unsupported> {
+    pod_spec(&pod["spec"], "spec")
+}
+
+pub(super) fn workload(object: &Value) -> Vec<Unsupported> {
+    pod_spec(&object["spec"]["template"]["spec"], "spec.template.spec")
+}
+
+fn is_set(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+        _ => true,
+    }
+}
+
+fn pod_spec(spec: &Value, path: &str) -> Vec<Unsupported> {
+    let mut found = Vec::new();
+    for (name, message, refused) in [
+        (
+            "initContainers",
+            "this node does not run init containers",
+            true,
+        ),
+        (
+            "ephemeralContainers",
+            "this node does not run ephemeral containers",
+            true,
+        ),
+        (
+            "hostNetwork",
+            "pods of this node have a network of their own",
+            true,
+        ),
+        (
+            "hostPID",
+            "pods of this node have process numbers of their own",
+            true,
+        ),
+        (
+            "hostIPC",
+            "pods of this node have shared memory of their own",
+            true,
+        ),
+        (
+            "shareProcessNamespace",
+            "containers of this node have process numbers of their own",
+            true,
+        ),
+        (
+            "activeDeadlineSeconds",
+            "this node does not end pods by their age",
+            true,
+        ),
+        (
+            "nodeSelector",
+            "there is one node, and every pod runs on it",
+            false,
+        ),
+        (
+            "affinity",
+            "there is one node, and every pod runs on it",
+            false,
+        ),
+        (
+            "topologySpreadConstraints",
+            "there is one node, and every pod runs on it",
+            false,
+        ),
+        (
+            "runtimeClassName",
+            "this node has one way to run pods",
+            false,
+        ),
+    ] {
+        if is_set(&spec[name]) {
+            found.push(field(format!("{path}.{name}"), message, refused));
+        }
+    }
+    for (at, container) in spec["containers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .enumerate()
+    {
+        found.extend(of_container(container, &format!("{path}.containers[{at}]")));
+    }
+    for (at, volume) in spec["volumes"].as_array().into_iter().flatten().enumerate() {
+        let sources = volume
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name);
+        for source in sources.filter(|source| !VOLUMES.contains(&source.as_str())) {
+            let message = "this node has volumes of the kinds emptyDir, configMap and secret";
+            found.push(field(
+                format!("{path}.volumes[{at}].{source}"),
+                message,
+                true,
+            ));
+        }
+    }
+    found
+}
+
+fn of_container(container: &Value, path: &str) -> Vec<Unsupported> {
+    let mut found = Vec::new();
+    for (name, message, refused) in [
+        ("lifecycle", "this node does not run lifecycle hooks", true),
+        (
+            "volumeDevices",
+            "this node has no block devices for pods",
+            true,
+        ),
+        (
+            "stdin",
+            "containers of this node have no standard input",
+            false,
+        ),
+        ("tty", "containers of this node have no terminal", false),
+    ] {
+        if is_set(&container[name]) {
+            found.push(field(format!("{path}.{name}"), message, refused));
+        }
+    }
+    if is_set(&container["resources"]["limits"]) {
+        let message = "this node does not limit what containers use";
+        found.push(field(format!("{path}.resources.limits"), message, false));
+    }
+    let security = &container["securityContext"];
+    for name in [
+        "privileged",
+        "capabilities",
+        "seccompProfile",
+        "seLinuxOptions",
+    ] {
+        if is_set(&security[name]) {
+            let message = "this node runs every container with the rights of its own user";
+            found.push(field(
+                format!("{path}.securityContext.{name}"),
+                message,
+                false,
+            ));
+        }
+    }
+    found
+}
+
+pub(super) fn service(service: &Value) -> Vec<Unsupported> {
+    let mut found = Vec::new();
+    let spec = &service["spec"];
+    if spec["sessionAffinity"] == "ClientIP" {
+        let message = "this node gives every connection to the next pod";
+        found.push(field("spec.sessionAffinity".to_owned(), message, false));
+    }
+    for (at, port) in spec["ports"].as_array().into_iter().flatten().enumerate() {
+        if matches!(port["protocol"].as_str(), Some("UDP" | "SCTP")) {
+            let message = "this node forwards TCP only";
+            found.push(field(format!("spec.ports[{at}].protocol"), message, false));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_honoured_is_named_and_what_is_empty_is_not() {
+        let given = json!({"spec": {
+            "initContainers": [{"name": "i"}], "hostNetwork": true, "hostPID": false, "nodeSelector": {},
+            "containers": [{"lifecycle": {"preStop": {}}, "resources": {"limits": {"cpu": "1"}}}],
+            "volumes": [{"name": "v", "emptyDir": {}}, {"name": "h", "hostPath": {"path": "/"}}],
+        }});
+        let found: Vec<(String, bool)> = pod(&given)
+            .into_iter()
+            .map(|found| (found.field, found.refused))
+            .collect();
+        let expected = [
+            ("spec.initContainers", true),
+            ("spec.hostNetwork", true),
+            ("spec.containers[0].lifecycle", true),
+            ("spec.containers[0].resources.limits", false),
+            ("spec.volumes[1].hostPath", true),
+        ];
+        assert_eq!(
+            found,
+            expected.map(|(field, refused)| (field.to_owned(), refused))
+        );
+    }
+}

@@ -1,0 +1,87 @@
+//! What the API server refuses, in its words.
+
+use serde_json::Value;
+
+use super::FieldError;
+use super::names::{self, Rule};
+
+mod pod;
+mod service;
+mod workload;
+
+pub(super) use pod::pod;
+pub(super) use service::service;
+pub(super) use workload::{deployment, replica_set};
+
+/// Objects about which nothing is checked but their names.
+pub(super) fn named(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    metadata(new, old, names::subdomain)
+}
+
+pub(super) fn namespace(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    metadata(new, old, names::label)
+}
+
+/// Names and labels. An object that is there already has a name that counts.
+fn metadata(new: &Value, old: Option<&Value>, rule: Rule) -> Vec<FieldError> {
+    let metadata = &new["metadata"];
+    let mut errors = Vec::new();
+    let name = metadata["name"].as_str().unwrap_or_default();
+    if name.is_empty() {
+        let detail = "name or generateName is required";
+        errors.push(FieldError::required("metadata.name", detail));
+    } else if old.is_none() {
+        errors.extend(
+            rule(name)
+                .into_iter()
+                .map(|detail| FieldError::invalid("metadata.name", format!("{name:?}"), detail)),
+        );
+    }
+    errors.extend(labels(&metadata["labels"], "metadata.labels"));
+    for key in metadata["annotations"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, _)| key)
+    {
+        let broken = names::qualified(&key.to_lowercase());
+        errors.extend(
+            broken.into_iter().map(|detail| {
+                FieldError::invalid("metadata.annotations", format!("{key:?}"), detail)
+            }),
+        );
+    }
+    errors
+}
+
+fn labels(labels: &Value, path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for (key, value) in labels.as_object().into_iter().flatten() {
+        let value = value.as_str().unwrap_or_default();
+        let broken = names::qualified(key)
+            .into_iter()
+            .map(|detail| (key.as_str(), detail));
+        let broken = broken.chain(
+            names::label_value(value)
+                .into_iter()
+                .map(|detail| (value, detail)),
+        );
+        errors.extend(
+            broken.map(|(text, detail)| FieldError::invalid(path, format!("{text:?}"), detail)),
+        );
+    }
+    errors
+}
+
+/// A field that may not change once it has a value.
+fn immutable(new: &Value, old: Option<&Value>, pointer: &str, path: &str) -> Option<FieldError> {
+    let (new, old) = (new.pointer(pointer)?, old?.pointer(pointer)?);
+    (new != old).then(|| FieldError::invalid(path, new.to_string(), "field is immutable"))
+}
+
+fn list<'a>(object: &'a Value, field: &str) -> impl Iterator<Item = (usize, &'a Value)> + use<'a> {
+    object[field].as_array().into_iter().flatten().enumerate()
+}
+
+#[cfg(test)]
+mod tests;

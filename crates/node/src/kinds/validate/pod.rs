@@ -1,0 +1,248 @@
+//! Pods, and the templates of pods.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::{Container, PodSpec, Volume};
+use probe::ProbeKind;
+use probe::spec;
+use serde_json::Value;
+
+use super::metadata;
+use crate::kinds::FieldError;
+use crate::kinds::names;
+
+/// Fields of a running pod that may change.
+const MUTABLE: [&str; 4] = [
+    "activeDeadlineSeconds",
+    "terminationGracePeriodSeconds",
+    "tolerations",
+    "nodeName",
+];
+
+pub(in crate::kinds) fn pod(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    let mut errors = metadata(new, old, names::subdomain);
+    match old {
+        None => errors.extend(pod_spec(&new["spec"], "spec")),
+        Some(old) => errors.extend(update(&new["spec"], &old["spec"])),
+    }
+    errors
+}
+
+/// Images may change, and little else.
+fn update(new: &Value, old: &Value) -> Option<FieldError> {
+    let fixed = |spec: &Value| {
+        let mut spec = spec.clone();
+        if let Some(fields) = spec.as_object_mut() {
+            fields.retain(|field, _| !MUTABLE.contains(&field.as_str()));
+        }
+        for list in ["containers", "initContainers"] {
+            for container in spec[list].as_array_mut().into_iter().flatten() {
+                container["image"] = Value::Null;
+            }
+        }
+        spec
+    };
+    (fixed(new) != fixed(old)).then(|| {
+        FieldError::forbidden(
+            "spec",
+            "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
+        )
+    })
+}
+
+/// A pod's spec at `path`.
+pub(super) fn pod_spec(value: &Value, path: &str) -> Vec<FieldError> {
+    // What does not parse was refused when it was decoded.
+    let Ok(pod) = serde_json::from_value::<PodSpec>(value.clone()) else {
+        return Vec::new();
+    };
+    let mut errors = Vec::new();
+    let volumes = pod.volumes.unwrap_or_default();
+    errors.extend(validate_volumes(&volumes, &format!("{path}.volumes")));
+    let known: BTreeSet<&str> = volumes.iter().map(|volume| volume.name.as_str()).collect();
+    if pod.containers.is_empty() {
+        errors.push(FieldError::required(format!("{path}.containers"), ""));
+    }
+    let mut taken = BTreeSet::new();
+    for (at, container) in pod.containers.iter().enumerate() {
+        let path = format!("{path}.containers[{at}]");
+        errors.extend(validate_container(container, &known, &path));
+        if !container.name.is_empty() && !taken.insert(&container.name) {
+            errors.push(FieldError::duplicate(
+                format!("{path}.name"),
+                &container.name,
+            ));
+        }
+    }
+    let policy = pod.restart_policy.as_deref().unwrap_or_default();
+    if !matches!(policy, "Always" | "OnFailure" | "Never") {
+        let field = format!("{path}.restartPolicy");
+        errors.push(FieldError::unsupported(
+            field,
+            policy,
+            &["Always", "OnFailure", "Never"],
+        ));
+    }
+    let grace = pod.termination_grace_period_seconds;
+    errors.extend(spec::field::not_negative(
+        format!("{path}.terminationGracePeriodSeconds"),
+        grace,
+    ));
+    errors
+}
+
+fn validate_volumes(volumes: &[Volume], path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let mut taken = BTreeSet::new();
+    for (at, volume) in volumes.iter().enumerate() {
+        let field = format!("{path}[{at}].name");
+        errors.extend(name(&volume.name, &field));
+        if !taken.insert(&volume.name) {
+            errors.push(FieldError::duplicate(field, &volume.name));
+        }
+    }
+    errors
+}
+
+/// A name that has to be there and to be a label.
+fn name(name: &str, field: &str) -> Vec<FieldError> {
+    if name.is_empty() {
+        return vec![FieldError::required(field, "")];
+    }
+    let broken = names::label(name).into_iter();
+    broken
+        .map(|detail| FieldError::invalid(field, format!("{name:?}"), detail))
+        .collect()
+}
+
+fn validate_container(
+    container: &Container,
+    volumes: &BTreeSet<&str>,
+    path: &str,
+) -> Vec<FieldError> {
+    let mut errors = name(&container.name, &format!("{path}.name"));
+    if container.image.as_deref().is_none_or(str::is_empty) {
+        errors.push(FieldError::required(format!("{path}.image"), ""));
+    }
+    errors.extend(ports(container, path));
+    for (at, variable) in container.env.iter().flatten().enumerate() {
+        let field = format!("{path}.env[{at}].name");
+        if variable.name.is_empty() {
+            errors.push(FieldError::required(field, ""));
+            continue;
+        }
+        let broken = names::environment(&variable.name).into_iter();
+        errors.extend(
+            broken
+                .map(|detail| FieldError::invalid(&field, format!("{:?}", variable.name), detail)),
+        );
+        if variable.value_from.is_some()
+            && variable
+                .value
+                .as_deref()
+                .is_some_and(|value| !value.is_empty())
+        {
+            let field = format!("{path}.env[{at}].valueFrom");
+            errors.push(FieldError::invalid(
+                field,
+                "\"\"",
+                "may not be specified when `value` is not empty",
+            ));
+        }
+    }
+    errors.extend(mounts(container, volumes, path));
+    let probes = [
+        (ProbeKind::Liveness, &container.liveness_probe),
+        (ProbeKind::Readiness, &container.readiness_probe),
+        (ProbeKind::Startup, &container.startup_probe),
+    ];
+    for (kind, probe) in probes {
+        if let Some(probe) = probe {
+            let path = format!("{path}.{}", kind.field());
+            errors.extend(spec::validate(probe, kind, &path));
+        }
+    }
+    let policy = container.image_pull_policy.as_deref().unwrap_or_default();
+    if !matches!(policy, "Always" | "IfNotPresent" | "Never") {
+        let field = format!("{path}.imagePullPolicy");
+        errors.push(FieldError::unsupported(
+            field,
+            policy,
+            &["Always", "IfNotPresent", "Never"],
+        ));
+    }
+    errors
+}
+
+fn ports(container: &Container, path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let mut taken = BTreeSet::new();
+    for (at, port) in container.ports.iter().flatten().enumerate() {
+        let path = format!("{path}.ports[{at}]");
+        if let Some(name) = port.name.as_deref().filter(|name| !name.is_empty()) {
+            let field = format!("{path}.name");
+            let broken = spec::validate_port_name(name).into_iter();
+            errors.extend(
+                broken.map(|detail| FieldError::invalid(&field, format!("{name:?}"), detail)),
+            );
+            if !taken.insert(name) {
+                errors.push(FieldError::duplicate(field, name));
+            }
+        }
+        let number =
+            k8s_openapi::apimachinery::pkg::util::intstr::IntOrString::Int(port.container_port);
+        errors.extend(spec::validate_port(
+            &number,
+            &format!("{path}.containerPort"),
+        ));
+        let protocol = port.protocol.as_deref().unwrap_or_default();
+        if !matches!(protocol, "TCP" | "UDP" | "SCTP") {
+            let field = format!("{path}.protocol");
+            errors.push(FieldError::unsupported(
+                field,
+                protocol,
+                &["SCTP", "TCP", "UDP"],
+            ));
+        }
+    }
+    errors
+}
+
+fn mounts(container: &Container, volumes: &BTreeSet<&str>, path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let mut taken = BTreeSet::new();
+    for (at, mount) in container.volume_mounts.iter().flatten().enumerate() {
+        let path = format!("{path}.volumeMounts[{at}]");
+        if mount.name.is_empty() {
+            errors.push(FieldError::required(format!("{path}.name"), ""));
+        } else if !volumes.contains(mount.name.as_str()) {
+            errors.push(FieldError::not_found(format!("{path}.name"), &mount.name));
+        }
+        let field = format!("{path}.mountPath");
+        if mount.mount_path.is_empty() {
+            errors.push(FieldError::required(field, ""));
+        } else if !taken.insert(&mount.mount_path) {
+            errors.push(FieldError::invalid(
+                field,
+                format!("{:?}", mount.mount_path),
+                "must be unique",
+            ));
+        }
+        let sub_path = mount.sub_path.as_deref().unwrap_or_default();
+        let field = format!("{path}.subPath");
+        if sub_path.starts_with('/') {
+            errors.push(FieldError::invalid(
+                field,
+                format!("{sub_path:?}"),
+                "must be a relative path",
+            ));
+        } else if sub_path.split('/').any(|part| part == "..") {
+            errors.push(FieldError::invalid(
+                field,
+                format!("{sub_path:?}"),
+                "must not contain '..'",
+            ));
+        }
+    }
+    errors
+}

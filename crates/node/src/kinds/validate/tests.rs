@@ -1,0 +1,225 @@
+use serde_json::json;
+
+use super::*;
+use crate::kinds::defaults;
+
+fn texts(errors: &[FieldError]) -> Vec<String> {
+    errors.iter().map(ToString::to_string).collect()
+}
+
+fn a_pod() -> Value {
+    json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "x"}]}})
+}
+
+/// The errors of a good object after one change.
+#[track_caller]
+fn check(
+    mut object: Value,
+    default: fn(&mut Value),
+    validate: fn(&Value, Option<&Value>) -> Vec<FieldError>,
+    pointer: &str,
+    value: Value,
+    expected: &[&str],
+) {
+    default(&mut object);
+    assert_eq!(
+        texts(&validate(&object, None)),
+        [""; 0],
+        "without the change"
+    );
+    let (parent, field) = pointer.rsplit_once('/').unwrap();
+    let parent = object.pointer_mut(parent).unwrap();
+    parent[field] = value;
+    default(&mut object);
+    assert_eq!(texts(&validate(&object, None)), expected, "{pointer}");
+}
+
+#[test]
+fn a_pod_is_refused_for_what_is_wrong_with_it() {
+    let check = |pointer, value, expected: &[&str]| {
+        check(a_pod(), defaults::pod, pod, pointer, value, expected);
+    };
+    check(
+        "/metadata/name",
+        json!(""),
+        &["metadata.name: Required value: name or generateName is required"],
+    );
+    check(
+        "/spec/containers",
+        json!([]),
+        &["spec.containers: Required value"],
+    );
+    check(
+        "/spec/restartPolicy",
+        json!("Sometimes"),
+        &[
+            "spec.restartPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", \"OnFailure\", \"Never\"",
+        ],
+    );
+    check(
+        "/spec/containers",
+        json!([{"name": "c", "image": "x"}, {"name": "c"}]),
+        &[
+            "spec.containers[1].image: Required value",
+            "spec.containers[1].name: Duplicate value: \"c\"",
+        ],
+    );
+    check(
+        "/spec/containers",
+        json!([{"name": "c", "image": "x", "volumeMounts": [{"name": "v", "mountPath": "/v", "subPath": "../x"}]}]),
+        &[
+            "spec.containers[0].volumeMounts[0].name: Not found: \"v\"",
+            "spec.containers[0].volumeMounts[0].subPath: Invalid value: \"../x\": must not contain '..'",
+        ],
+    );
+    check(
+        "/spec/containers",
+        json!([{"name": "c", "image": "x", "ports": [{"containerPort": 0}], "env": [{"name": ""}], "livenessProbe": {"successThreshold": 2, "tcpSocket": {"port": 1}}}]),
+        &[
+            "spec.containers[0].ports[0].containerPort: Invalid value: 0: must be between 1 and 65535, inclusive",
+            "spec.containers[0].env[0].name: Required value",
+            "spec.containers[0].livenessProbe.successThreshold: Invalid value: 2: must be 1",
+        ],
+    );
+}
+
+#[test]
+fn of_a_pod_that_is_there_only_images_change() {
+    let mut old = a_pod();
+    defaults::pod(&mut old);
+    let mut image = old.clone();
+    image["spec"]["containers"][0]["image"] = json!("y");
+    assert_eq!(pod(&image, Some(&old)), []);
+    let mut command = old.clone();
+    command["spec"]["containers"][0]["command"] = json!(["y"]);
+    let errors = pod(&command, Some(&old));
+    assert!(
+        errors[0]
+            .to_string()
+            .starts_with("spec: Forbidden: pod updates may not change fields other than")
+    );
+}
+
+fn a_deployment() -> Value {
+    json!({"metadata": {"name": "d"}, "spec": {
+        "selector": {"matchLabels": {"app": "x"}},
+        "template": {"metadata": {"labels": {"app": "x"}}, "spec": {"containers": [{"name": "c", "image": "x"}]}},
+    }})
+}
+
+#[test]
+fn a_deployment_is_refused_for_what_is_wrong_with_it() {
+    let check = |pointer, value, expected: &[&str]| {
+        check(
+            a_deployment(),
+            defaults::deployment,
+            deployment,
+            pointer,
+            value,
+            expected,
+        );
+    };
+    check(
+        "/spec/replicas",
+        json!(-1),
+        &["spec.replicas: Invalid value: -1: must be greater than or equal to 0"],
+    );
+    check(
+        "/spec/selector",
+        Value::Null,
+        &["spec.selector: Required value"],
+    );
+    check(
+        "/spec/selector",
+        json!({}),
+        &["spec.selector: Invalid value: {}: empty selector is invalid for deployment"],
+    );
+    check(
+        "/spec/template/metadata/labels",
+        json!({"app": "y"}),
+        &[
+            "spec.template.metadata.labels: Invalid value: {\"app\":\"y\"}: `selector` does not match template `labels`",
+        ],
+    );
+    check(
+        "/spec/template/spec/restartPolicy",
+        json!("Never"),
+        &[
+            "spec.template.spec.restartPolicy: Unsupported value: \"Never\": supported values: \"Always\"",
+        ],
+    );
+    let rolling = |unavailable: Value, surge: Value| json!({"rollingUpdate": {"maxUnavailable": unavailable, "maxSurge": surge}});
+    let path = "spec.strategy.rollingUpdate";
+    check(
+        "/spec/strategy",
+        rolling(json!(0), json!("0%")),
+        &[&format!(
+            "{path}.maxUnavailable: Invalid value: 0: may not be 0 when `maxSurge` is 0"
+        )],
+    );
+    check(
+        "/spec/strategy",
+        rolling(json!("101%"), json!("101%")),
+        &[&format!(
+            "{path}.maxUnavailable: Invalid value: \"101%\": must not be greater than 100%"
+        )],
+    );
+    check(
+        "/spec/progressDeadlineSeconds",
+        json!(0),
+        &["spec.progressDeadlineSeconds: Invalid value: 0: must be greater than minReadySeconds"],
+    );
+    check(
+        "/spec/strategy",
+        json!({"type": "Recreate", "rollingUpdate": {}}),
+        &[
+            "spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` is 'Recreate'",
+        ],
+    );
+}
+
+#[test]
+fn a_selector_never_changes() {
+    let mut old = a_deployment();
+    defaults::deployment(&mut old);
+    let mut new = old.clone();
+    new["spec"]["selector"]["matchLabels"] = json!({"app": "y"});
+    new["spec"]["template"]["metadata"]["labels"] = json!({"app": "y"});
+    assert_eq!(
+        texts(&deployment(&new, Some(&old))),
+        ["spec.selector: Invalid value: {\"matchLabels\":{\"app\":\"y\"}}: field is immutable"]
+    );
+}
+
+#[test]
+fn a_service_is_refused_for_what_is_wrong_with_it() {
+    let good = || json!({"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}});
+    let check = |pointer, value, expected: &[&str]| {
+        check(good(), defaults::service, service, pointer, value, expected);
+    };
+    check("/spec/ports", json!([]), &["spec.ports: Required value"]);
+    check(
+        "/spec/type",
+        json!("Cloud"),
+        &[
+            "spec.type: Unsupported value: \"Cloud\": supported values: \"ClusterIP\", \"ExternalName\", \"LoadBalancer\", \"NodePort\"",
+        ],
+    );
+    check(
+        "/spec/ports",
+        json!([{"port": 0, "targetPort": 1}, {"port": 80, "name": "b"}]),
+        &[
+            "spec.ports[0].name: Required value",
+            "spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive",
+        ],
+    );
+    let mut old = good();
+    defaults::service(&mut old);
+    old["spec"]["clusterIP"] = json!("10.96.0.1");
+    let mut new = old.clone();
+    new["spec"]["clusterIP"] = json!("10.96.0.2");
+    assert_eq!(
+        texts(&service(&new, Some(&old))),
+        ["spec.clusterIPs[0]: Invalid value: \"10.96.0.2\": may not change once set"]
+    );
+}
