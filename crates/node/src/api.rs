@@ -26,6 +26,7 @@ mod exec;
 mod failure;
 mod log;
 mod meta;
+mod page;
 mod path;
 mod query;
 mod read;

@@ -32,6 +32,19 @@ impl Body {
         Ok(Self { media_type, bytes })
     }
 
+    /// A body with this in it; nothing for null.
+    pub(super) fn of(value: &Value) -> Self {
+        let bytes = if value.is_null() {
+            Bytes::new()
+        } else {
+            value.to_string().into()
+        };
+        Self {
+            media_type: "application/json".to_owned(),
+            bytes,
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }

@@ -4,6 +4,7 @@ use axum::response::Response;
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use super::page::Page;
 use super::path::Path;
 use super::query::Query;
 use super::selector::Selector;
@@ -41,18 +42,35 @@ fn list(api: &Api, path: &Path, query: &Query, form: Form) -> Result<Response, F
     let selector = Selector::of(query)?;
     selector.check(&path.kind)?;
     let (objects, version) = api.store.list(&path.resource(), path.namespace.as_deref());
-    let version = json!(version.to_string());
     let matching = objects
         .iter()
         .map(|object| &**object)
         .filter(|object| selector.matches(&path.kind, object));
+    let piece = Page::of(api, query)?.cut(matching, version, !selector.is_empty());
+    let mut metadata = json!({"resourceVersion": piece.version.to_string()});
+    if let Some(next) = piece.next {
+        metadata["continue"] = json!(next);
+    }
+    if let Some(remaining) = piece.remaining {
+        metadata["remainingItemCount"] = json!(remaining);
+    }
     let list = match form {
-        Form::Table(carried) => table::of(api, &path.kind, carried, &version, matching),
+        Form::Table(carried) => {
+            let mut table = table::of(
+                api,
+                &path.kind,
+                carried,
+                &Value::Null,
+                piece.objects.into_iter(),
+            );
+            table["metadata"] = metadata;
+            table
+        }
         Form::Objects => json!({
             "kind": format!("{}List", path.kind.kind),
             "apiVersion": path.kind.api_version(),
-            "metadata": {"resourceVersion": version},
-            "items": matching.collect::<Vec<&Value>>(),
+            "metadata": metadata,
+            "items": piece.objects,
         }),
     };
     Ok(super::json(StatusCode::OK, &list))

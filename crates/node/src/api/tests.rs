@@ -218,3 +218,55 @@ async fn a_client_without_a_socket_does_what_any_client_does() {
     maps.delete(&name, &DeleteParams::default()).await.unwrap();
     assert!(maps.get_opt(&name).await.unwrap().is_none());
 }
+
+#[tokio::test]
+async fn a_list_comes_in_pieces_that_together_are_the_whole() {
+    let api = api();
+    for name in ["a", "b", "c", "d", "e"] {
+        send(&api, "POST", MAPS, map(name)).await;
+    }
+    let (mut names, mut next, mut versions) = (Vec::new(), String::new(), Vec::new());
+    loop {
+        let path = format!("{MAPS}?limit=2&continue={next}");
+        let (_, list) = send(&api, "GET", &path, Value::Null).await;
+        let items = list["items"].as_array().unwrap();
+        names.extend(items.iter().map(|item| item["metadata"]["name"].clone()));
+        versions.push(list["metadata"]["resourceVersion"].clone());
+        if names.len() == 2 {
+            assert_eq!(list["metadata"]["remainingItemCount"], 3);
+            // Neither what goes nor what comes between the pieces makes others be missed.
+            send(&api, "DELETE", &format!("{MAPS}/b"), Value::Null).await;
+            send(&api, "POST", MAPS, map("aa")).await;
+        }
+        match list["metadata"]["continue"].as_str() {
+            Some(token) => token.clone_into(&mut next),
+            None => break,
+        }
+    }
+    assert_eq!(names, ["a", "b", "c", "d", "e"]);
+    assert!(
+        versions.iter().all(|version| *version == versions[0]),
+        "{versions:?}"
+    );
+    for query in ["continue=nonsense", "limit=-1"] {
+        let (status, _) = send(&api, "GET", &format!("{MAPS}?{query}"), Value::Null).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn an_eviction_deletes_its_pod() {
+    let api = api();
+    send(&api, "POST", PODS, pod("x")).await;
+    let eviction = json!({"metadata": {"name": "x"}, "deleteOptions": {"gracePeriodSeconds": 0}});
+    let (status, _) = send(
+        &api,
+        "POST",
+        &format!("{PODS}/x/eviction"),
+        eviction.clone(),
+    )
+    .await;
+    assert_eq!(status, StatusCode::CREATED);
+    let (status, _) = send(&api, "POST", &format!("{PODS}/x/eviction"), eviction).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+}

@@ -1,5 +1,7 @@
 //! What the API server fills in where a manifest is silent.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::{HTTPGetAction, Probe};
 use probe::ProbeKind;
 use probe::spec;
@@ -166,6 +168,22 @@ fn template(spec: &mut Value) {
     }
 }
 
+/// What is given as text is kept as data.
+pub(super) fn secret(secret: &mut Value) {
+    set(secret, "type", json!("Opaque"));
+    let Some(given) = secret
+        .as_object_mut()
+        .and_then(|secret| secret.remove("stringData"))
+    else {
+        return;
+    };
+    set(secret, "data", json!({}));
+    for (key, text) in given.as_object().into_iter().flatten() {
+        let text = text.as_str().unwrap_or_default();
+        secret["data"][key] = json!(STANDARD.encode(text));
+    }
+}
+
 pub(super) fn service(service: &mut Value) {
     let Some(spec) = present(service, "spec") else {
         return;
@@ -243,6 +261,16 @@ mod tests {
         let mut twice = once.clone();
         pod(&mut twice);
         assert_eq!(once, twice, "defaults are filled in once");
+    }
+
+    #[test]
+    fn a_secrets_texts_become_data() {
+        let mut given = json!({"data": {"a": "MQ=="}, "stringData": {"b": "2"}});
+        secret(&mut given);
+        assert_eq!(
+            given,
+            json!({"type": "Opaque", "data": {"a": "MQ==", "b": "Mg=="}})
+        );
     }
 
     #[test]

@@ -142,11 +142,13 @@ pub static KINDS: &[Kind] = &[
             Subresource::Log,
             Subresource::Exec,
             Subresource::Binding,
+            Subresource::Eviction,
         ],
         ..PLAIN
     },
     Kind {
         kind: "Secret",
+        default: defaults::secret,
         unknown_fields: typed::unknown_fields::<Secret>,
         schema: typed::schema::<Secret>,
         columns: others::SECRETS,
