@@ -39,6 +39,10 @@ pub struct Args {
     #[arg(long, env = "FAULT_SEED", value_name = "N", default_value_t = 0)]
     pub fault_seed: u64,
 
+    /// Add a line to this file at each start, and log how many it has: on a volume, it shows what outlives a container
+    #[arg(long, env = "STARTS_FILE", value_name = "FILE")]
+    pub starts_file: Option<std::path::PathBuf>,
+
     /// Let faults be set over HTTP, at /faults
     #[arg(long, env = "ENABLE_FAULT_API", value_parser = clap::builder::BoolishValueParser::new())]
     pub enable_fault_api: bool,

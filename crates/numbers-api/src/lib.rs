@@ -23,6 +23,7 @@ mod fault_api;
 mod health;
 mod page;
 mod probes;
+mod starts;
 
 use std::sync::Arc;
 
@@ -60,8 +61,12 @@ pub enum Outcome {
 /// Serves until told to stop, or until a fault crashes it.
 ///
 /// # Errors
-/// When it cannot listen.
+/// When it cannot listen, or cannot count its starts where it is told to.
 pub async fn run(args: &Args, stop: &Stop) -> anyhow::Result<Outcome> {
+    if let Some(file) = &args.starts_file {
+        let starts = starts::count(file)?;
+        tracing::info!(starts, "started");
+    }
     let server = Server::bind(args.service.listen, Limits::default()).await?;
     let address = server.local_addr()?;
     let app = Arc::new(App::new(args));

@@ -48,6 +48,8 @@ pub(crate) enum Step {
     Get(Get),
     /// One request to the service.
     Call(Call),
+    /// A word in the pods' logs.
+    Logs(Logs),
     /// Lets time pass, in the cluster's seconds.
     Sleep(u64),
     /// Claims speak of what happens from here on. Its text says what stands at this point.
@@ -71,9 +73,10 @@ pub(crate) struct Wait {
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = [
-            self.ready.map(|n| format!("{n} ready pods")),
-            self.endpoints.map(|n| format!("{n} endpoint addresses")),
-            self.restarts.map(|n| format!("{n} restarts")),
+            self.ready.map(|n| counted(n, "ready pod", "ready pods")),
+            self.endpoints
+                .map(|n| counted(n, "endpoint address", "endpoint addresses")),
+            self.restarts.map(|n| counted(n, "restart", "restarts")),
         ];
         f.write_str(
             &parts
@@ -83,6 +86,11 @@ impl fmt::Display for Wait {
                 .join(" and "),
         )
     }
+}
+
+fn counted<N: Copy + fmt::Display + PartialEq + From<u8>>(n: N, one: &str, many: &str) -> String {
+    let what = if n == N::from(1) { one } else { many };
+    format!("{n} {what}")
 }
 
 /// A table to show.
@@ -116,6 +124,14 @@ pub(crate) struct Call {
     pub(crate) status: u16,
 }
 
+/// A word to look for in the log of each pod's running container.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Logs {
+    /// How the word begins.
+    pub(crate) word: String,
+}
+
 /// One sentence and how to tell whether it is true.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -136,6 +152,8 @@ pub(crate) enum Check {
     Restarts(Vec<i32>),
     /// How many pods are ready now.
     Ready(usize),
+    /// The words found in the pods' logs, in their order.
+    Logged(Vec<String>),
     /// The pods are the ones of the mark: names, UIDs and addresses.
     SamePods,
 }

@@ -26,11 +26,9 @@ fn both_exercises_hold_without_a_cluster_and_say_that_they_are_simulated() {
         "{printed}{}",
         text(&output.stderr)
     );
-    assert_eq!(
-        printed.matches("4 of 4 claims hold").count(),
-        2,
-        "{printed}"
-    );
+    for verdict in ["4 of 4 claims hold", "5 of 5 claims hold"] {
+        assert!(printed.contains(verdict), "{printed}");
+    }
     for name in ["readiness", "liveness"] {
         assert!(
             printed.contains(&format!("# Verdict on {name} (simulated")),

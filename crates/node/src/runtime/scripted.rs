@@ -24,6 +24,7 @@ use super::{
 mod answers;
 mod instance;
 mod prober;
+mod starts;
 mod workload;
 
 use instance::Instance;
@@ -51,6 +52,7 @@ struct State {
     sandboxes: HashMap<SandboxId, SandboxState>,
     instances: BTreeMap<ContainerId, Instance>,
     made: u32,
+    logs: HashMap<ContainerId, Vec<LogLine>>,
 }
 
 struct SandboxState {
@@ -177,6 +179,9 @@ impl Runtime for Scripted {
             .instances
             .retain(|_, instance| instance.sandbox != *sandbox);
         state.sandboxes.remove(sandbox);
+        for container in &inside {
+            state.logs.remove(container);
+        }
         Ok(())
     }
 
@@ -199,6 +204,12 @@ impl Runtime for Scripted {
         if !state.sandboxes.contains_key(sandbox) {
             return Err(RuntimeError::NotFound(sandbox.0.clone()));
         }
+        let at = self.shared.clock.now();
+        let log = state
+            .sandboxes
+            .get_mut(sandbox)
+            .map(|pod| starts::log(&config, &mut pod.volumes, at));
+        state.logs.insert(id.clone(), log.unwrap_or_default());
         state.instances.insert(
             id.clone(),
             Instance::new(sandbox.clone(), workload, &config),
@@ -260,17 +271,15 @@ impl Runtime for Scripted {
         container: &ContainerId,
         _: bool,
     ) -> Result<BoxStream<'static, LogLine>, RuntimeError> {
-        // Scripted workloads say nothing.
-        let known = self.shared.state().instances.contains_key(container);
-        if known {
-            Ok(futures::stream::empty().boxed())
-        } else {
-            Err(RuntimeError::NotFound(container.0.clone()))
-        }
+        let lines = self.shared.state().logs.get(container).cloned();
+        let lines = lines.ok_or_else(|| RuntimeError::NotFound(container.0.clone()))?;
+        Ok(futures::stream::iter(lines).boxed())
     }
 
     async fn remove_container(&self, container: &ContainerId) -> Result<(), RuntimeError> {
-        self.shared.state().instances.remove(container);
+        let mut state = self.shared.state();
+        state.instances.remove(container);
+        state.logs.remove(container);
         Ok(())
     }
 

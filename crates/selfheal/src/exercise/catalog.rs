@@ -28,6 +28,10 @@ const MANIFESTS: &[(&str, &str)] = &[
         "numbers/update/api-with-readiness-and-liveness.yaml",
         include_str!("../../../../k8s/numbers/update/api-with-readiness-and-liveness.yaml"),
     ),
+    (
+        "numbers/update/api-with-scratch-volume.yaml",
+        include_str!("../../../../k8s/numbers/update/api-with-scratch-volume.yaml"),
+    ),
 ];
 
 /// An exercise that cannot be used, and where it says so.

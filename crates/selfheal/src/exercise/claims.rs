@@ -13,6 +13,11 @@ pub(crate) fn judge(check: &Check, seen: &Seen) -> Result<(), String> {
             want,
             &seen.pods.values().filter(|pod| pod.ready).count(),
         ),
+        Check::Logged(want) => {
+            let mut got: Vec<&String> = seen.logged.values().collect();
+            got.sort_unstable();
+            same("words in the logs", &want.iter().collect(), &got)
+        }
         Check::SamePods => same_pods(seen),
     }
 }

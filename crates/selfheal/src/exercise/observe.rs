@@ -35,6 +35,8 @@ pub(crate) struct Seen {
     pub(crate) marked: BTreeMap<String, PodSeen>,
     /// The number of the service's addresses since the mark, each change of it.
     pub(crate) endpoints: Vec<usize>,
+    /// The words found in the pods' logs, by the pod's name.
+    pub(crate) logged: BTreeMap<String, String>,
     /// Host and port at which the service answers outside the cluster.
     pub(crate) address: Option<String>,
 }
@@ -141,6 +143,11 @@ impl Observer {
     /// What is seen, and each change of it.
     pub(crate) fn subscribe(&self) -> watch::Receiver<Seen> {
         self.seen.subscribe()
+    }
+
+    /// Keeps the words found in the pods' logs.
+    pub(crate) fn logged(&self, words: BTreeMap<String, String>) {
+        self.seen.send_modify(|seen| seen.logged = words);
     }
 
     /// Claims speak of what happens from now on.

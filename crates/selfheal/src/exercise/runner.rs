@@ -1,10 +1,13 @@
 //! Carries an exercise out: a Kubernetes client and an HTTP caller, nothing else.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use kube::Client;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{ListParams, LogParams};
+use kube::{Api, Client, ResourceExt as _};
 use probe::Clock;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -15,7 +18,7 @@ use super::http::Caller;
 use super::observe::{Observer, Seen};
 use super::report::{Report, Verdict};
 use super::transcript::Transcript;
-use super::{Call, Exercise, Get, Resource, Step, Wait, catalog, claims, table};
+use super::{Call, Exercise, Get, Logs, Resource, Step, Wait, catalog, claims, table};
 
 /// How long a service may take to get an address outside the cluster.
 const ADDRESS_WITHIN: u64 = 60;
@@ -161,6 +164,7 @@ impl Run<'_> {
                 Step::Wait(wait) => self.wait(wait, transcript).await?,
                 Step::Get(get) => self.get(get, transcript).await?,
                 Step::Call(call) => self.call(call, transcript).await?,
+                Step::Logs(logs) => self.logs(logs, transcript).await?,
                 Step::Sleep(seconds) => {
                     transcript.command(&format!("sleep {seconds}"))?;
                     self.place.clock.sleep(Duration::from_secs(*seconds)).await;
@@ -236,6 +240,29 @@ impl Run<'_> {
         {
             transcript.line(&line)?;
         }
+        Ok(())
+    }
+
+    /// The last word of its kind in the log of each pod's running container.
+    async fn logs(&self, logs: &Logs, transcript: &mut Transcript<'_>) -> Result<(), Stop> {
+        let client = self.place.client.clone();
+        let pods = Api::<Pod>::namespaced(client, &self.place.namespace);
+        let of_exercise = ListParams::default().labels(&self.exercise.pods);
+        let mut found = BTreeMap::new();
+        for pod in pods.list(&of_exercise).await.context("listing pods")? {
+            let name = pod.name_any();
+            transcript.command(&format!("kubectl logs {name} | grep {}", logs.word))?;
+            let log = pods.logs(&name, &LogParams::default()).await;
+            let log = log.with_context(|| format!("reading the log of {name}"))?;
+            for line in log.lines().filter(|line| line.contains(&logs.word)) {
+                transcript.line(line)?;
+                let word = line
+                    .split_whitespace()
+                    .find(|word| word.starts_with(&logs.word));
+                found.extend(word.map(|word| (name.clone(), word.to_owned())));
+            }
+        }
+        self.observer.logged(found);
         Ok(())
     }
 

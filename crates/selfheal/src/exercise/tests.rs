@@ -99,5 +99,5 @@ fn a_wait_says_what_it_waits_for() {
         restarts: Some(1),
         within: 5,
     };
-    assert_eq!(wait.to_string(), "2 ready pods and 1 restarts");
+    assert_eq!(wait.to_string(), "2 ready pods and 1 restart");
 }

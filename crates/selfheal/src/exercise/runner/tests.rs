@@ -124,7 +124,7 @@ async fn a_pod_that_is_restarted_and_returns_makes_every_claim_of_liveness_hold(
     let ran = ran(Case::default()).await;
     let report = ran.result.unwrap();
     assert_eq!(report.exit(), Exit::Held, "{}", ran.transcript);
-    assert_eq!(report.claims.len(), 4);
+    assert_eq!(report.claims.len(), 5);
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,7 +139,7 @@ async fn the_transcript_shows_commands_and_what_they_print() {
         "$ curl http://127.0.0.1:8013/rng\n42\n",
         "$ kubectl get pods -l app=numbers-api -o wide\nNAME   RESTARTS\na      0\nb      1\n",
         "# Verdict on liveness (scripted)\n",
-        "4 of 4 claims hold\ndeployment.apps/numbers-api deleted\nservice/numbers-api deleted\n",
+        "5 of 5 claims hold\ndeployment.apps/numbers-api deleted\nservice/numbers-api deleted\n",
     ] {
         assert!(
             transcript.contains(part),
@@ -157,7 +157,7 @@ async fn a_pod_that_is_not_restarted_fails_liveness_and_the_verdict_says_what_wa
     .await;
     let report = ran.result.unwrap();
     assert_eq!(report.exit(), Exit::Failed);
-    let stopped = "waited 90 s for 2 ready pods and 2 endpoint addresses and 1 restarts";
+    let stopped = "waited 90 s for 2 ready pods and 2 endpoint addresses and 1 restart";
     assert_eq!(report.stopped.as_deref(), Some(stopped));
     let observed: Vec<_> = report
         .claims
@@ -167,6 +167,7 @@ async fn a_pod_that_is_not_restarted_fails_liveness_and_the_verdict_says_what_wa
     let expected = [
         "endpoint addresses: expected [2, 1, 2], observed [2, 1]",
         "restarts: expected [0, 1], observed [0, 0]",
+        "words in the logs: expected [\"starts=1\", \"starts=2\"], observed []",
         "ready pods: expected 2, observed 1",
     ];
     assert_eq!(observed, expected);

@@ -79,6 +79,7 @@ impl Fake {
         let mut objects = self.objects.lock().unwrap();
         match *request.method() {
             Method::GET if as_table => json_answer(200, &table(*self.world.borrow())),
+            Method::GET if kind == "log" => text_answer(&log(path, *self.world.borrow())),
             Method::GET if query.contains("watch=true") => self.watch(kind),
             Method::GET if ["pods", "endpoints", "services"].contains(&kind.as_str()) => {
                 let items = items(&kind, *self.world.borrow());
@@ -176,6 +177,21 @@ fn object(version: &str) -> Value {
 
 fn not_found() -> Value {
     json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404, "message": "not found"})
+}
+
+/// A pod counts its starts.
+fn log(path: &str, world: World) -> String {
+    let restarts = if path.ends_with("/b/log") {
+        world.restarts
+    } else {
+        0
+    };
+    format!("started starts={}\nlistening\n", restarts + 1)
+}
+
+fn text_answer(text: &str) -> Answer {
+    let body = Full::new(Bytes::from(text.to_owned())).boxed_unsync();
+    Response::new(body)
 }
 
 fn json_answer(status: u16, body: &Value) -> Answer {
