@@ -54,6 +54,7 @@ mod validate;
 
 pub use probe::spec::field::{ErrorClass, FieldError};
 pub use rows::KINDS;
+pub(crate) use typed::quantities;
 
 impl Kind {
     /// `v1`, `apps/v1` …

@@ -11,13 +11,17 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+use tokio::io::AsyncReadExt as _;
+
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::PostParams;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::api::{AttachParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::runtime::wait::await_condition;
+use kube::runtime::wait::{await_condition, conditions::is_pod_running};
 use kube::{Api, Client, Config};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use serde_json::json;
 
 const NO_NAMESPACES: &str = "does not let";
 
@@ -75,6 +79,14 @@ fn both_exercises_hold_on_the_embedded_node() {
 struct Up {
     process: Child,
     folder: tempfile::TempDir,
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        // Ended already in the tests that are about it.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
 
 impl Up {
@@ -214,6 +226,94 @@ async fn a_node_that_is_asked_to_end_takes_everything_with_it() {
     assert_eq!(status.code(), Some(0));
     all_end(&family[1..]);
     assert!(!up.kubeconfig().exists());
+}
+
+/// Runs a script in the pod's container and returns what it prints.
+async fn script(pods: &Api<Pod>, text: &str) -> String {
+    let command = ["sh", "-c", text];
+    let streams = AttachParams::default().stderr(false);
+    let mut attached = pods.exec("p", command, &streams).await.unwrap();
+    let mut printed = String::new();
+    let mut stdout = attached.stdout().unwrap();
+    stdout.read_to_string(&mut printed).await.unwrap();
+    attached.join().await.unwrap();
+    printed
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_sees_its_volumes_and_has_no_rights_over_the_machine() {
+    let Some(up) = Up::start() else {
+        return;
+    };
+    let client = up.client().await;
+    let made = PostParams::default();
+    let map = json!({"metadata": {"name": "m"}, "data": {"key": "from a map"}});
+    let maps = Api::<ConfigMap>::namespaced(client.clone(), "default");
+    maps.create(&made, &serde_json::from_value(map).unwrap())
+        .await
+        .unwrap();
+    let pod = json!({"metadata": {"name": "p"}, "spec": {
+        "terminationGracePeriodSeconds": 0,
+        "containers": [{
+            "name": "c", "image": "selfheal/numbers-api", "command": ["sleep", "600"],
+            "volumeMounts": [
+                {"name": "map", "mountPath": "/map"},
+                {"name": "small", "mountPath": "/small"},
+                {"name": "small", "mountPath": "/part", "subPath": "a/b"},
+            ],
+        }],
+        "volumes": [
+            {"name": "map", "configMap": {"name": "m", "defaultMode": 0o400}},
+            {"name": "small", "emptyDir": {"sizeLimit": "1Mi"}},
+        ],
+    }});
+    let pods = Api::<Pod>::namespaced(client, "default");
+    pods.create(&made, &serde_json::from_value(pod).unwrap())
+        .await
+        .unwrap();
+    await_condition(pods.clone(), "p", is_pod_running())
+        .await
+        .unwrap();
+    for (text, expected) in [
+        ("cat /map/key", "from a map"),
+        ("stat -Lc %a /map/key", "400\n"),
+        ("touch /map/x 2>/dev/null || echo refused", "refused\n"),
+        ("echo here > /part/file; cat /small/a/b/file", "here\n"),
+        (
+            "head -c 2000000 /dev/zero > /small/big 2>/dev/null || echo full",
+            "full\n",
+        ),
+        ("touch /usr/x 2>/dev/null || echo refused", "refused\n"),
+        (
+            "echo x 2>/dev/null > /proc/sys/kernel/core_pattern || echo refused",
+            "refused\n",
+        ),
+        (
+            "mount -t tmpfs x /tmp 2>/dev/null || echo refused",
+            "refused\n",
+        ),
+        (
+            "test -e /dev/mem || echo none; ls /sys | wc -l",
+            "none\n0\n",
+        ),
+        (
+            "echo $$; ls -d /proc/[0-9]* | wc -l | xargs test 10 -gt && echo few",
+            "",
+        ),
+    ] {
+        let printed = script(&pods, text).await;
+        if expected.is_empty() {
+            // The container's own processes and no other.
+            assert!(printed.ends_with("few\n"), "{text}: {printed}");
+        } else {
+            assert_eq!(printed, expected, "{text}");
+        }
+    }
+    let bounding = script(&pods, "grep CapBnd /proc/self/status").await;
+    let rights = bounding.split_whitespace().last().unwrap();
+    let rights = u64::from_str_radix(rights, 16).unwrap();
+    const SYS_ADMIN: u64 = 1 << 21;
+    assert_eq!(rights & SYS_ADMIN, 0, "{bounding}");
 }
 
 #[test]

@@ -158,6 +158,7 @@ pub(super) fn check_type(
             "{name} in version {version:?} cannot be handled as a {name}: {why}"
         ))
     };
+    crate::kinds::quantities(object);
     let unknown = (kind.unknown_fields)(object).map_err(|why| cannot(&why))?;
     let texts: Vec<_> = unknown
         .iter()

@@ -5,6 +5,34 @@ use serde::de::DeserializeOwned;
 use serde_ignored::Path;
 use serde_json::Value;
 
+/// Quantities may be written as numbers; they are kept as texts, which is what their type is.
+pub(crate) fn quantities(value: &mut Value) {
+    match value {
+        Value::Array(list) => list.iter_mut().for_each(quantities),
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                match (name.as_str(), field) {
+                    (
+                        "limits" | "requests" | "capacity" | "allocatable",
+                        Value::Object(amounts),
+                    ) => {
+                        amounts.values_mut().for_each(number_to_text);
+                    }
+                    ("sizeLimit", amount) => number_to_text(amount),
+                    (_, field) => quantities(field),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn number_to_text(value: &mut Value) {
+    if let Value::Number(number) = value {
+        *value = Value::String(number.to_string());
+    }
+}
+
 /// The path of every field that the type does not have, or why the object does not parse.
 pub(super) fn unknown_fields<T: DeserializeOwned>(object: &Value) -> Result<Vec<String>, String> {
     let mut unknown = Vec::new();
@@ -67,6 +95,14 @@ mod tests {
                 "specc"
             ]
         );
+    }
+
+    #[test]
+    fn a_quantity_may_be_a_number() {
+        let mut pod = json!({"spec": {"containers": [{"resources": {"limits": {"cpu": 1, "memory": "1Gi"}}}], "volumes": [{"emptyDir": {"sizeLimit": 1024}}]}, "replicas": 2});
+        quantities(&mut pod);
+        let expected = json!({"spec": {"containers": [{"resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}], "volumes": [{"emptyDir": {"sizeLimit": "1024"}}]}, "replicas": 2});
+        assert_eq!(pod, expected);
     }
 
     #[test]

@@ -55,13 +55,42 @@ pub(super) async fn resolve(client: &Client, pod: &Pod) -> Result<Vec<Volume>, V
     Ok(volumes)
 }
 
+/// A quantity in bytes; none where it is no number, or none above zero.
+fn bytes(quantity: &str) -> Option<u64> {
+    let end = quantity
+        .find(|letter: char| !letter.is_ascii_digit() && letter != '.')
+        .unwrap_or(quantity.len());
+    let number: f64 = quantity[..end].parse().ok()?;
+    let power = |base: f64, power: i32| base.powi(power);
+    let unit = match &quantity[end..] {
+        "" => 1.0,
+        "k" => power(1e3, 1),
+        "M" => power(1e3, 2),
+        "G" => power(1e3, 3),
+        "T" => power(1e3, 4),
+        "Ki" => power(1024.0, 1),
+        "Mi" => power(1024.0, 2),
+        "Gi" => power(1024.0, 3),
+        "Ti" => power(1024.0, 4),
+        _ => return None,
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "not negative, and too much is as good as no limit"
+    )]
+    let bytes = (number * unit) as u64;
+    (bytes > 0).then_some(bytes)
+}
+
 async fn source(
     client: &Client,
     namespace: &str,
     volume: &Declared,
 ) -> Result<VolumeSource, VolumeError> {
-    if volume.empty_dir.is_some() {
-        return Ok(VolumeSource::EmptyDir { size_limit: None });
+    if let Some(empty) = &volume.empty_dir {
+        let size_limit = empty.size_limit.as_ref().and_then(|limit| bytes(&limit.0));
+        return Ok(VolumeSource::EmptyDir { size_limit });
     }
     let (kind, name, optional, items, mode, data) = if let Some(map) = &volume.config_map {
         let found = Api::<ConfigMap>::namespaced(client.clone(), namespace)

@@ -4,6 +4,7 @@
 //! undone outlives it.
 
 mod command;
+mod confine;
 mod container;
 mod images;
 mod log;

@@ -12,6 +12,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::unistd::Pid;
 
+use super::confine::drop_rights;
 use super::root;
 use super::spec::{ContainerSpec, ExecSpec};
 
@@ -122,6 +123,7 @@ fn exec() -> io::Result<ExitCode> {
             | CloneFlags::CLONE_NEWUTS
             | CloneFlags::CLONE_NEWIPC,
     )?;
+    drop_rights()?;
     let (program, arguments) = spec
         .argv
         .split_first()

@@ -13,6 +13,7 @@ use nix::sys::signal::Signal;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{Gid, Uid};
 
+use super::confine::{confine_proc, drop_rights};
 use super::spec::{Bind, ContainerSpec};
 
 /// What programs need of the machine they were built for.
@@ -60,7 +61,10 @@ pub(super) fn enter(spec: &ContainerSpec) -> io::Result<()> {
     }
     // Some machines do not allow it; few programs look.
     let proc = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    let _ = mount(Some("proc"), &root.join("proc"), Some("proc"), proc, none());
+    let mounted = mount(Some("proc"), &root.join("proc"), Some("proc"), proc, none());
+    if mounted.is_ok() {
+        confine_proc(&root.join("proc"))?;
+    }
     nix::unistd::sethostname(&spec.hostname)?;
     pivot(root)?;
     if spec.read_only_root {
@@ -180,7 +184,7 @@ fn bind(source: &Path, target: &Path, ro: bool) -> io::Result<()> {
 }
 
 /// What the mount already forbids stays forbidden: without root nobody may take it away.
-fn read_only(target: &Path) -> io::Result<()> {
+pub(super) fn read_only(target: &Path) -> io::Result<()> {
     let found = statvfs(target)?.flags();
     let mut flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
     for (is, keeps) in [
@@ -227,6 +231,9 @@ fn start(spec: &ContainerSpec) -> io::Result<Infallible> {
         fs::create_dir_all(cwd)?;
     }
     nix::unistd::chdir(cwd).map_err(explain(format!("changing to {cwd}")))?;
+    drop_rights()?;
+    // Refused where only one user is mapped, which has no other groups there.
+    let _ = nix::unistd::setgroups(&[]);
     if let Some(gid) = spec.gid {
         nix::unistd::setgid(Gid::from_raw(gid))
             .map_err(explain(format!("running as group {gid}")))?;
