@@ -8,7 +8,7 @@ SPEED ?= 3
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help build up exercises exercises-cluster test fmt lint docs deny check dist clean
+.PHONY: help build up exercises exercises-cluster test fmt lint docs deny check bench dist clean
 
 ##@ Use
 
@@ -54,6 +54,9 @@ deny: ## Licences, sources and duplicates of the dependencies (needs cargo-deny)
 check: ## What CI asks of a change: format, clippy, docs, dependencies, tests
 	$(CARGO) fmt --all --check
 	$(MAKE) lint docs deny test
+
+bench: ## What a probe costs, beside a bare loop (takes a minute)
+	$(CARGO) run --release --locked -p bench
 
 ##@ Ship it
 

@@ -2,6 +2,8 @@
 //!
 //! The order of the questions is the kubelet's, and it matters: each may end the check before the next is asked.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodStatus};
 
@@ -25,7 +27,8 @@ pub(crate) struct Check {
     initial_delay: i64,
     engine_started: Timestamp,
     always_anew: bool,
-    pod: Pod,
+    /// Shared with the other probes of the pod: there may be many.
+    pod: Arc<Pod>,
 }
 
 /// A result that changes before the attempt.
@@ -51,7 +54,7 @@ impl Check {
         kind: ProbeKind,
         tracker: Tracker,
         initial_delay: i32,
-        (pod, container): (&Pod, &Container),
+        (pod, container): (&Arc<Pod>, &Container),
         options: &Options,
     ) -> Self {
         Self {

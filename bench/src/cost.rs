@@ -1,0 +1,117 @@
+//! CPU and allocations of one probe after the other, beside a loop that does the least.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
+use probe::{HttpGet, USER_AGENT};
+use stats_alloc::Region;
+
+const PROBES: u32 = 4_000;
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What one of many cost.
+struct Cost {
+    name: &'static str,
+    cpu: Duration,
+    allocations: usize,
+    bytes: usize,
+}
+
+impl Cost {
+    fn line(&self, bare: &Self) -> String {
+        let ratio = self.cpu.as_secs_f64() / bare.cpu.as_secs_f64();
+        format!(
+            "{:<28} {:>7.1} µs CPU ({ratio:.2} of bare)  {:>4} allocations  {:>6} bytes",
+            self.name,
+            self.cpu.as_secs_f64() * 1e6,
+            self.allocations,
+            self.bytes
+        )
+    }
+}
+
+pub(crate) fn measure(server: SocketAddr) -> anyhow::Result<Vec<String>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let bare_http = timed("bare connect-write-read", PROBES, || bare(server))?;
+    let client = probe::http::Client::new(USER_AGENT, true);
+    let get = HttpGet {
+        url: format!("http://{server}/healthz"),
+        headers: Vec::new(),
+    };
+    let http = timed("HTTP probe", PROBES, || {
+        runtime.block_on(client.probe(&get, TIMEOUT))?;
+        Ok(())
+    })?;
+    let bare_tcp = timed("bare connect", PROBES, || {
+        TcpStream::connect(server)?;
+        Ok(())
+    })?;
+    let (host, port) = (server.ip().to_string(), i32::from(server.port()));
+    let tcp = timed("TCP probe", PROBES, || {
+        runtime.block_on(probe::tcp::probe(&host, port, TIMEOUT));
+        Ok(())
+    })?;
+    let bare_exec = timed("bare fork-exec-wait", PROBES / 10, || {
+        std::process::Command::new("true").output()?;
+        Ok(())
+    })?;
+    let command = ["true".to_owned()];
+    let exec = timed("exec probe", PROBES / 10, || {
+        runtime.block_on(probe::exec::probe(&command, TIMEOUT))?;
+        Ok(())
+    })?;
+    let pairs = [(&bare_http, &http), (&bare_tcp, &tcp), (&bare_exec, &exec)];
+    Ok(pairs
+        .iter()
+        .flat_map(|(bare, probe)| [bare.line(bare), probe.line(bare)])
+        .collect())
+}
+
+/// Connect, ask, read to the end.
+fn bare(server: SocketAddr) -> anyhow::Result<()> {
+    let mut stream = TcpStream::connect(server)?;
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+    let mut answer = [0; 1024];
+    while stream.read(&mut answer)? > 0 {}
+    Ok(())
+}
+
+fn timed(
+    name: &'static str,
+    count: u32,
+    mut work: impl FnMut() -> anyhow::Result<()>,
+) -> anyhow::Result<Cost> {
+    for _ in 0..count / 10 {
+        work()?;
+    }
+    let region = Region::new(crate::ALLOCATOR);
+    let before = cpu()?;
+    for _ in 0..count {
+        work()?;
+    }
+    let used = cpu()?.saturating_sub(before);
+    let change = region.change();
+    let each = |total: usize| total / count as usize;
+    Ok(Cost {
+        name,
+        cpu: used / count,
+        allocations: each(change.allocations),
+        bytes: each(change.bytes_allocated),
+    })
+}
+
+/// This process's time on a processor, its ended children's included.
+pub(crate) fn cpu() -> anyhow::Result<Duration> {
+    let mut microseconds = 0;
+    for who in [UsageWho::RUSAGE_SELF, UsageWho::RUSAGE_CHILDREN] {
+        let usage = getrusage(who)?;
+        microseconds +=
+            usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    }
+    Ok(Duration::from_micros(u64::try_from(microseconds)?))
+}

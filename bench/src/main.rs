@@ -1,0 +1,30 @@
+//! What a probe costs: beside a bare connect-write-read loop, many at a time, and while it waits.
+//!
+//! Ratios within one run mean something; times do not. The server is a process of its own, so that its work is not counted.
+
+mod cost;
+mod crowd;
+mod server;
+
+use std::io::Write as _;
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
+
+fn main() -> anyhow::Result<()> {
+    match std::env::args().nth(1).as_deref() {
+        Some("serve") => return server::serve(),
+        None => {}
+        Some(other) => anyhow::bail!("no argument {other:?}: it takes none"),
+    }
+    let server = server::Server::start()?;
+    let mut out = std::io::stdout();
+    for line in cost::measure(server.address)? {
+        writeln!(out, "{line}")?;
+    }
+    writeln!(out, "{}", crowd::lateness(server.address)?)?;
+    writeln!(out, "{}", crowd::memory(server.address)?)?;
+    Ok(())
+}
