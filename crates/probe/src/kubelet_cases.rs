@@ -17,6 +17,8 @@ mod server;
 mod transport;
 mod worker;
 
+pub(crate) use server::acceptor;
+
 #[derive(Deserialize)]
 struct File {
     #[serde(default)]

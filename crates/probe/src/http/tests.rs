@@ -4,6 +4,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::kubelet_cases::acceptor;
 
 const LONG: Duration = Duration::from_secs(30);
 /// Long enough to connect and short enough to wait for; nothing is asserted of how long it took.
@@ -327,29 +328,14 @@ async fn a_host_that_is_none_is_an_error_and_counts_for_nothing() {
     assert_eq!(error, ProbeError::unknown(expected));
 }
 
-fn acceptor(protocols: &[&[u8]]) -> tokio_rustls::TlsAcceptor {
-    let signed = rcgen::generate_simple_self_signed(["nobody.invalid".to_owned()]).unwrap();
-    let key = rustls::pki_types::PrivateKeyDer::Pkcs8(signed.signing_key.serialize_der().into());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![signed.cert.der().clone()], key)
-        .unwrap();
-    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
-    Arc::new(config).into()
-}
-
 #[tokio::test]
 async fn any_certificate_will_do_and_http2_is_spoken_where_it_is_offered() {
     for http2 in [true, false] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = tokio::spawn(async move {
-            let protocols: &[&[u8]] = if http2 { &[b"h2", b"http/1.1"] } else { &[] };
             let (stream, _) = listener.accept().await.unwrap();
-            let mut stream = acceptor(protocols).accept(stream).await.unwrap();
+            let mut stream = acceptor(http2).accept(stream).await.unwrap();
             if !http2 {
                 let mut head = Vec::new();
                 while !head.ends_with(b"\r\n\r\n") {

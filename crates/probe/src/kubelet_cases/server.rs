@@ -210,7 +210,7 @@ fn reply(answer: &Answer, head: &str, target: &str) -> Vec<u8> {
 }
 
 /// A certificate of nobody's, with or without HTTP/2.
-pub(super) fn acceptor(http2: bool) -> tokio_rustls::TlsAcceptor {
+pub(crate) fn acceptor(http2: bool) -> tokio_rustls::TlsAcceptor {
     let signed = rcgen::generate_simple_self_signed(["nobody.invalid".to_owned()]).unwrap();
     let key = rustls::pki_types::PrivateKeyDer::Pkcs8(signed.signing_key.serialize_der().into());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
