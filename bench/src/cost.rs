@@ -33,7 +33,7 @@ impl Cost {
     }
 }
 
-pub(crate) fn measure(server: SocketAddr) -> anyhow::Result<Vec<String>> {
+pub(crate) fn measure(server: SocketAddr, health: SocketAddr) -> anyhow::Result<Vec<String>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -56,6 +56,18 @@ pub(crate) fn measure(server: SocketAddr) -> anyhow::Result<Vec<String>> {
         runtime.block_on(probe::tcp::probe(&host, port, TIMEOUT));
         Ok(())
     })?;
+    let bare_grpc = timed("bare gRPC call", PROBES, || crate::grpc::bare(health))?;
+    let health_host = health.ip().to_string();
+    let grpc = timed("gRPC probe", PROBES, || {
+        runtime.block_on(probe::grpc::probe(
+            &health_host,
+            health.port(),
+            "",
+            USER_AGENT,
+            TIMEOUT,
+        ));
+        Ok(())
+    })?;
     let bare_exec = timed("bare fork-exec-wait", PROBES / 10, || {
         std::process::Command::new("true").output()?;
         Ok(())
@@ -65,7 +77,12 @@ pub(crate) fn measure(server: SocketAddr) -> anyhow::Result<Vec<String>> {
         runtime.block_on(probe::exec::probe(&command, TIMEOUT))?;
         Ok(())
     })?;
-    let pairs = [(&bare_http, &http), (&bare_tcp, &tcp), (&bare_exec, &exec)];
+    let pairs = [
+        (&bare_http, &http),
+        (&bare_tcp, &tcp),
+        (&bare_grpc, &grpc),
+        (&bare_exec, &exec),
+    ];
     Ok(pairs
         .iter()
         .flat_map(|(bare, probe)| [bare.line(bare), probe.line(bare)])

@@ -4,6 +4,7 @@
 
 mod cost;
 mod crowd;
+mod grpc;
 mod server;
 
 use std::io::Write as _;
@@ -15,13 +16,15 @@ static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 
 fn main() -> anyhow::Result<()> {
     match std::env::args().nth(1).as_deref() {
-        Some("serve") => return server::serve(),
+        Some("serve") => return server::serve(false),
+        Some("serve-grpc") => return server::serve(true),
         None => {}
         Some(other) => anyhow::bail!("no argument {other:?}: it takes none"),
     }
-    let server = server::Server::start()?;
+    let health = grpc::start()?;
+    let server = server::Server::start("serve")?;
     let mut out = std::io::stdout();
-    for line in cost::measure(server.address)? {
+    for line in cost::measure(server.address, health.address)? {
         writeln!(out, "{line}")?;
     }
     writeln!(out, "{}", crowd::lateness(server.address)?)?;

@@ -17,9 +17,9 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start() -> anyhow::Result<Self> {
+    pub(crate) fn start(kind: &str) -> anyhow::Result<Self> {
         let mut process = Command::new(std::env::current_exe()?)
-            .arg("serve")
+            .arg(kind)
             .stdout(Stdio::piped())
             .spawn()?;
         let stdout = process.stdout.take().context("the server has no output")?;
@@ -40,12 +40,16 @@ impl Drop for Server {
 }
 
 #[tokio::main(flavor = "current_thread")]
-pub(crate) async fn serve() -> anyhow::Result<()> {
+pub(crate) async fn serve(grpc: bool) -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     writeln!(std::io::stdout(), "{}", listener.local_addr()?)?;
     loop {
         let (mut stream, _) = listener.accept().await?;
         tokio::spawn(async move {
+            if grpc {
+                let _ = crate::grpc::serve(stream).await;
+                return;
+            }
             let mut request = [0; 1024];
             if matches!(stream.read(&mut request).await, Ok(read) if read > 0) {
                 let _ = stream.write_all(ANSWER).await;

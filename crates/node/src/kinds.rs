@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 /// One kind of object.
+#[derive(Clone)]
 pub struct Kind {
     /// API group; empty for the core.
     pub group: &'static str,

@@ -94,7 +94,7 @@ impl Worker {
         let trigger = self.handle.trigger.clone();
         while self.once_or_crash().await {
             tokio::select! {
-                _ = ticks.tick() => {}
+                due = ticks.tick() => self.say_lateness(due),
                 () = trigger.notified() => ticks.reset(),
             }
         }
@@ -106,6 +106,16 @@ impl Worker {
             let part = rand::rng().random_range(0.0..1.0);
             self.shared.clock.sleep(period.mul_f64(part)).await;
         }
+    }
+
+    fn say_lateness(&self, due: Instant) {
+        tracing::trace!(
+            pod = self.pod.metadata.name,
+            container = self.container.name,
+            kind = self.check.kind.as_str(),
+            late_us = due.elapsed().as_micros(),
+            "a probe is due"
+        );
     }
 
     /// One check, after which the next comes even if it panicked: one broken probe must not end all of its successors.

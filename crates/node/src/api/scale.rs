@@ -2,6 +2,7 @@
 
 use axum::response::Response;
 use http::{Method, StatusCode};
+use probe::spec::field::not_negative;
 use serde_json::{Value, json};
 
 use super::body::Body;
@@ -9,6 +10,7 @@ use super::path::Path;
 use super::query::Query;
 use super::update::{self, Patch};
 use super::{Api, Failure, read};
+use crate::kinds::Kind;
 
 pub(super) fn respond(
     api: &Api,
@@ -26,12 +28,7 @@ pub(super) fn respond(
         Method::PATCH => Patch::read(body)?.apply(&path.kind, &scale)?,
         _ => return Err(Failure::method_not_allowed()),
     };
-    let replicas = wanted["spec"].get("replicas").cloned().unwrap_or(json!(0));
-    if replicas.as_i64().is_none_or(|replicas| replicas < 0) {
-        return Err(Failure::bad_request(format!(
-            "spec.replicas: Invalid value: {replicas}: must be greater than or equal to 0"
-        )));
-    }
+    let replicas = wanted_replicas(path, name, &wanted)?;
     let version = wanted["metadata"]["resourceVersion"]
         .as_str()
         .unwrap_or_default();
@@ -46,6 +43,27 @@ pub(super) fn respond(
     };
     let changed = update::replace(api, &whole, query, &old, object)?;
     Ok(super::json(StatusCode::OK, &of(&changed)))
+}
+
+/// The count that is asked for, none meaning zero.
+fn wanted_replicas(path: &Path, name: &str, wanted: &Value) -> Result<Value, Failure> {
+    let replicas = wanted["spec"].get("replicas").cloned().unwrap_or(json!(0));
+    let count = replicas.as_i64().ok_or_else(|| {
+        Failure::bad_request(format!(
+            "Scale in version \"v1\" cannot be handled as a Scale: spec.replicas: {replicas} is no whole number"
+        ))
+    })?;
+    match not_negative("spec.replicas", Some(count)) {
+        None => Ok(replicas),
+        Some(error) => {
+            let kind = Kind {
+                kind: "Scale",
+                group: "autoscaling",
+                ..(*path.kind).clone()
+            };
+            Err(Failure::invalid(&kind, name, &[error]))
+        }
+    }
 }
 
 fn of(object: &Value) -> Value {

@@ -1,4 +1,4 @@
-//! A socket that closes where nobody waits.
+//! A socket that remembers how its peer began.
 
 use std::io;
 use std::pin::Pin;
@@ -11,11 +11,9 @@ use tokio::net::TcpStream;
 const HEAD: usize = 9;
 
 /// A probe's connection.
-///
-/// With a linger, `close` blocks until the peer has acknowledged; dropping this hands that to a thread which may block.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    stream: Option<TcpStream>,
+    stream: TcpStream,
     head: Head,
 }
 
@@ -39,7 +37,7 @@ impl Head {
 impl Connection {
     pub(super) fn new(stream: TcpStream) -> Self {
         Self {
-            stream: Some(stream),
+            stream,
             head: Head::default(),
         }
     }
@@ -49,24 +47,11 @@ impl Connection {
     }
 
     pub(crate) fn stream(&self) -> &TcpStream {
-        self.stream.as_ref().expect("taken only by drop")
+        &self.stream
     }
 
     fn pinned(&mut self) -> Pin<&mut TcpStream> {
-        Pin::new(self.stream.as_mut().expect("taken only by drop"))
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        let Some(stream) = self.stream.take().map(TcpStream::into_std) else {
-            return;
-        };
-        match (stream, tokio::runtime::Handle::try_current()) {
-            (Ok(stream), Ok(runtime)) => drop(runtime.spawn_blocking(move || drop(stream))),
-            (Ok(_), Err(_)) => {}
-            (Err(error), _) => tracing::debug!(%error, "a probe's socket did not close"),
-        }
+        Pin::new(&mut self.stream)
     }
 }
 

@@ -106,3 +106,41 @@ async fn a_dry_run_changes_nothing() {
         (StatusCode::CREATED, version)
     );
 }
+
+#[tokio::test]
+async fn a_scale_is_changed_as_a_scale_and_refused_as_one() {
+    let api = api();
+    let labels = json!({"app": "x"});
+    let deployment = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x"},
+        "spec": {"selector": {"matchLabels": labels}, "template": {
+            "metadata": {"labels": labels},
+            "spec": {"containers": [{"name": "c", "image": "i"}]},
+        }},
+    });
+    let path = "/apis/apps/v1/namespaces/default/deployments";
+    let (status, _) = send(&api, "POST", path, deployment).await;
+    assert_eq!(status, StatusCode::CREATED);
+    let path = format!("{path}/x/scale");
+    let merge = "application/merge-patch+json";
+    for (replicas, status, message) in [
+        (json!(3), 200, ""),
+        (
+            json!(-1),
+            422,
+            "Scale.autoscaling \"x\" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0",
+        ),
+        (
+            json!("two"),
+            400,
+            "Scale in version \"v1\" cannot be handled as a Scale: spec.replicas: \"two\" is no whole number",
+        ),
+    ] {
+        let patch = json!({"spec": {"replicas": replicas}});
+        let (found, answer) = call(&api, "PATCH", &path, merge, patch).await;
+        assert_eq!(found.as_u16(), status, "{answer}");
+        assert_eq!(answer["message"].as_str().unwrap_or_default(), message);
+    }
+    let (_, scale) = send(&api, "GET", &path, Value::Null).await;
+    assert_eq!(scale["spec"]["replicas"], 3);
+}
