@@ -5,6 +5,7 @@ NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 TARGET ?= x86_64-unknown-linux-gnu
 # How many times as fast as a cluster's the embedded node's clock runs.
 SPEED ?= 3
+STATIC = $(or $(CARGO_TARGET_DIR),target)/$(TARGET)/release
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
 .DEFAULT_GOAL := help
@@ -55,13 +56,15 @@ check: ## What CI asks of a change: format, clippy, docs, dependencies, tests
 	$(CARGO) fmt --all --check
 	$(MAKE) lint docs deny test
 
-bench: ## What a probe costs, beside a bare loop (takes a minute)
-	$(CARGO) run --release --locked -p bench
+bench: dist ## What probes and checks cost, beside a bare loop and pg_isready (takes minutes)
+	PG_READY=$(STATIC)/pg-ready $(CARGO) run --release --locked -p bench
 
 ##@ Ship it
 
+# Without position independence there is nothing to relocate: a checker that lives a millisecond feels that.
 dist: ## Static programs for images (target/<triple>/release)
-	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --locked --target $(TARGET) -p numbers-api
+	RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static" \
+	  $(CARGO) build --release --locked --target $(TARGET) -p numbers-api -p pg-ready
 
 clean: ## Remove what was built
 	$(CARGO) clean

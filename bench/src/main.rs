@@ -5,6 +5,7 @@
 mod cost;
 mod crowd;
 mod grpc;
+mod pg_ready;
 mod server;
 
 use std::io::Write as _;
@@ -29,5 +30,8 @@ fn main() -> anyhow::Result<()> {
     }
     writeln!(out, "{}", crowd::lateness(server.address)?)?;
     writeln!(out, "{}", crowd::memory(server.address)?)?;
+    for line in pg_ready::measure()? {
+        writeln!(out, "{line}")?;
+    }
     Ok(())
 }

@@ -47,6 +47,11 @@ pub fn parse(text: &str) -> Result<Settings, ConninfoError> {
     }
 }
 
+/// The keyword as libpq spells it, if it knows it.
+pub(crate) fn known_keyword(name: &str) -> Option<&'static str> {
+    keywords::known(name).ok()
+}
+
 /// The environment variables that set something a check uses, and what they set.
 #[must_use]
 pub fn from_environment(environment: impl Fn(&str) -> Option<String>) -> Settings {

@@ -1,11 +1,29 @@
-//! Is PostgreSQL ready? pg_isready's contract, as a small program without libpq.
+//! Is PostgreSQL ready? pg_isready's contract, and what pg_isready cannot tell.
 //!
-//! [`conninfo`] and [`target`] say whom to ask, [`protocol`] what to send and what an answer means, [`ping`] does it,
-//! [`cli`] is pg_isready's command line.
+//! [`probe`] answers the question for other programs: asynchronous, cancellable, with one deadline, no global state.
+//! [`request`] says what is asked of whom, [`check`] what more than an answer is asked for, [`report`] and [`state`]
+//! what came of it.
+//!
+//! [`conninfo`] and [`target`] say whom to ask, [`protocol`] what to send and what an answer means, [`ping`] asks the
+//! contract's question over blocking sockets, [`cli`] is the command line.
 
+pub mod check;
 pub mod cli;
 pub mod conninfo;
+pub mod guard;
+pub mod password;
 pub mod ping;
+mod probe;
 pub mod protocol;
+pub mod report;
+pub mod request;
+pub mod service_file;
+pub mod state;
 pub mod target;
+pub mod tls;
 pub mod verdict;
+pub mod wait;
+
+pub use probe::probe;
+pub use report::Report;
+pub use request::Request;

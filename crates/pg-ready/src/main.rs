@@ -1,9 +1,12 @@
-//! Is PostgreSQL ready? pg_isready's contract.
+//! Is PostgreSQL ready? pg_isready's contract, and what pg_isready cannot tell.
 
-use std::io::{stderr, stdout};
+use std::ffi::OsString;
+use std::io::{ErrorKind, Write as _, stderr, stdout};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
+use pg_ready::cli::Ended;
 use pg_ready::verdict::Verdict;
 
 fn main() -> ExitCode {
@@ -13,13 +16,29 @@ fn main() -> ExitCode {
         .unwrap_or("pg-ready".as_ref())
         .to_string_lossy()
         .into_owned();
-    let verdict = pg_ready::cli::run(
+    let ended = pg_ready::cli::run(
         &program,
         std::env::args_os(),
         |name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()),
         &mut stdout().lock(),
         &mut stderr().lock(),
     );
-    // A closed output changes nothing about the server, but nobody heard the answer.
-    ExitCode::from(verdict.unwrap_or(Verdict::NoAttempt).exit_code())
+    match ended {
+        Ok(Ended::Verdict(verdict)) => ExitCode::from(verdict.exit_code()),
+        Ok(Ended::Run(command)) => become_command(&program, &command),
+        // A closed output changes nothing about the server, but nobody heard the answer.
+        Err(_) => ExitCode::from(Verdict::NoAttempt.exit_code()),
+    }
+}
+
+/// Returns only if it cannot, with a shell's exit codes.
+fn become_command(program: &str, command: &[OsString]) -> ExitCode {
+    let error = Command::new(&command[0]).args(&command[1..]).exec();
+    let name = command[0].display();
+    let _ = writeln!(stderr(), "{program}: error: could not run {name}: {error}");
+    ExitCode::from(if error.kind() == ErrorKind::NotFound {
+        127
+    } else {
+        126
+    })
 }

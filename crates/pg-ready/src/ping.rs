@@ -1,13 +1,16 @@
 //! Tries the servers of a plan, one after the other, over blocking sockets.
 //!
 //! libpq by default asks for TLS first; this check does not, because the first message of a server says as much
-//! without it: a server that insists on TLS complains, and whoever complains is up.
+//! without it: a server that insists on TLS complains, and whoever complains is up. Where the settings demand TLS,
+//! [`crate::probe()`] asks instead.
+//!
+//! No runtime and no thread: this is what runs every few seconds in somebody's pod.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{SockAddr, Socket, Type};
 
 use crate::protocol::{self, Answer, MAX_MESSAGE};
 use crate::target::{Plan, Target};
@@ -36,7 +39,7 @@ fn addresses(target: &Target) -> Vec<SockAddr> {
     };
     match target {
         Target::Name(host, port) => resolved((host.as_str(), *port).to_socket_addrs()),
-        Target::Address(address, port) => vec![SocketAddr::new(*address, *port).into()],
+        Target::Address(address, port, _) => vec![SocketAddr::new(*address, *port).into()],
         Target::Socket(path) => SockAddr::unix(path).into_iter().collect(),
         Target::Unusable => Vec::new(),
     }
@@ -44,15 +47,6 @@ fn addresses(target: &Target) -> Vec<SockAddr> {
 
 fn ask(address: &SockAddr, plan: &Plan, timeout: Option<Duration>) -> io::Result<Answer> {
     let deadline = timeout.map(|timeout| Instant::now() + timeout);
-    if plan.needs_tls && address.domain() != Domain::UNIX {
-        let mut socket = connect(address, deadline)?;
-        socket.write_all(&protocol::ssl_request())?;
-        let mut answer = [0];
-        read(&mut socket, &mut answer, deadline)?;
-        if protocol::offers_tls(answer[0]) != Some(true) {
-            return Ok(Answer::Foreign);
-        }
-    }
     let mut socket = connect(address, deadline)?;
     socket.write_all(&protocol::startup_packet(
         &plan.user,
@@ -67,7 +61,13 @@ fn ask(address: &SockAddr, plan: &Plan, timeout: Option<Duration>) -> io::Result
         match protocol::read_answer(&held) {
             Answer::Incomplete if held.len() < MAX_MESSAGE => {}
             Answer::Incomplete => return Ok(Answer::Foreign),
-            answer => return Ok(answer),
+            answer => {
+                if protocol::lets_in(&held) {
+                    // Whoever leaves without a word is noted in the server's log.
+                    let _ = socket.write_all(&protocol::TERMINATE);
+                }
+                return Ok(answer);
+            }
         }
     }
 }

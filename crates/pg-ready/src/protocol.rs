@@ -3,10 +3,14 @@
 //! Total over hostile input: it never asks for more than [`MAX_MESSAGE`] bytes, whatever a length field says.
 //! Source of the formats: the PostgreSQL manual, "Message Formats".
 
+mod server_error;
+
+pub use server_error::ServerError;
+
 /// The longest error message that libpq takes before authentication; longer ones are not the protocol.
 pub const MAX_ERROR: usize = 30_000;
 /// The longest authentication request that libpq takes.
-const MAX_AUTHENTICATION: usize = 2_000;
+pub(crate) const MAX_AUTHENTICATION: usize = 2_000;
 /// The most bytes of a server that are ever held.
 pub const MAX_MESSAGE: usize = 1 + MAX_ERROR;
 
@@ -96,6 +100,28 @@ pub fn read_answer(bytes: &[u8]) -> Answer {
         _ => error_answer(&rest[4..length]),
     }
 }
+
+/// The error in what has arrived, if there is one after a negotiation of the version and a word of welcome: a server
+/// that trusts lets us in before it looks whether there is such a role.
+#[must_use]
+pub fn server_error(bytes: &[u8]) -> Option<ServerError> {
+    let (&kind, rest) = bytes.split_first()?;
+    let length = usize::try_from(i32::from_be_bytes(*rest.first_chunk()?)).ok()?;
+    match kind {
+        b'E' => Some(ServerError::parse(rest.get(4..length)?)),
+        b'v' | b'R' => server_error(rest.get(length.max(4)..)?),
+        _ => None,
+    }
+}
+
+/// Whether the server has let us in without asking for anything: then it waits for a word of farewell.
+#[must_use]
+pub fn lets_in(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"R\0\0\0\x08\0\0\0\0")
+}
+
+/// The packet that ends a session.
+pub const TERMINATE: [u8; 5] = *b"X\0\0\0\x04";
 
 /// Whether a byte that answers [`ssl_request`] offers TLS; none if it is no such answer.
 #[must_use]

@@ -31,12 +31,45 @@ pub struct Plan {
 pub enum Target {
     /// A name to resolve and a port.
     Name(String, u16),
-    /// An address and a port.
-    Address(IpAddr, u16),
+    /// An address and a port, and the name that its certificate should have.
+    Address(IpAddr, u16, Option<String>),
     /// A unix socket.
     Socket(PathBuf),
     /// An address or a port that is none: libpq fails when it gets there, not before.
     Unusable,
+}
+
+impl Target {
+    /// Its host and port, as they are said to people.
+    #[must_use]
+    pub fn name(&self) -> (String, u16) {
+        match self {
+            Self::Name(host, port) => (host.clone(), *port),
+            Self::Address(address, port, _) => (address.to_string(), *port),
+            Self::Socket(path) => {
+                let text = path.to_string_lossy().replace('\0', "@");
+                let (folder, port) = text.rsplit_once("/.s.PGSQL.").unwrap_or((&text, ""));
+                (folder.to_owned(), port.parse().unwrap_or_default())
+            }
+            Self::Unusable => (String::new(), 0),
+        }
+    }
+
+    /// The name that its certificate should have.
+    pub(crate) fn certificate_name(&self) -> String {
+        match self {
+            Self::Address(_, _, Some(name)) => name.clone(),
+            other => other.name().0,
+        }
+    }
+
+    /// Its host in a password file, where a socket in the usual place is `localhost`.
+    pub(crate) fn password_host(&self) -> String {
+        match self.certificate_name() {
+            folder if folder == DEFAULT_SOCKET_FOLDER => "localhost".to_owned(),
+            other => other,
+        }
+    }
 }
 
 /// Settings that make no attempt possible.
@@ -180,9 +213,9 @@ fn target(host: &str, address: &str, port: &str) -> Target {
         return Target::Unusable;
     };
     if !address.is_empty() {
-        return address
-            .parse()
-            .map_or(Target::Unusable, |address| Target::Address(address, port));
+        return address.parse().map_or(Target::Unusable, |address| {
+            Target::Address(address, port, (!host.is_empty()).then(|| host.to_owned()))
+        });
     }
     match host {
         "" => Target::Socket(socket_path(DEFAULT_SOCKET_FOLDER, port)),
@@ -191,8 +224,13 @@ fn target(host: &str, address: &str, port: &str) -> Target {
     }
 }
 
+/// A socket without a file has a name that begins with a zero byte, which people write as `@`.
 fn socket_path(folder: &str, port: u16) -> PathBuf {
-    PathBuf::from(format!("{folder}/.s.PGSQL.{port}"))
+    let path = format!("{folder}/.s.PGSQL.{port}");
+    match path.strip_prefix('@') {
+        Some(name) => PathBuf::from(format!("\0{name}")),
+        None => PathBuf::from(path),
+    }
 }
 
 #[cfg(test)]

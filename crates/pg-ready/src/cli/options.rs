@@ -1,7 +1,22 @@
 //! The options, long ones also by an unambiguous beginning as getopt takes them.
 
-use super::{Duration, Long, OsString, SHORTEST, Settings, Short, Value, conninfo};
-use crate::conninfo::ConninfoError;
+use std::ffi::OsString;
+use std::time::Duration;
+
+use lexopt::Arg::{Long, Short, Value};
+
+use super::SHORTEST;
+use crate::check::{self, Check, CheckError};
+use crate::conninfo::{self, ConninfoError, Settings};
+use crate::wait;
+
+/// How to say what was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Output {
+    #[default]
+    Text,
+    Json,
+}
 
 /// The command line as given.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +29,13 @@ pub(super) struct Options {
     pub(super) help: bool,
     pub(super) version: bool,
     timeout: Option<String>,
+    pub(super) checks: Vec<Check>,
+    pub(super) wait: Option<Duration>,
+    pub(super) output: Output,
+    pub(super) password_file: Option<String>,
+    /// What to run once the server is ready.
+    pub(super) command: Vec<OsString>,
+    beyond: bool,
 }
 
 /// A command line that makes no sense.
@@ -28,6 +50,18 @@ pub enum UsageError {
     /// A timeout that is no number of seconds.
     #[error("invalid integer value {0:?} for connection option \"connect_timeout\"")]
     Timeout(String),
+    /// A check that makes no sense.
+    #[error("--check: {0}")]
+    Check(#[from] CheckError),
+    /// A duration that is none.
+    #[error("--wait: {0:?} is no duration; try 30s or 2m")]
+    Wait(String),
+    /// A form that nobody knows.
+    #[error("--output: {0:?} is neither text nor json")]
+    Output(String),
+    /// Two dashes and nothing after them.
+    #[error("no command after --")]
+    NoCommand,
 }
 
 const LONG: &[(&str, char)] = &[
@@ -39,10 +73,21 @@ const LONG: &[(&str, char)] = &[
     ("username", 'U'),
 ];
 
+/// What pg_isready does not know. Only in full: a beginning means what it means to pg_isready.
+const BEYOND: &[&str] = &["check", "output", "password-file", "wait"];
+
 impl Options {
-    pub(super) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Self, UsageError> {
-        let arguments: Vec<_> = arguments.collect();
+    /// Reads a command line; `beyond` says whether more than the contract is known.
+    pub(super) fn parse(
+        arguments: impl Iterator<Item = OsString>,
+        beyond: bool,
+    ) -> Result<Self, UsageError> {
+        let mut arguments: Vec<_> = arguments.collect();
         let mut options = Self::default();
+        if beyond {
+            options.command = split_command(&mut arguments)?;
+            options.beyond = !options.command.is_empty();
+        }
         // As in pg_isready, these two count only in the first place.
         match arguments.get(1).and_then(|first| first.to_str()) {
             Some("--help" | "-?") => {
@@ -64,6 +109,12 @@ impl Options {
         while let Some(argument) = parser.next()? {
             let letter = match argument {
                 Short(letter) => letter,
+                Long(name) if beyond && BEYOND.contains(&name) => {
+                    let name = name.to_owned();
+                    let value = parser.value()?.to_string_lossy().into_owned();
+                    options.set_beyond(&name, value)?;
+                    continue;
+                }
                 Long(name) => long(name)?,
                 Value(word) => {
                     extra.get_or_insert(word);
@@ -85,10 +136,37 @@ impl Options {
                 other => return Err(Short(other).unexpected().into()),
             }
         }
+        check::validate(&options.checks)?;
         match extra {
             Some(word) => Err(UsageError::TooMany(word)),
             None => Ok(options),
         }
+    }
+
+    fn set_beyond(&mut self, name: &str, value: String) -> Result<(), UsageError> {
+        self.beyond = true;
+        match name {
+            "check" => self.checks.extend(check::parse_list(&value)?),
+            "wait" => self.wait = Some(wait::duration(&value).ok_or(UsageError::Wait(value))?),
+            "password-file" => self.password_file = Some(value),
+            _ => {
+                self.output = match value.as_str() {
+                    "text" => Output::Text,
+                    "json" => Output::Json,
+                    _ => return Err(UsageError::Output(value)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether anything was asked for that pg_isready does not know.
+    pub(super) fn goes_beyond(&self) -> bool {
+        self.beyond
+    }
+
+    pub(super) fn timeout_text(&self) -> Option<&str> {
+        self.timeout.as_deref().filter(|text| !text.is_empty())
     }
 
     /// What `--dbname` says, where it is a connection string.
@@ -120,11 +198,7 @@ impl Options {
 
     /// How long each server may take; none is for ever.
     pub(super) fn timeout(&self) -> Result<Option<Duration>, UsageError> {
-        let text = self
-            .timeout
-            .as_deref()
-            .filter(|text| !text.is_empty())
-            .unwrap_or("3");
+        let text = self.timeout_text().unwrap_or("3");
         let seconds: i32 = text
             .trim()
             .parse()
@@ -146,30 +220,20 @@ fn long(name: &str) -> Result<char, UsageError> {
         .ok_or_else(|| Long(name).unexpected().into())
 }
 
-pub(super) fn help(program: &str) -> String {
-    format!(
-        "{program} asks whether a PostgreSQL server accepts connections.
-
-Usage:
-  {program} [OPTION]...
-
-Options:
-  -d, --dbname=DBNAME      database name, or a connection string or URI
-  -h, --host=HOSTNAME      database server host or socket directory
-  -p, --port=PORT          database server port
-  -q, --quiet              run quietly
-  -t, --timeout=SECS       seconds to wait for each server, 0 for ever (default: 3, least: 2)
-  -U, --username=USERNAME  role named to the server
-  -V, --version            output version information, then exit
-  -?, --help               show this help, then exit
-
-Exit codes:
-  0  the server accepts connections
-  1  the server rejects connections: it is starting or stopping
-  2  no response
-  3  no attempt was made: the options make no sense
-"
-    )
+/// Takes away `-- COMMAND…`. A first word `exec` is what a shell's user would write, and says nothing here.
+fn split_command(arguments: &mut Vec<OsString>) -> Result<Vec<OsString>, UsageError> {
+    let Some(at) = arguments.iter().position(|word| word == "--") else {
+        return Ok(Vec::new());
+    };
+    let mut command = arguments.split_off(at);
+    command.remove(0);
+    if command.len() > 1 && command[0] == "exec" {
+        command.remove(0);
+    }
+    if command.is_empty() {
+        return Err(UsageError::NoCommand);
+    }
+    Ok(command)
 }
 
 #[cfg(test)]

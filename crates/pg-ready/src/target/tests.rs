@@ -38,7 +38,11 @@ fn hosts_addresses_and_ports_go_together() {
         ),
         (
             &[("hostaddr", "::1"), ("host", "a")],
-            vec![Target::Address("::1".parse().unwrap(), 5432)],
+            vec![Target::Address(
+                "::1".parse().unwrap(),
+                5432,
+                Some("a".to_owned()),
+            )],
         ),
         (&[("hostaddr", "a")], vec![Target::Unusable]),
     ] {

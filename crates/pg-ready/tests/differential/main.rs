@@ -3,20 +3,15 @@
 //!
 //! Needs PostgreSQL's own programs; skipped with a word where they are missing.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a test's helpers panic and talk as tests do"
-)]
+#![expect(clippy::unwrap_used, reason = "a test's helpers panic as tests do")]
 
 use std::path::Path;
 use std::process::{Command, Output};
 
 mod listener;
-mod server;
 
 use listener::{Listener, Script};
-use server::Server;
+use pg_fixture::Server;
 
 /// One run: options and environment, blank-separated, with `{host}`, `{port}` … replaced.
 struct Situation {
@@ -66,10 +61,13 @@ fn words(text: &str) -> Vec<String> {
 
 #[track_caller]
 fn same(bin: &Path, situations: &[Situation]) {
+    let folder = tempfile::tempdir().unwrap();
+    let installed = folder.path().join("pg_isready");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_pg-ready"), &installed).unwrap();
     let mut different = Vec::new();
     for situation in situations {
         let theirs = run(&bin.join("pg_isready"), situation);
-        let ours = run(Path::new(env!("CARGO_BIN_EXE_pg-ready")), situation);
+        let ours = run(&installed, situation);
         let seen = |output: &Output| {
             (
                 output.status.code(),
@@ -99,7 +97,7 @@ fn same(bin: &Path, situations: &[Situation]) {
 
 #[test]
 fn agrees_on_an_accepting_server() {
-    let Some(bin) = server::programs() else {
+    let Some(bin) = pg_fixture::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -185,8 +183,54 @@ fn agrees_on_an_accepting_server() {
 }
 
 #[test]
+fn agrees_on_services() {
+    let Some(bin) = pg_fixture::programs() else {
+        return;
+    };
+    let server = Server::start(&bin, "");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pg_service.conf");
+    let text = format!(
+        "# ours\n[up]\nhost=127.0.0.1\nport={0}\n\n[twice]\nport={0}\nport=1\nhost=127.0.0.1\n[bad]\nnonsense\n\
+         [unknown]\nnonsense=1\n[nested]\nservice=up\n[down]\nhost=127.0.0.1\nport=1\n",
+        server.port
+    );
+    std::fs::write(&file, text).unwrap();
+    let file = file.display().to_string();
+    let mut situations = Vec::new();
+    for service in [
+        "up", "twice", "bad", "unknown", "nested", "down", "missing", "",
+    ] {
+        let named = |situation: Situation| {
+            [
+                situation_with(&situation, "PGSERVICEFILE", &file),
+                situation_with(
+                    &situation,
+                    "PGSYSCONFDIR",
+                    &folder.path().display().to_string(),
+                ),
+            ]
+        };
+        situations.extend(named(situation("").env("PGSERVICE", service)));
+        situations.extend(named(situation("-p 1").env("PGSERVICE", service)));
+        situations.extend(named(situation(&format!("-d service={service}"))));
+    }
+    let overridden = situation("-d service=down").env("PGSERVICE", "up");
+    situations.push(overridden.env("PGSERVICEFILE", &file));
+    same(&bin, &situations);
+}
+
+fn situation_with(situation: &Situation, name: &str, value: &str) -> Situation {
+    Situation {
+        arguments: situation.arguments.clone(),
+        environment: situation.environment.clone(),
+    }
+    .env(name, value)
+}
+
+#[test]
 fn agrees_where_nothing_can_be_tried_or_nobody_answers() {
-    let Some(bin) = server::programs() else {
+    let Some(bin) = pg_fixture::programs() else {
         return;
     };
     let lines = [
@@ -240,7 +284,7 @@ fn agrees_where_nothing_can_be_tried_or_nobody_answers() {
 
 #[test]
 fn agrees_on_a_server_that_rejects_everyone() {
-    let Some(bin) = server::programs() else {
+    let Some(bin) = pg_fixture::programs() else {
         return;
     };
     let server = Server::start_in_recovery(&bin);
@@ -260,14 +304,14 @@ fn agrees_on_a_server_that_rejects_everyone() {
 
 #[test]
 fn agrees_on_a_server_that_is_stopped_full_or_demands_more() {
-    let Some(bin) = server::programs() else {
+    let Some(bin) = pg_fixture::programs() else {
         return;
     };
     let full = Server::start(
         &bin,
         "max_connections = 1\nsuperuser_reserved_connections = 0\nmax_wal_senders = 0\n",
     );
-    let _held = full.hold_a_connection();
+    let _held = hold_a_connection(&full);
     same(
         &bin,
         &[situation(&format!(
@@ -298,7 +342,7 @@ fn agrees_on_a_server_that_is_stopped_full_or_demands_more() {
 
 #[test]
 fn agrees_on_listeners_that_are_no_servers() {
-    let Some(bin) = server::programs() else {
+    let Some(bin) = pg_fixture::programs() else {
         return;
     };
     let scripts = [
@@ -329,4 +373,23 @@ fn agrees_on_listeners_that_are_no_servers() {
             ))],
         );
     }
+}
+
+/// A session that takes one of its slots until it is dropped.
+fn hold_a_connection(server: &Server) -> std::net::TcpStream {
+    use std::io::{Read as _, Write as _};
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    stream
+        .write_all(&pg_ready::protocol::startup_packet(
+            "postgres", "postgres", "",
+        ))
+        .unwrap();
+    // The server is ready for a query once it has said so: message Z.
+    let mut seen = Vec::new();
+    while !seen.windows(5).any(|window| window == b"Z\0\0\0\x05") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        seen.push(byte[0]);
+    }
+    stream
 }

@@ -5,6 +5,7 @@ fn parse(line: &str) -> Result<Options, UsageError> {
         std::iter::once("pg-ready")
             .chain(line.split_whitespace())
             .map(OsString::from),
+        true,
     )
 }
 
@@ -61,5 +62,51 @@ fn help_and_version_count_only_in_the_first_place() {
     assert!(parse("--version").unwrap().version && parse("-V").unwrap().version);
     for line in ["-q --help", "-q -?", "-q -V", "-q --version", "--he"] {
         assert!(matches!(parse(line), Err(UsageError::Option(_))), "{line}");
+    }
+}
+
+#[test]
+fn what_pg_isready_does_not_know_is_known_only_in_full_and_not_under_its_name() {
+    let line = "--check=login,write --check primary --wait 2m --output=json --password-file f";
+    let options = parse(line).unwrap();
+    assert_eq!(options.checks, [Check::Login, Check::Write, Check::Primary]);
+    assert_eq!(options.wait, Some(Duration::from_secs(120)));
+    assert_eq!(options.output, Output::Json);
+    assert_eq!(options.password_file.as_deref(), Some("f"));
+    assert!(options.goes_beyond() && !parse("-h x").unwrap().goes_beyond());
+    for name in BEYOND {
+        let words = ["pg_isready", &format!("--{name}=login")].map(OsString::from);
+        assert!(Options::parse(words.into_iter(), false).is_err(), "{name}");
+    }
+    assert!(parse("--chec=login").is_err());
+    // pg_isready's beginnings keep their meaning.
+    assert_eq!(parse("--p=1").unwrap().port.as_deref(), Some("1"));
+}
+
+#[test]
+fn what_makes_no_sense_beyond_is_refused_by_name() {
+    for (line, words) in [
+        ("--check=x", "--check: unknown check \"x\""),
+        (
+            "--check=primary,standby",
+            "--check: checks primary and standby exclude each other",
+        ),
+        ("--wait=soon", "--wait: \"soon\" is no duration"),
+        ("--output=xml", "--output: \"xml\" is neither text nor json"),
+        ("-q --", "no command after --"),
+    ] {
+        let error = parse(line).unwrap_err().to_string();
+        assert!(error.starts_with(words), "{error}");
+    }
+}
+
+#[test]
+fn a_command_follows_two_dashes() {
+    for (line, command) in [
+        ("-q -- echo -h x", vec!["echo", "-h", "x"]),
+        ("-- exec echo", vec!["echo"]),
+        ("-- exec", vec!["exec"]),
+    ] {
+        assert_eq!(parse(line).unwrap().command, command, "{line}");
     }
 }

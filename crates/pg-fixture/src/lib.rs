@@ -1,5 +1,11 @@
 //! A real PostgreSQL server in a temporary folder, on a free port, run as an ordinary user, ended with the test.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test's helpers panic and talk as tests do"
+)]
+
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -12,7 +18,7 @@ use nix::unistd::{Pid, Uid, User};
 use tempfile::TempDir;
 
 /// The folder of PostgreSQL's programs; says so where there is none.
-pub(crate) fn programs() -> Option<PathBuf> {
+pub fn programs() -> Option<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
@@ -31,29 +37,26 @@ pub(crate) fn programs() -> Option<PathBuf> {
 }
 
 /// A server that runs.
-pub(crate) struct Server {
+pub struct Server {
     bin: PathBuf,
     folder: TempDir,
     /// Its port, on 127.0.0.1 and in the name of its socket.
-    pub(crate) port: u16,
+    pub port: u16,
 }
 
 impl Server {
-    pub(crate) fn start(bin: &Path, settings: &str) -> Self {
-        let server = Self::prepare(bin, settings);
-        server.control(&["start", "-w"]);
-        server
+    /// A server with these settings.
+    pub fn start(bin: &Path, settings: &str) -> Self {
+        Self::prepare(bin, settings).started()
     }
 
-    pub(crate) fn start_with_hba(bin: &Path, hba: &str) -> Self {
-        let server = Self::prepare(bin, "");
-        fs::write(server.data().join("pg_hba.conf"), hba).unwrap();
-        server.control(&["start", "-w"]);
-        server
+    /// A server with these rules for who may connect.
+    pub fn start_with_hba(bin: &Path, hba: &str) -> Self {
+        Self::prepare(bin, "").with_hba(hba).started()
     }
 
     /// A standby that admits nobody: it stays in recovery for as long as it runs.
-    pub(crate) fn start_in_recovery(bin: &Path) -> Self {
+    pub fn start_in_recovery(bin: &Path) -> Self {
         let server = Self::prepare(bin, "hot_standby = off\n");
         fs::write(server.data().join("standby.signal"), "").unwrap();
         server.control(&["start", "-W"]);
@@ -63,7 +66,70 @@ impl Server {
         server
     }
 
-    fn prepare(bin: &Path, settings: &str) -> Self {
+    /// A hot standby without a primary.
+    pub fn start_as_standby(bin: &Path) -> Self {
+        let server = Self::prepare(bin, "");
+        fs::write(server.data().join("standby.signal"), "").unwrap();
+        server.started()
+    }
+
+    /// Starts what was prepared, and waits until it accepts connections.
+    pub fn started(self) -> Self {
+        self.control(&["start", "-w"]);
+        self
+    }
+
+    /// Ends it as an administrator would.
+    pub fn stop(&self) {
+        self.control(&["stop", "-m", "fast"]);
+    }
+
+    /// Sets the rules for who may connect.
+    pub fn with_hba(self, hba: &str) -> Self {
+        fs::write(self.data().join("pg_hba.conf"), hba).unwrap();
+        self
+    }
+
+    /// Puts a file that only the server may read into its data folder.
+    pub fn with_file(self, name: &str, text: &str) -> Self {
+        let path = self.data().join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        if let Some(user) = ordinary_user() {
+            chown(&path, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
+        }
+        self
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
+    /// Runs a statement as the superuser, over the socket; what it answers.
+    #[track_caller]
+    pub fn sql(&self, statement: &str) -> String {
+        let output = self
+            .command("psql")
+            .args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-h"])
+            .arg(self.folder())
+            .args([
+                "-p",
+                &self.port.to_string(),
+                "-d",
+                "postgres",
+                "-c",
+                statement,
+            ])
+            .stdout(Stdio::piped())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{statement}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// A folder with a server that does not run yet.
+    pub fn prepare(bin: &Path, settings: &str) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("pg")
             .tempdir_in(std::env::temp_dir())
@@ -103,7 +169,7 @@ impl Server {
     }
 
     /// Where its socket is.
-    pub(crate) fn folder(&self) -> &Path {
+    pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
@@ -111,30 +177,13 @@ impl Server {
         self.folder.path().join("data")
     }
 
-    /// A session that takes one of its slots until it is dropped.
-    pub(crate) fn hold_a_connection(&self) -> TcpStream {
-        use std::io::{Read as _, Write as _};
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream
-            .write_all(&pg_ready::protocol::startup_packet(
-                "postgres", "postgres", "",
-            ))
-            .unwrap();
-        // The server is ready for a query once it has said so: message Z.
-        let mut seen = Vec::new();
-        while !seen.windows(5).any(|window| window == b"Z\0\0\0\x05") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).unwrap();
-            seen.push(byte[0]);
-        }
-        stream
-    }
-
-    pub(crate) fn freeze(&self) {
+    /// Stops it in its tracks: it keeps its port and answers nothing.
+    pub fn freeze(&self) {
         self.signal(Signal::SIGSTOP);
     }
 
-    pub(crate) fn thaw(&self) {
+    /// Lets it go on.
+    pub fn thaw(&self) {
         self.signal(Signal::SIGCONT);
     }
 

@@ -1,0 +1,139 @@
+use std::collections::HashSet;
+
+use super::*;
+
+#[test]
+fn every_state_has_a_name_of_its_own() {
+    let names: HashSet<_> = State::ALL.iter().map(|state| state.as_str()).collect();
+    assert_eq!(names.len(), State::ALL.len());
+}
+
+#[test]
+fn a_servers_refusals_are_told_apart() {
+    for (code, message, routine, state) in [
+        (
+            "57P03",
+            "the database system is starting up",
+            "",
+            State::Starting,
+        ),
+        (
+            "57P03",
+            "the database system is shutting down",
+            "",
+            State::ShuttingDown,
+        ),
+        (
+            "57P03",
+            "the database system is in recovery mode",
+            "",
+            State::Recovery,
+        ),
+        (
+            "57P03",
+            "the database system is not yet accepting connections",
+            "",
+            State::Recovery,
+        ),
+        (
+            "57P03",
+            "the database system is not accepting connections",
+            "",
+            State::Recovery,
+        ),
+        ("57P03", "das Datenbanksystem startet", "", State::Rejecting),
+        (
+            "57P01",
+            "terminating connection due to administrator command",
+            "",
+            State::ShuttingDown,
+        ),
+        (
+            "53300",
+            "sorry, too many clients already",
+            "",
+            State::TooManyConnections,
+        ),
+        (
+            "28P01",
+            "password authentication failed for user \"x\"",
+            "",
+            State::BadPassword,
+        ),
+        ("28000", "role \"x\" does not exist", "", State::NoSuchRole),
+        (
+            "28000",
+            "Rolle »x« existiert nicht",
+            "InitializeSessionUserId",
+            State::NoSuchRole,
+        ),
+        (
+            "28000",
+            "role \"x\" is not permitted to log in",
+            "InitializeSessionUserId",
+            State::NotPermitted,
+        ),
+        (
+            "28000",
+            "no pg_hba.conf entry for host \"::1\"",
+            "ClientAuthentication",
+            State::NotPermitted,
+        ),
+        (
+            "28000",
+            "kein pg_hba.conf-Eintrag",
+            "ClientAuthentication",
+            State::NotPermitted,
+        ),
+        (
+            "42501",
+            "permission denied for database \"x\"",
+            "",
+            State::NotPermitted,
+        ),
+        (
+            "3D000",
+            "database \"x\" does not exist",
+            "",
+            State::NoSuchDatabase,
+        ),
+        (
+            "25006",
+            "cannot execute INSERT in a read-only transaction",
+            "",
+            State::ReadOnly,
+        ),
+        (
+            "42P01",
+            "relation \"x\" does not exist",
+            "",
+            State::QueryFailed,
+        ),
+    ] {
+        let error = ServerError {
+            code: code.to_owned(),
+            message: message.to_owned(),
+            routine: routine.to_owned(),
+        };
+        assert_eq!(State::of(&error), state, "{message}");
+    }
+}
+
+#[test]
+fn a_server_that_answers_no_is_rejecting_and_one_that_does_not_answer_is_no_response() {
+    for state in State::ALL {
+        let expected = match state {
+            State::Accepting => 0,
+            State::NoAttempt => 3,
+            State::TlsRefused
+            | State::DnsFailure
+            | State::Refused
+            | State::Unreachable
+            | State::Timeout
+            | State::Closed
+            | State::Protocol => 2,
+            _ => 1,
+        };
+        assert_eq!(state.verdict().exit_code(), expected, "{state}");
+    }
+}

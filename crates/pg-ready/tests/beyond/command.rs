@@ -1,0 +1,151 @@
+//! Waiting, running, output, and what is documented.
+
+use super::*;
+
+#[test]
+fn it_waits_for_a_server_that_comes_and_then_becomes_the_command() {
+    let Some(bin) = pg_fixture::programs() else {
+        return;
+    };
+    let server = Server::prepare(&bin, "");
+    let line = format!(
+        "-h {} -p {} --wait=60s -- printf %s:%s",
+        server.folder().display(),
+        server.port
+    );
+    let waiting = Command::new(env!("CARGO_BIN_EXE_pg-ready"))
+        .args(line.split_whitespace())
+        .args(["a b", "c"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let server = server.started();
+    let output = waiting.wait_with_output().unwrap();
+    let label = format!("{}:{}", server.folder().display(), server.port);
+    assert_eq!(
+        text(&output.stdout),
+        format!("{label} - accepting connections\na b:c")
+    );
+    for line in text(&output.stderr).lines() {
+        assert!(line.starts_with(&format!("pg-ready: {label} - ")), "{line}");
+    }
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn a_command_is_not_run_if_the_server_is_not_ready_and_its_exit_code_counts_if_it_is() {
+    let Some(bin) = pg_fixture::programs() else {
+        return;
+    };
+    let server = Server::start(&bin, "");
+    for (line, more, code) in [
+        ("-p 1 --wait=150ms --", vec!["sh", "-c", "exit 7"], 2),
+        ("-p {port} --", vec!["sh", "-c", "exit 7"], 7),
+        ("-p {port} --", vec!["no-such-program"], 127),
+        ("-p {port} --", vec!["/"], 126),
+        ("-p nonsense --wait=150ms --", vec!["true"], 2),
+        ("--wait=60s -d nonsense=1 --", vec!["true"], 3),
+    ] {
+        let output = pg_ready(&server, &format!("-q -h 127.0.0.1 {line}"), &more, &[]);
+        assert_eq!(output.status.code(), Some(code), "{line} {output:?}");
+    }
+}
+
+#[test]
+fn text_says_why_and_keeps_the_contracts_words() {
+    let Some(bin) = pg_fixture::programs() else {
+        return;
+    };
+    let server = Server::start(&bin, "");
+    let port = server.port;
+    let line = "-h 127.0.0.1 -p {port} -U nobody";
+    let plain = pg_ready(&server, line, &[], &[]);
+    assert_eq!(
+        text(&plain.stdout),
+        format!("127.0.0.1:{port} - accepting connections\n")
+    );
+    let checked = pg_ready(&server, line, &["--check=login"], &[]);
+    assert_eq!(
+        text(&checked.stdout),
+        format!(
+            "127.0.0.1:{port} - rejecting connections (no_such_role: role \"nobody\" does not exist)\n"
+        )
+    );
+    assert_eq!(checked.status.code(), Some(1));
+    // What pg_isready hides is told to scripts.
+    let report = json(&pg_ready(&server, line, &["--output=json"], &[]));
+    assert_eq!(report["reason"], "role \"nobody\" does not exist");
+}
+
+#[test]
+fn every_usage_error_is_no_attempt() {
+    let Some(bin) = pg_fixture::programs() else {
+        return;
+    };
+    let server = Server::prepare(&bin, "");
+    for line in [
+        "--nope",
+        "extra",
+        "--check=nope",
+        "--check",
+        "--wait=x",
+        "--output=xml",
+        "--check=login -t x",
+        "--check=login -d nonsense=1",
+        "--check=login -d channel_binding=require",
+        "--",
+    ] {
+        let output = pg_ready(&server, line, &[], &[]);
+        assert_eq!(output.status.code(), Some(3), "{line}");
+        let error = text(&output.stderr);
+        assert!(error.starts_with("pg-ready: error: "), "{line}: {error}");
+    }
+}
+
+#[test]
+fn under_the_name_pg_isready_it_knows_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("pg_isready");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_pg-ready"), &program).unwrap();
+    let run = |argument| Command::new(&program).arg(argument).output().unwrap();
+    let help = text(&run("--help").stdout);
+    assert!(help.starts_with("pg_isready asks") && !help.contains("--check"));
+    let refused = run("--check=login");
+    assert_eq!(refused.status.code(), Some(3));
+    assert!(text(&refused.stderr).starts_with("pg_isready: error: invalid option"));
+}
+
+#[test]
+fn the_exit_codes_of_help_and_readme_are_those_of_the_program() {
+    let help = Command::new(env!("CARGO_BIN_EXE_pg-ready"))
+        .arg("--help")
+        .output()
+        .unwrap();
+    let help = text(&help.stdout);
+    let readme =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    use pg_ready::verdict::Verdict;
+    for verdict in [
+        Verdict::Accepting,
+        Verdict::Rejecting,
+        Verdict::NoResponse,
+        Verdict::NoAttempt,
+    ] {
+        let (code, words) = (verdict.exit_code(), verdict.to_string());
+        let row = format!("| {code} | `{words}` |");
+        assert!(readme.contains(&row), "README: {row}");
+        let beginning = words.split(' ').next().unwrap().trim_end_matches("ing");
+        let line = help
+            .lines()
+            .find(|line| line.starts_with(&format!("  {code}  ")));
+        assert!(
+            line.is_some_and(|line| line.contains(beginning)),
+            "--help: {code} {words}"
+        );
+    }
+    for state in pg_ready::state::State::ALL {
+        let row = format!("| `{state}` | {} |", state.verdict().exit_code());
+        assert!(readme.contains(&row), "README: {row}");
+    }
+}
