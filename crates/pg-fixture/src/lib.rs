@@ -182,15 +182,41 @@ impl Server {
         self.signal(Signal::SIGSTOP);
     }
 
-    /// Lets it go on.
+    /// Stops it and its sessions in their tracks.
+    pub fn freeze_sessions(&self) {
+        self.freeze();
+        for pid in self.children() {
+            kill(pid, Signal::SIGSTOP).unwrap();
+        }
+    }
+
+    /// The processes that it has forked.
+    fn children(&self) -> Vec<Pid> {
+        let postmaster = self.pid();
+        let file = format!("/proc/{postmaster}/task/{postmaster}/children");
+        let text = fs::read_to_string(file).unwrap();
+        let pids = text
+            .split_whitespace()
+            .map(|pid| Pid::from_raw(pid.parse().unwrap()));
+        pids.collect()
+    }
+
+    fn pid(&self) -> Pid {
+        let file = fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
+        Pid::from_raw(file.lines().next().unwrap().parse().unwrap())
+    }
+
+    /// Lets it go on, and its sessions.
     pub fn thaw(&self) {
         self.signal(Signal::SIGCONT);
+        for pid in self.children() {
+            // One that has ended meanwhile needs no word.
+            let _ = kill(pid, Signal::SIGCONT);
+        }
     }
 
     fn signal(&self, signal: Signal) {
-        let file = fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
-        let pid = file.lines().next().unwrap().parse().unwrap();
-        kill(Pid::from_raw(pid), signal).unwrap();
+        kill(self.pid(), signal).unwrap();
     }
 
     fn control(&self, arguments: &[&str]) {

@@ -7,7 +7,7 @@
 //! No runtime and no thread: this is what runs every few seconds in somebody's pod.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
 use socket2::{SockAddr, Socket, Type};
@@ -38,7 +38,11 @@ fn addresses(target: &Target) -> Vec<SockAddr> {
         found.into_iter().flatten().map(SockAddr::from).collect()
     };
     match target {
-        Target::Name(host, port) => resolved((host.as_str(), *port).to_socket_addrs()),
+        // The resolver would read its files even for an address.
+        Target::Name(host, port) => match host.parse::<IpAddr>() {
+            Ok(address) => vec![SocketAddr::new(address, *port).into()],
+            Err(_) => resolved((host.as_str(), *port).to_socket_addrs()),
+        },
         Target::Address(address, port, _) => vec![SocketAddr::new(*address, *port).into()],
         Target::Socket(path) => SockAddr::unix(path).into_iter().collect(),
         Target::Unusable => Vec::new(),

@@ -10,7 +10,6 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
-use tokio_rustls::TlsConnector;
 
 use crate::conninfo::Settings;
 
@@ -96,7 +95,7 @@ impl TlsSettings {
     ///
     /// # Errors
     /// When one of them is missing or holds something else.
-    pub(crate) fn connector(&self) -> Result<TlsConnector, TlsError> {
+    pub fn client_config(&self) -> Result<ClientConfig, TlsError> {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()?;
@@ -126,7 +125,7 @@ impl TlsSettings {
                 builder.with_client_auth_cert(certificates(certificate)?, private_key(key)?)?
             }
         };
-        Ok(TlsConnector::from(Arc::new(config)))
+        Ok(config)
     }
 }
 

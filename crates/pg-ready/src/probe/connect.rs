@@ -4,10 +4,12 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio_rustls::TlsConnector;
 
 use super::Failure;
 use crate::protocol;
@@ -105,11 +107,14 @@ pub(super) async fn encrypt(
             ));
         }
     }
-    let connector = settings
-        .connector()
+    let config = settings
+        .client_config()
         .map_err(|error| refused(&error.to_string()))?;
     let name = ServerName::try_from(name).map_err(|error| refused(&error.to_string()))?;
-    match connector.connect(name, stream).await {
+    match TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await
+    {
         Ok(stream) => Ok((Box::new(stream), true)),
         Err(error) => Err(refused(&error.to_string())),
     }
