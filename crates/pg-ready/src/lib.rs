@@ -1,6 +1,6 @@
 //! Is PostgreSQL ready? pg_isready's contract, and what pg_isready cannot tell.
 //!
-//! [`probe`] answers the question for other programs: asynchronous, cancellable, with one deadline, no global state.
+//! [`probe()`] answers the question for other programs: asynchronous, cancellable, with one deadline, no global state.
 //! [`request`] says what is asked of whom, [`check`] what more than an answer is asked for, [`report`] and [`state`]
 //! what came of it.
 //!
