@@ -30,6 +30,8 @@ struct Script {
     then: &'static [u8],
     /// Without a check, and with one.
     states: [State; 2],
+    /// Part of the reason with a check: who stopped it, where a library would have failed for another reason, later.
+    says: &'static str,
 }
 
 const ENTER: &[u8] = b"R\0\0\0\x08\0\0\0\0";
@@ -42,6 +44,7 @@ const SCRIPTS: &[Script] = &[
         first: b"",
         then: b"",
         states: [State::Timeout, State::Timeout],
+        says: "",
     },
     Script {
         name: "speaks another protocol",
@@ -49,6 +52,7 @@ const SCRIPTS: &[Script] = &[
         first: b"HTTP/1.1 400 Bad Request\r\n\r\n",
         then: b"",
         states: [State::Protocol, State::Protocol],
+        says: "",
     },
     Script {
         name: "sends zeros for ever",
@@ -56,6 +60,7 @@ const SCRIPTS: &[Script] = &[
         first: b"",
         then: &[0; 4096],
         states: [State::Protocol, State::Protocol],
+        says: "",
     },
     Script {
         name: "announces an error of two gigabytes",
@@ -63,6 +68,7 @@ const SCRIPTS: &[Script] = &[
         first: b"E\x7f\xff\xff\xff",
         then: &[b'x'; 4096],
         states: [State::Protocol, State::Protocol],
+        says: "impossible length of 2147483647",
     },
     Script {
         name: "never ends its error",
@@ -70,6 +76,7 @@ const SCRIPTS: &[Script] = &[
         first: b"E\0\0\x75\x30",
         then: &[b'x'; 4096],
         states: [State::Protocol, State::Protocol],
+        says: "",
     },
     Script {
         name: "announces a row of two gigabytes",
@@ -77,6 +84,7 @@ const SCRIPTS: &[Script] = &[
         first: b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05ID\x7f\xff\xff\xff",
         then: &[b'x'; 4096],
         states: [State::Accepting, State::Protocol],
+        says: "impossible length of 2147483647",
     },
     Script {
         name: "lets in and says no more",
@@ -84,6 +92,7 @@ const SCRIPTS: &[Script] = &[
         first: ENTER,
         then: b"",
         states: [State::Accepting, State::Timeout],
+        says: "",
     },
     Script {
         name: "reports parameters for ever",
@@ -91,6 +100,7 @@ const SCRIPTS: &[Script] = &[
         first: ENTER,
         then: b"S\0\0\0\x08a\0b\0S\0\0\0\x08c\0d\0",
         states: [State::Accepting, State::Protocol],
+        says: "messages besides rows",
     },
     Script {
         name: "sends notices for ever",
@@ -98,6 +108,7 @@ const SCRIPTS: &[Script] = &[
         first: ENTER,
         then: b"N\0\0\0\x0eSWARN\0Mx\0\0",
         states: [State::Accepting, State::Protocol],
+        says: "messages besides rows",
     },
     Script {
         name: "lets in for ever",
@@ -105,14 +116,16 @@ const SCRIPTS: &[Script] = &[
         first: b"",
         then: ENTER,
         states: [State::Accepting, State::Protocol],
+        says: "",
     },
     Script {
         name: "wants a password hashed two billion times",
         reads: true,
         first: SCRAM,
         // The challenge is no continuation of our nonce, and the count is looked at first.
-        then: b"R\0\0\0\x27\0\0\0\x0br=abcdef,s=c2FsdA==,i=2147483647",
+        then: b"R\0\0\0\x28\0\0\0\x0br=abcdef,s=c2FsdA==,i=2147483647",
         states: [State::Accepting, State::Protocol],
+        says: "a password hash of 2147483647 rounds",
     },
 ];
 
@@ -168,6 +181,10 @@ fn a_hostile_server_gets_neither_more_time_nor_more_memory() {
                 "{} {checks:?}: {report:?}",
                 script.name
             );
+            if !checks.is_empty() {
+                let reason = report.reason.as_deref().unwrap_or_default();
+                assert!(reason.contains(script.says), "{}: {reason}", script.name);
+            }
             assert!(held <= MOST, "{} {checks:?}: {held} bytes", script.name);
         }
     }
