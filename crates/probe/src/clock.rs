@@ -55,6 +55,13 @@ impl Clock {
         duration.div_f64(self.pace)
     }
 
+    /// What `duration` of tokio's time is in this clock's, to the millisecond: for people, who were told of no fraction.
+    #[must_use]
+    pub fn told(&self, duration: Duration) -> Duration {
+        let milliseconds = duration.mul_f64(self.pace).as_secs_f64() * 1000.0;
+        Duration::from_secs_f64(milliseconds.round() / 1000.0)
+    }
+
     /// Waits for `duration` of this clock's time.
     pub async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(self.real(duration)).await;
@@ -65,5 +72,25 @@ impl Clock {
         let left = when.duration_since(self.now());
         self.sleep(Duration::try_from(left).unwrap_or(Duration::ZERO))
             .await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
+    use super::Clock;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_person_is_told_is_what_was_asked_for_at_any_pace() {
+        for pace in [1.0, 3.0, 5.0, 7.0, 0.3] {
+            let clock = Clock::new(Timestamp::UNIX_EPOCH, pace);
+            for milliseconds in [1, 50, 1_000, 30_000] {
+                let asked = Duration::from_millis(milliseconds);
+                assert_eq!(clock.told(clock.real(asked)), asked, "{pace}");
+            }
+        }
     }
 }

@@ -4,9 +4,10 @@
 //! zero only makes `close` block until the peer has acknowledged; the wire and the minute of TIME-WAIT stay the same
 //! (`ss -tano` shows it). A blocking `close` has no place on a runtime's thread, so there is none here.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::outcome::Reason;
@@ -36,11 +37,9 @@ pub(crate) async fn dial(
             text: format!("dial tcp: address {port}: invalid port"),
         });
     };
-    let found = tokio::time::timeout_at(deadline, tokio::net::lookup_host((host, port))).await;
-    let addresses: Vec<SocketAddr> = match found {
-        Ok(Ok(addresses)) => addresses.collect(),
-        Ok(Err(_)) => Vec::new(),
-        Err(_) => return Err(unresolved(host, "i/o timeout")),
+    let looking = tokio::time::timeout_at(deadline, addresses(host, port));
+    let Ok(addresses) = looking.await else {
+        return Err(unresolved(host, "i/o timeout"));
     };
     let mut first = None;
     for address in addresses {
@@ -52,6 +51,29 @@ pub(crate) async fn dial(
         }
     }
     Err(first.unwrap_or_else(|| unresolved(host, "no such host")))
+}
+
+/// So many names are looked up at once. A resolver that hangs holds a thread for each, long after whoever asked has gone:
+/// without a bound, a frequent probe would pile them up.
+const LOOKUPS: usize = 16;
+
+static FREE: Semaphore = Semaphore::const_new(LOOKUPS);
+
+/// Where `host` is; nowhere if nobody knows.
+async fn addresses(host: &str, port: u16) -> Vec<SocketAddr> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return vec![SocketAddr::new(address, port)];
+    }
+    let Ok(place) = FREE.acquire().await else {
+        return Vec::new(); // The semaphore is never closed.
+    };
+    let host = host.to_owned();
+    let looking = tokio::task::spawn_blocking(move || {
+        let _place = place;
+        let found = (host.as_str(), port).to_socket_addrs();
+        found.map(Iterator::collect).unwrap_or_default()
+    });
+    looking.await.unwrap_or_default()
 }
 
 fn unresolved(host: &str, why: &str) -> DialError {

@@ -9,6 +9,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
+pub mod orphans;
+
+use self::orphans::Leaders;
 use crate::outcome::{MAX_OUTPUT, Outcome, ProbeError, Reason, Verdict};
 use crate::text;
 
@@ -70,6 +73,7 @@ impl Group {
         let Some((program, arguments)) = command.split_first() else {
             return Err(ProbeError::unknown("no command to run"));
         };
+        let mut leaders = Leaders::lock();
         let leader = Command::new(program)
             .args(arguments)
             .stdin(Stdio::null())
@@ -83,6 +87,9 @@ impl Group {
                 ProbeError::unknown(format!("exec: {program:?}: {why}"))
             })?;
         let id = leader.id().and_then(|id| i32::try_from(id).ok());
+        if let Some(id) = id {
+            leaders.runs(id);
+        }
         Ok(Self {
             leader,
             id: id.map(Pid::from_raw),
@@ -96,7 +103,7 @@ impl Group {
         let (stdout, stderr) = (self.leader.stdout.take(), self.leader.stderr.take());
         let (mut output, rest) = tokio::try_join!(read(stdout), read(stderr))?;
         let status = self.leader.wait().await?;
-        self.id = None;
+        self.ended();
         output.extend(rest);
         output.truncate(MAX_OUTPUT);
         Ok((status, String::from_utf8_lossy(&output).into_owned()))
@@ -107,10 +114,17 @@ impl Group {
         if let Err(error) = self.leader.wait().await {
             tracing::debug!(%error, "a probe's command was not reaped");
         }
+        self.ended();
     }
 
-    fn signal(&mut self) {
-        if let Some(id) = self.id.take()
+    fn ended(&mut self) {
+        if let Some(id) = self.id.take() {
+            Leaders::lock().has_ended(id.as_raw());
+        }
+    }
+
+    fn signal(&self) {
+        if let Some(id) = self.id
             && let Err(error) = killpg(id, Signal::SIGKILL)
         {
             tracing::debug!(%error, "a probe's process group was gone");
@@ -121,6 +135,9 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         self.signal();
+        if let Some(id) = self.id {
+            Leaders::lock().is_let_go(id.as_raw());
+        }
     }
 }
 

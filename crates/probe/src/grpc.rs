@@ -6,6 +6,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::outcome::{Outcome, Reason, Verdict};
 use crate::text;
+use crate::tls::Tls;
 
 mod call;
 mod connect;
@@ -29,8 +30,21 @@ pub async fn probe(
     user_agent: &str,
     timeout: Duration,
 ) -> Outcome {
+    probe_over(None, host, port, service, user_agent, timeout).await
+}
+
+/// The same over TLS, where `tls` is given. The kubelet cannot do that.
+pub async fn probe_over(
+    tls: Option<&Tls>,
+    host: &str,
+    port: u16,
+    service: &str,
+    user_agent: &str,
+    timeout: Duration,
+) -> Outcome {
     let start = Instant::now();
     let peer = Peer {
+        tls,
         host,
         port,
         user_agent,
@@ -50,6 +64,7 @@ pub async fn probe(
 }
 
 struct Peer<'a> {
+    tls: Option<&'a Tls>,
     host: &'a str,
     port: u16,
     user_agent: &'a str,
@@ -106,31 +121,32 @@ impl Peer<'_> {
     async fn connected(&self) -> Result<connect::Channel, Fault> {
         let mut pause = connect::FIRST_PAUSE;
         loop {
-            let attempt = connect::attempt(self.host, self.port, self.deadline);
-            let reason = match timeout_at(self.deadline, attempt).await {
+            let attempt = connect::attempt(self.tls, self.host, self.port, self.deadline);
+            let (reason, why) = match timeout_at(self.deadline, attempt).await {
                 Ok(Ok(channel)) => return Ok(channel),
-                Ok(Err(reason)) => reason,
-                Err(_) => Reason::ConnectTimeout,
+                Ok(Err(refused)) => refused,
+                Err(_) => (Reason::ConnectTimeout, None),
             };
             let again = Instant::now() + pause;
             if again >= self.deadline {
                 sleep_until(self.deadline).await;
-                return Err(self.not_connected(reason));
+                return Err(self.not_connected(reason, why));
             }
             sleep_until(again).await;
             pause = pause.mul_f64(connect::FACTOR);
         }
     }
 
-    fn not_connected(&self, reason: Reason) -> Fault {
-        Fault {
-            reason,
-            text: format!(
-                "timeout: failed to connect service {:?} within {}: context deadline exceeded",
-                self.address(),
-                text::duration(self.timeout)
-            ),
+    fn not_connected(&self, reason: Reason, why: Option<String>) -> Fault {
+        let mut text = format!(
+            "timeout: failed to connect service {:?} within {}: context deadline exceeded",
+            self.address(),
+            text::duration(self.timeout)
+        );
+        if let Some(why) = why {
+            text.push_str(&format!(": {why}"));
         }
+        Fault { reason, text }
     }
 
     fn address(&self) -> String {

@@ -1,6 +1,6 @@
 //! The HTTP probe: the kubelet's client with the texts of Go's, redirects and all.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::dial;
 use crate::outcome::{Outcome, ProbeError, Reason, Verdict};
 use crate::prober::HttpGet;
+use crate::tls::Tls;
 
 mod fault;
 mod http1;
@@ -31,17 +32,31 @@ const SENSITIVE: [&str; 4] = ["Authorization", "Www-Authenticate", "Cookie", "Co
 /// Makes HTTP probes. A connection is made for each request and never used again.
 #[derive(Clone, Debug)]
 pub struct Client {
-    tls: Arc<rustls::ClientConfig>,
-    user_agent: String,
+    /// Made for the first URL that asks for it: most probes never do, and it reads a good part of a program into memory.
+    tls: Arc<OnceLock<Tls>>,
+    http2: bool,
+    user_agent: Arc<str>,
     follow_other_hosts: bool,
+}
+
+/// What a server answered, whatever it means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers, in order; names in any case.
+    pub headers: Vec<(String, String)>,
+    /// At most [`MAX_OUTPUT`](crate::MAX_OUTPUT) bytes of the body.
+    pub body: Vec<u8>,
 }
 
 impl Client {
     /// A client that names itself `user_agent` where a manifest does not, and offers HTTP/2 over TLS where `http2` is set.
     #[must_use]
-    pub fn new(user_agent: impl Into<String>, http2: bool) -> Self {
+    pub fn new(user_agent: impl Into<Arc<str>>, http2: bool) -> Self {
         Self {
-            tls: tls::config(http2),
+            tls: Arc::default(),
+            http2,
             user_agent: user_agent.into(),
             follow_other_hosts: false,
         }
@@ -56,25 +71,83 @@ impl Client {
         }
     }
 
+    /// Trusts and shows what `config` says; the server has to have `server_name` instead of the host's, if one is given.
+    #[must_use]
+    pub fn with_tls(self, config: rustls::ClientConfig, server_name: Option<String>) -> Self {
+        Self {
+            tls: Arc::new(OnceLock::from(Tls {
+                config: tls::offering(config, self.http2),
+                server_name,
+            })),
+            ..self
+        }
+    }
+
+    fn tls(&self) -> &Tls {
+        self.tls.get_or_init(|| {
+            let any = crate::tls::client(None, None);
+            let any = any.expect("the provider has suites for the default versions");
+            Tls {
+                config: tls::offering(any, self.http2),
+                server_name: None,
+            }
+        })
+    }
+
+    /// Gets an answer within `timeout`, as a probe does, and leaves it to the caller what to make of it. Without an answer
+    /// it is the probe's outcome.
+    pub async fn fetch(
+        &self,
+        get: &HttpGet,
+        timeout: Duration,
+    ) -> Result<Result<Answer, Outcome>, ProbeError> {
+        let start = Instant::now();
+        match self.response(get, start, timeout).await? {
+            Ok(response) => {
+                let headers = response.headers.pairs();
+                let status = response.status;
+                let body = body(response, start + timeout).await?;
+                Ok(Ok(Answer {
+                    status,
+                    headers,
+                    body,
+                }))
+            }
+            Err(outcome) => Ok(Err(outcome)),
+        }
+    }
+
     /// Makes one attempt within `timeout`, redirects and body included.
     pub async fn probe(&self, get: &HttpGet, timeout: Duration) -> Result<Outcome, ProbeError> {
         let start = Instant::now();
-        let url = Url::parse(&get.url)
-            .map_err(|why| ProbeError::unknown(format!("parse {:?}: {why}", get.url)))?;
-        let deadline = start + timeout;
-        let (verdict, reason, output) = match self.follow(get, url, deadline).await {
-            Ok(response) => classify(response, deadline).await?,
-            Err((at, fault)) => {
-                let text = format!("Get {at:?}: {}", fault.text);
-                (Verdict::Failure, Some(fault.reason), text)
-            }
+        let response = match self.response(get, start, timeout).await? {
+            Ok(response) => response,
+            Err(outcome) => return Ok(outcome),
         };
+        let (verdict, reason, output) = classify(response, start + timeout).await?;
         Ok(Outcome {
             verdict,
             reason,
             output,
             took: start.elapsed(),
         })
+    }
+
+    async fn response(
+        &self,
+        get: &HttpGet,
+        start: Instant,
+        timeout: Duration,
+    ) -> Result<Result<Response, Outcome>, ProbeError> {
+        let url = Url::parse(&get.url)
+            .map_err(|why| ProbeError::unknown(format!("parse {:?}: {why}", get.url)))?;
+        let followed = self.follow(get, url, start + timeout).await;
+        Ok(followed.map_err(|(at, fault)| Outcome {
+            verdict: Verdict::Failure,
+            reason: Some(fault.reason),
+            output: format!("Get {at:?}: {}", fault.text),
+            took: start.elapsed(),
+        }))
     }
 
     /// The response that is nobody's redirect, or the fault and the URL that Go puts before it.
@@ -148,7 +221,7 @@ impl Client {
             if !url.is_https() {
                 return http1::exchange(request, Box::new(connection), route).await;
             }
-            match tls::handshake(self.tls.clone(), url.hostname(), connection).await? {
+            match tls::handshake(self.tls(), url.hostname(), connection).await? {
                 (stream, true) => http2::exchange(request, stream).await,
                 (stream, false) => http1::exchange(request, stream, route).await,
             }
@@ -165,15 +238,19 @@ fn redirect(response: &Response) -> Option<&str> {
     location.filter(|_| matches!(response.status, 301 | 302 | 303 | 307 | 308))
 }
 
+async fn body(response: Response, deadline: Instant) -> Result<Vec<u8>, ProbeError> {
+    timeout_at(deadline, response.body.read())
+        .await
+        .unwrap_or_else(|_| Err(NO_BODY_IN_TIME.to_owned()))
+        .map_err(ProbeError::broken_off)
+}
+
 async fn classify(
     response: Response,
     deadline: Instant,
 ) -> Result<(Verdict, Option<Reason>, String), ProbeError> {
     let status = response.status;
-    let body = timeout_at(deadline, response.body.read())
-        .await
-        .unwrap_or_else(|_| Err(NO_BODY_IN_TIME.to_owned()))
-        .map_err(ProbeError::broken_off)?;
+    let body = body(response, deadline).await?;
     let body = String::from_utf8_lossy(&body).into_owned();
     Ok(match status {
         200..300 => (Verdict::Success, None, body),

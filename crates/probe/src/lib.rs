@@ -27,7 +27,10 @@ mod results;
 pub mod spec;
 pub mod tcp;
 mod text;
+pub mod tls;
 pub mod tracker;
+#[cfg(unix)]
+pub mod unix;
 mod worker;
 
 pub use clock::Clock;

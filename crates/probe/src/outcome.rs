@@ -41,8 +41,35 @@ pub enum Reason {
     Protocol,
     /// The health service answered, and not with SERVING.
     NotServing,
+    /// The answer has not the body that was asked for.
+    Body,
+    /// The answer has not the headers that were asked for.
+    Header,
     /// Any other failure to connect or to talk.
     Other,
+}
+
+impl Reason {
+    /// Its word in answers and metrics; the number of a status, code or signal stands beside it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Refused => "refused",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::Tls => "tls",
+            Self::ResponseTimeout => "response_timeout",
+            Self::Status(_) => "status",
+            Self::ExitCode(_) => "exit_code",
+            Self::Signal(_) => "signal",
+            Self::ExecTimeout => "exec_timeout",
+            Self::Protocol => "protocol",
+            Self::NotServing => "not_serving",
+            Self::Body => "body",
+            Self::Header => "header",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// One finished attempt.

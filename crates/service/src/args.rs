@@ -6,7 +6,7 @@ use clap::{
     CommandFactory, FromArgMatches,
     error::{ContextKind, ContextValue, ErrorKind},
 };
-use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::filter::Targets;
 
 use crate::{Stop, log};
 
@@ -25,8 +25,8 @@ pub struct Args {
     pub listen: SocketAddr,
 
     /// What to log: a level or a filter such as `info,hyper=debug`
-    #[arg(long, env = "LOG_LEVEL", value_name = "FILTER", default_value = "info", value_parser = filter)]
-    pub log_level: String,
+    #[arg(long, env = "LOG_LEVEL", value_name = "FILTER", default_value = "info")]
+    pub log_level: Targets,
 
     /// How log lines look
     #[arg(
@@ -53,7 +53,7 @@ impl Args {
     /// # Errors
     /// When logs are set up already.
     pub fn init_log(&self) -> Result<(), log::AlreadySet> {
-        log::init(EnvFilter::new(&self.log_level), self.log_format)
+        log::init(self.log_level.clone(), self.log_format)
     }
 
     /// Fresh tokens with the times asked for.
@@ -61,10 +61,6 @@ impl Args {
     pub fn stop(&self) -> Stop {
         Stop::new(self.shutdown_delay, self.shutdown_grace)
     }
-}
-
-fn filter(text: &str) -> Result<String, tracing_subscriber::filter::ParseError> {
-    EnvFilter::builder().parse(text).map(|_| text.to_owned())
 }
 
 /// Parses `args`, program name first, as [`clap::Parser::try_parse_from`] does, except that a bad value

@@ -11,20 +11,28 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// How long a client may pause inside a request's body.
     pub body_timeout: Duration,
+    /// How long a client may take to accept the next piece of an answer.
+    pub write_timeout: Duration,
     /// The largest request body, in bytes.
     pub body_bytes: usize,
     /// The most a request's line and headers may take together, in bytes.
     pub header_bytes: usize,
 }
 
+impl Limits {
+    /// What suits services with small bodies.
+    pub const DEFAULT: Self = Self {
+        connections: 4096,
+        header_timeout: Duration::from_secs(15),
+        body_timeout: Duration::from_secs(10),
+        write_timeout: Duration::from_secs(30),
+        body_bytes: 64 * 1024,
+        header_bytes: 16 * 1024,
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            connections: 4096,
-            header_timeout: Duration::from_secs(15),
-            body_timeout: Duration::from_secs(10),
-            body_bytes: 64 * 1024,
-            header_bytes: 16 * 1024,
-        }
+        Self::DEFAULT
     }
 }

@@ -151,6 +151,21 @@ async fn a_client_that_stalls_in_its_body_is_refused() {
 }
 
 #[tokio::test]
+async fn a_client_that_does_not_take_its_answer_is_dropped() {
+    let limits = Limits {
+        write_timeout: Duration::from_millis(20),
+        ..Limits::default()
+    };
+    // More than the kernel keeps for a client.
+    let router = Router::new().route("/", get(|| async { vec![0; 64 << 20] }));
+    let running = start(router, limits, Stop::new(Duration::ZERO, LONG)).await;
+    let mut client = running.send(GET).await;
+    client.read_u8().await.unwrap();
+    running.stop.drain.cancel();
+    assert_eq!(running.ended.await.unwrap(), Ended::Drained);
+}
+
+#[tokio::test]
 async fn a_panicking_handler_takes_only_its_own_request_down() {
     async fn panics() {
         panic!("on purpose");

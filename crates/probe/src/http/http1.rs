@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::fault::{Fault, Stream};
 use super::request::Request;
-use super::response::{Body, Framing, Response};
+use super::response::{Body, Framing, Headers, Response};
 use crate::text;
 
 /// The most that a response's head may have. Go reads ten times as much; a probe has no use for it.
@@ -20,16 +20,24 @@ pub(super) async fn exchange(
     // A server may answer and close before it has read everything: what it said counts.
     let written = stream.write_all(head.as_bytes()).await;
     let mut buffer = Vec::with_capacity(512);
+    let mut looked = 0;
     loop {
-        if let Some(head) = Head::parse(&buffer)? {
+        if is_worth_a_look(&buffer, looked)
+            && let Some(head) = {
+                looked = buffer.len();
+                Head::parse(&buffer)?
+            }
+        {
             let rest = buffer.split_off(head.length);
             if head.is_interim() {
                 buffer = rest;
+                looked = 0;
                 continue;
             }
             return Ok(Response {
                 status: head.status,
                 location: head.location,
+                headers: Headers::Http1(buffer),
                 body: Body::http1(head.framing, rest, stream, route),
             });
         }
@@ -50,6 +58,19 @@ pub(super) async fn exchange(
             Err(error) => return Err(Fault::io(&error, "read", &route)),
         }
     }
+}
+
+/// Whether a head that was incomplete at a length of `looked` may be complete now, or be found to be malformed.
+///
+/// A short head is looked at with every piece, as soon as Go would see what is wrong with it. A long one that comes a byte at
+/// a time must not be read anew with each: there, only its end or a fourth more is worth it.
+fn is_worth_a_look(buffer: &[u8], looked: usize) -> bool {
+    const SHORT: usize = 4096;
+    let new = &buffer[looked.saturating_sub(3).min(buffer.len())..];
+    let ends = || {
+        new.windows(2).any(|pair| pair == b"\n\n") || new.windows(3).any(|three| three == b"\n\r\n")
+    };
+    buffer.len() <= SHORT || buffer.len() - looked > looked / 4 || ends()
 }
 
 /// The head of a response.

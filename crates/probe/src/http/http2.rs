@@ -4,7 +4,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::fault::{Fault, Stream};
 use super::request::Request;
-use super::response::{Body, Response};
+use super::response::{Body, Headers, Response};
 
 /// Headers that belong to one connection of HTTP/1.1 and may not be sent here.
 const OF_A_CONNECTION: [&str; 5] = [
@@ -33,10 +33,11 @@ pub(super) async fn exchange(
         .send_request(head, true)
         .map_err(|error| fault(&error))?;
     let (parts, stream) = response.await.map_err(|error| fault(&error))?.into_parts();
-    let location = parts.headers.get(http::header::LOCATION);
+    let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     Ok(Response {
         status: parts.status.as_u16(),
-        location: location.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
+        location: parts.headers.get(http::header::LOCATION).map(text),
+        headers: Headers::Http2(parts.headers),
         body: Body::Http2 {
             stream,
             _connection: connection,

@@ -12,7 +12,42 @@ use crate::outcome::MAX_OUTPUT;
 pub(super) struct Response {
     pub(super) status: u16,
     pub(super) location: Option<String>,
+    pub(super) headers: Headers,
     pub(super) body: Body,
+}
+
+/// The headers as they came: few who ask for a response want to see them.
+pub(super) enum Headers {
+    /// A whole head that has been read once.
+    Http1(Vec<u8>),
+    Http2(http::HeaderMap),
+}
+
+impl Headers {
+    /// In order, with names in any case.
+    pub(super) fn pairs(&self) -> Vec<(String, String)> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes.trim_ascii()).into_owned();
+        match self {
+            Self::Http1(head) => {
+                let lines = head.iter().filter(|byte| **byte == b'\n').count();
+                let mut headers = vec![httparse::EMPTY_HEADER; lines];
+                let mut response = httparse::Response::new(&mut headers);
+                let mut config = httparse::ParserConfig::default();
+                config.allow_obsolete_multiline_headers_in_responses(true);
+                if config.parse_response(&mut response, head).is_err() {
+                    return Vec::new(); // It was read before.
+                }
+                let headers = response.headers.iter();
+                headers
+                    .map(|header| (header.name.to_owned(), text(header.value)))
+                    .collect()
+            }
+            Self::Http2(headers) => headers
+                .iter()
+                .map(|(name, value)| (name.as_str().to_owned(), text(value.as_bytes())))
+                .collect(),
+        }
+    }
 }
 
 /// How the rest of a response is read.

@@ -1,0 +1,85 @@
+//! TLS as the kubelet probes with it, where any certificate is good enough; or as strict as it is asked to be.
+
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::{CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+
+/// A client's side of TLS.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// Whom it trusts and what it shows of itself.
+    pub config: Arc<ClientConfig>,
+    /// The name that the server is called and has to have, instead of the host's.
+    pub server_name: Option<String>,
+}
+
+impl Tls {
+    pub(crate) fn name(&self, host: &str) -> Result<ServerName<'static>, InvalidDnsNameError> {
+        ServerName::try_from(self.server_name.as_deref().unwrap_or(host).to_owned())
+    }
+}
+
+/// Settings of a client that trusts `roots`, or anybody without them, and shows `identity` to a server that asks.
+///
+/// # Errors
+/// When the certificate and the key do not fit.
+pub fn client(
+    roots: Option<RootCertStore>,
+    identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+) -> Result<ClientConfig, Error> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()?;
+    let builder = match roots {
+        Some(roots) => builder.with_root_certificates(roots),
+        None => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))),
+    };
+    match identity {
+        Some((certificates, key)) => builder.with_client_auth_cert(certificates, key),
+        None => Ok(builder.with_no_client_auth()),
+    }
+}
+
+/// Trusts whatever the server shows. A probe asks whether it answers, not who it is.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
