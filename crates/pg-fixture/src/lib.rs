@@ -8,32 +8,30 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid, User};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{PidfdFlags, pidfd_open};
 use tempfile::TempDir;
 
 /// The folder of PostgreSQL's programs; says so where there is none.
 pub fn programs() -> Option<PathBuf> {
-    let versions = fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten();
-    let found = versions
-        .map(|version| version.path().join("bin"))
-        .find(|bin| {
-            ["initdb", "pg_ctl", "pg_isready", "postgres"]
-                .iter()
-                .all(|name| bin.join(name).exists())
-        });
+    let found = todo_db::installation::find(None);
     if found.is_none() {
-        eprintln!("SKIPPED: needs PostgreSQL's server programs in /usr/lib/postgresql/*/bin");
+        eprintln!(
+            "SKIPPED: needs PostgreSQL; {}",
+            todo_db::installation::HOW_TO_INSTALL
+        );
     }
-    found
+    found.map(|found| found.bin)
 }
 
 /// A server that runs.
@@ -75,13 +73,46 @@ impl Server {
 
     /// Starts what was prepared, and waits until it accepts connections.
     pub fn started(self) -> Self {
-        self.control(&["start", "-w"]);
+        self.start_again();
         self
+    }
+
+    /// Starts what has ended, and waits until it accepts connections.
+    #[track_caller]
+    pub fn start_again(&self) {
+        self.control(&["start", "-w"]);
     }
 
     /// Ends it as an administrator would.
     pub fn stop(&self) {
         self.control(&["stop", "-m", "fast"]);
+    }
+
+    /// Ends it and its sessions in the middle of what they do, and waits until none is left of them.
+    pub fn kill(&self) {
+        // Stopped first, so that it neither forks nor cleans up while its children are counted.
+        self.freeze();
+        let postmaster = self.pid();
+        let all: Vec<Pid> = std::iter::once(postmaster).chain(self.children()).collect();
+        let handles: Vec<_> = all.iter().filter_map(|pid| handle(*pid)).collect();
+        for pid in &all {
+            // One that has ended meanwhile needs no word.
+            let _ = kill(*pid, Signal::SIGKILL);
+        }
+        // A new server refuses to start beside one of the old processes: they still hold its shared memory.
+        for process in &handles {
+            let mut ended = [PollFd::new(process, PollFlags::IN)];
+            while poll(&mut ended, None) == Err(Errno::INTR) {}
+        }
+        // It also refuses while the old one's number is taken, and it is until somebody asks how that one ended: its
+        // parent, which is not this program and may be slow. We have seen its end.
+        let socket = format!(".s.PGSQL.{}.lock", self.port);
+        for lock in [
+            self.data().join("postmaster.pid"),
+            self.folder().join(socket),
+        ] {
+            fs::remove_file(lock).unwrap();
+        }
     }
 
     /// Sets the rules for who may connect.
@@ -201,6 +232,26 @@ impl Server {
         pids.collect()
     }
 
+    /// The processor time that it and its sessions have taken, those that have ended too.
+    pub fn cpu(&self) -> Duration {
+        // Counted from the state, which is the third; a name in parentheses comes before it and may have blanks.
+        let ticks = |pid: Pid, fields: &[usize]| -> u64 {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let stat = stat.rsplit(')').next().unwrap_or_default();
+            let stat: Vec<&str> = stat.split_whitespace().collect();
+            let number = |field: &usize| stat.get(field - 3)?.parse::<u64>().ok();
+            fields.iter().filter_map(number).sum()
+        };
+        let alive: u64 = self
+            .children()
+            .iter()
+            .map(|pid| ticks(*pid, &[14, 15]))
+            .sum();
+        let total = alive + ticks(self.pid(), &[14, 15, 16, 17]);
+        let second = u32::try_from(rustix::param::clock_ticks_per_second()).unwrap();
+        Duration::from_secs(total) / second
+    }
+
     fn pid(&self) -> Pid {
         let file = fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
         Pid::from_raw(file.lines().next().unwrap().parse().unwrap())
@@ -219,15 +270,19 @@ impl Server {
         kill(self.pid(), signal).unwrap();
     }
 
+    #[track_caller]
     fn control(&self, arguments: &[&str]) {
         let log = self.folder.path().join("log");
-        self.command("pg_ctl")
+        let status = self
+            .command("pg_ctl")
             .arg("-D")
             .arg(self.data())
             .arg("-l")
             .arg(log)
             .args(arguments)
-            .succeed();
+            .status()
+            .unwrap();
+        assert!(status.success(), "pg_ctl {arguments:?}: {}", self.log());
     }
 
     fn command(&self, program: &str) -> Command {
@@ -255,8 +310,14 @@ impl Drop for Server {
     }
 }
 
-/// PostgreSQL refuses to run as root.
-fn ordinary_user() -> Option<User> {
+/// Can be waited on, though the process is nobody's child of ours; none if it is gone.
+fn handle(process: Pid) -> Option<OwnedFd> {
+    let process = rustix::process::Pid::from_raw(process.as_raw())?;
+    pidfd_open(process, PidfdFlags::empty()).ok()
+}
+
+/// Who runs it where root would be refused; nobody where the caller is no root.
+pub fn ordinary_user() -> Option<User> {
     let named = |name| User::from_name(name).ok().flatten();
     Uid::effective().is_root().then(|| {
         named("postgres")

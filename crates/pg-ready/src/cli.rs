@@ -132,8 +132,8 @@ impl<'a> Asked<'a> {
         settings.extend(self.service.clone()?);
         settings.insert("fallback_application_name", self.program.to_owned());
         settings.extend(self.options.settings());
-        let given = self.given.iter().filter(|(_, value)| !value.is_empty());
-        settings.extend(given.map(|(name, value)| (*name, value.clone())));
+        // Other than an option's, an empty value of the connection string counts: it takes the environment's away.
+        settings.extend(self.given.clone());
         Ok(settings)
     }
 

@@ -55,10 +55,16 @@ pub(crate) fn known_keyword(name: &str) -> Option<&'static str> {
 /// The environment variables that set something a check uses, and what they set.
 #[must_use]
 pub fn from_environment(environment: impl Fn(&str) -> Option<String>) -> Settings {
-    keywords::ENVIRONMENT
-        .iter()
+    let variables = keywords::ENVIRONMENT.iter();
+    let mut settings: Settings = variables
         .filter_map(|(variable, keyword)| Some((*keyword, environment(variable)?)))
-        .collect()
+        .collect();
+    if environment("PGREQUIRESSL").is_some_and(|value| value.starts_with('1')) {
+        settings
+            .entry("sslmode")
+            .or_insert_with(|| "require".to_owned());
+    }
+    settings
 }
 
 #[cfg(test)]

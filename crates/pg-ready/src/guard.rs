@@ -162,6 +162,10 @@ impl<S> Guarded<S> {
             frames: Frames::default(),
         }
     }
+
+    pub(crate) fn get_ref(&self) -> &S {
+        &self.stream
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {

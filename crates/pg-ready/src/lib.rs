@@ -12,6 +12,7 @@ pub mod cli;
 pub mod conninfo;
 pub mod guard;
 pub mod password;
+mod peer;
 pub mod ping;
 mod probe;
 pub mod protocol;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{SockAddr, Socket, Type};
 
+use crate::peer;
 use crate::protocol::{self, Answer, MAX_MESSAGE};
 use crate::target::{Plan, Target};
 use crate::verdict::Verdict;
@@ -41,7 +42,10 @@ fn addresses(target: &Target) -> Vec<SockAddr> {
         // The resolver would read its files even for an address.
         Target::Name(host, port) => match host.parse::<IpAddr>() {
             Ok(address) => vec![SocketAddr::new(address, *port).into()],
-            Err(_) => resolved((host.as_str(), *port).to_socket_addrs()),
+            Err(_) => Target::spellings(host)
+                .map(|name| resolved((name.as_str(), *port).to_socket_addrs()))
+                .find(|found| !found.is_empty())
+                .unwrap_or_default(),
         },
         Target::Address(address, port, _) => vec![SocketAddr::new(*address, *port).into()],
         Target::Socket(path) => SockAddr::unix(path).into_iter().collect(),
@@ -52,6 +56,9 @@ fn addresses(target: &Target) -> Vec<SockAddr> {
 fn ask(address: &SockAddr, plan: &Plan, timeout: Option<Duration>) -> io::Result<Answer> {
     let deadline = timeout.map(|timeout| Instant::now() + timeout);
     let mut socket = connect(address, deadline)?;
+    if address.is_unix() && !peer::is_as_required(&socket, plan.peer.as_deref()) {
+        return Ok(Answer::Foreign);
+    }
     socket.write_all(&protocol::startup_packet(
         &plan.user,
         &plan.database,

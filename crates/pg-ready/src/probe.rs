@@ -10,6 +10,7 @@ use crate::target::Target;
 
 mod connect;
 mod login;
+mod names;
 
 /// Why an attempt failed.
 #[derive(Debug)]
@@ -44,8 +45,8 @@ pub async fn probe(request: &Request) -> Report {
         last = Attempt::new(request, target).run(share).await;
         let settled = match last.state {
             State::Accepting => true,
-            // Whoever is there and speaks another protocol ends libpq's search.
-            State::Protocol => request.checks.is_empty(),
+            // Whoever is there and speaks another protocol, or not the TLS that is demanded, ends libpq's search.
+            State::Protocol | State::TlsRefused => request.checks.is_empty(),
             _ => false,
         };
         if settled {
@@ -141,7 +142,7 @@ impl<'a> Attempt<'a> {
             return Ok(plain);
         }
         self.meter.enter(Phase::Tls);
-        match connect::encrypt(plain, &self.request.tls, self.target.certificate_name()).await {
+        match connect::encrypt(plain, &self.request.tls, &self.target.certificate_name()).await {
             Ok((stream, encrypted)) => {
                 self.server.tls = encrypted;
                 Ok(stream)
@@ -160,7 +161,7 @@ impl<'a> Attempt<'a> {
         address: &connect::Address,
         count: usize,
     ) -> Result<connect::Stream, Failure> {
-        let connecting = connect::connect(address);
+        let connecting = connect::connect(address, self.request.plan.peer.as_deref());
         match self.deadline {
             // The last address may take all the time there is; that it ran out is the caller's to say.
             Some(deadline) if count > 1 => timeout_at(share(deadline, count), connecting)

@@ -41,9 +41,6 @@ pub enum RequestError {
     /// The password.
     #[error(transparent)]
     Password(#[from] PasswordError),
-    /// A demand that is not met.
-    #[error("channel_binding=require is not supported with checks; use sslmode=verify-full")]
-    ChannelBinding,
 }
 
 impl Request {
@@ -72,17 +69,31 @@ impl Request {
         os_user: impl FnOnce() -> Result<String, u32>,
     ) -> Result<Self, RequestError> {
         let get = |name: &str| settings.get(name).filter(|value| !value.is_empty());
+        let request = Self::without_password(settings, home, os_user)?;
         let passwords = match (get("password"), get("passfile"), home) {
             (Some(password), _, _) => Passwords::given(password.clone()),
             (None, Some(file), _) => Passwords::from_pgpass(Path::new(file))?,
             (None, None, Some(home)) => Passwords::from_pgpass(&home.join(".pgpass"))?,
             (None, None, None) => Passwords::default(),
         };
+        Ok(request.with_passwords(passwords))
+    }
+
+    /// Asks what no password is needed for; no file of passwords is looked at.
+    ///
+    /// # Errors
+    /// When the settings make no sense.
+    pub fn without_password(
+        settings: &Settings,
+        home: Option<&Path>,
+        os_user: impl FnOnce() -> Result<String, u32>,
+    ) -> Result<Self, RequestError> {
+        let options = settings.get("options").filter(|value| !value.is_empty());
         Ok(Self {
             plan: Plan::new(settings, os_user)?,
             tls: TlsSettings::new(settings, home),
-            passwords,
-            options: get("options").cloned(),
+            passwords: Passwords::default(),
+            options: options.cloned(),
             checks: Vec::new(),
             timeout: Some(DEFAULT_TIMEOUT),
         })

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 
 use crate::conninfo::Settings;
 
+mod limits;
+mod numeric;
+
 const DEFAULT_PORT: &str = "5432";
 /// Where Debian's and Red Hat's servers put their sockets, and so their pg_isready looks.
 pub(crate) const DEFAULT_SOCKET_FOLDER: &str = "/var/run/postgresql";
@@ -24,6 +27,8 @@ pub struct Plan {
     pub application: String,
     /// Whether a server without TLS counts as no answer.
     pub needs_tls: bool,
+    /// As whom the server at a unix socket must run.
+    pub peer: Option<String>,
 }
 
 /// One server.
@@ -35,11 +40,18 @@ pub enum Target {
     Address(IpAddr, u16, Option<String>),
     /// A unix socket.
     Socket(PathBuf),
-    /// An address or a port that is none: libpq fails when it gets there, not before.
+    /// An address, a port or a keepalive that is none: libpq fails when it gets there, not before.
     Unusable,
 }
 
 impl Target {
+    /// How a name is looked up: as it is written, and in small letters, for musl's resolver compares those of
+    /// `/etc/hosts` byte by byte.
+    pub(crate) fn spellings(name: &str) -> impl Iterator<Item = String> {
+        let small = Some(name.to_ascii_lowercase()).filter(|small| small != name);
+        std::iter::once(name.to_owned()).chain(small)
+    }
+
     /// Its host and port, as they are said to people.
     #[must_use]
     pub fn name(&self) -> (String, u16) {
@@ -93,6 +105,11 @@ pub enum PlanError {
         /// What it was set to.
         value: String,
     },
+    /// An oldest version of TLS that is newer than the newest.
+    #[error(
+        "invalid SSL protocol version range: ssl_min_protocol_version is above ssl_max_protocol_version"
+    )]
+    TlsVersions,
     /// No role was named and the operating system has no name for this user.
     #[error("local user with ID {0} does not exist; name a role with --username or PGUSER")]
     NoUser(u32),
@@ -132,6 +149,7 @@ impl Plan {
         os_user: impl FnOnce() -> Result<String, u32>,
     ) -> Result<Self, PlanError> {
         check_choices(settings)?;
+        limits::check_tls_versions(settings)?;
         let get = |name: &str| settings.get(name).filter(|value| !value.is_empty());
         let user = match get("user") {
             Some(user) => user.clone(),
@@ -142,6 +160,7 @@ impl Plan {
             targets: targets(settings)?,
             database: get("dbname").unwrap_or(&user).clone(),
             user,
+            peer: get("requirepeer").cloned(),
             application: application.cloned().unwrap_or_default(),
             needs_tls: matches!(
                 get("sslmode").map(String::as_str),
@@ -199,21 +218,36 @@ fn targets(settings: &Settings) -> Result<Vec<Target>, PlanError> {
         list.get(index)
             .map_or(String::new(), |text| (*text).to_owned())
     };
-    Ok((0..count)
-        .map(|index| {
-            let port = nth(&ports, if ports.len() == 1 { 0 } else { index });
-            target(&nth(&hosts, index), &nth(&addresses, index), &port)
-        })
-        .collect())
+    let tcp_is_usable = limits::keepalive_is_usable(settings);
+    // What is not there cannot be had: as for a libpq without credentials.
+    let encrypts_by_gss = settings
+        .get("gssencmode")
+        .is_some_and(|mode| mode == "require");
+    let mut targets = Vec::with_capacity(count);
+    for index in 0..count {
+        let port = nth(&ports, if ports.len() == 1 { 0 } else { index });
+        let target = target(&nth(&hosts, index), &nth(&addresses, index), &port);
+        let is_usable = match target {
+            Target::Socket(_) => !encrypts_by_gss,
+            _ => !encrypts_by_gss && tcp_is_usable,
+        };
+        targets.push(if is_usable { target } else { Target::Unusable });
+        // libpq passes over a port that is too large, and ends its search at one that is no number.
+        if !port.is_empty() && limits::number(&port).is_none() {
+            break;
+        }
+    }
+    Ok(targets)
 }
 
 fn target(host: &str, address: &str, port: &str) -> Target {
     let port = if port.is_empty() { DEFAULT_PORT } else { port };
-    let Some(port) = port.trim().parse::<u16>().ok().filter(|port| *port > 0) else {
+    let port = limits::number(port).and_then(|port| u16::try_from(port).ok());
+    let Some(port) = port.filter(|port| *port > 0) else {
         return Target::Unusable;
     };
     if !address.is_empty() {
-        return address.parse().map_or(Target::Unusable, |address| {
+        return numeric::address(address).map_or(Target::Unusable, |address| {
             Target::Address(address, port, (!host.is_empty()).then(|| host.to_owned()))
         });
     }

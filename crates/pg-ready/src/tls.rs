@@ -9,7 +9,9 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use tokio_postgres::config::ChannelBinding;
 
 use crate::conninfo::Settings;
 
@@ -41,6 +43,10 @@ pub struct TlsSettings {
     pub root: Option<PathBuf>,
     /// The certificate that is shown to the server, and its key.
     pub client: Option<(PathBuf, PathBuf)>,
+    /// Whether a password is to be proven to the owner of the server's certificate and to nobody else.
+    pub binding: ChannelBinding,
+    /// The versions of TLS that will do, of those that rustls has.
+    pub versions: Vec<&'static SupportedProtocolVersion>,
 }
 
 /// TLS that cannot be had.
@@ -88,6 +94,15 @@ impl TlsSettings {
             },
             root: file("sslrootcert", "root.crt"),
             client: certificate.zip(file("sslkey", "postgresql.key")),
+            binding: match get("channel_binding").map(String::as_str) {
+                Some("disable") => ChannelBinding::Disable,
+                Some("require") => ChannelBinding::Require,
+                _ => ChannelBinding::Prefer,
+            },
+            versions: versions(
+                get("ssl_min_protocol_version"),
+                get("ssl_max_protocol_version"),
+            ),
         }
     }
 
@@ -98,7 +113,7 @@ impl TlsSettings {
     pub fn client_config(&self) -> Result<ClientConfig, TlsError> {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()?;
+            .with_protocol_versions(&self.versions)?;
         let root = self.root.as_deref().filter(|root| root.exists());
         // As in libpq, a known authority makes `require` ask for its signature.
         let builder = match (self.mode, root) {
@@ -127,6 +142,24 @@ impl TlsSettings {
         };
         Ok(config)
     }
+}
+
+/// The names of the versions are in their order, whatever the size of their letters.
+fn versions(
+    oldest: Option<&String>,
+    newest: Option<&String>,
+) -> Vec<&'static SupportedProtocolVersion> {
+    let (oldest, newest) = (
+        oldest.map(|name| name.to_ascii_lowercase()),
+        newest.map(|name| name.to_ascii_lowercase()),
+    );
+    let will_do = |name: &str| {
+        oldest.as_deref().is_none_or(|oldest| oldest <= name)
+            && newest.as_deref().is_none_or(|newest| name <= newest)
+    };
+    let known = [("tlsv1.2", &TLS12), ("tlsv1.3", &TLS13)];
+    let known = known.into_iter().filter(|(name, _)| will_do(name));
+    known.map(|(_, version)| version).collect()
 }
 
 fn roots(path: &Path) -> Result<RootCertStore, TlsError> {

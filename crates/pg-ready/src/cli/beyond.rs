@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::options::Output;
 use super::{Asked, Ended};
 use crate::report::Report;
-use crate::request::{DEFAULT_TIMEOUT, Request};
+use crate::request::{DEFAULT_TIMEOUT, Request, RequestError};
 use crate::target::Plan;
 use crate::verdict::Verdict;
 use crate::wait;
@@ -51,15 +51,6 @@ fn request(asked: &Asked<'_>) -> Result<Request, String> {
         .options
         .any_timeout()
         .map_err(|error| error.to_string())?;
-    if !asked.options.checks.is_empty()
-        && asked.settings().is_ok_and(|settings| {
-            settings
-                .get("channel_binding")
-                .is_some_and(|value| value == "require")
-        })
-    {
-        return Err(crate::request::RequestError::ChannelBinding.to_string());
-    }
     Ok(request
         .with_checks(asked.options.checks.clone())
         .with_timeout(timeout))
@@ -138,7 +129,11 @@ pub(super) fn contract_over_tls(
     let servers = u32::try_from(plan.targets.len()).unwrap_or(u32::MAX);
     // The contract's timeout is each server's, the library's is the whole attempt's.
     let timeout = timeout.map(|timeout| timeout.saturating_mul(servers.max(1)));
-    match asked.request() {
+    let request = asked.settings().map_err(RequestError::from);
+    let request = request.and_then(|settings| {
+        Request::without_password(&settings, asked.home.as_deref(), super::os_user)
+    });
+    match request {
         Ok(request) => Ok(ask(asked, &request.with_timeout(timeout), err)?.0.verdict),
         Err(error) => {
             writeln!(err, "{}: error: {error}", asked.program)?;

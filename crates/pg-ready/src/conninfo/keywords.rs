@@ -1,6 +1,6 @@
 //! The settings that libpq 15 knows.
 
-use super::ConninfoError;
+use super::{ConninfoError, Settings};
 
 const KEYWORDS: &[&str] = &[
     "application_name",
@@ -46,19 +46,42 @@ pub(super) const ENVIRONMENT: &[(&str, &str)] = &[
     ("PGAPPNAME", "application_name"),
     ("PGCHANNELBINDING", "channel_binding"),
     ("PGDATABASE", "dbname"),
+    ("PGGSSENCMODE", "gssencmode"),
     ("PGHOST", "host"),
     ("PGHOSTADDR", "hostaddr"),
     ("PGOPTIONS", "options"),
     ("PGPASSFILE", "passfile"),
     ("PGPASSWORD", "password"),
     ("PGPORT", "port"),
+    ("PGREQUIREPEER", "requirepeer"),
     ("PGSSLCERT", "sslcert"),
     ("PGSSLKEY", "sslkey"),
+    ("PGSSLMAXPROTOCOLVERSION", "ssl_max_protocol_version"),
+    ("PGSSLMINPROTOCOLVERSION", "ssl_min_protocol_version"),
     ("PGSSLMODE", "sslmode"),
     ("PGSSLROOTCERT", "sslrootcert"),
     ("PGTARGETSESSIONATTRS", "target_session_attrs"),
     ("PGUSER", "user"),
 ];
+
+/// Stores a setting under the name by which it is known; `requiressl` is what `sslmode` was before PostgreSQL 8.0.
+pub(super) fn store(
+    settings: &mut Settings,
+    name: &str,
+    value: String,
+) -> Result<(), ConninfoError> {
+    if name == "requiressl" {
+        let mode = if value.starts_with('1') {
+            "require"
+        } else {
+            "prefer"
+        };
+        settings.insert("sslmode", mode.to_owned());
+    } else {
+        settings.insert(known(name)?, value);
+    }
+    Ok(())
+}
 
 /// The keyword as it is known, if it is.
 pub(super) fn known(keyword: &str) -> Result<&'static str, ConninfoError> {

@@ -21,6 +21,9 @@ fn words_are_blank_separated_quoted_and_escaped() {
     check(r"password='it\'s'", &[("password", "it's")]);
     check("host=", &[("host", "")]);
     check("port=1 port=2", &[("port", "2")]);
+    check("host=a\x0bport=1", &[("host", "a"), ("port", "1")]);
+    check("requiressl=1", &[("sslmode", "require")]);
+    check("requiressl=0", &[("sslmode", "prefer")]);
 }
 
 #[test]
@@ -54,6 +57,10 @@ fn uris_name_users_hosts_ports_databases_and_parameters() {
         "postgresql://h?ssl=true",
         &[("host", "h"), ("sslmode", "require")],
     );
+    check(
+        "postgresql://h?requiressl=2&",
+        &[("host", "h"), ("sslmode", "prefer")],
+    );
 }
 
 #[test]
@@ -69,6 +76,8 @@ fn what_makes_no_sense_is_refused() {
         "postgresql://h?host",
         "postgresql://h?host=a=b",
         "postgresql://h?nope=1",
+        "postgresql://h?user=x&&port=1",
+        "postgresql://h?&",
         "postgresql://a%zz",
         "postgresql://a%00",
         "postgresql://a%2",

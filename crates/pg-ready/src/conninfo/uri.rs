@@ -28,11 +28,9 @@ pub(super) fn parse(body: &str) -> Result<Settings, ConninfoError> {
         "dbname",
         path.strip_prefix('/').unwrap_or(path),
     )?;
-    for parameter in query
-        .unwrap_or_default()
-        .split('&')
-        .filter(|parameter| !parameter.is_empty())
-    {
+    let query = query.filter(|query| !query.is_empty());
+    let query = query.map(|query| query.strip_suffix('&').unwrap_or(query));
+    for parameter in query.into_iter().flat_map(|query| query.split('&')) {
         store_parameter(&mut settings, parameter)?;
     }
     Ok(settings)
@@ -100,10 +98,8 @@ fn store_parameter(settings: &mut Settings, parameter: &str) -> Result<(), Conni
         settings.insert("sslmode", "require".to_owned());
         return Ok(());
     }
-    let keyword =
-        keywords::known(&name).map_err(|_| problem("an unknown query parameter", &name))?;
-    settings.insert(keyword, value);
-    Ok(())
+    keywords::store(settings, &name, value)
+        .map_err(|_| problem("an unknown query parameter", &name))
 }
 
 fn store(

@@ -20,17 +20,22 @@ pub(super) fn parse(text: &str) -> Result<Settings, ConninfoError> {
         }
         skip_blanks(&mut chars);
         let value = read_value(&mut chars)?;
-        settings.insert(keywords::known(&name)?, value);
+        keywords::store(&mut settings, &name, value)?;
     }
 }
 
+/// C's `isspace`, of which Rust leaves out one.
+fn is_blank(char: &char) -> bool {
+    char.is_ascii_whitespace() || *char == '\x0b'
+}
+
 fn skip_blanks(chars: &mut Peekable<Chars<'_>>) {
-    while chars.next_if(char::is_ascii_whitespace).is_some() {}
+    while chars.next_if(is_blank).is_some() {}
 }
 
 fn read_name(chars: &mut Peekable<Chars<'_>>) -> String {
     let mut name = String::new();
-    while let Some(char) = chars.next_if(|char| *char != '=' && !char.is_ascii_whitespace()) {
+    while let Some(char) = chars.next_if(|char| *char != '=' && !is_blank(char)) {
         name.push(char);
     }
     name
@@ -43,7 +48,7 @@ fn read_value(chars: &mut Peekable<Chars<'_>>) -> Result<String, ConninfoError> 
         match chars.peek() {
             None if quoted => return Err(ConninfoError::UnterminatedQuote),
             None => return Ok(value),
-            Some(char) if !quoted && char.is_ascii_whitespace() => return Ok(value),
+            Some(char) if !quoted && is_blank(char) => return Ok(value),
             Some('\'') if quoted => {
                 chars.next();
                 return Ok(value);

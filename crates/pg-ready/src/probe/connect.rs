@@ -4,25 +4,40 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpStream, UnixStream, lookup_host};
-use tokio_rustls::TlsConnector;
+use tokio::net::{TcpStream, UnixStream};
+use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect as _, TlsStream};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::Failure;
+use super::{Failure, names};
+use crate::peer;
 use crate::protocol;
 use crate::state::State;
 use crate::target::Target;
 use crate::tls::{Mode, TlsSettings};
 
 /// Anything that goes both ways.
-pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {
+    /// What of its encryption a password can be bound to.
+    fn binding(&self) -> ChannelBinding {
+        ChannelBinding::none()
+    }
+}
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
+impl Duplex for TcpStream {}
+
+impl Duplex for UnixStream {}
+
+impl Duplex for Encrypted {
+    fn binding(&self) -> ChannelBinding {
+        self.channel_binding()
+    }
+}
 
 pub(super) type Stream = Box<dyn Duplex>;
+/// rustls' stream, which has no name of its own.
+type Encrypted = <MakeRustlsConnect as MakeTlsConnect<Stream>>::Stream;
 
 /// Where a server may be.
 pub(super) enum Address {
@@ -48,13 +63,14 @@ impl fmt::Display for Address {
 pub(super) async fn addresses(target: &Target) -> Result<Vec<Address>, Failure> {
     match target {
         Target::Name(host, port) => {
-            let found = lookup_host((host.as_str(), *port)).await.map_err(|error| {
-                Failure::new(
-                    State::DnsFailure,
-                    &format!("could not resolve {host:?}: {error}"),
-                )
-            })?;
-            Ok(found.map(Address::Ip).collect())
+            let mut why = String::new();
+            for name in Target::spellings(host) {
+                match names::look_up(&name, *port).await {
+                    Ok(found) => return Ok(found.into_iter().map(Address::Ip).collect()),
+                    Err(error) => why = format!("could not resolve {host:?}: {error}"),
+                }
+            }
+            Err(Failure::new(State::DnsFailure, &why))
         }
         Target::Address(address, port, _) => {
             Ok(vec![Address::Ip(SocketAddr::new(*address, *port))])
@@ -62,19 +78,24 @@ pub(super) async fn addresses(target: &Target) -> Result<Vec<Address>, Failure> 
         Target::Socket(path) => Ok(vec![Address::Socket(path.clone())]),
         Target::Unusable => Err(Failure::new(
             State::DnsFailure,
-            "its address or its port is none",
+            "its address, its port or a setting of its keepalives is none",
         )),
     }
 }
 
-pub(super) async fn connect(address: &Address) -> Result<Stream, Failure> {
+/// A connection; over a unix socket to a server that runs as `peer`, if that is asked for.
+pub(super) async fn connect(address: &Address, peer: Option<&str>) -> Result<Stream, Failure> {
     let stream: io::Result<Stream> = match address {
         Address::Ip(address) => TcpStream::connect(address)
             .await
             .map(|stream| Box::new(stream) as _),
-        Address::Socket(path) => UnixStream::connect(path)
-            .await
-            .map(|stream| Box::new(stream) as _),
+        Address::Socket(path) => match UnixStream::connect(path).await {
+            Ok(stream) if !peer::is_as_required(&stream, peer) => {
+                let reason = "the server runs as another user than requirepeer names";
+                return Err(Failure::new(State::Protocol, reason));
+            }
+            connected => connected.map(|stream| Box::new(stream) as _),
+        },
     };
     stream.map_err(|error| {
         let state = match error.kind() {
@@ -92,7 +113,7 @@ pub(super) async fn connect(address: &Address) -> Result<Stream, Failure> {
 pub(super) async fn encrypt(
     mut stream: Stream,
     settings: &TlsSettings,
-    name: String,
+    name: &str,
 ) -> Result<(Stream, bool), Failure> {
     stream.write_all(&protocol::ssl_request()).await?;
     let answer = stream.read_u8().await?;
@@ -110,11 +131,9 @@ pub(super) async fn encrypt(
     let config = settings
         .client_config()
         .map_err(|error| refused(&error.to_string()))?;
-    let name = ServerName::try_from(name).map_err(|error| refused(&error.to_string()))?;
-    match TlsConnector::from(Arc::new(config))
-        .connect(name, stream)
-        .await
-    {
+    let Ok(tls) =
+        MakeTlsConnect::<Stream>::make_tls_connect(&mut MakeRustlsConnect::new(config), name);
+    match tls.connect(stream).await {
         Ok(stream) => Ok((Box::new(stream), true)),
         Err(error) => Err(refused(&error.to_string())),
     }

@@ -1,15 +1,19 @@
 //! What is said over a stream: only hello, or a session with checks.
 
+use std::convert::Infallible;
 use std::error::Error as _;
+use std::future::{Ready, ready};
 use std::io;
 use std::pin::pin;
 
 use futures::FutureExt as _;
 use futures::future::{Either, select};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::config::{SslMode, SslNegotiation};
+use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
+use tokio_postgres::{Client, Config};
 
-use super::connect::Stream;
+use super::connect::{Duplex, Stream};
 use super::{Attempt, Failure};
 use crate::check::{self, Check};
 use crate::guard::Guarded;
@@ -65,7 +69,7 @@ impl Attempt<'_> {
     /// A session of a role, in which the checks are made one after the other until one fails.
     async fn session(&mut self, stream: Stream) -> Result<(), Failure> {
         let config = self.config();
-        let login = config.connect_raw(Guarded::new(stream), NoTls).await;
+        let login = config.connect_raw(Guarded::new(stream), Agreed).await;
         let (client, connection) = login.map_err(|error| Failure::from(error).of_login())?;
         self.server.version = connection.parameter("server_version").map(str::to_owned);
         self.meter.enter(Phase::Checks);
@@ -89,6 +93,11 @@ impl Attempt<'_> {
         let plan = &self.request.plan;
         let mut config = Config::new();
         config.user(&plan.user).dbname(&plan.database);
+        // Whatever there is of TLS has been agreed on: the library is not to ask again.
+        config
+            .ssl_mode(SslMode::Require)
+            .ssl_negotiation(SslNegotiation::Direct)
+            .channel_binding(self.request.tls.binding);
         if !plan.application.is_empty() {
             config.application_name(&plan.application);
         }
@@ -101,6 +110,26 @@ impl Attempt<'_> {
             config.password(password);
         }
         config
+    }
+}
+
+/// A handshake that has been made, or that nobody wants: the library gets the stream as it is.
+struct Agreed;
+
+// For any kind of stream, although there is one: of a `dyn` with a lifetime that is none, a caller's future would not be `Send`.
+impl<S: Duplex + ?Sized> TlsConnect<Guarded<Box<S>>> for Agreed {
+    type Stream = Guarded<Box<S>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Stream, Self::Error>>;
+
+    fn connect(self, stream: Guarded<Box<S>>) -> Self::Future {
+        ready(Ok(stream))
+    }
+}
+
+impl<S: Duplex + ?Sized> TlsStream for Guarded<Box<S>> {
+    fn channel_binding(&self) -> ChannelBinding {
+        self.get_ref().binding()
     }
 }
 
@@ -146,6 +175,10 @@ impl From<tokio_postgres::Error> for Failure {
             (None, Some(why)) if why == "password missing" => Self::new(
                 State::BadPassword,
                 "the server asks for a password and none is known: PGPASSWORD, PGPASSFILE or --password-file",
+            ),
+            (None, Some(why)) if why == "server did not use channel binding" => Self::new(
+                State::TlsRefused,
+                "channel_binding=require, and the server does not bind the password to its certificate",
             ),
             (None, why) => Self::new(
                 State::Protocol,

@@ -93,7 +93,6 @@ fn every_usage_error_is_no_attempt() {
         "--output=xml",
         "--check=login -t x",
         "--check=login -d nonsense=1",
-        "--check=login -d channel_binding=require",
         "--",
     ] {
         let output = pg_ready(&server, line, &[], &[]);

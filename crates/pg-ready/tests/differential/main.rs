@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 mod listener;
+mod odd;
 
 use listener::{Listener, Script};
 use pg_fixture::Server;
