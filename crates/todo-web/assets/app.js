@@ -2,17 +2,22 @@
 "use strict";
 
 document.addEventListener("submit", async (event) => {
-  const form = event.target;
+  const { target: form, submitter } = event;
   if (!form.matches("form[data-quiet]")) return;
   event.preventDefault();
   try {
-    const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+    const fields = new URLSearchParams(new FormData(form, submitter));
+    const answer = await fetch(submitter.formAction, { method: "POST", body: fields });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     document.querySelector("main").replaceWith(page.querySelector("main"));
     document.title = page.title;
-    document.querySelector("main").focus();
+    // Where the visitor was, if that is still there: the list may be long.
+    const button = document.querySelector(`[formaction="${submitter.getAttribute("formaction")}"]`);
+    (button ?? document.querySelector("main")).focus();
     document.querySelector("#status").textContent = answer.ok ? "The list is up to date." : page.querySelector("h1").textContent;
   } catch {
-    form.submit();
+    // The browser's own way shows what is wrong.
+    form.removeAttribute("data-quiet");
+    submitter.click();
   }
 });

@@ -67,6 +67,10 @@ pub struct Args {
     #[arg(long, env = "POOL_SIZE", value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub pool: u16,
 
+    /// How many threads answer requests; the database works in processes of its own
+    #[arg(long, env = "THREADS", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: u16,
+
     /// What every service here has.
     #[command(flatten)]
     pub service: service::Args,

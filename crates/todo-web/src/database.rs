@@ -15,10 +15,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::{Access, Store, StoreError};
 
-/// The first pause between two attempts to reach a database that is away.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// The longest: a database that is back is to be noticed within two seconds.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+mod backoff;
+#[cfg(test)]
+mod tests;
+
+use backoff::Backoff;
+
 /// How often a database that answers is asked again.
 const PERIOD: Duration = Duration::from_secs(5);
 
@@ -107,6 +109,12 @@ impl Database {
         self.state.borrow().clone()
     }
 
+    /// Waits until something else is known.
+    pub async fn until(&self, wanted: impl FnMut(&State) -> bool) {
+        // The sender lives in `self`, so the wait can only end with the state.
+        let _ = self.state.subscribe().wait_for(wanted).await;
+    }
+
     /// Whether the database has ever answered.
     #[must_use]
     pub fn has_answered(&self) -> bool {
@@ -125,19 +133,19 @@ impl Database {
 
     /// Asks the database until `ended`.
     pub async fn watch(self: Arc<Self>, ended: CancellationToken) {
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = Backoff::default();
         loop {
             let next = match self.store.prepare().await {
                 Ok(access) => {
-                    pause = FIRST_PAUSE;
+                    backoff = Backoff::default();
                     self.now(State::Up(access));
                     PERIOD
                 }
+                // It is there and serves others.
+                Err(StoreError::Busy(_)) if matches!(self.state(), State::Up(_)) => PERIOD,
                 Err(error) => {
                     self.now(State::Down(error.to_string()));
-                    let next = pause.mul_f64(rand::rng().random_range(0.5..1.0));
-                    pause = LONGEST_PAUSE.min(pause * 2);
-                    next
+                    backoff.next(rand::rng().random())
                 }
             };
             tokio::select! {

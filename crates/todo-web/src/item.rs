@@ -45,13 +45,13 @@ impl Text {
     pub fn parse(written: &str) -> Result<Self, TextError> {
         let text = written.trim();
         let length = text.chars().count();
-        if text.is_empty() {
+        if text.chars().all(|c| c.is_whitespace() || is_invisible(c)) {
             return Err(TextError::Empty);
         }
         if length > LONGEST {
             return Err(TextError::TooLong(length));
         }
-        if text.chars().any(char::is_control) {
+        if text.chars().any(|c| c.is_control() || is_line_break(c)) {
             return Err(TextError::Control);
         }
         Ok(Self(text.to_owned()))
@@ -62,6 +62,16 @@ impl Text {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Takes no place: nobody could see or press an item of nothing else.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// Unicode's own breaks between lines and paragraphs, which are no control characters.
+fn is_line_break(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 #[cfg(test)]
@@ -79,11 +89,23 @@ mod tests {
             (" \t\n ", Err(TextError::Empty)),
             ("a\nb", Err(TextError::Control)),
             ("a\0b", Err(TextError::Control)),
+            ("a\u{2028}b", Err(TextError::Control)),
+            ("a\u{2029}b", Err(TextError::Control)),
+            ("\u{2003}milk\u{3000}", Ok("milk")),
+            (
+                "\u{200b}\u{feff}\u{ad} \u{2060}\u{202e}",
+                Err(TextError::Empty),
+            ),
+            // Joined by an invisible character: one picture, and it is seen.
+            ("👩\u{200d}🚀", Ok("👩\u{200d}🚀")),
         ] {
             let text = Text::parse(written);
             assert_eq!(text.as_ref().map(Text::as_str), expected.as_ref().copied());
         }
         let longer = format!("{long}x");
         assert_eq!(Text::parse(&longer), Err(TextError::TooLong(257)));
+        // Blanks around it do not count, and a character counts once, however many bytes it has.
+        let padded = format!("  {}\n", "🚀".repeat(LONGEST));
+        assert_eq!(Text::parse(&padded).unwrap().as_str().len(), 4 * LONGEST);
     }
 }

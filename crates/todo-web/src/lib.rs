@@ -22,12 +22,18 @@ use database::Database;
 use settings::{Provider, Settings};
 use store::Store;
 
+/// The router bounds bodies itself, to refuse them in the words of a page or a problem.
+const LIMITS: Limits = Limits {
+    body_bytes: usize::MAX,
+    ..Limits::DEFAULT
+};
+
 /// Serves until told to stop.
 ///
 /// # Errors
 /// When it cannot listen, or the store cannot even be set up.
 pub async fn run(args: &Args, settings: Settings, stop: &Stop) -> anyhow::Result<Ended> {
-    let server = Server::bind(args.service.listen, Limits::default()).await?;
+    let server = Server::bind(args.service.listen, LIMITS).await?;
     tracing::info!(address = %server.local_addr()?, provider = settings.provider.name(), "listening");
     let metrics = Metrics::default();
     let store = open(&settings, args)?;

@@ -98,6 +98,7 @@ const CONFIG_PAGE: &str = "ConfigController:Enabled";
 const METRICS: &str = "Metrics:Enabled";
 const BANNER: &str = "BannerMessage";
 const CONNECTION: &str = "ConnectionStrings:ToDoDb";
+const READ_ONLY_CONNECTION: &str = "ConnectionStrings:ToDoDb-ReadOnly";
 
 impl Settings {
     /// Reads the files and what overrides them.
@@ -166,8 +167,17 @@ fn flag(entries: &Entries, key: &str, default: bool) -> Result<bool, SettingsErr
     }
 }
 
+/// A list that is only read may have a way of its own to the database, such as a role that may do no more.
+fn connection(entries: &Entries) -> Result<Option<&Entry>, SettingsError> {
+    let own = get(entries, READ_ONLY_CONNECTION).filter(|entry| !entry.value.is_empty());
+    let read_only = flag(entries, READ_ONLY, false)?;
+    Ok(own
+        .filter(|_| read_only)
+        .or_else(|| get(entries, CONNECTION)))
+}
+
 fn provider(entries: &Entries, sqlite: &Path) -> Result<Provider, SettingsError> {
-    let connection = get(entries, CONNECTION);
+    let connection = connection(entries)?;
     let named = get(entries, PROVIDER);
     // A connection string alone says as much: only PostgreSQL needs one.
     let name = named.map(|entry| entry.value.to_lowercase());

@@ -78,9 +78,12 @@ pub struct Connections {
 /// Why a store did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// It cannot be reached, or did not answer in time.
+    /// It cannot be reached, or did not answer at all.
     #[error("the database does not answer: {0}")]
     Unavailable(String),
+    /// It answers, and did not get to this: no place for another connection, or no end of the statement in time.
+    #[error("the database is too busy: {0}")]
+    Busy(String),
     /// It takes no changes.
     #[error("the database is read-only")]
     ReadOnly,

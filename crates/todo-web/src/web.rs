@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
+use http::{StatusCode, header};
 use jiff::Timestamp;
 use service::{Metrics, Readiness};
 
@@ -22,7 +23,12 @@ mod fault;
 mod headers;
 mod health;
 mod pages;
+#[cfg(test)]
+mod tests;
 mod view;
+
+/// The largest body in bytes: a text of the longest characters, escaped in the longest way, and the rest of a form.
+const LONGEST_BODY: usize = 64 * 1024;
 
 /// What every handler may need. Clones are cheap and share it.
 #[derive(Clone)]
@@ -71,7 +77,8 @@ pub fn router(app: &App, metrics: &Metrics) -> Router {
         .route("/items/{id}/delete", post(pages::delete))
         .route("/diagnostics", get(pages::diagnostics))
         .route("/config", get(pages::config))
-        .fallback(pages::not_found)
+        .fallback(not_found)
+        .method_not_allowed_fallback(pages::method_not_allowed)
         .layer(middleware::from_fn(csrf::protect));
     let api = Router::new()
         .route("/api/todos", get(api::list).post(api::create))
@@ -79,9 +86,12 @@ pub fn router(app: &App, metrics: &Metrics) -> Router {
             "/api/todos/{id}",
             get(api::get).patch(api::change).delete(api::delete),
         )
+        .route("/api/openapi.json", get(api::description))
         .method_not_allowed_fallback(api::method_not_allowed);
     let timed = pages
         .merge(api)
+        .layer(DefaultBodyLimit::max(LONGEST_BODY))
+        .layer(middleware::from_fn_with_state(app.clone(), bounded))
         .layer(middleware::from_fn_with_state(app.clone(), in_time));
     let router = timed
         .merge(assets::router())
@@ -95,10 +105,38 @@ pub fn router(app: &App, metrics: &Metrics) -> Router {
     }
 }
 
+fn is_for_people(request: &Request) -> bool {
+    !request.uri().path().starts_with("/api/")
+}
+
+async fn not_found(State(app): State<App>, request: Request) -> Response {
+    if is_for_people(&request) {
+        pages::not_found(State(app)).await
+    } else {
+        api::not_found()
+    }
+}
+
+/// Refuses a body that is announced as too long without waiting for it.
+async fn bounded(State(app): State<App>, request: Request, next: Next) -> Response {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_none_or(|length| length <= LONGEST_BODY as u64) {
+        return next.run(request).await;
+    }
+    let detail = format!("A request may have {LONGEST_BODY} bytes.");
+    let fault = fault::Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "Too large", detail);
+    if is_for_people(&request) {
+        view::fault(&app, &fault)
+    } else {
+        fault.into_problem()
+    }
+}
+
 /// Answers within the deadline, whatever a handler waits for. What it had begun is one statement, which the database
 /// makes or does not make.
 async fn in_time(State(app): State<App>, request: Request, next: Next) -> Response {
-    let for_people = !request.uri().path().starts_with("/api/");
+    let for_people = is_for_people(&request);
     match tokio::time::timeout(app.0.request_timeout, next.run(request)).await {
         Ok(response) => response,
         Err(_) => {

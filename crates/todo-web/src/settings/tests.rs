@@ -37,6 +37,29 @@ fn load(config: &str, secrets: &str, environment: &[(&str, &str)]) -> Result<Set
 const SECRETS: &str = r#"{"ConnectionStrings": {"ToDoDb": "Server=todo-db;Port=5433;Database=todo;User Id=app;Password=p;w=1;"}}"#;
 
 #[test]
+fn a_list_that_is_only_read_has_a_way_of_its_own_to_the_database() {
+    let secrets = r#"{"ConnectionStrings": {"ToDoDb": "Server=primary;", "ToDoDb-ReadOnly": "Server=standby;"}}"#;
+    for (config, host) in [
+        (r#"{"Database": {"Provider": "Postgres"}}"#, "primary"),
+        (
+            r#"{"Database": {"Provider": "Postgres", "ReadOnly": true}}"#,
+            "standby",
+        ),
+    ] {
+        let Provider::Postgres(postgres) = load(config, secrets, &[]).unwrap().provider else {
+            panic!("{config}");
+        };
+        assert_eq!(postgres.hosts, [host]);
+    }
+    let without = r#"{"ConnectionStrings": {"ToDoDb": "Server=primary;", "ToDoDb-ReadOnly": ""}}"#;
+    let config = r#"{"Database": {"ReadOnly": true}}"#;
+    let Provider::Postgres(postgres) = load(config, without, &[]).unwrap().provider else {
+        panic!("no database");
+    };
+    assert_eq!(postgres.hosts, ["primary"]);
+}
+
+#[test]
 fn the_originals_files_are_read_as_they_are() {
     let config = r#"{"ConfigController": {"Enabled": true}, "Database": {"Provider": "Postgres", "ReadOnly": "true"}, "BannerMessage": "hi"}"#;
     let secrets = SECRETS.replace("p;w=1", "pw=1");

@@ -1,14 +1,18 @@
 //! Items in PostgreSQL, over a pool.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use deadpool_postgres::{
-    Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Timeouts,
+    Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime,
+    TimeoutType, Timeouts,
 };
+use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
-use tokio::time::timeout;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
@@ -28,13 +32,33 @@ const MIGRATIONS: &[Migration] = &[Migration {
     sql: include_str!("../../migrations/postgres/0001_items.sql"),
 }];
 
+/// How long a caller that shares the pool's connections goes without looking whether one is free, had it missed a word.
+const PAUSE: Duration = Duration::from_millis(100);
+
 const COLUMNS: &str = "id, text, done, created_at";
+
+/// The database that every server has.
+const MAINTENANCE: &str = "postgres";
 
 /// A pool of connections to PostgreSQL.
 pub struct Postgres {
     pool: Pool,
+    /// How to reach the server without the pool, for a database that has to be made first.
+    config: Config,
+    tls: MakeRustlsConnect,
     /// The most that waiting for a connection, or a statement, may take.
     limit: Duration,
+    /// A connection is nobody's any more.
+    returned: Notify,
+}
+
+/// Says at its end that a connection is free.
+struct Returned<'a>(&'a Notify);
+
+impl Drop for Returned<'_> {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
 }
 
 impl Postgres {
@@ -48,9 +72,12 @@ impl Postgres {
         let recycling = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
         };
-        let manager = Manager::from_config(config(settings, limit), tls, recycling);
+        let config = config(settings, limit);
+        let manager = Manager::from_config(config.clone(), tls.clone(), recycling);
         let pool = Pool::builder(manager)
             .max_size(size.into())
+            // What was used last is warmest, here and in the server.
+            .queue_mode(QueueMode::Lifo)
             .timeouts(Timeouts {
                 wait: Some(limit),
                 create: Some(limit),
@@ -58,32 +85,84 @@ impl Postgres {
             })
             .runtime(Runtime::Tokio1)
             .build()?;
-        Ok(Self { pool, limit })
-    }
-
-    async fn client(&self) -> Result<Object, StoreError> {
-        self.pool.get().await.map_err(|error| match error {
-            PoolError::Timeout(_) => StoreError::Unavailable("no connection in time".to_owned()),
-            PoolError::Backend(error) => error.into(),
-            other => StoreError::Unavailable(other.to_string()),
+        Ok(Self {
+            pool,
+            config,
+            tls,
+            limit,
+            returned: Notify::new(),
         })
     }
 
-    /// Runs one statement within the limit. The server has the same limit; ours is for a server that hangs.
-    async fn rows(
+    /// A connection of the pool. Where the server has fewer places than the pool would like, those that it gave are shared.
+    async fn client(&self) -> Result<Object, StoreError> {
+        let deadline = Instant::now() + self.limit;
+        loop {
+            match self.pool.get().await {
+                Err(error) if self.has_to_share(&error) && Instant::now() < deadline => {
+                    let _ = timeout(PAUSE, self.returned.notified()).await;
+                }
+                client => return client.map_err(refused),
+            }
+        }
+    }
+
+    fn has_to_share(&self, error: &PoolError) -> bool {
+        let code = match error {
+            PoolError::Backend(error) => error.code(),
+            _ => None,
+        };
+        code == Some(&SqlState::TOO_MANY_CONNECTIONS) && self.pool.status().size > 0
+    }
+
+    /// Like the original, which is pointed at a server that has no such database yet.
+    async fn client_of_new_database(&self) -> Result<Object, StoreError> {
+        let made = timeout(self.limit, self.create_database()).await;
+        made.map_err(|_| StoreError::Unavailable("no answer in time".to_owned()))??;
+        self.client().await
+    }
+
+    async fn create_database(&self) -> Result<(), StoreError> {
+        let name = self.config.get_dbname().unwrap_or_default();
+        let mut config = self.config.clone();
+        config.dbname(MAINTENANCE);
+        let (client, connection) = config.connect(self.tls.clone()).await?;
+        let connection = tokio::spawn(connection);
+        tracing::info!(database = name, "making the database");
+        let statement = format!("CREATE DATABASE \"{}\"", name.replace('"', "\"\""));
+        let made = client.batch_execute(&statement).await;
+        drop(client);
+        connection.abort();
+        match made {
+            // Another replica was faster.
+            Err(error) if error.code().is_some_and(is_there_already) => Ok(()),
+            made => Ok(made?),
+        }
+    }
+
+    /// What one statement within the limit gives. The server has the same limit; ours is for a server that hangs.
+    async fn rows<T: Send>(
         &self,
         sql: &str,
         values: &[(&(dyn ToSql + Sync), Type)],
-    ) -> Result<Vec<Row>, StoreError> {
+        of: fn(&Row) -> T,
+    ) -> Result<Vec<T>, StoreError> {
+        // Declared before the connection: it is told of when the pool has it.
+        let _returned = Returned(&self.returned);
         let client = self.client().await?;
         let work = async {
             let types: Vec<Type> = values.iter().map(|(_, kind)| kind.clone()).collect();
             let statement = client.prepare_typed_cached(sql, &types).await?;
             let values: Vec<_> = values.iter().map(|(value, _)| *value).collect();
-            client.query(&statement, &values).await
+            let mut rows = pin!(client.query_raw(&statement, values).await?);
+            let mut found = Vec::new();
+            while let Some(row) = rows.try_next().await? {
+                found.push(of(&row));
+            }
+            Ok(found)
         };
         match timeout(self.limit, work).await {
-            Ok(rows) => rows.map_err(StoreError::from),
+            Ok(rows) => rows,
             Err(_) => {
                 // Whatever it answers later is nobody's: the connection is not for the pool any more.
                 drop(Object::take(client));
@@ -91,6 +170,26 @@ impl Postgres {
             }
         }
     }
+}
+
+fn refused(error: PoolError) -> StoreError {
+    match error {
+        PoolError::Timeout(TimeoutType::Wait) => {
+            StoreError::Busy("all connections are in use".to_owned())
+        }
+        PoolError::Timeout(_) => StoreError::Unavailable("no connection in time".to_owned()),
+        PoolError::Backend(error) => error.into(),
+        other => StoreError::Unavailable(other.to_string()),
+    }
+}
+
+fn is_missing(error: &PoolError) -> bool {
+    matches!(error, PoolError::Backend(error) if error.code() == Some(&SqlState::INVALID_CATALOG_NAME))
+}
+
+/// Two that make one database at once meet at its name or at the catalogue's index.
+fn is_there_already(code: &SqlState) -> bool {
+    [&SqlState::DUPLICATE_DATABASE, &SqlState::UNIQUE_VIOLATION].contains(&code)
 }
 
 fn config(settings: &PostgresSettings, limit: Duration) -> Config {
@@ -113,7 +212,8 @@ fn config(settings: &PostgresSettings, limit: Duration) -> Config {
         .keepalives_idle(Duration::from_secs(10))
         .options(format!(
             "-c statement_timeout={0} -c lock_timeout={0}",
-            limit.as_millis()
+            // Before ours, so that a server that is only slow ends its statement itself and the connection stays good.
+            (limit - limit / 8).as_millis()
         ))
         .ssl_mode(match settings.tls.mode {
             Mode::Disable => SslMode::Disable,
@@ -126,7 +226,10 @@ fn config(settings: &PostgresSettings, limit: Duration) -> Config {
 #[async_trait]
 impl Store for Postgres {
     async fn prepare(&self) -> Result<Access, StoreError> {
-        let mut client = self.client().await?;
+        let mut client = match self.pool.get().await {
+            Err(error) if is_missing(&error) => self.client_of_new_database().await?,
+            client => client.map_err(refused)?,
+        };
         match timeout(self.limit, migrate::run(&mut client, MIGRATIONS)).await {
             Ok(access) => access,
             Err(_) => {
@@ -138,26 +241,27 @@ impl Store for Postgres {
 
     async fn count(&self) -> Result<Count, StoreError> {
         let sql = "SELECT count(*) FILTER (WHERE NOT done), count(*) FROM items";
-        let rows = self.rows(sql, &[]).await?;
-        Ok(Count {
-            open: rows[0].get(0),
-            all: rows[0].get(1),
-        })
+        let of = |row: &Row| Count {
+            open: row.get(0),
+            all: row.get(1),
+        };
+        let mut rows = self.rows(sql, &[], of).await?;
+        rows.pop()
+            .ok_or_else(|| StoreError::Failed("a count without a row".to_owned()))
     }
 
     async fn list(&self, before: Option<i64>, limit: u16) -> Result<Vec<Item>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM items WHERE id < $1 ORDER BY id DESC LIMIT $2");
         let (before, limit) = (before.unwrap_or(i64::MAX), i64::from(limit));
-        let rows = self
-            .rows(&sql, &[(&before, Type::INT8), (&limit, Type::INT8)])
-            .await?;
-        Ok(rows.iter().map(item).collect())
+        let values: [(&(dyn ToSql + Sync), Type); 2] =
+            [(&before, Type::INT8), (&limit, Type::INT8)];
+        self.rows(&sql, &values, item).await
     }
 
     async fn get(&self, id: i64) -> Result<Option<Item>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM items WHERE id = $1");
-        let rows = self.rows(&sql, &[(&id, Type::INT8)]).await?;
-        Ok(rows.first().map(item))
+        let mut rows = self.rows(&sql, &[(&id, Type::INT8)], item).await?;
+        Ok(rows.pop())
     }
 
     async fn create(&self, text: &Text, key: Option<&str>) -> Result<Created, StoreError> {
@@ -166,24 +270,17 @@ impl Store for Postgres {
             "INSERT INTO items (text, idempotency_key) VALUES ($1, $2) \
              ON CONFLICT (idempotency_key) DO NOTHING RETURNING {COLUMNS}"
         );
-        let rows = self
-            .rows(&sql, &[(&text.as_str(), Type::TEXT), (&key, Type::TEXT)])
-            .await?;
-        if let Some(row) = rows.first() {
-            return Ok(Created {
-                item: item(row),
-                new: true,
-            });
+        let values: [(&(dyn ToSql + Sync), Type); 2] =
+            [(&text.as_str(), Type::TEXT), (&key, Type::TEXT)];
+        if let Some(item) = self.rows(&sql, &values, item).await?.pop() {
+            return Ok(Created { item, new: true });
         }
         let sql = format!("SELECT {COLUMNS} FROM items WHERE idempotency_key = $1");
-        let rows = self.rows(&sql, &[(&key, Type::TEXT)]).await?;
-        let row = rows.first().ok_or_else(|| {
+        let mut rows = self.rows(&sql, &[(&key, Type::TEXT)], item).await?;
+        let item = rows.pop().ok_or_else(|| {
             StoreError::Failed("the item of this key was deleted in this moment".to_owned())
         })?;
-        Ok(Created {
-            item: item(row),
-            new: false,
-        })
+        Ok(Created { item, new: false })
     }
 
     async fn change(&self, id: i64, change: &Change) -> Result<Option<Item>, StoreError> {
@@ -191,17 +288,12 @@ impl Store for Postgres {
             "UPDATE items SET text = coalesce($2, text), done = coalesce($3, done) WHERE id = $1 RETURNING {COLUMNS}"
         );
         let text = change.text.as_ref().map(Text::as_str);
-        let rows = self
-            .rows(
-                &sql,
-                &[
-                    (&id, Type::INT8),
-                    (&text, Type::TEXT),
-                    (&change.done, Type::BOOL),
-                ],
-            )
-            .await?;
-        Ok(rows.first().map(item))
+        let values: [(&(dyn ToSql + Sync), Type); 3] = [
+            (&id, Type::INT8),
+            (&text, Type::TEXT),
+            (&change.done, Type::BOOL),
+        ];
+        Ok(self.rows(&sql, &values, item).await?.pop())
     }
 
     async fn delete(&self, id: i64) -> Result<bool, StoreError> {
@@ -209,6 +301,7 @@ impl Store for Postgres {
             .rows(
                 "DELETE FROM items WHERE id = $1 RETURNING id",
                 &[(&id, Type::INT8)],
+                |_| (),
             )
             .await?;
         Ok(!rows.is_empty())
@@ -225,11 +318,12 @@ impl Store for Postgres {
 }
 
 fn item(row: &Row) -> Item {
+    // In the order of COLUMNS.
     Item {
-        id: row.get("id"),
-        text: row.get("text"),
-        done: row.get("done"),
-        created_at: row.get::<_, Timestamp>("created_at"),
+        id: row.get(0),
+        text: row.get(1),
+        done: row.get(2),
+        created_at: row.get::<_, Timestamp>(3),
     }
 }
 
@@ -245,11 +339,14 @@ impl From<tokio_postgres::Error> for StoreError {
         match refusal.code() {
             &SqlState::READ_ONLY_SQL_TRANSACTION => Self::ReadOnly,
             &SqlState::DISK_FULL => Self::Full(said),
-            // Starting and stopping, too many connections, statements that were ended, roles and passwords: it may be
-            // different the next time.
-            code if ["08", "28", "3D", "40", "53", "55", "57", "58"]
-                .contains(&&code.code()[..2]) =>
-            {
+            // A new server in the place of the old one: it has no schema until the watch has looked at it.
+            &SqlState::UNDEFINED_TABLE => Self::Unavailable(said),
+            // Statements that were ended, locks that were not to be had.
+            &SqlState::QUERY_CANCELED | &SqlState::LOCK_NOT_AVAILABLE => Self::Busy(said),
+            // Conflicts with others; too many connections, too little memory.
+            code if ["40", "53"].contains(&&code.code()[..2]) => Self::Busy(said),
+            // Starting and stopping, roles and passwords: it may be different the next time.
+            code if ["08", "28", "3D", "55", "57", "58"].contains(&&code.code()[..2]) => {
                 Self::Unavailable(said)
             }
             _ => Self::Failed(said),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Params, Row, params};
 
 use super::{Access, Change, Connections, Count, Created, Migration, Store, StoreError};
 use crate::item::{Item, Text};
@@ -114,7 +114,7 @@ impl Store for Sqlite {
     async fn get(&self, id: i64) -> Result<Option<Item>, StoreError> {
         self.with(move |connection| {
             let sql = format!("SELECT {COLUMNS} FROM items WHERE id = ?1");
-            connection.query_row(&sql, [id], item).optional()
+            one(connection, &sql, [id])
         })
         .await
     }
@@ -127,14 +127,12 @@ impl Store for Sqlite {
                  ON CONFLICT (idempotency_key) DO NOTHING RETURNING {COLUMNS}"
             );
             let now = Timestamp::now().to_string();
-            let added = connection
-                .query_row(&sql, params![text.as_str(), now, key], item)
-                .optional()?;
-            if let Some(item) = added {
+            if let Some(item) = one(connection, &sql, params![text.as_str(), now, key])? {
                 return Ok(Created { item, new: true });
             }
             let sql = format!("SELECT {COLUMNS} FROM items WHERE idempotency_key = ?1");
-            let item = connection.query_row(&sql, params![key], item)?;
+            let item = one(connection, &sql, params![key])?;
+            let item = item.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
             Ok(Created { item, new: false })
         })
         .await
@@ -147,7 +145,7 @@ impl Store for Sqlite {
                 "UPDATE items SET text = coalesce(?2, text), done = coalesce(?3, done) WHERE id = ?1 RETURNING {COLUMNS}"
             );
             let text = change.text.as_ref().map(Text::as_str);
-            connection.query_row(&sql, params![id, text, change.done], item).optional()
+            one(connection, &sql, params![id, text, change.done])
         })
         .await
     }
@@ -169,6 +167,13 @@ impl Store for Sqlite {
     }
 }
 
+/// The one item of a statement, or none. The statement is run to its end: a change is committed after its row was told,
+/// and that is when a full disk shows.
+fn one(connection: &Connection, sql: &str, values: impl Params) -> rusqlite::Result<Option<Item>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.query_one(values, item).optional()
+}
+
 fn item(row: &Row<'_>) -> rusqlite::Result<Item> {
     let created: String = row.get(3)?;
     Ok(Item {
@@ -186,12 +191,8 @@ fn failure(path: &Path, error: &rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::ReadOnly) => StoreError::ReadOnly,
         Some(ErrorCode::DiskFull) => StoreError::Full(said),
-        Some(
-            ErrorCode::DatabaseBusy
-            | ErrorCode::DatabaseLocked
-            | ErrorCode::CannotOpen
-            | ErrorCode::SystemIoFailure,
-        ) => StoreError::Unavailable(said),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy(said),
+        Some(ErrorCode::CannotOpen | ErrorCode::SystemIoFailure) => StoreError::Unavailable(said),
         _ => StoreError::Failed(said),
     }
 }

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
@@ -137,6 +137,19 @@ pub(super) async fn delete(
     Err(Fault::no_item(id).into())
 }
 
+/// What all of this is, for programs that write programs.
+pub(super) async fn description() -> impl IntoResponse {
+    let kind = [(
+        header::CONTENT_TYPE,
+        "application/vnd.oai.openapi+json;version=3.1",
+    )];
+    (kind, include_str!("../../assets/openapi.json"))
+}
+
+pub(super) fn not_found() -> Response {
+    Fault::new(StatusCode::NOT_FOUND, "Not found", "There is no such path.").into_problem()
+}
+
 pub(super) async fn method_not_allowed() -> Response {
     Fault::new(
         StatusCode::METHOD_NOT_ALLOWED,
@@ -196,7 +209,7 @@ impl<F: Into<Fault>> From<F> for Problem {
     }
 }
 
-impl axum::response::IntoResponse for Problem {
+impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         self.0.into_problem()
     }

@@ -89,6 +89,7 @@ impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) => Self::unavailable("The database does not answer."),
+            StoreError::Busy(_) => Self::unavailable("The database is too busy."),
             StoreError::ReadOnly => Self::new(
                 StatusCode::FORBIDDEN,
                 "The list is read-only",

@@ -14,9 +14,9 @@ use super::csrf::Token;
 use super::fault::Fault;
 use super::view::{self, Facts, Frame, Home, List};
 use crate::database;
-use crate::item::Text;
+use crate::item::{Item, Text};
 use crate::settings::Shown;
-use crate::store::Change;
+use crate::store::{Change, StoreError};
 
 /// How many items a page has.
 const PAGE: u16 = 100;
@@ -70,15 +70,12 @@ pub(super) async fn list(
             let full = items.len() == usize::from(PAGE);
             let next = items.last().filter(|_| full).map(|item| item.id);
             let (frame, token) = (Frame::new(&app, "/list"), &token);
-            view::page(
-                StatusCode::OK,
-                &List {
-                    frame,
-                    items,
-                    next,
-                    token,
-                },
-            )
+            view::list(&List {
+                frame,
+                items,
+                next,
+                token,
+            })
         }
         Err(error) => view::fault(&app, &error.into()),
     }
@@ -97,11 +94,11 @@ fn new_page(app: &App, token: &Token, text: &str, fault: Option<&Fault>, key: St
         title: "New item",
         action: "/new".to_owned(),
         text,
-        error: fault.map(|fault| fault.detail.clone()),
+        fault,
         key: Some(key),
         token,
     };
-    view::page(fault.map_or(StatusCode::OK, |fault| fault.status), &form)
+    view::form(&form)
 }
 
 pub(super) async fn new(
@@ -122,7 +119,7 @@ pub(super) async fn new(
     };
     let created = app
         .database()
-        .write("create", |store| async move {
+        .write("create", |store| async {
             store.create(&text, Some(&key)).await
         })
         .await;
@@ -133,7 +130,8 @@ pub(super) async fn new(
             }
             to_list()
         }
-        Err(error) => view::fault(&app, &error.into()),
+        // With what was written, and its key: sent again, it is added once.
+        Err(error) => new_page(&app, &token, text.as_str(), Some(&error.into()), key),
     }
 }
 
@@ -159,11 +157,11 @@ fn edit_page(app: &App, token: &Token, id: i64, text: &str, fault: Option<&Fault
         title: "Edit item",
         action: format!("/items/{id}/edit"),
         text,
-        error: fault.map(|fault| fault.detail.clone()),
+        fault,
         key: None,
         token,
     };
-    view::page(fault.map_or(StatusCode::OK, |fault| fault.status), &form)
+    view::form(&form)
 }
 
 pub(super) async fn edit(
@@ -176,11 +174,14 @@ pub(super) async fn edit(
         Ok(both) => both,
         Err(fault) => return view::fault(&app, &fault),
     };
-    match Text::parse(&written.text) {
-        Ok(text) => {
-            let text = Some(text);
-            changed(&app, id, Change { text, done: None }).await
-        }
+    let text = match Text::parse(&written.text) {
+        Ok(text) => text,
+        Err(error) => return edit_page(&app, &token, id, &written.text, Some(&error.into())),
+    };
+    let text = Some(text);
+    match change(&app, id, Change { text, done: None }).await {
+        Ok(Some(_)) => to_list(),
+        Ok(None) => view::fault(&app, &Fault::no_item(id)),
         Err(error) => edit_page(&app, &token, id, &written.text, Some(&error.into())),
     }
 }
@@ -194,7 +195,11 @@ pub(super) async fn done(
     match both(id, checked(fields, &token, |pressed| &pressed.csrf)) {
         Ok((id, pressed)) => {
             let done = Some(pressed.done);
-            changed(&app, id, Change { text: None, done }).await
+            match change(&app, id, Change { text: None, done }).await {
+                Ok(Some(_)) => to_list(),
+                Ok(None) => view::fault(&app, &Fault::no_item(id)),
+                Err(error) => view::fault(&app, &error.into()),
+            }
         }
         Err(fault) => view::fault(&app, &fault),
     }
@@ -221,19 +226,13 @@ pub(super) async fn delete(
     }
 }
 
-async fn changed(app: &App, id: i64, change: Change) -> Response {
-    let item = app
-        .database()
+async fn change(app: &App, id: i64, change: Change) -> Result<Option<Item>, StoreError> {
+    app.database()
         .write(
             "change",
             |store| async move { store.change(id, &change).await },
         )
-        .await;
-    match item {
-        Ok(Some(_)) => to_list(),
-        Ok(None) => view::fault(app, &Fault::no_item(id)),
-        Err(error) => view::fault(app, &error.into()),
-    }
+        .await
 }
 
 pub(super) async fn diagnostics(State(app): State<App>) -> Response {
@@ -284,6 +283,15 @@ pub(super) async fn config(State(app): State<App>) -> Response {
             facts,
         },
     )
+}
+
+pub(super) async fn method_not_allowed(State(app): State<App>) -> Response {
+    let fault = Fault::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "Not allowed",
+        "There is such a page, and it does not do that.",
+    );
+    view::fault(&app, &fault)
 }
 
 pub(super) async fn not_found(State(app): State<App>) -> Response {

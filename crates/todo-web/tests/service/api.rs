@@ -1,5 +1,6 @@
 //! The list for programs.
 
+use futures::future::join_all;
 use pg_fixture::Server;
 use serde_json::json;
 
@@ -203,6 +204,88 @@ async fn what_makes_no_sense_is_told_in_problem_details() {
             .status,
         400
     );
+}
+
+#[tokio::test]
+async fn a_crowd_with_one_key_adds_one_item() {
+    on_both(async |rig| {
+        let headers = [
+            ("content-type", "application/json"),
+            ("idempotency-key", "once"),
+        ];
+        let add = || rig.send("POST", "/api/todos", &headers, r#"{"text": "a"}"#);
+        let answers = join_all((0..20).map(|_| add())).await;
+        let added = answers.iter().filter(|answer| answer.status == 201).count();
+        assert_eq!(added, 1);
+        for answer in &answers {
+            assert!(answer.status.is_success(), "{}", answer.body);
+            assert_eq!(answer.json(), answers[0].json());
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_programs_cannot_reach_or_send_is_a_problem_too() {
+    let rig = Rig::sqlite(&[], &[]).await;
+    let huge = json!({"text": "x".repeat(80_000)});
+    let announced = [
+        ("content-type", "application/json"),
+        ("content-length", "99999999999"),
+    ];
+    for (answer, status) in [
+        (rig.send("POST", "/api/todos", &announced, "").await, 413),
+        (rig.get("/api/nothing").await, 404),
+        (rig.send("POST", "/api/openapi.json", &[], "").await, 405),
+        (rig.call("POST", "/api/todos", huge).await, 413),
+        (
+            rig.send("GET", "/api/todos/99999999999999999999", &[], "")
+                .await,
+            404,
+        ),
+    ] {
+        assert_eq!(answer.status, status, "{}", answer.body);
+        assert_eq!(answer.header("content-type"), "application/problem+json");
+    }
+}
+
+/// The description is written by hand; it names what is there, and nothing else.
+#[tokio::test]
+async fn the_description_is_of_this_api() {
+    let rig = Rig::sqlite(&[], &[]).await;
+    let description = rig.get("/api/openapi.json").await.json();
+    for (path, operations) in description["paths"].as_object().unwrap() {
+        let allowed = rig.send("TRACE", &path.replace("{id}", "1"), &[], "").await;
+        let mut allowed: Vec<String> = allowed
+            .header("allow")
+            .split(',')
+            .map(str::to_lowercase)
+            .filter(|method| method != "head")
+            .collect();
+        let mut described: Vec<String> = operations.as_object().unwrap().keys().cloned().collect();
+        described.retain(|key| key != "parameters");
+        allowed.sort();
+        described.sort();
+        assert_eq!(allowed, described, "{path}");
+    }
+    let schemas = &description["components"]["schemas"];
+    assert_eq!(schemas["Text"]["maxLength"], todo_web::item::LONGEST);
+    let item = rig
+        .call("POST", "/api/todos", json!({"text": "a"}))
+        .await
+        .json();
+    let page = rig.get("/api/todos").await.json();
+    let problem = rig
+        .call("POST", "/api/todos", json!({"text": ""}))
+        .await
+        .json();
+    for (name, example) in [("Item", item), ("Page", page), ("Problem", problem)] {
+        let described = schemas[name]["properties"].as_object().unwrap();
+        assert_eq!(
+            described.keys().collect::<Vec<_>>(),
+            example.as_object().unwrap().keys().collect::<Vec<_>>()
+        );
+    }
 }
 
 #[tokio::test]

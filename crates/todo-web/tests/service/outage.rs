@@ -9,7 +9,7 @@ use todo_web::database::State;
 use todo_web::settings::PostgresSettings;
 use todo_web::store::{Access, Store as _, postgres::Postgres};
 
-use crate::rig::Rig;
+use crate::rig::{Rig, conninfo};
 
 fn up(state: &State) -> bool {
     matches!(state, State::Up(_))
@@ -142,12 +142,7 @@ async fn many_replicas_that_start_at_once_make_one_schema() {
         return;
     };
     let server = Server::start(&bin, "");
-    let conninfo = format!(
-        "host={} port={} user=postgres",
-        server.folder().display(),
-        server.port
-    );
-    let settings = PostgresSettings::parse(&conninfo).unwrap();
+    let settings = PostgresSettings::parse(&conninfo(&server, "postgres")).unwrap();
     let starts = (0..16).map(|_| {
         let store = Arc::new(Postgres::new(&settings, 1, Duration::from_secs(30)).unwrap());
         tokio::spawn(async move { store.prepare().await })
@@ -156,4 +151,55 @@ async fn many_replicas_that_start_at_once_make_one_schema() {
         assert_eq!(start.await.unwrap(), Ok(Access::ReadWrite));
     }
     assert_eq!(server.sql("SELECT count(*) FROM schema_migrations"), "1");
+}
+
+#[tokio::test]
+async fn many_replicas_make_a_database_that_is_not_there_as_the_original_does() {
+    let Some(bin) = pg_fixture::programs() else {
+        return;
+    };
+    let server = Server::start(&bin, "");
+    let conninfo = conninfo(&server, "postgres") + " dbname='to \"do\"'";
+    let settings = PostgresSettings::parse(&conninfo).unwrap();
+    let starts = (0..4).map(|_| {
+        let store = Arc::new(Postgres::new(&settings, 1, Duration::from_secs(30)).unwrap());
+        tokio::spawn(async move { store.prepare().await })
+    });
+    for start in starts.collect::<Vec<_>>() {
+        assert_eq!(start.await.unwrap(), Ok(Access::ReadWrite));
+    }
+    let made = "SELECT count(*) FROM pg_database WHERE datname = 'to \"do\"'";
+    assert_eq!(server.sql(made), "1");
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_make_the_database_is_told_and_serves_without_it() {
+    let Some(bin) = pg_fixture::programs() else {
+        return;
+    };
+    let server = Server::start(&bin, "");
+    server.sql("CREATE ROLE visitor LOGIN");
+    let conninfo = conninfo(&server, "visitor") + " dbname=todo";
+    let settings = PostgresSettings::parse(&conninfo).unwrap();
+    let store = Postgres::new(&settings, 1, Duration::from_secs(30)).unwrap();
+    let error = store.prepare().await.unwrap_err().to_string();
+    assert!(
+        error.contains("permission denied to create database"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_comes_back_empty_gets_its_schema_anew() {
+    let Some(bin) = pg_fixture::programs() else {
+        return;
+    };
+    let server = Server::start(&bin, "");
+    let rig = Rig::postgres(&server, &[]);
+    rig.until(up).await;
+    server.sql("DROP TABLE items, schema_migrations");
+    // The first to meet it has bad luck; the watch makes the schema, and the next does not.
+    assert_eq!(rig.get("/list").await.status, 503);
+    rig.until(up).await;
+    assert_eq!(rig.get("/list").await.status, 200);
 }

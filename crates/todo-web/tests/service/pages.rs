@@ -153,6 +153,51 @@ async fn what_somebody_wrote_is_text_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn what_is_not_there_or_not_done_is_said_on_a_page() {
+    let rig = Rig::sqlite(&[], &[]).await;
+    for (method, path, status, allowed) in [
+        ("GET", "/nowhere", 404, ""),
+        ("GET", "/items/x/edit", 404, ""),
+        ("GET", "/items/99999999999999999999/edit", 404, ""),
+        ("GET", "/items/1/done", 405, "POST"),
+        ("DELETE", "/list", 405, "GET,HEAD"),
+    ] {
+        let answer = rig.send(method, path, &[], "").await;
+        assert_eq!(answer.status, status, "{method} {path}");
+        assert_eq!(answer.header("allow"), allowed, "{method} {path}");
+        assert!(answer.body.contains("<h1>Not"), "{}", answer.body);
+    }
+    let long = rig
+        .submit("/new", &format!("text={}", "x".repeat(80_000)))
+        .await;
+    assert_eq!(long.status, 413);
+    assert!(long.body.contains("<h1>"), "{}", long.body);
+}
+
+#[tokio::test]
+async fn head_is_get_without_the_page() {
+    let rig = Rig::sqlite(&[], &[]).await;
+    for path in [
+        "/",
+        "/list",
+        "/new",
+        "/api/todos",
+        "/livez",
+        "/assets/app.js",
+        "/nowhere",
+    ] {
+        let (head, get) = (rig.send("HEAD", path, &[], "").await, rig.get(path).await);
+        assert_eq!(
+            (head.status, head.body.as_str()),
+            (get.status, ""),
+            "{path}"
+        );
+        let kind = "content-type";
+        assert_eq!(head.header(kind), get.header(kind), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn every_answer_keeps_to_itself() {
     let rig = Rig::sqlite(&[], &[]).await;
     for path in [

@@ -58,15 +58,23 @@ impl Rig {
 
     /// On PostgreSQL, which need not run yet.
     pub(crate) fn postgres(server: &Server, flags: &[&str]) -> Self {
+        let settings = PostgresSettings::parse(&conninfo(server, "postgres")).unwrap();
+        Self::postgres_with(&settings, flags)
+    }
+
+    /// On PostgreSQL in another way.
+    pub(crate) fn postgres_with(settings: &PostgresSettings, flags: &[&str]) -> Self {
         let limit = Duration::from_millis(500);
-        let conninfo = format!(
-            "host={} port={} user=postgres",
-            server.folder().display(),
-            server.port
-        );
-        let settings = PostgresSettings::parse(&conninfo).unwrap();
-        let store = Arc::new(Postgres::new(&settings, 4, limit).unwrap());
+        let store = Arc::new(Postgres::new(settings, 4, limit).unwrap());
         Self::start(tempfile::tempdir().unwrap(), store, flags, &[])
+    }
+
+    /// On a file in this folder.
+    pub(crate) async fn sqlite_in(folder: &std::path::Path) -> Self {
+        let store = Arc::new(Sqlite::new(&folder.join("list.db")));
+        let rig = Self::start(tempfile::tempdir().unwrap(), store, &[], &[]);
+        rig.until(|state| matches!(state, State::Up(_))).await;
+        rig
     }
 
     fn start(
@@ -96,9 +104,7 @@ impl Rig {
 
     /// Waits until the watch has found that.
     pub(crate) async fn until(&self, wanted: impl Fn(&State) -> bool) {
-        while !wanted(&self.database.state()) {
-            tokio::task::yield_now().await;
-        }
+        self.database.until(wanted).await;
     }
 
     pub(crate) async fn send(
@@ -142,6 +148,15 @@ impl Rig {
         self.send("POST", path, &headers, &format!("csrf={TOKEN}&{fields}"))
             .await
     }
+}
+
+/// How to reach a server's socket as this role.
+pub(crate) fn conninfo(server: &Server, role: &str) -> String {
+    format!(
+        "host={} port={} user={role}",
+        server.folder().display(),
+        server.port
+    )
 }
 
 /// A visitor's token.

@@ -1,0 +1,160 @@
+//! The list in a real browser, with and without scripts. Needs Chromium and its driver, and says so where they are missing.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test's helpers panic as tests do, and one tells where its picture is"
+)]
+
+use std::process::Command;
+
+use browser_fixture::fantoccini::Locator;
+use browser_fixture::fantoccini::elements::Element;
+use browser_fixture::{Browser, Looks, Running, started};
+
+/// A browser on a list of its own.
+struct Page {
+    browser: Browser,
+    url: String,
+    _folder: tempfile::TempDir,
+    _service: Running,
+}
+
+impl Page {
+    async fn open(scripts: bool) -> Option<Self> {
+        let window = (500, 900);
+        let browser = Browser::open(Looks { scripts, window }).await?;
+        let folder = tempfile::tempdir().unwrap();
+        let mut service = Command::new(env!("CARGO_BIN_EXE_todo-web"));
+        service
+            .args(["--listen", "127.0.0.1:0", "--sqlite"])
+            .arg(folder.path().join("list.db"))
+            .env_remove("DATABASE_URL");
+        let (service, address) = started(service, "address=");
+        Some(Self {
+            browser,
+            url: format!("http://{address}"),
+            _folder: folder,
+            _service: service,
+        })
+    }
+
+    async fn go(&self, path: &str) {
+        self.browser
+            .client
+            .goto(&format!("{}{path}", self.url))
+            .await
+            .unwrap();
+    }
+
+    async fn find(&self, css: &str) -> Element {
+        let found = self
+            .browser
+            .client
+            .wait()
+            .for_element(Locator::Css(css))
+            .await;
+        found.unwrap_or_else(|error| panic!("{css}: {error}"))
+    }
+
+    /// Fills in the form of a page and sends it.
+    async fn write(&self, text: &str) {
+        let field = self.find("#text").await;
+        field.clear().await.unwrap();
+        field.send_keys(text).await.unwrap();
+        self.find("main form button").await.click().await.unwrap();
+    }
+
+    /// Presses what is labelled so beside the item.
+    async fn press(&self, item: &str, label: &str) {
+        let path = format!(
+            "//li[.//span[text()='{item}']]//*[self::button or self::a][normalize-space()='{label}']"
+        );
+        let element = self
+            .browser
+            .client
+            .wait()
+            .for_element(Locator::XPath(&path))
+            .await
+            .unwrap();
+        element.click().await.unwrap();
+    }
+
+    /// The items as the list shows them, once it shows so many.
+    async fn items(&self, wanted: &[&str]) {
+        let path = match wanted.last() {
+            Some(last) => format!(
+                "//ul[@class='items'][count(li)={}]//span[text()='{last}']",
+                wanted.len()
+            ),
+            None => "//p[text()='There is nothing here yet.']".to_owned(),
+        };
+        let found = self
+            .browser
+            .client
+            .wait()
+            .for_element(Locator::XPath(&path))
+            .await;
+        found.unwrap_or_else(|error| panic!("{wanted:?}: {error}"));
+        let mut shown = Vec::new();
+        for item in self
+            .browser
+            .client
+            .find_all(Locator::Css(".items span[id]"))
+            .await
+            .unwrap()
+        {
+            shown.push(item.text().await.unwrap());
+        }
+        assert_eq!(shown, wanted);
+    }
+}
+
+/// Adds, edits, finishes and deletes items, as a visitor with a mouse and a keyboard.
+async fn a_day_with_the_list(scripts: bool) {
+    let Some(page) = Page::open(scripts).await else {
+        return;
+    };
+    page.go("/list").await;
+    page.items(&[]).await;
+    for text in ["Buy milk", "Sell <b>bread</b>"] {
+        page.go("/new").await;
+        page.write(text).await;
+    }
+    // What looks like a tag is text.
+    page.items(&["Sell <b>bread</b>", "Buy milk"]).await;
+
+    page.press("Buy milk", "Edit").await;
+    page.write("Buy oat milk").await;
+    page.items(&["Sell <b>bread</b>", "Buy oat milk"]).await;
+
+    page.press("Buy oat milk", "Done").await;
+    page.find("li.done .tag").await;
+    let picture = page.browser.client.screenshot().await.unwrap();
+    let name = if scripts {
+        "list.png"
+    } else {
+        "list-without-scripts.png"
+    };
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&file, picture).unwrap();
+    eprintln!("a picture of the list: {}", file.display());
+    page.press("Buy oat milk", "Not done").await;
+    page.find("li:not(.done) #item-1").await;
+
+    page.press("Sell <b>bread</b>", "Delete").await;
+    page.items(&["Buy oat milk"]).await;
+    page.press("Buy oat milk", "Delete").await;
+    page.items(&[]).await;
+    page.browser.client.clone().close().await.unwrap();
+}
+
+#[tokio::test]
+async fn items_are_added_edited_finished_and_deleted_in_a_browser() {
+    a_day_with_the_list(true).await;
+}
+
+#[tokio::test]
+async fn all_of_it_works_without_scripts() {
+    a_day_with_the_list(false).await;
+}
