@@ -25,11 +25,14 @@ mod discovery;
 mod exec;
 mod failure;
 mod log;
+mod managed;
 mod meta;
 mod page;
 mod path;
+mod protobuf;
 mod query;
 mod read;
+mod review;
 mod scale;
 mod selector;
 mod subresource;
@@ -105,8 +108,12 @@ async fn respond(api: &Api, request: Request) -> Result<Response, Failure> {
     {
         return answer;
     }
+    if let Some(review) = review::find(parts.uri.path()) {
+        let body = body::Body::read(&parts.headers, body).await?;
+        return review::respond(review, &parts.method, &body);
+    }
     let path = Path::parse(parts.uri.path())?;
-    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    let query = Query::parse(parts.uri.query().unwrap_or_default()).of_agent(&parts.headers);
     let form = table::Form::of(&parts.headers, &query);
     match (path.subresource, &parts.method) {
         (Some(Subresource::Log), &Method::GET) => return log::respond(api, &path, &query).await,

@@ -2,10 +2,12 @@
 //!
 //! It is a Kubernetes client and knows its runtime only as a trait. One serial worker a pod decides and acts; a second
 //! task a pod publishes its status, so that readiness changes show even while the worker waits for a container to end.
-//! The rules are pure and have files of their own: [`actions`], [`status`], [`instance`].
+//! The rules are pure and have files of their own: [`actions`], [`init`], [`status`], [`instance`].
 
 pub mod actions;
 mod environment;
+mod hooks;
+pub mod init;
 pub mod instance;
 mod pods;
 mod publisher;

@@ -40,7 +40,7 @@ pub trait Runtime: Send + Sync + 'static {
     ) -> Result<ContainerId, RuntimeError>;
 
     /// Asks the container's first process to end (TERM, or the image's stop signal), and kills every process of the
-    /// container after `grace`. Returns when it is gone; the exit arrives on [`Runtime::exits`] as for any other.
+    /// container after `grace`, on the cluster's clock. Returns when it is gone; the exit arrives on [`Runtime::exits`] as for any other.
     async fn stop_container(
         &self,
         container: &ContainerId,
@@ -102,6 +102,8 @@ pub struct SandboxConfig {
     pub hostname: String,
     /// The pod's volumes, resolved: nothing here needs the API any more.
     pub volumes: Vec<Volume>,
+    /// Whether its containers see each other's processes.
+    pub share_processes: bool,
     /// Extra lines for its hosts file (`hostAliases`).
     pub host_aliases: Vec<(String, Vec<String>)>,
 }
@@ -289,6 +291,16 @@ pub enum ImageError {
     /// The reference is well-formed but in no table.
     #[error("image {0:?} stands for no program on this node; map it with --image NAME=PROGRAM")]
     Unknown(String),
+    /// What it stands for is not on this machine.
+    #[error("image {image:?} stands for this machine's {what}, and no {what} is installed: {how}")]
+    NotInstalled {
+        /// The reference.
+        image: String,
+        /// The name of what is missing.
+        what: &'static str,
+        /// How to get it.
+        how: &'static str,
+    },
 }
 
 /// Makes services of type LoadBalancer answer outside the pod network.

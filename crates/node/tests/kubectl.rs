@@ -227,3 +227,69 @@ async fn callers_without_the_token_are_refused() {
         printed.err
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_applied_on_the_server_conflicts_with_who_changed_it_since() {
+    let Some(cluster) = Cluster::start().await else {
+        return;
+    };
+    let apply = format!("apply --server-side -f {}", manifest("api.yaml"));
+    let applied = cluster.ok(&apply).await;
+    assert!(
+        applied.contains("numbers-api serverside-applied"),
+        "{applied}"
+    );
+    cluster.ok(&apply).await;
+    cluster.ok("scale deploy/numbers-api --replicas=3").await;
+    let refused = cluster.kubectl(&apply, "").await;
+    assert!(!refused.ok, "{}", refused.out);
+    let expected = "conflict with \"kubectl\" using apps/v1: .spec.replicas";
+    assert!(refused.err.contains(expected), "{}", refused.err);
+    cluster.ok(&format!("{apply} --force-conflicts")).await;
+    let replicas = "get deploy numbers-api -o jsonpath={.spec.replicas}";
+    assert_eq!(cluster.ok(replicas).await, "2");
+    // From the client's side to the server's: kubectl hands the fields over.
+    let service = format!("apply -f {}", manifest("api-service.yaml"));
+    cluster.ok(&service).await;
+    cluster
+        .ok(&service.replace("apply", "apply --server-side"))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectls_own_commands_make_and_change_objects() {
+    let Some(cluster) = Cluster::start().await else {
+        return;
+    };
+    for line in [
+        "create deployment web --image=selfheal/numbers-api:0.1.0 --replicas=2 --port=80",
+        "create configmap m --from-literal=a=b",
+        "create secret generic s --from-literal=a=b",
+        "create namespace other",
+        "create serviceaccount robot",
+        "create service clusterip nobody --tcp=80:8080",
+        "run one --image=selfheal/numbers-api:0.1.0 --port=80",
+        "expose deploy web --port=8099 --target-port=80",
+        "wait --for=condition=Ready pod/one --timeout=60s",
+        "rollout status deploy/web --timeout=60s",
+        "set env deploy/web A=B",
+        "set image deploy/web numbers-api=kiamol/ch03-numbers-api",
+        "rollout status deploy/web --timeout=60s",
+        "rollout pause deploy/web",
+        "rollout resume deploy/web",
+        "label deploy web x=y",
+        "annotate deploy web x=y",
+        "auth can-i delete pods",
+        "auth whoami",
+        "cordon node",
+        "uncordon node",
+    ] {
+        cluster.ok(line).await;
+    }
+    let secret = cluster.ok("get secret s -o jsonpath={.data.a}").await;
+    assert_eq!(secret, "Yg==");
+    let web = cluster.ok("get deploy web -o jsonpath={.spec.replicas}:{..containerPort}:{.spec.template.metadata.labels.app}").await;
+    assert_eq!(web, "2:80:web");
+    let history = cluster.ok("rollout history deploy/web").await;
+    assert!(history.contains("\n3 "), "{history}");
+}

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use serde_json::Value;
 
-use super::{Failure, MAX_BODY};
+use super::{Failure, MAX_BODY, protobuf};
 
 /// A body and what it says it is.
 pub(super) struct Body {
@@ -51,15 +51,29 @@ impl Body {
 
     /// The body as JSON. Nesting is bounded by the parser (128 deep).
     pub(super) fn json(&self) -> Result<Value, Failure> {
+        if self.media_type == protobuf::MEDIA_TYPE {
+            return protobuf::decode(&self.bytes)
+                .map_err(|error| Failure::bad_request(format!("invalid protobuf: {error}")));
+        }
         serde_json::from_slice(&self.bytes)
             .map_err(|error| Failure::bad_request(format!("invalid JSON: {error}")))
     }
 
+    /// The body as YAML, of which JSON is a part.
+    pub(super) fn yaml(&self) -> Result<Value, Failure> {
+        if let Ok(value) = serde_json::from_slice(&self.bytes) {
+            return Ok(value);
+        }
+        serde_saphyr::from_slice(&self.bytes)
+            .map_err(|error| Failure::bad_request(format!("error decoding YAML: {error}")))
+    }
+
     /// The body as an object, in a media type that says so.
     pub(super) fn object(&self) -> Result<Value, Failure> {
-        if self.media_type != "application/json" {
+        if !["application/json", protobuf::MEDIA_TYPE].contains(&self.media_type.as_str()) {
             return Err(Failure::unsupported_media_type(format!(
-                "the body of the request was in an unknown format - accepted media types include: application/json (not {})",
+                "the body of the request was in an unknown format - accepted media types include: application/json, {} (not {})",
+                protobuf::MEDIA_TYPE,
                 self.media_type
             )));
         }

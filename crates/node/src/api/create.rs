@@ -28,7 +28,7 @@ pub(super) fn respond(
     let namespace = namespace(path, &object)?;
     let generated = meta::text(&object, "name").is_none();
     for _ in 0..ATTEMPTS {
-        match create(api, path, &namespace, query, object.clone()) {
+        match create(api, path, &namespace, query, object.clone(), false) {
             Err(failure) if generated && failure.is_taken() => {}
             made => return Ok(update::answer(StatusCode::CREATED, &*made?, &warnings)),
         }
@@ -39,14 +39,17 @@ pub(super) fn respond(
     ))
 }
 
-fn create(
+/// Makes an object; what has been applied has its managed fields already.
+pub(super) fn create(
     api: &Api,
     path: &Path,
     namespace: &str,
     query: &Query,
     mut object: Value,
+    applied: bool,
 ) -> Result<Arc<Value>, Failure> {
     let kind = path.kind.0;
+    let managed = object["metadata"]["managedFields"].take();
     let name = name(api, &object);
     let metadata = meta::metadata(&mut object);
     if metadata
@@ -73,6 +76,11 @@ fn create(
         .expect("nothing panics while it allocates");
     allocate::addresses(&api.store, kind, &mut object)?;
     update::check(kind, &name, &object, None)?;
+    if applied {
+        object["metadata"]["managedFields"] = managed;
+    } else {
+        update::writer(api, path, query).note_update(&mut object, &Value::Null);
+    }
     if query.dry_run() {
         return Ok(Arc::new(object));
     }
@@ -99,7 +107,7 @@ fn name(api: &Api, object: &Value) -> String {
 }
 
 /// The namespace of the path, which the object may repeat and not contradict.
-fn namespace(path: &Path, object: &Value) -> Result<String, Failure> {
+pub(super) fn namespace(path: &Path, object: &Value) -> Result<String, Failure> {
     if !path.kind.namespaced {
         return Ok(String::new());
     }

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use super::Failure;
+use super::review::{REVIEWS, Review};
 use crate::kinds::{KINDS, Kind, Subresource};
 
 mod openapi;
@@ -73,7 +74,9 @@ fn version() -> Value {
 
 /// Every group once, the core first.
 fn groups() -> Vec<&'static str> {
-    let mut groups: Vec<&str> = KINDS.iter().map(|kind| kind.group).collect();
+    let reviews = REVIEWS.iter().map(|review| review.group);
+    let kinds = KINDS.iter().map(|kind| kind.group);
+    let mut groups: Vec<&str> = kinds.chain(reviews).collect();
     groups.dedup();
     groups
 }
@@ -97,13 +100,8 @@ fn of_group<'a>(group: &'a str, version: &'a str) -> impl Iterator<Item = &'stat
 }
 
 fn resources(group: &str, version: &str) -> Result<Response, Failure> {
-    let mut kinds = of_group(group, version).peekable();
-    let group_version = kinds
-        .peek()
-        .ok_or_else(Failure::no_such_path)?
-        .api_version();
     let mut resources = Vec::new();
-    for kind in kinds {
+    for kind in of_group(group, version) {
         resources.push(json!({
             "name": kind.plural, "singularName": kind.singular, "namespaced": kind.namespaced, "kind": kind.kind,
             "verbs": VERBS, "shortNames": kind.short_names, "categories": kind.categories,
@@ -119,6 +117,17 @@ fn resources(group: &str, version: &str) -> Result<Response, Failure> {
             }));
         }
     }
+    for review in reviews(group).filter(|_| version == "v1") {
+        resources.push(json!({
+            "name": review.plural, "singularName": review.singular, "namespaced": review.namespaced, "kind": review.kind,
+            "verbs": ["create"],
+        }));
+    }
+    if resources.is_empty() {
+        return Err(Failure::no_such_path());
+    }
+    let group_version = format!("{group}/{version}");
+    let group_version = group_version.trim_start_matches('/');
     let list = json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources});
     Ok(super::json(StatusCode::OK, &list))
 }
@@ -172,7 +181,9 @@ fn aggregated(core: bool) -> Response {
         .filter(|group| group.is_empty() == core);
     let items: Vec<Value> = groups
         .map(|group| {
-            let resources: Vec<Value> = of_group(group, "v1").map(aggregated_resource).collect();
+            let kinds = of_group(group, "v1").map(aggregated_resource);
+            let resources: Vec<Value> =
+                kinds.chain(reviews(group).map(aggregated_review)).collect();
             json!({
                 "metadata": {"name": group, "creationTimestamp": null},
                 "versions": [{"version": "v1", "resources": resources, "freshness": "Current"}],
@@ -189,6 +200,24 @@ fn aggregated(core: bool) -> Response {
     response
 }
 
+fn reviews(group: &str) -> impl Iterator<Item = &'static Review> {
+    REVIEWS.iter().filter(move |review| review.group == group)
+}
+
+fn scope(namespaced: bool) -> &'static str {
+    if namespaced { "Namespaced" } else { "Cluster" }
+}
+
+fn aggregated_review(review: &Review) -> Value {
+    json!({
+        "resource": review.plural,
+        "responseKind": {"group": review.group, "version": "v1", "kind": review.kind},
+        "scope": scope(review.namespaced),
+        "singularResource": review.singular,
+        "verbs": ["create"],
+    })
+}
+
 fn aggregated_resource(kind: &Kind) -> Value {
     let below = kind.subresources.iter().map(|below| {
         let below = Below::of(kind, *below);
@@ -200,7 +229,7 @@ fn aggregated_resource(kind: &Kind) -> Value {
     json!({
         "resource": kind.plural,
         "responseKind": {"group": kind.group, "version": kind.version, "kind": kind.kind},
-        "scope": if kind.namespaced { "Namespaced" } else { "Cluster" },
+        "scope": scope(kind.namespaced),
         "singularResource": kind.singular,
         "verbs": VERBS,
         "shortNames": kind.short_names,

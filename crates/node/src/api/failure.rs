@@ -1,9 +1,12 @@
 //! What goes wrong, as the API says it: a `Status` object with the HTTP code, a reason for programs and a sentence.
 
+use std::collections::BTreeMap;
+
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use super::managed::Conflict;
 use crate::kinds::{ErrorClass, FieldError, Kind};
 use crate::store::{TooOld, WriteError};
 
@@ -66,6 +69,46 @@ impl Failure {
             kind.qualified()
         );
         Self::new(StatusCode::CONFLICT, "Conflict", message).about(kind, name)
+    }
+
+    /// What is applied would change what others own; `conflicts` is not empty.
+    pub(super) fn apply_conflict(conflicts: &[Conflict]) -> Self {
+        let causes: Vec<Value> = conflicts
+            .iter()
+            .map(|conflict| {
+                json!({
+                    "reason": "FieldManagerConflict",
+                    "message": format!("conflict with {}", conflict.manager),
+                    "field": conflict.field,
+                })
+            })
+            .collect();
+        let message = match conflicts {
+            [one] => format!(
+                "Apply failed with 1 conflict: conflict with {}: {}",
+                one.manager, one.field
+            ),
+            many => {
+                let mut lists = BTreeMap::<&str, String>::new();
+                for conflict in many {
+                    let list = lists.entry(&conflict.manager).or_default();
+                    list.push_str(&format!("\n- {}", conflict.field));
+                }
+                let lists: Vec<_> = lists
+                    .iter()
+                    .map(|(manager, list)| format!("conflicts with {manager}:{list}"))
+                    .collect();
+                format!(
+                    "Apply failed with {} conflicts: {}",
+                    many.len(),
+                    lists.join("\n")
+                )
+            }
+        };
+        let mut failure = Self::new(StatusCode::CONFLICT, "Conflict", message);
+        failure.details = json!({"causes": causes});
+        failure.settled = true;
+        failure
     }
 
     pub(super) fn forbidden(kind: &Kind, name: &str, why: &str) -> Self {

@@ -99,7 +99,6 @@ pub(super) fn stamp_changed(kind: &Kind, object: &mut Value, old: &Value) {
         "selfLink",
     ];
     let metadata = metadata(object);
-    metadata.remove("managedFields");
     for field in kept {
         match &old["metadata"][field] {
             Value::Null => metadata.remove(field),

@@ -1,5 +1,7 @@
 //! How many replicas an object asks for, as every scaler sees it.
 
+use std::sync::Arc;
+
 use axum::response::Response;
 use http::{Method, StatusCode};
 use probe::spec::field::not_negative;
@@ -20,19 +22,44 @@ pub(super) fn respond(
     body: &Body,
 ) -> Result<Response, Failure> {
     let name = path.name.as_deref().unwrap_or_default();
-    let old = read::object(api, path, name)?;
-    let scale = of(&old);
-    let wanted = match *method {
-        Method::GET => return Ok(super::json(StatusCode::OK, &scale)),
-        Method::PUT => body.object()?,
-        Method::PATCH => Patch::read(body)?.apply(&path.kind, &scale)?,
+    let scale = |old: &Value| -> Result<Value, Failure> {
+        match *method {
+            Method::PUT => body.object(),
+            _ => Patch::read(body)?.apply(&path.kind, &of(old)),
+        }
+    };
+    let names_version = match *method {
+        Method::GET => {
+            let scale = of(&*read::object(api, path, name)?);
+            return Ok(super::json(StatusCode::OK, &scale));
+        }
+        Method::PUT => body.object()?["metadata"]["resourceVersion"]
+            .as_str()
+            .is_some_and(|version| !version.is_empty()),
+        Method::PATCH => Patch::read(body)?.names_version(),
         _ => return Err(Failure::method_not_allowed()),
     };
-    let replicas = wanted_replicas(path, name, &wanted)?;
+    let changed = update::again(path, names_version, || {
+        let old = read::object(api, path, name)?;
+        change(api, path, query, &old, &scale(&old)?)
+    })?;
+    Ok(super::json(StatusCode::OK, &of(&changed)))
+}
+
+/// Gives the object the size that a scale asks for.
+fn change(
+    api: &Api,
+    path: &Path,
+    query: &Query,
+    old: &Arc<Value>,
+    wanted: &Value,
+) -> Result<Arc<Value>, Failure> {
+    let name = path.name.as_deref().unwrap_or_default();
+    let replicas = wanted_replicas(path, name, wanted)?;
     let version = wanted["metadata"]["resourceVersion"]
         .as_str()
         .unwrap_or_default();
-    let mut object = (*old).clone();
+    let mut object = (**old).clone();
     object["spec"]["replicas"] = replicas;
     if !version.is_empty() {
         object["metadata"]["resourceVersion"] = json!(version);
@@ -41,8 +68,7 @@ pub(super) fn respond(
         subresource: None,
         ..path.clone()
     };
-    let changed = update::replace(api, &whole, query, &old, object)?;
-    Ok(super::json(StatusCode::OK, &of(&changed)))
+    update::replace(api, &whole, query, old, object)
 }
 
 /// The count that is asked for, none meaning zero.

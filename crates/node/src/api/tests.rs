@@ -13,8 +13,10 @@ use probe::Clock;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+mod apply;
 mod change;
 mod delete;
+mod review;
 mod watch;
 
 use super::*;
@@ -180,14 +182,7 @@ async fn a_body_over_the_limit_or_in_another_format_is_refused() {
         send(&api, "POST", MAPS, large).await.0,
         StatusCode::PAYLOAD_TOO_LARGE
     );
-    let (status, _) = call(
-        &api,
-        "POST",
-        MAPS,
-        "application/vnd.kubernetes.protobuf",
-        map("x"),
-    )
-    .await;
+    let (status, _) = call(&api, "POST", MAPS, "application/cbor", map("x")).await;
     assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
     let request = Request::post(MAPS)

@@ -7,12 +7,14 @@ use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use super::body::Body;
+use super::managed::Writer;
 use super::path::Path;
 use super::query::Query;
 use super::{Api, Failure, meta, read};
 use crate::kinds::{FieldError, Kind, Subresource};
 use crate::store::WriteError;
 
+mod apply;
 mod patch;
 
 pub(super) use patch::Patch;
@@ -37,23 +39,48 @@ pub(super) fn patch(
     body: &Body,
 ) -> Result<Response, Failure> {
     let name = path.name.as_deref().unwrap_or_default();
+    if body.media_type == apply::MEDIA_TYPE {
+        return apply::respond(api, path, query, body);
+    }
     let patch = Patch::read(body)?;
-    for _ in 0..ATTEMPTS {
+    again(path, patch.names_version(), || {
         let old = read::object(api, path, name)?;
         let mut object = patch.apply(&path.kind, &old)?;
         let mut warnings = check_type(&path.kind, &mut object, query)?;
         warnings.extend(self::warnings(&path.kind, &object));
-        match replace(api, path, query, &old, object) {
-            // Somebody else wrote between; a patch that names a version means that one and no other.
-            Err(failure) if failure.is_conflict() && !patch.names_version() => {}
-            changed => return Ok(answer(StatusCode::OK, &*changed?, &warnings)),
+        let changed = replace(api, path, query, &old, object)?;
+        Ok(answer(StatusCode::OK, &changed, &warnings))
+    })
+}
+
+/// Reads, changes and writes until nobody else has written between; a change that names a version means that one and
+/// no other.
+pub(super) fn again<T>(
+    path: &Path,
+    names_version: bool,
+    mut change: impl FnMut() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    for _ in 0..ATTEMPTS {
+        match change() {
+            Err(failure) if failure.is_conflict() && !names_version => {}
+            changed => return changed,
         }
     }
     Err(Failure::conflict(
         &path.kind,
-        name,
-        "it changes faster than the patch can be applied",
+        path.name.as_deref().unwrap_or_default(),
+        "it changes faster than the change can be made",
     ))
+}
+
+/// Who writes by this request.
+pub(super) fn writer<'a>(api: &Api, path: &Path, query: &'a Query) -> Writer<'a> {
+    Writer {
+        kind: path.kind.0,
+        manager: query.manager(),
+        status: path.subresource == Some(Subresource::Status),
+        now: api.clock.now(),
+    }
 }
 
 /// Puts `object` in the place of `old`, keeping what this path cannot change.
@@ -62,11 +89,28 @@ pub(super) fn replace(
     path: &Path,
     query: &Query,
     old: &Arc<Value>,
+    object: Value,
+) -> Result<Arc<Value>, Failure> {
+    put_in_place(api, path, query, old, object, false)
+}
+
+/// The same; what has been applied has its managed fields already.
+fn put_in_place(
+    api: &Api,
+    path: &Path,
+    query: &Query,
+    old: &Arc<Value>,
     mut object: Value,
+    applied: bool,
 ) -> Result<Arc<Value>, Failure> {
     let kind = path.kind.0;
     let name = path.name.as_deref().unwrap_or_default();
     check_identity(kind, name, old, &object)?;
+    // Some clients mend them; one that says nothing of them means no change.
+    let managed = match object["metadata"]["managedFields"].take() {
+        Value::Array(list) if !list.is_empty() => Value::Array(list),
+        _ => old["metadata"]["managedFields"].clone(),
+    };
     if path.subresource == Some(Subresource::Status) {
         let status = object["status"].take();
         object = (**old).clone();
@@ -76,8 +120,16 @@ pub(super) fn replace(
     }
     (kind.default)(&mut object);
     meta::stamp_changed(kind, &mut object, old);
+    let metadata = meta::metadata(&mut object);
+    match managed {
+        Value::Null => drop(metadata.remove("managedFields")),
+        managed => drop(metadata.insert("managedFields".to_owned(), managed)),
+    }
     if object == **old {
         return Ok(old.clone());
+    }
+    if !applied {
+        writer(api, path, query).note_update(&mut object, old);
     }
     check(kind, name, &object, Some(old))?;
     if query.dry_run() {
@@ -212,4 +264,44 @@ pub(super) fn answer(status: StatusCode, object: &Value, warnings: &[String]) ->
         }
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ATTEMPTS, Failure, Path, again};
+
+    /// How often a change is tried that meets so many others' writes, and whether it succeeds.
+    fn tried(others: usize, names_version: bool) -> (usize, bool) {
+        let path = Path::parse("/apis/apps/v1/namespaces/default/deployments/x/scale").unwrap();
+        let mut tries = 0;
+        let made = again(&path, names_version, || {
+            tries += 1;
+            if tries > others {
+                return Ok(());
+            }
+            Err(Failure::conflict(&path.kind, "x", "another wrote"))
+        });
+        (tries, made.is_ok())
+    }
+
+    #[test]
+    fn a_change_that_names_no_version_is_made_again_after_others_writes() {
+        assert_eq!(tried(0, false), (1, true));
+        assert_eq!(tried(3, false), (4, true));
+        assert_eq!(tried(ATTEMPTS - 1, false), (ATTEMPTS, true));
+        assert_eq!(tried(usize::MAX, false), (ATTEMPTS, false));
+        assert_eq!(tried(1, true), (1, false));
+    }
+
+    #[test]
+    fn a_refusal_for_another_reason_is_final() {
+        let path = Path::parse("/api/v1/namespaces/default/pods/x").unwrap();
+        let mut tries = 0;
+        let refused: Result<(), Failure> = again(&path, false, || {
+            tries += 1;
+            Err(Failure::bad_request("no".to_owned()))
+        });
+        assert!(refused.is_err());
+        assert_eq!(tries, 1);
+    }
 }

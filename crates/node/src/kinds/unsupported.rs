@@ -36,11 +36,6 @@ fn pod_spec(spec: &Value, path: &str) -> Vec<Unsupported> {
     let mut found = Vec::new();
     for (name, message, refused) in [
         (
-            "initContainers",
-            "this node does not run init containers",
-            true,
-        ),
-        (
             "ephemeralContainers",
             "this node does not run ephemeral containers",
             true,
@@ -58,11 +53,6 @@ fn pod_spec(spec: &Value, path: &str) -> Vec<Unsupported> {
         (
             "hostIPC",
             "pods of this node have shared memory of their own",
-            true,
-        ),
-        (
-            "shareProcessNamespace",
-            "containers of this node have process numbers of their own",
             true,
         ),
         (
@@ -95,13 +85,16 @@ fn pod_spec(spec: &Value, path: &str) -> Vec<Unsupported> {
             found.push(field(format!("{path}.{name}"), message, refused));
         }
     }
-    for (at, container) in spec["containers"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .enumerate()
-    {
-        found.extend(of_container(container, &format!("{path}.containers[{at}]")));
+    for list in ["initContainers", "containers"] {
+        let containers = spec[list].as_array().into_iter().flatten();
+        for (at, container) in containers.enumerate() {
+            let path = format!("{path}.{list}[{at}]");
+            found.extend(of_container(container, &path));
+            if list == "containers" && is_set(&container["restartPolicy"]) {
+                let message = "containers of this node are restarted by their pod's policy";
+                found.push(field(format!("{path}.restartPolicy"), message, true));
+            }
+        }
     }
     for (at, volume) in spec["volumes"].as_array().into_iter().flatten().enumerate() {
         let sources = volume
@@ -124,7 +117,11 @@ fn pod_spec(spec: &Value, path: &str) -> Vec<Unsupported> {
 fn of_container(container: &Value, path: &str) -> Vec<Unsupported> {
     let mut found = Vec::new();
     for (name, message, refused) in [
-        ("lifecycle", "this node does not run lifecycle hooks", true),
+        (
+            "restartPolicyRules",
+            "containers of this node are restarted by their pod's policy",
+            true,
+        ),
         (
             "volumeDevices",
             "this node has no block devices for pods",
@@ -189,8 +186,9 @@ mod tests {
     #[test]
     fn what_is_not_honoured_is_named_and_what_is_empty_is_not() {
         let given = json!({"spec": {
-            "initContainers": [{"name": "i"}], "hostNetwork": true, "hostPID": false, "nodeSelector": {},
-            "containers": [{"lifecycle": {"preStop": {}}, "resources": {"limits": {"cpu": "1"}}}],
+            "initContainers": [{"name": "i", "restartPolicy": "Always", "tty": true}],
+            "hostNetwork": true, "hostPID": false, "nodeSelector": {},
+            "containers": [{"restartPolicy": "Never", "resources": {"limits": {"cpu": "1"}}}],
             "volumes": [{"name": "v", "emptyDir": {}}, {"name": "h", "hostPath": {"path": "/"}}],
         }});
         let found: Vec<(String, bool)> = pod(&given)
@@ -198,10 +196,10 @@ mod tests {
             .map(|found| (found.field, found.refused))
             .collect();
         let expected = [
-            ("spec.initContainers", true),
             ("spec.hostNetwork", true),
-            ("spec.containers[0].lifecycle", true),
+            ("spec.initContainers[0].tty", false),
             ("spec.containers[0].resources.limits", false),
+            ("spec.containers[0].restartPolicy", true),
             ("spec.volumes[1].hostPath", true),
         ];
         assert_eq!(

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::FieldError;
 use super::names::{self, Rule};
 
+mod lifecycle;
 mod pod;
 mod service;
 mod workload;

@@ -112,12 +112,16 @@ pub fn decide(policy: RestartPolicy, record: &Record, probed: Probed) -> Step {
     }
 }
 
-/// The `Killing` event's message.
+/// The `Killing` event's message. Of sidecars nobody says that they come back: they always do.
 #[must_use]
-pub fn kill_message(container: &str, failed: Failed, restart: bool) -> String {
-    let suffix = if restart { ", will be restarted" } else { "" };
+pub fn kill_message(container: &str, failed: Failed, restart: bool, is_init: bool) -> String {
+    let (kind, suffix) = match (is_init, restart) {
+        (true, _) => ("Init container", ""),
+        (false, true) => ("Container", ", will be restarted"),
+        (false, false) => ("Container", ""),
+    };
     format!(
-        "Container {container} failed {} probe{suffix}",
+        "{kind} {container} failed {} probe{suffix}",
         failed.as_str()
     )
 }

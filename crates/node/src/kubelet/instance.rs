@@ -62,6 +62,13 @@ pub struct Record {
 }
 
 impl Record {
+    /// What there is to know of a container that has never run.
+    pub const NEVER_RAN: Self = Self {
+        current: None,
+        previous: None,
+        waiting: None,
+    };
+
     /// The newest instance, while it runs.
     #[must_use]
     pub fn running(&self) -> Option<&Instance> {

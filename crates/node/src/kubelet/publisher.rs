@@ -80,16 +80,12 @@ impl Publisher {
         if let Some(published) = &self.published {
             known.status = Some(latest(pod, published));
         }
-        let mut partial = PodStatus {
-            container_statuses: Some(status::containers(pod, observed)),
-            ..PodStatus::default()
-        };
+        let mut partial = status::containers(pod, observed);
         self.context.probes.update_pod_status(pod, &mut partial);
-        let statuses = partial.container_statuses.unwrap_or_default();
         status::complete(
             &known,
             observed,
-            statuses,
+            partial,
             &self.context.config.node_ip,
             self.context.clock.now(),
         )

@@ -1,6 +1,7 @@
 //! The probe engine's events, as events of the pod's containers.
 
-use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::core::v1::{ObjectReference, Pod};
+use kube::Resource as _;
 use probe::{EventSink, Target};
 
 use crate::events::{EventType, Recorder};
@@ -22,7 +23,23 @@ impl EventSink for Sink {
     }
 }
 
-/// Where a container stands in its pod.
-pub(super) fn field_path(container: &str) -> String {
+/// Where a container of a pod stands in its manifest.
+pub(super) fn about(pod: &Pod, container: Option<&str>) -> ObjectReference {
+    let mut about = pod.object_ref(&());
+    let mut inits = pod
+        .spec
+        .iter()
+        .flat_map(|spec| spec.init_containers.iter().flatten());
+    about.field_path = container.map(|name| {
+        if inits.any(|init| init.name == name) {
+            format!("spec.initContainers{{{name}}}")
+        } else {
+            field_path(name)
+        }
+    });
+    about
+}
+
+fn field_path(container: &str) -> String {
     format!("spec.containers{{{container}}}")
 }

@@ -8,8 +8,8 @@ use std::net::Ipv4Addr;
 
 use jiff::{Timestamp, Unit};
 use k8s_openapi::api::core::v1::{
-    ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
-    ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus,
+    Container, ContainerState, ContainerStateRunning, ContainerStateTerminated,
+    ContainerStateWaiting, ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -32,27 +32,37 @@ pub struct Observed {
 /// The scheme of container IDs in the API.
 pub const SCHEME: &str = "selfheal://";
 
-/// The states of the pod's containers, in the manifest's order; nobody is ready yet.
+/// A status with nothing but the states of the pod's containers, in the manifest's order; nobody is ready yet.
 #[must_use]
-pub fn containers(pod: &Pod, observed: &Observed) -> Vec<ContainerStatus> {
+pub fn containers(pod: &Pod, observed: &Observed) -> PodStatus {
     let Some(spec) = &pod.spec else {
-        return Vec::new();
+        return PodStatus::default();
     };
-    let none = Record::default();
-    let status = |name: &str, image: Option<&str>| {
+    let inits = spec.init_containers.as_deref().unwrap_or_default();
+    let at_first = if inits.is_empty() {
+        "ContainerCreating"
+    } else {
+        "PodInitializing"
+    };
+    let status = |one: &Container| {
         container(
-            name,
-            image.unwrap_or_default(),
-            observed.containers.get(name).unwrap_or(&none),
+            &one.name,
+            one.image.as_deref().unwrap_or_default(),
+            observed
+                .containers
+                .get(&one.name)
+                .unwrap_or(&Record::NEVER_RAN),
+            at_first,
         )
     };
-    spec.containers
-        .iter()
-        .map(|container| status(&container.name, container.image.as_deref()))
-        .collect()
+    PodStatus {
+        container_statuses: Some(spec.containers.iter().map(status).collect()),
+        init_container_statuses: (!inits.is_empty()).then(|| inits.iter().map(status).collect()),
+        ..PodStatus::default()
+    }
 }
 
-fn container(name: &str, image: &str, record: &Record) -> ContainerStatus {
+fn container(name: &str, image: &str, record: &Record, at_first: &str) -> ContainerStatus {
     let current = record.current.as_ref();
     let (state, last) = match (&record.waiting, current) {
         (Some(waiting), _) => (
@@ -60,7 +70,7 @@ fn container(name: &str, image: &str, record: &Record) -> ContainerStatus {
             current.filter(|instance| instance.exit.is_some()),
         ),
         (None, Some(instance)) => (instance_state(instance), record.previous.as_ref()),
-        (None, None) => (waiting_state("ContainerCreating", None), None),
+        (None, None) => (waiting_state(at_first, None), None),
     };
     ContainerStatus {
         name: name.to_owned(),
@@ -128,25 +138,26 @@ pub fn seconds(at: Timestamp) -> Time {
     Time(at.round(whole).unwrap_or(at))
 }
 
-/// The whole status; `statuses` carry `started` and `ready`. Conditions of other owners are kept.
+/// The whole status; the containers' in `partial` carry `started` and `ready`. Conditions of other owners are kept.
 #[must_use]
 pub fn complete(
     pod: &Pod,
     observed: &Observed,
-    statuses: Vec<ContainerStatus>,
+    partial: PodStatus,
     node_ip: &str,
     now: Timestamp,
 ) -> PodStatus {
     let phase = phase(pod, &observed.containers);
     let before = pod.status.as_ref();
-    let conditions = conditions::all(pod, phase, observed.ip.is_some(), &statuses);
+    let conditions = conditions::all(pod, phase, observed.ip.is_some(), &partial);
     let previous = before
         .and_then(|status| status.conditions.as_deref())
         .unwrap_or_default();
     PodStatus {
         phase: Some(phase.to_owned()),
         conditions: Some(conditions::carry_over(conditions, previous, now)),
-        container_statuses: Some(statuses),
+        container_statuses: partial.container_statuses,
+        init_container_statuses: partial.init_container_statuses,
         host_ip: Some(node_ip.to_owned()),
         host_ips: Some(vec![HostIP {
             ip: node_ip.to_owned(),
@@ -176,13 +187,18 @@ pub fn phase(pod: &Pod, records: &BTreeMap<String, Record>) -> &'static str {
         return "Pending";
     };
     let policy = RestartPolicy::parse(spec.restart_policy.as_deref());
-    let none = Record::default();
-    let record = |name: &str| records.get(name).unwrap_or(&none);
-    let all: Vec<&Record> = spec
-        .containers
-        .iter()
-        .map(|container| record(&container.name))
-        .collect();
+    let record = |container: &Container| records.get(&container.name).unwrap_or(&Record::NEVER_RAN);
+    // A pod has not ended before all in it have, sidecars too.
+    let any_runs = records.values().any(|record| record.running().is_some());
+    let inits = spec.init_containers.iter().flatten();
+    let failed_init = inits
+        .filter(|init| init.restart_policy.as_deref() != Some("Always"))
+        .filter_map(|init| record(init).current.as_ref()?.exit)
+        .any(|exit| !policy.restarts(exit.code) && exit.code != 0);
+    if failed_init && !any_runs {
+        return "Failed";
+    }
+    let all: Vec<&Record> = spec.containers.iter().map(record).collect();
     if all.iter().any(|record| record.current.is_none()) {
         return "Pending";
     }
@@ -197,7 +213,7 @@ pub fn phase(pod: &Pod, records: &BTreeMap<String, Record>) -> &'static str {
         })
         .collect();
     match exits {
-        Some(codes) if !codes.iter().any(|code| policy.restarts(*code)) => {
+        Some(codes) if !any_runs && !codes.iter().any(|code| policy.restarts(*code)) => {
             if codes.iter().all(|code| *code == 0) {
                 "Succeeded"
             } else {

@@ -10,19 +10,20 @@ use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
-use kube::Resource as _;
 use probe::backoff::{Decision, Entry, decide as decide_start};
 use probe::{ProbeKind, ProbeResult};
 use tokio::sync::{Notify, watch};
 
 use super::Context;
-use super::actions::{Probed, RestartPolicy, Step, decide, kill_message};
-use super::instance::{Exited, Waiting};
+use super::actions::{Failed, Probed, RestartPolicy, Step, decide, kill_message};
+use super::hooks::Subject;
+use super::init::{self, Init, Plan};
+use super::instance::{Exited, Record, Waiting};
 use super::pods::Desired;
-use super::sink::field_path;
+use super::sink::about;
 use super::status::{Observed, phase};
 use crate::events::EventType;
-use crate::runtime::{Exit, Sandbox, SandboxConfig};
+use crate::runtime::{ContainerId, Exit, Sandbox, SandboxConfig};
 
 mod end;
 mod start;
@@ -129,8 +130,87 @@ impl Worker {
                 .as_ref()
                 .and_then(|spec| spec.restart_policy.as_deref()),
         );
-        for container in pod.spec.iter().flat_map(|spec| &spec.containers) {
-            self.step(pod, container, policy).await;
+        // What one container has come to may be another's turn.
+        while self.pass(pod, policy).await {}
+    }
+
+    /// Looks at every container once; says whether any has begun or ended meanwhile.
+    async fn pass(&mut self, pod: &Pod, policy: RestartPolicy) -> bool {
+        let Some(spec) = &pod.spec else {
+            return false;
+        };
+        // Before what follows, which may take its time.
+        self.publish();
+        let before = self.instances();
+        let inits = spec.init_containers.as_deref().unwrap_or_default();
+        let plan = self.plan(policy, inits, &spec.containers);
+        let mut steps = Vec::new();
+        if plan.done {
+            for container in &spec.containers {
+                let name = &container.name;
+                steps.push((
+                    container,
+                    decide(policy, self.record(name), self.probed(name)),
+                ));
+            }
+        }
+        let all_finished = plan.done && steps.iter().all(|(_, step)| *step == Step::Finished);
+        if plan.failed || all_finished {
+            // Sidecars keep no pod alive, and are not started again.
+            self.stop_all(pod, end::of_pod(pod)).await;
+            return false;
+        }
+        for (place, step) in plan.steps {
+            self.act(pod, &inits[place], step).await;
+        }
+        for (container, step) in steps {
+            self.act(pod, container, step).await;
+        }
+        self.instances().iter().any(|now| !before.contains(now))
+    }
+
+    fn plan(&self, policy: RestartPolicy, inits: &[Container], regular: &[Container]) -> Plan {
+        let inits: Vec<Init<'_>> = inits
+            .iter()
+            .map(|container| Init {
+                sidecar: container.restart_policy.as_deref() == Some("Always"),
+                record: self.record(&container.name),
+                started: container.startup_probe.is_none()
+                    || self.result(&container.name, ProbeKind::Startup)
+                        == Some(ProbeResult::Success),
+                probed: self.probed(&container.name),
+            })
+            .collect();
+        let has_run = |container: &Container| self.record(&container.name).current.is_some();
+        init::plan(policy, &inits, regular.iter().any(has_run))
+    }
+
+    fn record(&self, container: &str) -> &Record {
+        static NEVER_RAN: Record = Record::NEVER_RAN;
+        self.state.containers.get(container).unwrap_or(&NEVER_RAN)
+    }
+
+    /// The newest instance of every container that nothing holds back, and whether it has ended.
+    fn instances(&self) -> Vec<(ContainerId, bool)> {
+        let records = self.state.containers.values();
+        let newest = records
+            .filter(|record| record.waiting.is_none())
+            .filter_map(|record| record.current.as_ref());
+        newest
+            .map(|instance| (instance.id.clone(), instance.exit.is_some()))
+            .collect()
+    }
+
+    fn result(&self, container: &str, kind: ProbeKind) -> Option<ProbeResult> {
+        let running = self.record(container).running()?;
+        self.context.probes.result(kind, &running.id.0)
+    }
+
+    fn probed(&self, container: &str) -> Probed {
+        let failed = |kind| self.result(container, kind) == Some(ProbeResult::Failure);
+        Probed {
+            liveness_failed: failed(ProbeKind::Liveness),
+            startup_failed: failed(ProbeKind::Startup),
         }
     }
 
@@ -162,6 +242,9 @@ impl Worker {
                 .unwrap_or_else(|| name.clone()),
             name,
             volumes,
+            share_processes: spec
+                .and_then(|spec| spec.share_process_namespace)
+                .unwrap_or(false),
             host_aliases: spec
                 .iter()
                 .flat_map(|spec| spec.host_aliases.iter().flatten())
@@ -194,37 +277,24 @@ impl Worker {
         }
     }
 
-    async fn step(&mut self, pod: &Pod, container: &Container, policy: RestartPolicy) {
-        let record = self
-            .state
-            .containers
-            .entry(container.name.clone())
-            .or_default();
-        let probed = record.running().map_or(Probed::default(), |instance| {
-            let failed = |kind| {
-                self.context.probes.result(kind, &instance.id.0) == Some(ProbeResult::Failure)
-            };
-            Probed {
-                liveness_failed: failed(ProbeKind::Liveness),
-                startup_failed: failed(ProbeKind::Startup),
-            }
-        });
-        match decide(policy, record, probed) {
+    async fn act(&mut self, pod: &Pod, container: &Container, step: Step) {
+        // The back-off counts from what had ended before: the kubelet's list of instances is older than a kill.
+        let ended = self.record(&container.name).newest_exit();
+        match step {
             Step::Keep | Step::Finished => {}
-            Step::Start => {
-                let ended = record.newest_exit();
-                self.start_in_time(pod, container, ended).await;
-            }
+            Step::Start => self.start_in_time(pod, container, ended).await,
             Step::Kill { failed, restart } => {
-                // The back-off counts from what had ended before: the kubelet's list of instances is older than the kill.
-                let ended = record.newest_exit();
-                self.kill(
-                    pod,
-                    container,
-                    failed,
-                    &kill_message(&container.name, failed, restart),
-                )
-                .await;
+                let is_init = pod.spec.iter().any(|spec| {
+                    let mut inits = spec.init_containers.iter().flatten();
+                    inits.any(|init| init.name == container.name)
+                });
+                let message = kill_message(&container.name, failed, restart, is_init);
+                let probe = match failed {
+                    Failed::Liveness => container.liveness_probe.as_ref(),
+                    Failed::Startup => container.startup_probe.as_ref(),
+                };
+                let own = probe.and_then(|probe| probe.termination_grace_period_seconds);
+                self.kill(pod, container, own, &message).await;
                 if restart {
                     self.start_in_time(pod, container, ended).await;
                 }
@@ -276,6 +346,16 @@ impl Worker {
         self.look_again(left.min(RESYNC));
     }
 
+    fn subject(&self, pod: &Pod, container: &Container, id: ContainerId) -> Subject {
+        Subject {
+            context: self.context.clone(),
+            pod: Arc::new(pod.clone()),
+            container: container.clone(),
+            id,
+            ip: self.state.ip,
+        }
+    }
+
     fn wait_for(&mut self, container: &str, waiting: Waiting) {
         self.state
             .containers
@@ -308,8 +388,7 @@ impl Worker {
         reason: &str,
         message: &str,
     ) {
-        let mut about = pod.object_ref(&());
-        about.field_path = container.map(field_path);
+        let about = about(pod, container);
         self.context.events.event(&about, kind, reason, message);
     }
 }

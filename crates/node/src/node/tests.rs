@@ -4,14 +4,17 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::StreamExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Endpoints, Event, Pod, Service};
-use kube::api::{DeleteParams, ListParams};
+use kube::api::{DeleteParams, ListParams, WatchEvent, WatchParams};
 use serde_json::Value;
 
 use super::*;
 use crate::runtime::scripted::{Scripted, Workloads};
+
+mod pods;
 
 struct NoBalancer;
 
@@ -32,8 +35,16 @@ struct Fixture {
 }
 
 async fn node() -> Fixture {
-    let clock = Clock::new("2026-01-02T03:04:05Z".parse::<Timestamp>().unwrap(), 1.0);
-    let runtime = Arc::new(Scripted::new(clock.clone(), Workloads::chapter()));
+    node_at(1.0).await
+}
+
+async fn node_at(pace: f64) -> Fixture {
+    node_with(pace, Workloads::chapter()).await
+}
+
+async fn node_with(pace: f64, workloads: Workloads) -> Fixture {
+    let clock = Clock::new("2026-01-02T03:04:05Z".parse::<Timestamp>().unwrap(), pace);
+    let runtime = Arc::new(Scripted::new(clock.clone(), workloads));
     let options = Options {
         clock: clock.clone(),
         runtime: runtime.clone(),
@@ -133,6 +144,28 @@ impl Fixture {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_watcher_sees_that_a_replica_set_was_made_before_it_sees_the_counts() {
+    let node = node().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let deployments: Objects<Deployment> = Objects::default_namespaced(node.client.clone());
+    let watch = deployments.watch(&WatchParams::default(), "0").await;
+    let watch = watch.unwrap();
+    node.create::<Deployment>(numbers_api()).await;
+    let reasons = watch.filter_map(|event| async move {
+        let (WatchEvent::Added(deployment) | WatchEvent::Modified(deployment)) = event.ok()? else {
+            return None;
+        };
+        let conditions = deployment.status?.conditions?.into_iter();
+        let reasons: Vec<String> = conditions
+            .filter_map(|condition| condition.reason)
+            .collect();
+        Some(reasons)
+    });
+    let first = std::pin::pin!(reasons).next().await.unwrap();
+    assert_eq!(first, ["NewReplicaSetCreated"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_belongs_to_a_deleted_deployment_goes_with_it() {
     let node = node().await;
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -203,4 +236,34 @@ async fn a_broken_pod_leaves_the_service_is_restarted_and_returns() {
         node.events("Killing").await,
         ["Container api failed liveness probe, will be restarted"]
     );
+}
+
+/// When a container that ignores TERM and fails its liveness probe is started anew, in the cluster's seconds.
+async fn restart_of_a_sleeping_database(pace: f64) -> u64 {
+    let node = node_at(pace).await;
+    node.create::<Pod>(json!({"metadata": {"name": "db"}, "spec": {"containers": [{
+        "name": "db",
+        "image": "postgres:11.6-alpine",
+        "command": ["/bin/sleep", "infinity"],
+        "livenessProbe": {"exec": {"command": ["pg_isready", "-h", "localhost"]},
+                          "periodSeconds": 10, "initialDelaySeconds": 10},
+    }]}}))
+    .await;
+    let began = node.clock.elapsed();
+    let restarts = |pod: &Pod| {
+        let status = pod.status.as_ref()?;
+        Some(status.container_statuses.as_ref()?.first()?.restart_count)
+    };
+    while node.pods().await.iter().find_map(restarts) != Some(1) {
+        node.clock.sleep(Duration::from_secs(1)).await;
+    }
+    (node.clock.elapsed() - began).as_secs()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hurried_clock_makes_no_second_of_a_restart_shorter() {
+    let usual = restart_of_a_sleeping_database(1.0).await;
+    // Three probes, then the whole grace: the chapter's transcript has its first restart at 60 s.
+    assert!((60..=62).contains(&usual), "{usual}");
+    assert_eq!(restart_of_a_sleeping_database(10.0).await, usual);
 }

@@ -10,6 +10,7 @@ mod images;
 mod log;
 mod network;
 mod prober;
+mod processes;
 mod role;
 mod root;
 mod sandbox;
@@ -141,7 +142,7 @@ impl Runtime for Local {
     }
 
     async fn resolve_image(&self, image: &str) -> Result<Image, ImageError> {
-        self.shared.images.resolve(image).map(|(image, _)| image)
+        self.shared.images.resolve(image).map(|found| found.image)
     }
 
     async fn start_container(
@@ -151,7 +152,7 @@ impl Runtime for Local {
     ) -> Result<ContainerId, RuntimeError> {
         let pod = self.shared.pod(sandbox)?;
         let id = ContainerId(uuid::Uuid::new_v4().simple().to_string());
-        let (_, program) = self
+        let found = self
             .shared
             .images
             .resolve(&config.image.reference)
@@ -159,7 +160,7 @@ impl Runtime for Local {
         let shared = self.shared.clone();
         let clock = shared.clock.clone();
         let told = move |exit: Exit| shared.tell(&exit);
-        let container = Container::start(&id, sandbox, &pod, config, program, clock, told).await?;
+        let container = Container::start(&id, sandbox, &pod, config, found, clock, told).await?;
         lock(&self.shared.containers).insert(id.clone(), Arc::new(container));
         Ok(id)
     }

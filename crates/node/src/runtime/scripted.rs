@@ -234,7 +234,7 @@ impl Runtime for Scripted {
             Some(Term::Exit(code)) => self.shared.end(container, code, None),
             Some(Term::Dies) => self.shared.end(container, 143, Some(15)),
             Some(Term::Ignored) => {
-                tokio::time::sleep(grace).await;
+                self.shared.clock.sleep(grace).await;
                 self.shared.end(container, KILLED.0, Some(KILLED.1));
             }
         }

@@ -51,7 +51,7 @@ async fn a_change_of_the_spec_is_numbered_and_one_of_the_status_is_not() {
 }
 
 #[tokio::test]
-async fn patches_come_in_three_kinds_and_server_side_apply_is_refused() {
+async fn patches_come_in_three_kinds_and_others_are_refused() {
     let api = api();
     send(&api, "POST", MAPS, map("x")).await;
     let path = format!("{MAPS}/x");
@@ -83,7 +83,7 @@ async fn patches_come_in_three_kinds_and_server_side_apply_is_refused() {
         &api,
         "PATCH",
         &path,
-        "application/apply-patch+yaml",
+        "application/apply-patch+cbor",
         map("x"),
     )
     .await;
@@ -92,7 +92,7 @@ async fn patches_come_in_three_kinds_and_server_side_apply_is_refused() {
         failure["message"]
             .as_str()
             .unwrap()
-            .contains("client-side apply")
+            .contains("application/apply-patch+yaml")
     );
 }
 
@@ -141,6 +141,25 @@ async fn a_scale_is_changed_as_a_scale_and_refused_as_one() {
         assert_eq!(found.as_u16(), status, "{answer}");
         assert_eq!(answer["message"].as_str().unwrap_or_default(), message);
     }
-    let (_, scale) = send(&api, "GET", &path, Value::Null).await;
+    let (_, mut scale) = send(&api, "GET", &path, Value::Null).await;
     assert_eq!(scale["spec"]["replicas"], 3);
+    // One that names a version is for that one; one that names none is for any.
+    scale["spec"]["replicas"] = json!(4);
+    let (status, changed) = send(&api, "PUT", &path, scale.clone()).await;
+    assert_eq!(
+        (status.as_u16(), &changed["spec"]["replicas"]),
+        (200, &json!(4))
+    );
+    scale["spec"]["replicas"] = json!(5);
+    let (status, _) = send(&api, "PUT", &path, scale.clone()).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    let version = scale["metadata"]["resourceVersion"].take();
+    let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"replicas": 5}});
+    let (status, _) = call(&api, "PATCH", &path, merge, patch).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    let (status, changed) = send(&api, "PUT", &path, scale).await;
+    assert_eq!(
+        (status.as_u16(), &changed["spec"]["replicas"]),
+        (200, &json!(5))
+    );
 }

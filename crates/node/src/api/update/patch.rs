@@ -26,8 +26,8 @@ impl Patch {
             "application/strategic-merge-patch+json" => Ok(Self::Strategic(body.json()?)),
             "application/apply-patch+yaml" | "application/apply-patch+cbor" => {
                 Err(Failure::unsupported_media_type(
-                    "this node does not keep managed fields: server-side apply is not supported; use client-side apply \
-                 (kubectl apply without --server-side)",
+                    "what is applied here has to be an object, or its status, in YAML or JSON: \
+                 application/apply-patch+yaml",
                 ))
             }
             other => Err(Failure::unsupported_media_type(format!(
@@ -56,7 +56,7 @@ impl Patch {
     }
 
     /// Whether it holds only for one version of the object.
-    pub(super) fn names_version(&self) -> bool {
+    pub(in crate::api) fn names_version(&self) -> bool {
         match self {
             Self::Json(_) => false,
             Self::Merge(patch) | Self::Strategic(patch) => {

@@ -270,6 +270,9 @@ impl<'a> Rollout<'a> {
         let written = api
             .replace_status(&self.deployment.name_any(), &PostParams::default(), &update)
             .await?;
+        // What this sync writes after it is written over it.
+        self.deployment.metadata.clone_from(&written.metadata);
+        self.shown.clone_from(&written.status);
         self.context
             .informers
             .deployments

@@ -189,6 +189,9 @@ impl Rollout<'_> {
                 "NewReplicaSetCreated",
                 format!("Created new replica set {name:?}"),
             );
+            // Who watches sees it before the counts, as on a cluster.
+            self.write(self.deployment.status.clone().unwrap_or_default())
+                .await?;
         }
         self.show_revision(annotations::revision(&self.sets[self.sets.len() - 1]))
             .await?;

@@ -7,7 +7,7 @@ use probe::ProbeKind;
 use probe::spec;
 use serde_json::Value;
 
-use super::metadata;
+use super::{lifecycle, metadata};
 use crate::kinds::FieldError;
 use crate::kinds::names;
 
@@ -63,10 +63,18 @@ pub(super) fn pod_spec(value: &Value, path: &str) -> Vec<FieldError> {
     if pod.containers.is_empty() {
         errors.push(FieldError::required(format!("{path}.containers"), ""));
     }
+    let grace = pod.termination_grace_period_seconds;
+    let inits = pod.init_containers.iter().flatten();
+    let inits = inits.enumerate().map(|all| ("initContainers", all));
+    let regular = pod.containers.iter().enumerate();
     let mut taken = BTreeSet::new();
-    for (at, container) in pod.containers.iter().enumerate() {
-        let path = format!("{path}.containers[{at}]");
+    for (list, (at, container)) in inits.chain(regular.map(|all| ("containers", all))) {
+        let path = format!("{path}.{list}[{at}]");
         errors.extend(validate_container(container, &known, &path));
+        errors.extend(lifecycle::validate(container, grace.unwrap_or(30), &path));
+        if list == "initContainers" {
+            errors.extend(validate_init(container, &path));
+        }
         if !container.name.is_empty() && !taken.insert(&container.name) {
             errors.push(FieldError::duplicate(
                 format!("{path}.name"),
@@ -83,11 +91,37 @@ pub(super) fn pod_spec(value: &Value, path: &str) -> Vec<FieldError> {
             &["Always", "OnFailure", "Never"],
         ));
     }
-    let grace = pod.termination_grace_period_seconds;
     errors.extend(spec::field::not_negative(
         format!("{path}.terminationGracePeriodSeconds"),
         grace,
     ));
+    errors
+}
+
+/// Only a sidecar is probed and has hooks.
+fn validate_init(container: &Container, path: &str) -> Vec<FieldError> {
+    let policy = container.restart_policy.as_deref();
+    if policy == Some("Always") {
+        return Vec::new();
+    }
+    let mut errors = Vec::new();
+    if let Some(policy) = policy {
+        let field = format!("{path}.restartPolicy");
+        errors.push(FieldError::unsupported(field, policy, &["Always"]));
+    }
+    for (name, is_set) in [
+        ("lifecycle", container.lifecycle.is_some()),
+        ("livenessProbe", container.liveness_probe.is_some()),
+        ("readinessProbe", container.readiness_probe.is_some()),
+        ("startupProbe", container.startup_probe.is_some()),
+    ] {
+        if is_set {
+            errors.push(FieldError::forbidden(
+                format!("{path}.{name}"),
+                "may not be set for init containers without restartPolicy=Always",
+            ));
+        }
+    }
     errors
 }
 

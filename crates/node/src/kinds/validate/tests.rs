@@ -35,6 +35,58 @@ fn check(
 }
 
 #[test]
+fn init_containers_and_hooks_have_rules_of_their_own() {
+    let check = |pointer, value, expected: &[&str]| {
+        check(a_pod(), defaults::pod, pod, pointer, value, expected);
+    };
+    let probe = json!({"tcpSocket": {"port": 1}});
+    check(
+        "/spec/initContainers",
+        json!([
+            {"name": "c", "image": "x", "readinessProbe": probe, "lifecycle": {}, "restartPolicy": "Never"},
+            {"name": "s", "image": "x", "readinessProbe": probe, "lifecycle": {}, "restartPolicy": "Always"},
+            {"name": "i"},
+        ]),
+        &[
+            "spec.initContainers[0].restartPolicy: Unsupported value: \"Never\": supported values: \"Always\"",
+            "spec.initContainers[0].lifecycle: Forbidden: may not be set for init containers without restartPolicy=Always",
+            "spec.initContainers[0].readinessProbe: Forbidden: may not be set for init containers without restartPolicy=Always",
+            "spec.initContainers[2].image: Required value",
+            "spec.containers[0].name: Duplicate value: \"c\"",
+        ],
+    );
+    let hooks = |post_start: Value, pre_stop: Value| json!([{"name": "c", "image": "x", "lifecycle": {"postStart": post_start, "preStop": pre_stop}}]);
+    check(
+        "/spec/containers",
+        hooks(json!({}), json!({"sleep": {"seconds": 31}})),
+        &[
+            "spec.containers[0].lifecycle.postStart: Required value: must specify a handler type",
+            "spec.containers[0].lifecycle.preStop.sleep: Invalid value: 31: must be non-negative and less than terminationGracePeriodSeconds (30)",
+        ],
+    );
+    check(
+        "/spec/containers",
+        hooks(
+            json!({"exec": {"command": []}}),
+            json!({"sleep": {"seconds": 1}, "tcpSocket": {"port": 0}}),
+        ),
+        &[
+            "spec.containers[0].lifecycle.postStart.exec.command: Required value",
+            "spec.containers[0].lifecycle.preStop.tcpSocket.port: Invalid value: 0: must be between 1 and 65535, inclusive",
+            "spec.containers[0].lifecycle.preStop.sleep: Forbidden: may not specify more than 1 handler type",
+        ],
+    );
+    check(
+        "/spec/containers",
+        hooks(
+            json!({"tcpSocket": {"port": 1}}),
+            json!({"sleep": {"seconds": 0}}),
+        ),
+        &[],
+    );
+}
+
+#[test]
 fn a_pod_is_refused_for_what_is_wrong_with_it() {
     let check = |pointer, value, expected: &[&str]| {
         check(a_pod(), defaults::pod, pod, pointer, value, expected);

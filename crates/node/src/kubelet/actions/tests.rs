@@ -110,11 +110,15 @@ fn a_failed_probe_kills_and_restarts_unless_never() {
 #[test]
 fn the_message_names_the_probe_and_whether_it_comes_back() {
     assert_eq!(
-        kill_message("api", Failed::Liveness, true),
+        kill_message("api", Failed::Liveness, true, false),
         "Container api failed liveness probe, will be restarted"
     );
     assert_eq!(
-        kill_message("api", Failed::Startup, false),
+        kill_message("api", Failed::Startup, false, false),
         "Container api failed startup probe"
+    );
+    assert_eq!(
+        kill_message("log", Failed::Liveness, true, true),
+        "Init container log failed liveness probe"
     );
 }

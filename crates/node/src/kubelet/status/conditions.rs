@@ -1,7 +1,7 @@
 //! The conditions of a pod that the kubelet writes, and what happens to those it does not.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
 
 use super::{PodCondition, seconds};
 
@@ -19,13 +19,13 @@ pub(super) fn all(
     pod: &Pod,
     phase: &str,
     sandbox: bool,
-    statuses: &[ContainerStatus],
+    statuses: &PodStatus,
 ) -> Vec<PodCondition> {
-    let containers = containers_ready(phase, statuses);
+    let containers = containers_ready(pod, phase, statuses);
     let ready = ready(pod, &containers);
     let mut conditions = vec![
         condition("PodReadyToStartContainers", sandbox),
-        condition("Initialized", true),
+        initialized(pod, phase, statuses),
         ready,
         containers,
         condition("PodScheduled", true),
@@ -53,15 +53,72 @@ fn not(kind: &str, reason: &str, message: Option<String>) -> PodCondition {
     }
 }
 
-fn containers_ready(phase: &str, statuses: &[ContainerStatus]) -> PodCondition {
+/// Once true it stays so, whatever becomes of a sidecar.
+fn initialized(pod: &Pod, phase: &str, statuses: &PodStatus) -> PodCondition {
+    let kind = "Initialized";
+    let incomplete: Vec<&str> = inits(pod, statuses)
+        .filter(|(status, sidecar)| {
+            !if *sidecar {
+                status.started == Some(true)
+            } else {
+                status.ready
+            }
+        })
+        .map(|(status, _)| status.name.as_str())
+        .collect();
+    let has_run = |status: &ContainerStatus| {
+        let state = status.state.as_ref();
+        state.is_some_and(|state| state.running.is_some() || state.terminated.is_some())
+    };
+    let was_true = || {
+        let before = pod.status.iter().flat_map(|status| &status.conditions);
+        before
+            .flatten()
+            .any(|condition| condition.type_ == kind && condition.status == "True")
+    };
+    let regular = statuses.container_statuses.iter().flatten();
+    if phase == "Succeeded" {
+        PodCondition {
+            reason: Some("PodCompleted".to_owned()),
+            ..condition(kind, true)
+        }
+    } else if incomplete.is_empty() || regular.into_iter().any(has_run) || was_true() {
+        condition(kind, true)
+    } else {
+        let list = incomplete.join(" ");
+        let message = format!("containers with incomplete status: [{list}]");
+        not(kind, "ContainersNotInitialized", Some(message))
+    }
+}
+
+/// Each init container's status, and whether it is a sidecar.
+fn inits<'a>(
+    pod: &'a Pod,
+    statuses: &'a PodStatus,
+) -> impl Iterator<Item = (&'a ContainerStatus, bool)> {
+    let sidecar = |status: &ContainerStatus| {
+        let spec = pod.spec.iter();
+        let mut inits = spec.flat_map(|spec| spec.init_containers.iter().flatten());
+        inits.any(|init| {
+            init.name == status.name && init.restart_policy.as_deref() == Some("Always")
+        })
+    };
+    let statuses = statuses.init_container_statuses.iter().flatten();
+    statuses.map(move |status| (status, sidecar(status)))
+}
+
+fn containers_ready(pod: &Pod, phase: &str, statuses: &PodStatus) -> PodCondition {
     let kind = "ContainersReady";
     match phase {
         "Succeeded" => return not(kind, "PodCompleted", None),
         "Failed" => return not(kind, "PodFailed", None),
         _ => {}
     }
-    let unready: Vec<&str> = statuses
-        .iter()
+    let sidecars = inits(pod, statuses)
+        .filter(|(_, sidecar)| *sidecar)
+        .map(|(status, _)| status);
+    let unready: Vec<&str> = sidecars
+        .chain(statuses.container_statuses.iter().flatten())
         .filter(|status| !status.ready)
         .map(|status| status.name.as_str())
         .collect();

@@ -72,6 +72,85 @@ fn the_phase_follows_the_containers_and_the_policy() {
     check_phase("Never", &[record(Some(0)), record(None)], "Running");
 }
 
+/// A pod with a plain init container `i`, a sidecar `s` and a container `a`.
+fn with_inits(policy: &str) -> Pod {
+    let mut pod = pod(policy, &["a"]);
+    let inits = json!([{"name": "i"}, {"name": "s", "restartPolicy": "Always"}]);
+    pod.spec.as_mut().unwrap().init_containers = serde_json::from_value(inits).unwrap();
+    pod
+}
+
+#[track_caller]
+fn check_init_phase(policy: &str, records: [Record; 3], expected: &str) {
+    let records = ["i", "s", "a"].map(str::to_owned).into_iter().zip(records);
+    assert_eq!(phase(&with_inits(policy), &records.collect()), expected);
+}
+
+#[test]
+fn a_pod_is_pending_until_its_own_containers_run_and_ends_with_its_last_sidecar() {
+    let new = Record::default;
+    check_init_phase("Always", [record(None), new(), new()], "Pending");
+    check_init_phase("Always", [record(Some(1)), new(), new()], "Pending");
+    check_init_phase("OnFailure", [record(Some(1)), new(), new()], "Pending");
+    check_init_phase("Never", [record(Some(1)), new(), new()], "Failed");
+    check_init_phase("Never", [record(Some(1)), record(None), new()], "Pending");
+    let done = record(Some(0));
+    check_init_phase("Never", [done.clone(), record(None), new()], "Pending");
+    check_init_phase(
+        "Never",
+        [done.clone(), record(None), record(None)],
+        "Running",
+    );
+    check_init_phase(
+        "Never",
+        [done.clone(), record(None), record(Some(0))],
+        "Running",
+    );
+    // How a sidecar ended does not matter.
+    check_init_phase(
+        "Never",
+        [done.clone(), record(Some(137)), done.clone()],
+        "Succeeded",
+    );
+    check_init_phase(
+        "OnFailure",
+        [done, record(Some(0)), record(Some(1))],
+        "Running",
+    );
+}
+
+#[test]
+fn init_containers_that_are_not_over_are_named_and_sidecars_have_to_be_ready_too() {
+    let pod = with_inits("Always");
+    let observed = Observed::default();
+    let mut partial = containers(&pod, &observed);
+    let reasons = |statuses: &Option<Vec<ContainerStatus>>| {
+        let waiting =
+            |status: &ContainerStatus| status.state.as_ref()?.waiting.as_ref()?.reason.clone();
+        statuses.iter().flatten().map(waiting).collect::<Vec<_>>()
+    };
+    let at_first = || Some("PodInitializing".to_owned());
+    assert_eq!(reasons(&partial.container_statuses), [at_first()]);
+    let both = [at_first(), at_first()];
+    assert_eq!(reasons(&partial.init_container_statuses), both);
+    let status = complete(&pod, &observed, partial.clone(), "10.0.0.1", at(5));
+    let initialized = find(&status, "Initialized");
+    assert_eq!(
+        initialized.reason.as_deref(),
+        Some("ContainersNotInitialized")
+    );
+    let named = "containers with incomplete status: [i s]";
+    assert_eq!(initialized.message.as_deref(), Some(named));
+    let unready = "containers with unready status: [s a]";
+    assert_eq!(find(&status, "Ready").message.as_deref(), Some(unready));
+
+    let inits = partial.init_container_statuses.as_mut().unwrap();
+    inits[0].ready = true;
+    inits[1].started = Some(true);
+    let status = complete(&pod, &observed, partial, "10.0.0.1", at(5));
+    assert_eq!(find(&status, "Initialized").status, "True");
+}
+
 #[test]
 fn a_terminal_phase_stays() {
     let mut pod = pod("Always", &["a"]);
@@ -92,7 +171,7 @@ fn a_restarted_container_shows_its_last_end() {
         current: Some(instance(1, None)),
         waiting: None,
     };
-    let status = container("a", "i", &record);
+    let status = container("a", "i", &record, "ContainerCreating");
     assert_eq!(status.restart_count, 1);
     assert_eq!(
         status.state.unwrap().running.unwrap().started_at,
@@ -114,7 +193,7 @@ fn a_container_in_back_off_waits_and_keeps_its_end_as_the_last_state() {
         previous: Some(instance(3, Some(1))),
         waiting,
     };
-    let status = container("a", "i", &record);
+    let status = container("a", "i", &record, "ContainerCreating");
     assert_eq!(
         status.state.unwrap().waiting.unwrap().reason.as_deref(),
         Some("CrashLoopBackOff")
@@ -132,13 +211,16 @@ fn a_container_in_back_off_waits_and_keeps_its_end_as_the_last_state() {
     assert_eq!(status.restart_count, 4);
 }
 
-fn ready_statuses(ready: &[bool]) -> Vec<ContainerStatus> {
+fn ready_statuses(ready: &[bool]) -> PodStatus {
     let status = |(name, ready): (&str, &bool)| ContainerStatus {
         name: name.into(),
         ready: *ready,
         ..Default::default()
     };
-    ["a", "b"].into_iter().zip(ready).map(status).collect()
+    PodStatus {
+        container_statuses: Some(["a", "b"].into_iter().zip(ready).map(status).collect()),
+        ..PodStatus::default()
+    }
 }
 
 fn find<'a>(status: &'a PodStatus, kind: &str) -> &'a PodCondition {

@@ -1,60 +1,58 @@
-//! Ending containers: one that failed a probe, or all of a pod that is deleted.
+//! Ending containers: one that failed a probe or its first hook, the sidecars of a pod that is done, or all of a pod that
+//! is deleted.
 
 use std::time::Duration;
 
 use futures::future::join_all;
-use futures::{FutureExt as _, StreamExt as _};
 use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::Api;
 use kube::api::{DeleteParams, Preconditions};
+use tokio_util::sync::CancellationToken;
 
 use super::{LEAST_GRACE, Worker};
-use crate::events::EventType::Normal;
-use crate::kubelet::actions::Failed;
+use crate::events::EventType::{Normal, Warning};
+use crate::kubelet::hooks::Subject;
 use crate::runtime::ContainerId;
 
 impl Worker {
-    /// Ends a container for a probe; returns once it is known to have ended.
+    /// Ends a container and says why; returns once it is known to have ended. `own` are the seconds that the reason allows.
     pub(super) async fn kill(
         &mut self,
         pod: &Pod,
         container: &Container,
-        failed: Failed,
+        own: Option<i64>,
         message: &str,
     ) {
-        let name = &container.name;
-        let record = self.state.containers.get(name);
+        let record = self.state.containers.get(&container.name);
         let Some(id) = record
             .and_then(|record| record.running())
             .map(|instance| instance.id.clone())
         else {
             return;
         };
-        self.event(pod, Some(name), Normal, "Killing", message);
+        self.event(pod, Some(&container.name), Normal, "Killing", message);
+        let grace = seconds(own.or_else(|| of_pod(pod)));
+        let subject = self.subject(pod, container, id);
+        self.stop(vec![subject], grace).await;
         self.publish();
-        let probe = match failed {
-            Failed::Liveness => container.liveness_probe.as_ref(),
-            Failed::Startup => container.startup_probe.as_ref(),
-        };
-        let own = probe.and_then(|probe| probe.termination_grace_period_seconds);
-        self.stop(&id, grace(own.or_else(|| of_pod(pod)))).await;
+    }
+
+    /// Ends whatever still runs in a pod that stays.
+    pub(super) async fn stop_all(&mut self, pod: &Pod, asked: Option<i64>) {
+        let running = self.running(pod);
+        for subject in &running {
+            let name = &subject.container.name;
+            let message = format!("Stopping container {name}");
+            self.event(pod, Some(name), Normal, "Killing", &message);
+        }
+        self.publish();
+        self.stop(running, seconds(asked)).await;
         self.publish();
     }
 
     /// Ends the pod, and takes it out of the API unless it has gone from there already.
     pub(super) async fn end(mut self, pod: &Pod, gone: bool) {
         self.context.probes.stop_liveness_and_startup(pod);
-        let running = self.running();
-        for (name, _) in &running {
-            self.event(
-                pod,
-                Some(name),
-                Normal,
-                "Killing",
-                &format!("Stopping container {name}"),
-            );
-        }
-        self.publish();
         let asked = if gone {
             Some(0)
         } else {
@@ -62,23 +60,7 @@ impl Worker {
                 .deletion_grace_period_seconds
                 .or_else(|| of_pod(pod))
         };
-        let grace = self.context.clock.real(grace(asked));
-        let runtime = &self.context.runtime;
-        for result in join_all(
-            running
-                .iter()
-                .map(|(_, id)| runtime.stop_container(id, grace)),
-        )
-        .await
-        {
-            if let Err(error) = result {
-                tracing::debug!(%error, "a container was not stopped");
-            }
-        }
-        while let Some(Some(exit)) = self.exits.next().now_or_never() {
-            self.observe(&exit);
-        }
-        self.publish();
+        self.stop_all(pod, asked).await;
         self.context
             .probes
             .remove_pod(pod.metadata.uid.as_deref().unwrap_or_default());
@@ -92,29 +74,51 @@ impl Worker {
         }
     }
 
-    fn running(&self) -> Vec<(String, ContainerId)> {
-        let running = self.state.containers.iter();
-        running
-            .filter_map(|(name, record)| Some((name.clone(), record.running()?.id.clone())))
-            .collect()
+    /// The containers that run, in the order of their start.
+    fn running(&self, pod: &Pod) -> Vec<Subject> {
+        let spec = pod.spec.iter();
+        let all = spec.flat_map(|spec| {
+            let inits = spec.init_containers.iter().flatten();
+            inits.chain(&spec.containers)
+        });
+        all.filter_map(|container| {
+            let record = self.state.containers.get(&container.name)?;
+            let id = record.running()?.id.clone();
+            Some(self.subject(pod, container, id))
+        })
+        .collect()
     }
 
-    /// Stops a container, and waits for word of its end.
-    async fn stop(&mut self, id: &ContainerId, grace: Duration) {
-        let grace = self.context.clock.real(grace);
-        if let Err(error) = self.context.runtime.stop_container(id, grace).await {
-            tracing::debug!(%error, "a container was not stopped");
-            return;
-        }
-        let runs = |worker: &Self| {
-            worker
-                .state
-                .containers
-                .values()
-                .any(|r| r.running().is_some_and(|i| i.id == *id))
+    /// Stops containers of the pod, and waits for word of their ends.
+    async fn stop(&mut self, subjects: Vec<Subject>, grace: Duration) {
+        let gone: Vec<CancellationToken> =
+            subjects.iter().map(|_| CancellationToken::new()).collect();
+        let endings = subjects
+            .iter()
+            .zip(&gone)
+            .enumerate()
+            .map(|(at, (subject, own))| {
+                let before: Vec<_> = waits_for(&subjects, at)
+                    .map(|other| gone[other].clone())
+                    .collect();
+                async move {
+                    let stopped = subject.end(grace, &before).await;
+                    own.cancel();
+                    stopped.then(|| subject.id.clone())
+                }
+            });
+        let endings: Vec<_> = endings.collect();
+        let mut left: Vec<ContainerId> = join_all(endings).await.into_iter().flatten().collect();
+        let runs = |worker: &Self, id: &ContainerId| {
+            let mut running = worker.state.containers.values().filter_map(|r| r.running());
+            running.any(|instance| instance.id == *id)
         };
-        while runs(self) {
-            let Some(exit) = self.exits.next().await else {
+        loop {
+            left.retain(|id| runs(self, id));
+            if left.is_empty() {
+                return;
+            }
+            let Some(exit) = futures::StreamExt::next(&mut self.exits).await else {
                 return;
             };
             self.observe(&exit);
@@ -143,13 +147,76 @@ impl Worker {
     }
 }
 
-fn of_pod(pod: &Pod) -> Option<i64> {
+/// Which of these have to be gone before one is asked to end: a sidecar outlives the pod's own containers and the
+/// sidecars that started after it.
+fn waits_for(subjects: &[Subject], at: usize) -> impl Iterator<Item = usize> {
+    let is_sidecar = subjects[at].is_sidecar();
+    (0..subjects.len()).filter(move |other| {
+        is_sidecar && *other != at && (!subjects[*other].is_sidecar() || *other > at)
+    })
+}
+
+impl Subject {
+    fn is_sidecar(&self) -> bool {
+        let spec = self.pod.spec.iter();
+        let mut inits = spec.flat_map(|spec| spec.init_containers.iter().flatten());
+        self.container.restart_policy.as_deref() == Some("Always")
+            && inits.any(|init| init.name == self.container.name)
+    }
+
+    /// Runs the hook, waits for the container's turn, asks it to end, and kills it: all that within `grace`, but that it
+    /// has a moment to end in any case. Says whether it has been stopped.
+    async fn end(&self, grace: Duration, before: &[CancellationToken]) -> bool {
+        let clock = &self.context.clock;
+        let began = clock.elapsed();
+        let left = || {
+            // Whole seconds, as the kubelet counts.
+            let used = clock.elapsed().saturating_sub(began).as_secs();
+            grace.saturating_sub(Duration::from_secs(used))
+        };
+        if !grace.is_zero() {
+            tokio::select! {
+                () = self.before_its_end() => {}
+                () = clock.sleep(grace) => {}
+            }
+        }
+        let turn = join_all(before.iter().map(CancellationToken::cancelled));
+        tokio::select! {
+            _ = turn => {}
+            () = clock.sleep(left()) => {}
+        }
+        let stopped = self
+            .context
+            .runtime
+            .stop_container(&self.id, left().max(LEAST_GRACE));
+        if let Err(error) = stopped.await {
+            tracing::debug!(%error, "a container was not stopped");
+            return false;
+        }
+        true
+    }
+
+    async fn before_its_end(&self) {
+        let lifecycle = self.container.lifecycle.as_ref();
+        let Some(hook) = lifecycle.and_then(|lifecycle| lifecycle.pre_stop.clone()) else {
+            return;
+        };
+        let subject = self.clone();
+        // A task of its own: nobody waits for a hook that takes too long, and nobody ends it.
+        let ran = tokio::spawn(async move { subject.run(&hook).await }).await;
+        if let Ok(Err(error)) = ran {
+            tracing::debug!(%error, "a preStop hook failed");
+            self.event(Warning, "FailedPreStopHook", "PreStopHook failed");
+        }
+    }
+}
+
+pub(super) fn of_pod(pod: &Pod) -> Option<i64> {
     pod.spec
         .as_ref()
         .and_then(|spec| spec.termination_grace_period_seconds)
 }
 
-fn grace(seconds: Option<i64>) -> Duration {
-    let given = u64::try_from(seconds.unwrap_or(30)).unwrap_or(0);
-    LEAST_GRACE.max(Duration::from_secs(given))
+fn seconds(given: Option<i64>) -> Duration {
+    Duration::from_secs(u64::try_from(given.unwrap_or(30)).unwrap_or(0))
 }

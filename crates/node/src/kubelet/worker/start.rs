@@ -8,9 +8,11 @@ use probe::expand::expand;
 
 use super::{RETRY, Waiting, Worker};
 use crate::events::EventType::{Normal, Warning};
+use crate::kubelet::actions::RestartPolicy;
 use crate::kubelet::environment::{self, Sources};
 use crate::kubelet::instance::Instance;
-use crate::runtime::{ContainerConfig, Image, Mount};
+use crate::kubelet::pods::Desired;
+use crate::runtime::{ContainerConfig, ContainerId, Image, Mount};
 
 /// The first and the longest wait for an image that cannot be had.
 const PULL_WAITS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(300));
@@ -49,7 +51,7 @@ impl Worker {
             }
         };
         let instance = Instance {
-            id,
+            id: id.clone(),
             attempt,
             image,
             started_at: self.context.clock.now(),
@@ -72,7 +74,48 @@ impl Worker {
         {
             tracing::debug!(%error, "an old container was not removed");
         }
+        self.after_its_start(pod, container, id).await;
         self.publish();
+    }
+
+    /// Runs the hook, before the container's start is published: no probe and no other container comes before its end.
+    async fn after_its_start(&mut self, pod: &Pod, container: &Container, id: ContainerId) {
+        let lifecycle = container.lifecycle.as_ref();
+        let Some(hook) = lifecycle.and_then(|lifecycle| lifecycle.post_start.clone()) else {
+            return;
+        };
+        let subject = self.subject(pod, container, id);
+        let hook = async move { subject.run(&hook).await };
+        let Some(Err(error)) = self.unless_deleted(hook).await else {
+            return;
+        };
+        let name = &container.name;
+        self.event(
+            pod,
+            Some(name),
+            Warning,
+            "FailedPostStartHook",
+            "PostStartHook failed",
+        );
+        self.kill(pod, container, None, "FailedPostStartHook").await;
+        let policy = pod.spec.iter().find_map(|s| s.restart_policy.as_deref());
+        let exit = self.record(name).newest_exit();
+        if exit.is_some_and(|exit| RestartPolicy::parse(policy).restarts(exit.code)) {
+            self.wait_for(name, Waiting::new("PostStartHookError", error));
+            self.look_again(RETRY);
+        }
+    }
+
+    /// Waits, unless the pod is deleted meanwhile.
+    async fn unless_deleted<T>(&mut self, what: impl Future<Output = T>) -> Option<T> {
+        let is_deleted =
+            |desired: &Desired| desired.gone || desired.pod.metadata.deletion_timestamp.is_some();
+        // A receiver of its own: what it sees is not seen by whoever looks next.
+        let mut desired = self.desired.clone();
+        tokio::select! {
+            result = what => Some(result),
+            _ = desired.wait_for(is_deleted) => None,
+        }
     }
 
     fn not_started(&mut self, pod: &Pod, container: &Container, reason: &str, message: &str) {
@@ -110,6 +153,8 @@ impl Worker {
                 "BackOff",
                 &format!("Back-off pulling image {reference:?}"),
             );
+            let error = "Error: ImagePullBackOff";
+            self.event(pod, Some(&container.name), Warning, "Failed", error);
             self.wait_for(&container.name, Waiting::new("ImagePullBackOff", message));
             self.look_again(Duration::try_from(until.duration_since(now)).unwrap_or_default());
             return None;

@@ -1,6 +1,7 @@
 //! One instance of a container: a process that holds its namespaces, and all that it starts.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::str::FromStr as _;
@@ -9,19 +10,22 @@ use futures::stream::BoxStream;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use probe::Clock;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
+use super::images::Found;
 use super::log::{self, Log};
+use super::processes;
 use super::role;
 use super::sandbox::Pod;
-use super::spec::ContainerSpec;
+use super::spec::{ContainerSpec, SharedProcesses};
 use super::system;
 use crate::runtime::{ContainerConfig, ContainerId, Exit, LogLine, RuntimeError, SandboxId};
 
 /// Where a container's programs are looked for.
-const PATH: &str = "/app:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const PATH: &str = "/app:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 pub(super) struct Container {
     pub(super) sandbox: SandboxId,
@@ -41,14 +45,14 @@ impl Container {
         sandbox: &SandboxId,
         pod: &Pod,
         config: ContainerConfig,
-        program: PathBuf,
+        found: Found,
         clock: Clock,
         told: impl FnOnce(Exit) + Send + 'static,
     ) -> Result<Self, RuntimeError> {
         let folder = pod.folder.join("containers").join(&id.0);
         let stop = config.image.stop_signal.as_deref();
         let stop = stop.and_then(|name| Signal::from_str(name).ok());
-        let spec = spec(pod, &folder, config, program)?;
+        let spec = spec(pod, &folder, config, found)?;
         let root = &spec.root;
         std::fs::create_dir_all(root).map_err(system("making the container's folder"))?;
         let mut child = spawn(&spec)
@@ -60,6 +64,7 @@ impl Container {
         let streams = (child.stdout.take(), child.stderr.take());
         let (end, ended) = watch::channel(false);
         let id = id.clone();
+        let mounts = spec.processes.map(|shared| shared.mounts_file);
         tokio::spawn(async move {
             let copies = [
                 streams
@@ -71,6 +76,10 @@ impl Container {
             ];
             drop(writer);
             let status = child.wait().await;
+            // In a namespace of its own the kernel has done it.
+            if let Some(mounts) = mounts {
+                kill_the_rest(mounts).await;
+            }
             for copy in copies.into_iter().flatten() {
                 let _ = copy.await;
             }
@@ -141,6 +150,16 @@ impl Container {
     }
 }
 
+/// Ends what a container has left running among its pod's processes.
+async fn kill_the_rest(mounts_file: PathBuf) {
+    let kill = move || processes::kill_all_in(&std::fs::read_to_string(mounts_file)?);
+    match tokio::task::spawn_blocking(kill).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "processes of a container may be left"),
+        Err(error) => tracing::debug!(%error, "the node ends"),
+    }
+}
+
 fn pid_file(folder: &Path) -> PathBuf {
     folder.join("pid")
 }
@@ -149,8 +168,11 @@ fn spec(
     pod: &Pod,
     folder: &Path,
     config: ContainerConfig,
-    program: PathBuf,
+    found: Found,
 ) -> Result<ContainerSpec, RuntimeError> {
+    let Found {
+        program, fittings, ..
+    } = found;
     if !program.is_file() {
         let text = format!("{}: no such program", program.display());
         return Err(RuntimeError::Start(text));
@@ -177,6 +199,10 @@ fn spec(
     Ok(ContainerSpec {
         network: pod.place.path.clone(),
         pid_file: pid_file(folder),
+        processes: pod.processes.as_ref().map(|processes| SharedProcesses {
+            first: processes.first(),
+            mounts_file: folder.join("mounts"),
+        }),
         root: folder.join("root"),
         hostname: pod.hostname.clone(),
         program,
@@ -187,19 +213,26 @@ fn spec(
         uid: config.run_as_user,
         gid: config.run_as_group,
         read_only_root: config.read_only_root,
+        fittings,
     })
 }
 
+/// Returns once the container's program has begun, or has failed to: nobody joins what is not built yet.
 async fn spawn(spec: &ContainerSpec) -> io::Result<Child> {
-    let mut child = Command::from(role::again("__pod"))
-        .stdin(Stdio::piped())
+    let (mut ours, theirs) = UnixStream::pair()?;
+    let theirs = theirs.into_std()?;
+    theirs.set_nonblocking(false)?;
+    let mut command = Command::from(role::again("__pod"));
+    command
+        .stdin(OwnedFd::from(theirs))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()?;
-    let text = serde_json::to_vec(spec)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(&text).await?;
-    }
+        .process_group(0);
+    let child = command.spawn()?;
+    // The command would keep a copy of their end.
+    drop(command);
+    ours.write_all(&serde_json::to_vec(spec)?).await?;
+    ours.shutdown().await?;
+    let _ = ours.read(&mut [0]).await;
     Ok(child)
 }

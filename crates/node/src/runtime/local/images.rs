@@ -1,45 +1,97 @@
 //! Which program stands for which image.
 
+mod postgres;
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
+use super::spec::Fittings;
 use crate::runtime::{Image, ImageError};
 
 /// The images that this workspace's own programs stand for: by their names, and by the chapter's.
-const OWN: [(&str, &str); 2] = [
-    ("selfheal/numbers-api", "numbers-api"),
-    ("kiamol/ch03-numbers-api", "numbers-api"),
+const OWN: [(&str, &str, Needs); 7] = [
+    ("selfheal/numbers-api", "numbers-api", Needs::Nothing),
+    ("kiamol/ch03-numbers-api", "numbers-api", Needs::Nothing),
+    ("selfheal/todo-web", "todo-web", Needs::Nothing),
+    ("kiamol/ch04-todo-list", "todo-web", Needs::Nothing),
+    ("selfheal/probe-sidecar", "probe-sidecar", Needs::Nothing),
+    ("selfheal/todo-db", "todo-db", Needs::Postgres),
+    ("postgres", "todo-db", Needs::Postgres),
 ];
 
+/// What of this machine an image's program needs beside itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Needs {
+    Nothing,
+    /// The PostgreSQL that is installed.
+    Postgres,
+}
+
+/// The tags of the images that are this workspace's own: its version's, and that of a name without one.
+const TAGS: [&str; 2] = [env!("CARGO_PKG_VERSION"), "latest"];
+
 /// Names to programs; a name counts with any tag unless it has one of its own.
+type Programs = BTreeMap<String, (PathBuf, Needs)>;
+
+/// What images stand for here.
 #[derive(Clone, Debug, Default)]
-pub struct Images(BTreeMap<String, PathBuf>);
+pub struct Images {
+    own: Programs,
+    /// Comes first.
+    given: Programs,
+}
+
+/// An image found: what the kubelet knows of it, and what a container is made from.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) image: Image,
+    pub(super) program: PathBuf,
+    pub(super) fittings: Fittings,
+}
 
 impl Images {
     /// This workspace's programs, where they lie in `folder`.
+    ///
+    /// Other people's images are whatever version is asked for. Of its own there is one, and a mistyped tag is not it.
     #[must_use]
     pub fn own(folder: &Path) -> Self {
-        let found = OWN
-            .iter()
-            .map(|(name, program)| ((*name).to_owned(), folder.join(program)));
-        Self(found.filter(|(_, program)| program.is_file()).collect())
+        let found = OWN.iter().flat_map(|(name, program, needs)| {
+            let tags = if name.starts_with("selfheal/") {
+                TAGS.map(|tag| format!("{name}:{tag}")).to_vec()
+            } else {
+                vec![(*name).to_owned()]
+            };
+            tags.into_iter()
+                .map(move |name| (name, (folder.join(program), *needs)))
+        });
+        let own = found.filter(|(_, (program, _))| program.is_file());
+        Self {
+            own: own.collect(),
+            given: Programs::new(),
+        }
     }
 
     /// Lets `program` stand for `name`.
     pub fn insert(&mut self, name: &str, program: PathBuf) {
-        self.0.insert(familiar(name).to_owned(), program);
+        let name = familiar(name).to_owned();
+        // A program of this workspace keeps its needs, wherever it lies.
+        let needs = OWN.iter().find(|(_, own, _)| program.ends_with(own));
+        let needs = needs.map_or(Needs::Nothing, |(_, _, needs)| *needs);
+        self.given.insert(name, (program, needs));
     }
 
-    pub(super) fn resolve(&self, reference: &str) -> Result<(Image, PathBuf), ImageError> {
+    pub(super) fn resolve(&self, reference: &str) -> Result<Found, ImageError> {
         if !is_reference(reference) {
             return Err(ImageError::InvalidName(reference.to_owned()));
         }
         let name = familiar(reference);
-        let program = self.0.get(name).or_else(|| self.0.get(untagged(name)));
-        let program = program.ok_or_else(|| ImageError::Unknown(reference.to_owned()))?;
+        let names = [name, &tagged(name), untagged(name)];
+        let mut programs = [&self.given, &self.own].into_iter();
+        let found = programs.find_map(|of| names.iter().find_map(|name| of.get(*name)));
+        let (program, needs) = found.ok_or_else(|| ImageError::Unknown(reference.to_owned()))?;
         let file = program.file_name().unwrap_or_default().to_string_lossy();
         let image = Image {
             reference: reference.to_owned(),
@@ -48,7 +100,18 @@ impl Images {
             env: Vec::new(),
             stop_signal: None,
         };
-        Ok((image, program.clone()))
+        let found = Found {
+            image,
+            program: program.clone(),
+            fittings: Fittings::default(),
+        };
+        match needs {
+            Needs::Nothing => Ok(found),
+            Needs::Postgres => {
+                let installed = todo_db::installation::find(postgres::major(reference));
+                postgres::fit(found, installed)
+            }
+        }
     }
 }
 
@@ -58,8 +121,22 @@ fn familiar(reference: &str) -> &str {
     short.strip_prefix("library/").unwrap_or(short)
 }
 
+fn undigested(name: &str) -> &str {
+    name.split('@').next().unwrap_or_default()
+}
+
+/// With the tag that is meant where there is none.
+fn tagged(name: &str) -> String {
+    let (name, untagged) = (undigested(name), untagged(name));
+    if name == untagged {
+        format!("{name}:latest")
+    } else {
+        name.to_owned()
+    }
+}
+
 fn untagged(name: &str) -> &str {
-    let name = name.split('@').next().unwrap_or_default();
+    let name = undigested(name);
     match name.rsplit_once(':') {
         // A colon before a slash is a registry's port.
         Some((base, tag)) if !tag.contains('/') => base,
@@ -122,9 +199,37 @@ mod tests {
             ("localhost:5000/x:1", "/p/x"),
             ("postgres@sha256:0123", "/p/any"),
         ] {
-            let (image, program) = images().resolve(reference).unwrap();
-            assert_eq!(program, Path::new(expected), "{reference}");
-            assert_eq!(image.reference, reference);
+            let found = images().resolve(reference).unwrap();
+            assert_eq!(found.program, Path::new(expected), "{reference}");
+            assert_eq!(found.image.reference, reference);
+        }
+    }
+
+    #[test]
+    fn of_an_image_of_our_own_there_is_one_version() {
+        let folder = tempfile::tempdir().unwrap();
+        for program in ["numbers-api", "todo-web"] {
+            std::fs::write(folder.path().join(program), "").unwrap();
+        }
+        let mut images = Images::own(folder.path());
+        let version = env!("CARGO_PKG_VERSION");
+        for (reference, found) in [
+            ("selfheal/numbers-api", true),
+            ("selfheal/numbers-api:latest", true),
+            (&format!("selfheal/numbers-api:{version}"), true),
+            (&format!("docker.io/selfheal/todo-web:{version}"), true),
+            (&format!("selfheal/todo-web:{version}@sha256:0123"), true),
+            ("selfheal/numbers-api:no-such-tag", false),
+            ("selfheal/numbers-api:0.0.0@sha256:0123", false),
+            ("kiamol/ch03-numbers-api:any", true),
+            ("selfheal/probe-sidecar", false),
+        ] {
+            assert_eq!(images.resolve(reference).is_ok(), found, "{reference}");
+        }
+        images.insert("selfheal/numbers-api", "/p/mine".into());
+        for tag in ["", ":latest", ":mine"] {
+            let found = images.resolve(&format!("selfheal/numbers-api{tag}"));
+            assert_eq!(found.unwrap().program, Path::new("/p/mine"), "{tag}");
         }
     }
 

@@ -1,18 +1,22 @@
 //! The program in its other roles: it starts itself again where a step needs a process of its own.
 //!
 //! `__pod` enters the pod's network and makes the container's namespaces; `__container` is their first process, builds
-//! the root and becomes the container's program; `__exec` joins a container that runs; `__janitor` waits for the node's
+//! the root and becomes the container's program; `__processes` and `__pause` hold what a pod's containers share; `__exec` joins a container that runs; `__janitor` waits for the node's
 //! end. Each has one thread, which entering and making namespaces asks for, and all of it is safe code: no fork without an exec.
 
 use std::io::{self, Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitCode, ExitStatus};
 
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use super::confine::drop_rights;
+use super::processes;
 use super::root;
 use super::spec::{ContainerSpec, ExecSpec};
 
@@ -36,6 +40,8 @@ pub fn dispatch() -> Option<ExitCode> {
     let played = match role.as_str() {
         "__pod" => pod(),
         "__container" => container(),
+        "__processes" => processes::holder(),
+        "__pause" => processes::pause(),
         "__exec" => exec(),
         "__janitor" => janitor(),
         _ => return None,
@@ -79,19 +85,31 @@ fn pod() -> io::Result<ExitCode> {
     let spec: ContainerSpec = serde_json::from_slice(&bytes)?;
     let network = std::fs::File::open(&spec.network)?;
     setns(network, CloneFlags::CLONE_NEWNET)?;
-    unshare(
-        CloneFlags::CLONE_NEWPID
-            | CloneFlags::CLONE_NEWNS
-            | CloneFlags::CLONE_NEWUTS
-            | CloneFlags::CLONE_NEWIPC,
-    )?;
+    let own = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWIPC;
+    match &spec.processes {
+        None => unshare(own | CloneFlags::CLONE_NEWPID)?,
+        Some(shared) => {
+            setns(process(shared.first)?, CloneFlags::CLONE_NEWPID)?;
+            unshare(own)?;
+            std::fs::write(&shared.mounts_file, processes::own_mounts()?)?;
+        }
+    }
     let signals = hold_signals()?;
-    let mut child = again("__container").stdin(Stdio::piped()).spawn()?;
+    // The container moves both of them into its root.
+    let nowhere = std::fs::File::open("/dev/null")?;
+    let (mut ours, theirs) = UnixStream::pair()?;
+    let mut command = again("__container");
+    let mut child = command.stdin(OwnedFd::from(theirs)).spawn()?;
+    // The command would keep a copy of their end.
+    drop(command);
     // Whoever joins the container asks for this number.
     std::fs::write(&spec.pid_file, child.id().to_string())?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(&bytes)?;
-    }
+    ours.write_all(&bytes)?;
+    ours.shutdown(Shutdown::Write)?;
+    // The other end closes when the container becomes its program, or ends before.
+    let _ = ours.read(&mut [0])?;
+    // Which is how this one tells of it.
+    nix::unistd::dup2_stdin(nowhere)?;
     supervise(&mut child, &signals, |child, signal| {
         let _ = kill(child, signal);
     })
@@ -99,6 +117,8 @@ fn pod() -> io::Result<ExitCode> {
 
 fn container() -> io::Result<ExitCode> {
     let spec: ContainerSpec = serde_json::from_slice(&read_stdin()?)?;
+    // Closed by becoming the program, and not before.
+    let _until_then = io::stdin().as_fd().try_clone_to_owned()?;
     root::enter(&spec)?;
     let error = root::become_program(&spec);
     Err(error)
@@ -112,11 +132,8 @@ fn exec() -> io::Result<ExitCode> {
         // Opening a terminal makes it the session's.
         std::fs::File::open("/proc/self/fd/0")?;
     }
-    let pid = rustix::process::Pid::from_raw(spec.pid)
-        .ok_or_else(|| io::Error::other("the container has no process"))?;
-    let container = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?;
     setns(
-        container,
+        process(spec.pid)?,
         CloneFlags::CLONE_NEWPID
             | CloneFlags::CLONE_NEWNS
             | CloneFlags::CLONE_NEWNET
@@ -150,6 +167,13 @@ fn exec() -> io::Result<ExitCode> {
             kill(child, Signal::SIGKILL)
         };
     })
+}
+
+fn process(number: i32) -> io::Result<OwnedFd> {
+    let number = rustix::process::Pid::from_raw(number)
+        .ok_or_else(|| io::Error::other("the container has no process"))?;
+    let flags = rustix::process::PidfdFlags::empty();
+    Ok(rustix::process::pidfd_open(number, flags)?)
 }
 
 /// What whoever started this role held for itself is not held here: signals that are held pass to children.

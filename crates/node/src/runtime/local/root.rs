@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::ffi::CString;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Component, Path, PathBuf};
 
@@ -14,7 +14,7 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{Gid, Uid};
 
 use super::confine::{confine_proc, drop_rights};
-use super::spec::{Bind, ContainerSpec};
+use super::spec::{Bind, ContainerSpec, Fittings};
 
 /// What programs need of the machine they were built for.
 const SHARED: [&str; 6] = ["usr", "bin", "sbin", "lib", "lib32", "lib64"];
@@ -50,6 +50,7 @@ pub(super) fn enter(spec: &ContainerSpec) -> io::Result<()> {
         share(root, name)?;
     }
     own_folders(root)?;
+    fit(root, &spec.fittings)?;
     devices(root)?;
     let program = root
         .join("app")
@@ -114,6 +115,28 @@ fn own_folders(root: &Path) -> io::Result<()> {
         bind(&source, &target, true)?;
     }
     Ok(())
+}
+
+/// What the image brings beside its program.
+fn fit(root: &Path, fittings: &Fittings) -> io::Result<()> {
+    for name in &fittings.folders {
+        let folder = inside(root, name)?;
+        fs::create_dir_all(&folder)?;
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o1777))?;
+    }
+    append(&root.join("etc/passwd"), &fittings.users)?;
+    append(&root.join("etc/group"), &fittings.groups)?;
+    for tree in &fittings.trees {
+        let target = inside(root, &tree.to_string_lossy())?;
+        fs::create_dir_all(&target)?;
+        bind(tree, &target, true)?;
+    }
+    Ok(())
+}
+
+fn append(file: &Path, lines: &[String]) -> io::Result<()> {
+    let mut file = File::options().append(true).open(file)?;
+    lines.iter().try_for_each(|line| writeln!(file, "{line}"))
 }
 
 fn devices(root: &Path) -> io::Result<()> {
@@ -202,7 +225,7 @@ pub(super) fn read_only(target: &Path) -> io::Result<()> {
     Ok(mount(none(), target, none(), flags, none())?)
 }
 
-fn pivot(root: &Path) -> io::Result<()> {
+pub(super) fn pivot(root: &Path) -> io::Result<()> {
     let old = root.join(".old");
     fs::create_dir(&old)?;
     nix::unistd::pivot_root(root, &old)?;

@@ -10,6 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use super::network::{Network, Place};
+use super::processes::Processes;
 use super::spec::Bind;
 use super::system;
 use crate::proxy::DNS;
@@ -19,6 +20,8 @@ pub(super) struct Pod {
     pub(super) place: Place,
     pub(super) hostname: String,
     pub(super) folder: PathBuf,
+    /// What its containers share, if they do.
+    pub(super) processes: Option<Processes>,
     /// Which volumes there are, and whether they may be written to.
     volumes: HashMap<String, bool>,
 }
@@ -32,10 +35,11 @@ impl Pod {
         let place = network.add(&config.uid).await;
         let place = place.map_err(system("making the pod's network"))?;
         let folder = pods.join(&config.uid);
-        let pod = Self {
+        let mut pod = Self {
             place,
             hostname: config.hostname.clone(),
             folder,
+            processes: None,
             volumes: config
                 .volumes
                 .iter()
@@ -50,6 +54,15 @@ impl Pod {
         if let Err(error) = pod.fill(config) {
             pod.remove(network).await;
             return Err(system("making the pod's volumes")(error));
+        }
+        if config.share_processes {
+            match Processes::start(&pod.folder.join("processes")).await {
+                Ok(processes) => pod.processes = Some(processes),
+                Err(error) => {
+                    pod.remove(network).await;
+                    return Err(system("making the pod's process namespace")(error));
+                }
+            }
         }
         Ok(pod)
     }
@@ -128,6 +141,9 @@ impl Pod {
     }
 
     pub(super) async fn remove(&self, network: &Network) {
+        if let Some(processes) = &self.processes {
+            processes.end();
+        }
         for name in self.volumes.keys() {
             let _ = umount2(
                 &self.folder.join("volumes").join(name),

@@ -11,6 +11,8 @@ pub(super) struct ContainerSpec {
     pub(super) network: PathBuf,
     /// Where the number of the container's first process is written.
     pub(super) pid_file: PathBuf,
+    /// The processes that the pod's containers share; none where each has its own.
+    pub(super) processes: Option<SharedProcesses>,
     /// An empty folder that the root is mounted on.
     pub(super) root: PathBuf,
     pub(super) hostname: String,
@@ -23,6 +25,29 @@ pub(super) struct ContainerSpec {
     pub(super) uid: Option<u32>,
     pub(super) gid: Option<u32>,
     pub(super) read_only_root: bool,
+    pub(super) fittings: Fittings,
+}
+
+/// Where a container joins its pod's other processes.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SharedProcesses {
+    /// Their first process, as the node counts.
+    pub(super) first: i32,
+    /// Where what names the container's mounts is written: they tell its processes from the others'.
+    pub(super) mounts_file: PathBuf,
+}
+
+/// What an image has in its root beside its program.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Fittings {
+    /// Folders that anyone may write to.
+    pub(super) folders: Vec<String>,
+    /// Lines of `/etc/passwd`.
+    pub(super) users: Vec<String>,
+    /// Lines of `/etc/group`.
+    pub(super) groups: Vec<String>,
+    /// Folders of this machine, seen where they are.
+    pub(super) trees: Vec<PathBuf>,
 }
 
 /// Something of the node seen in a container.

@@ -17,6 +17,7 @@ async fn sandbox(runtime: &Scripted) -> Sandbox {
             name: "data".into(),
             source: VolumeSource::EmptyDir { size_limit: None },
         }],
+        share_processes: false,
         host_aliases: vec![],
     };
     runtime.run_sandbox(config).await.unwrap()

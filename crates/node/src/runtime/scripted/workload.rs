@@ -115,7 +115,10 @@ impl Workloads {
             images: vec![
                 image("kiamol/ch03-numbers-api", "numbers-api"),
                 image("numbers-api", "numbers-api"),
-                image("selfheal/numbers-api", "numbers-api"),
+                image(
+                    concat!("selfheal/numbers-api:", env!("CARGO_PKG_VERSION")),
+                    "numbers-api",
+                ),
                 image("postgres", "postgres"),
             ],
             programs: vec![
