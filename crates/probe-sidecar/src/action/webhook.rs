@@ -1,0 +1,85 @@
+//! One POST, on a connection of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::{Request, Uri, header};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::attempt::{USER_AGENT, tls};
+use crate::spec::TlsFiles;
+
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+/// Sends `body`; says how it was answered.
+pub(super) async fn post(
+    url: &str,
+    headers: &[(String, String)],
+    files: Option<&TlsFiles>,
+    body: String,
+    timeout: Duration,
+) -> Result<String, Failed> {
+    let sent = send(url.parse()?, headers, files, body);
+    match tokio::time::timeout(timeout, sent).await {
+        Ok(answered) => answered,
+        Err(_) => Err(format!("no answer within {timeout:?}").into()),
+    }
+}
+
+async fn send(
+    url: Uri,
+    headers: &[(String, String)],
+    files: Option<&TlsFiles>,
+    body: String,
+) -> Result<String, Failed> {
+    let host = url.host().ok_or("the URL names no host")?;
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let secure = url.scheme_str() == Some("https");
+    let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
+    let authority = url.authority().map(ToString::to_string).unwrap_or_default();
+    let target = url.path_and_query().map_or("/", |target| target.as_str());
+    let mut request = Request::post(target)
+        .header(header::HOST, authority)
+        .header(header::USER_AGENT, USER_AGENT)
+        .header(header::CONTENT_TYPE, "application/json");
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    let request = request.body(Body::from(body))?;
+    let stream = TcpStream::connect((bare, port)).await?;
+    if !secure {
+        return exchange(stream, request).await;
+    }
+    let files = files.cloned().unwrap_or_default();
+    let config = tls::config(&files)?;
+    let name = files.server_name.unwrap_or_else(|| bare.to_owned());
+    let connector = TlsConnector::from(Arc::new(config));
+    exchange(
+        connector
+            .connect(ServerName::try_from(name)?, stream)
+            .await?,
+        request,
+    )
+    .await
+}
+
+async fn exchange<S>(stream: S, request: Request<Body>) -> Result<String, Failed>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let _moved_on = AbortOnDropHandle::new(tokio::spawn(connection));
+    let status = sender.send_request(request).await?.status();
+    if status.is_success() {
+        Ok(format!("answered with {status}"))
+    } else {
+        Err(format!("answered with {status}").into())
+    }
+}

@@ -1,0 +1,51 @@
+//! PostgreSQL, asked as `pg-ready` asks.
+
+use std::path::Path;
+use std::time::Duration;
+
+use pg_ready::Request;
+use pg_ready::check::Check;
+use pg_ready::password::Passwords;
+use pg_ready::verdict::Verdict as Found;
+use probe::{ProbeError, Verdict};
+use tokio::time::Instant;
+
+use super::BuildError;
+use crate::finding::{Finding, Why};
+
+pub(super) fn request(conninfo: &str, checks: &[Check]) -> Result<Request, BuildError> {
+    let request = Request::parse(conninfo);
+    let request = request.map_err(|error| BuildError::new(error.to_string()))?;
+    Ok(request.with_checks(checks.to_vec()))
+}
+
+/// The password is read anew each time: a mounted secret changes.
+pub(super) async fn probe(
+    request: &Request,
+    password_file: Option<&Path>,
+    timeout: Duration,
+) -> Result<Finding, ProbeError> {
+    let start = Instant::now();
+    let mut request = request.clone().with_timeout(Some(timeout));
+    if let Some(file) = password_file {
+        let passwords = Passwords::from_secret(file);
+        let passwords = passwords.map_err(|error| ProbeError::unknown(error.to_string()))?;
+        request = request.with_passwords(passwords);
+    }
+    let report = pg_ready::probe(&request).await;
+    let reason = report.reason.unwrap_or_default();
+    let verdict = match report.verdict {
+        Found::Accepting => Verdict::Success,
+        Found::Rejecting | Found::NoResponse => Verdict::Failure,
+        Found::NoAttempt => return Err(ProbeError::unknown(reason)),
+    };
+    Ok(Finding {
+        verdict,
+        reason: (verdict == Verdict::Failure).then(|| Why {
+            word: report.state.as_str(),
+            code: None,
+        }),
+        output: reason,
+        took: start.elapsed(),
+    })
+}

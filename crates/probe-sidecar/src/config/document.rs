@@ -1,0 +1,183 @@
+//! The shape of a configuration, as it is written. What it means is worked out elsewhere.
+
+use std::path::PathBuf;
+
+use k8s_openapi::api::core::v1::{ContainerPort, EnvVar};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The whole text.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Document {
+    #[serde(default)]
+    pub(super) targets: Vec<Target>,
+    #[serde(default)]
+    pub(super) groups: Vec<Group>,
+    #[serde(default)]
+    pub(super) actions: Vec<Action>,
+    pub(super) healthy_when: Option<Vec<String>>,
+    pub(super) stale_after_milliseconds: Option<i64>,
+}
+
+/// What is probed: a container, by the fields that a container has, and two more.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Target {
+    pub(super) name: String,
+    pub(super) host: Option<String>,
+    #[serde(default)]
+    pub(super) dependency: bool,
+    #[serde(default)]
+    pub(super) ports: Vec<ContainerPort>,
+    #[serde(default)]
+    pub(super) env: Vec<EnvVar>,
+    pub(super) liveness_probe: Option<Value>,
+    pub(super) readiness_probe: Option<Value>,
+    pub(super) startup_probe: Option<Value>,
+}
+
+/// What a probe may say that Kubernetes has no field for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Beyond {
+    pub(super) period_milliseconds: Option<i64>,
+    pub(super) timeout_milliseconds: Option<i64>,
+    pub(super) initial_delay_milliseconds: Option<i64>,
+    pub(super) stale_after_milliseconds: Option<i64>,
+    pub(super) healthy_when: Option<Vec<String>>,
+    pub(super) unix_socket: Option<UnixSocket>,
+    pub(super) postgres: Option<Postgres>,
+    pub(super) tls: Option<Tls>,
+    pub(super) expect: Option<Expect>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct UnixSocket {
+    pub(super) path: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Postgres {
+    #[serde(default)]
+    pub(super) conninfo: String,
+    #[serde(default)]
+    pub(super) checks: Vec<String>,
+    pub(super) password_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Tls {
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) cert_file: Option<PathBuf>,
+    pub(super) key_file: Option<PathBuf>,
+    pub(super) server_name: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Expect {
+    #[serde(default)]
+    pub(super) statuses: Vec<u16>,
+    pub(super) body_contains: Option<String>,
+    pub(super) body_matches: Option<String>,
+    #[serde(default)]
+    pub(super) headers: Vec<Header>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Header {
+    pub(super) name: String,
+    pub(super) value: Option<String>,
+    pub(super) matches: Option<String>,
+}
+
+/// Several probes, or groups of them, under one name.
+#[derive(Debug, Deserialize)]
+pub(super) struct Group {
+    pub(super) name: String,
+    pub(super) members: Vec<String>,
+    pub(super) require: Option<Value>,
+    pub(super) policy: Option<String>,
+}
+
+/// What is done when a probe comes to another result.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Action {
+    pub(super) name: String,
+    pub(super) when: When,
+    pub(super) signal: Option<Signal>,
+    pub(super) exit: Option<Exit>,
+    pub(super) exec: Option<Exec>,
+    pub(super) webhook: Option<Webhook>,
+    pub(super) write_file: Option<WriteFile>,
+    pub(super) cool_down_seconds: Option<i64>,
+    pub(super) budget: Option<Budget>,
+    #[serde(default)]
+    pub(super) repeat: bool,
+    #[serde(default)]
+    pub(super) dry_run: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct When {
+    pub(super) probe: String,
+    pub(super) becomes: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Signal {
+    pub(super) name: Option<String>,
+    pub(super) process: Process,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Process {
+    pub(super) name: Option<String>,
+    pub(super) executable: Option<PathBuf>,
+    pub(super) port: Option<u16>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Exit {
+    pub(super) code: u8,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Exec {
+    pub(super) command: Vec<String>,
+    pub(super) timeout_seconds: Option<i64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Webhook {
+    pub(super) url: String,
+    #[serde(default)]
+    pub(super) headers: Vec<WebhookHeader>,
+    pub(super) timeout_seconds: Option<i64>,
+    pub(super) tls: Option<Tls>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct WebhookHeader {
+    pub(super) name: String,
+    pub(super) value: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct WriteFile {
+    pub(super) path: PathBuf,
+    pub(super) content: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Budget {
+    pub(super) count: i64,
+    pub(super) window_seconds: i64,
+}

@@ -1,0 +1,147 @@
+//! Groups: who their members are, and that none is a member of itself.
+
+use probe::spec::field::FieldError;
+use serde_json::Value;
+
+use super::check_name;
+use super::document;
+use super::problem::Problems;
+use crate::spec::{GroupSpec, Member, Policy, Require, TargetSpec, kind_of};
+
+pub(super) fn read(
+    groups: Vec<document::Group>,
+    targets: &[TargetSpec],
+    problems: &mut Problems<'_>,
+) -> Vec<GroupSpec> {
+    let names: Vec<String> = groups.iter().map(|group| group.name.clone()).collect();
+    let mut read: Vec<GroupSpec> = Vec::with_capacity(groups.len());
+    for (index, group) in groups.into_iter().enumerate() {
+        let path = format!("groups[{index}]");
+        check_name(&group.name, &format!("{path}.name"), problems);
+        if names[..index].contains(&group.name) {
+            let field = format!("{path}.name");
+            problems.refuse(&FieldError::duplicate(field, &group.name));
+        }
+        let members = members(&group.members, &path, targets, &names, problems);
+        let require = require(group.require.as_ref(), group.members.len(), &path, problems);
+        read.push(GroupSpec {
+            name: group.name,
+            members,
+            require,
+            policy: policy(group.policy.as_deref(), &path, problems),
+        });
+    }
+    if let Some(index) = read.iter().position(|group| leads_back(group, &read)) {
+        problems.add(
+            format!("groups[{index}].members"),
+            "Invalid value: the group is a member of itself",
+        );
+    }
+    read
+}
+
+fn members(
+    given: &[String],
+    path: &str,
+    targets: &[TargetSpec],
+    groups: &[String],
+    problems: &mut Problems<'_>,
+) -> Vec<Member> {
+    if given.is_empty() {
+        problems.add(format!("{path}.members"), "Required value");
+    }
+    let found = given.iter().enumerate().filter_map(|(index, text)| {
+        let field = format!("{path}.members[{index}]");
+        let Some(member) = member(text) else {
+            let detail = "must be livez/TARGET, readyz/TARGET, startupz/TARGET or groups/GROUP";
+            problems.refuse(&FieldError::invalid(field, format!("{text:?}"), detail));
+            return None;
+        };
+        let there = match &member {
+            Member::Group(name) => groups.contains(name),
+            Member::Probe { target, kind } => targets.iter().any(|known| {
+                known.name == *target && known.probes.iter().any(|probe| probe.kind == *kind)
+            }),
+        };
+        if !there {
+            problems.refuse(&FieldError::not_found(field, text));
+        }
+        Some(member)
+    });
+    found.collect()
+}
+
+pub(super) fn member(text: &str) -> Option<Member> {
+    let (first, name) = text.split_once('/')?;
+    if first == "groups" {
+        return Some(Member::Group(name.to_owned()));
+    }
+    Some(Member::Probe {
+        target: name.to_owned(),
+        kind: kind_of(first)?,
+    })
+}
+
+fn require(
+    given: Option<&Value>,
+    members: usize,
+    path: &str,
+    problems: &mut Problems<'_>,
+) -> Require {
+    let least = given
+        .and_then(Value::as_u64)
+        .and_then(|least| usize::try_from(least).ok());
+    match (given.and_then(Value::as_str), least) {
+        (Some("all"), _) => Require::All,
+        (Some("any"), _) => Require::Any,
+        (_, Some(least)) if (1..=members).contains(&least) => Require::AtLeast(least),
+        _ => {
+            if let Some(given) = given {
+                let detail = format!("must be all, any, or a number from 1 to {members}");
+                problems.refuse(&FieldError::invalid(
+                    format!("{path}.require"),
+                    given.to_string(),
+                    detail,
+                ));
+            }
+            Require::All
+        }
+    }
+}
+
+fn policy(given: Option<&str>, path: &str, problems: &mut Problems<'_>) -> Policy {
+    match given {
+        None | Some("strict") => Policy::Strict,
+        Some("failOpen") => Policy::FailOpen,
+        Some(other) => {
+            let field = format!("{path}.policy");
+            problems.refuse(&FieldError::unsupported(
+                field,
+                other,
+                &["strict", "failOpen"],
+            ));
+            Policy::Strict
+        }
+    }
+}
+
+/// Whether following the members of a group leads to it again.
+fn leads_back(start: &GroupSpec, all: &[GroupSpec]) -> bool {
+    let mut seen: Vec<&str> = Vec::new();
+    let mut next = vec![start];
+    while let Some(group) = next.pop() {
+        for member in &group.members {
+            let Member::Group(name) = member else {
+                continue;
+            };
+            if *name == start.name {
+                return true;
+            }
+            if !seen.contains(&name.as_str()) {
+                seen.push(name);
+                next.extend(all.iter().find(|other| other.name == *name));
+            }
+        }
+    }
+    false
+}

@@ -1,0 +1,249 @@
+//! One target: its probes in Kubernetes' words, and what they say beyond them.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Container, Probe};
+use probe::spec::field::{ErrorClass, FieldError};
+use probe::{Action, ProbeKind, action, spec};
+use serde_json::Value;
+
+use super::beyond::{self, Beyond};
+use super::document;
+use super::problem::Problems;
+use super::{Defaults, Surroundings, check_name, field, typed};
+use crate::spec::{Handler, ProbeSpec, TargetSpec};
+
+pub(super) fn read(
+    target: document::Target,
+    path: &str,
+    surroundings: &Surroundings,
+    defaults: Defaults,
+    problems: &mut Problems<'_>,
+) -> TargetSpec {
+    check_name(&target.name, &format!("{path}.name"), problems);
+    let around = Around {
+        host: target.host.as_deref().unwrap_or(&surroundings.host),
+        container: Container {
+            name: target.name.clone(),
+            ports: Some(target.ports),
+            env: Some(target.env),
+            ..Container::default()
+        },
+        defaults,
+    };
+    let found = [
+        (ProbeKind::Startup, &target.startup_probe),
+        (ProbeKind::Liveness, &target.liveness_probe),
+        (ProbeKind::Readiness, &target.readiness_probe),
+    ];
+    let probes: Vec<ProbeSpec> = found
+        .into_iter()
+        .filter_map(|(kind, value)| {
+            let path = format!("{path}.{}", field(kind));
+            around.probe(kind, value.as_ref()?, &path, problems)
+        })
+        .collect();
+    let empty = found.iter().all(|(_, value)| value.is_none());
+    if empty {
+        problems.add(
+            path,
+            "Required value: a target needs a livenessProbe, readinessProbe or startupProbe",
+        );
+    }
+    TargetSpec {
+        name: target.name,
+        dependency: target.dependency,
+        probes,
+    }
+}
+
+/// What a probe's names mean.
+struct Around<'a> {
+    host: &'a str,
+    container: Container,
+    defaults: Defaults,
+}
+
+impl Around<'_> {
+    /// None if anything is wrong with it, which is then among the problems.
+    fn probe(
+        &self,
+        kind: ProbeKind,
+        value: &Value,
+        path: &str,
+        problems: &mut Problems<'_>,
+    ) -> Option<ProbeSpec> {
+        let before = problems.len();
+        let mut value = value.clone();
+        let beyond = value
+            .as_object_mut()
+            .and_then(|fields| fields.remove("beyond"));
+        let mut probe: Probe = typed(&value, path, problems)?;
+        let given = match &beyond {
+            Some(value) => typed(value, &format!("{path}.beyond"), problems)?,
+            None => document::Beyond::default(),
+        };
+        let beyond = beyond::read(given, &format!("{path}.beyond"), self.defaults, problems);
+        spec::default(&mut probe);
+        for error in spec::validate(&probe, kind, path) {
+            if !(beyond.has_handler() && asks_for_a_handler(&error, path)) {
+                problems.refuse(&error);
+            }
+        }
+        if problems.len() > before {
+            return None;
+        }
+        let handler = self.handler(&probe, beyond.clone(), path, problems);
+        if problems.len() > before {
+            return None;
+        }
+        Some(assemble(kind, &probe, &beyond, handler?))
+    }
+
+    fn handler(
+        &self,
+        probe: &Probe,
+        beyond: Beyond,
+        path: &str,
+        problems: &mut Problems<'_>,
+    ) -> Option<Handler> {
+        let kubernetes = probe.exec.is_some()
+            || probe.http_get.is_some()
+            || probe.tcp_socket.is_some()
+            || probe.grpc.is_some();
+        let misplaced = beyond.only_for_others();
+        if let Some((name, handler)) = beyond.handler {
+            if kubernetes {
+                let field = format!("{path}.beyond.{name}");
+                let detail = "may not specify more than 1 handler type";
+                problems.refuse(&FieldError::forbidden(field, detail));
+            }
+            if let Some(field) = misplaced {
+                let detail = "may be set for httpGet and grpc only";
+                problems.refuse(&FieldError::forbidden(format!("{path}.{field}"), detail));
+            }
+            return Some(handler);
+        }
+        if !kubernetes {
+            return None;
+        }
+        let action = match action::resolve(probe, &self.container, self.host) {
+            Ok(action) => action,
+            Err(error) => {
+                problems.add(port_field(probe, path), error.to_string());
+                return None;
+            }
+        };
+        Some(with_beyond(
+            action,
+            beyond.tls,
+            beyond.expect,
+            path,
+            problems,
+        ))
+    }
+}
+
+/// An attempt as the kubelet makes it, and what is asked of it beyond that.
+fn with_beyond(
+    action: Action,
+    tls: Option<crate::spec::TlsFiles>,
+    expect: Option<crate::spec::Expect>,
+    path: &str,
+    problems: &mut Problems<'_>,
+) -> Handler {
+    let mut forbid = |field: &str, detail: &str| {
+        problems.refuse(&FieldError::forbidden(
+            format!("{path}.beyond.{field}"),
+            detail,
+        ));
+    };
+    match (action, tls, expect) {
+        (action, None, None) => Handler::Kubernetes(action),
+        (Action::Http(get), tls, expect) => {
+            if tls.is_some() && !get.url.starts_with("https:") {
+                forbid("tls", "needs scheme: HTTPS");
+            }
+            Handler::Http {
+                get,
+                tls,
+                expect: expect.unwrap_or_default(),
+            }
+        }
+        (
+            Action::Grpc {
+                host,
+                port,
+                service,
+            },
+            Some(tls),
+            None,
+        ) => Handler::Grpc {
+            host,
+            port,
+            service,
+            tls,
+        },
+        (action, tls, expect) => {
+            if expect.is_some() {
+                forbid("expect", "may be set for httpGet only");
+            }
+            if tls.is_some() && !matches!(action, Action::Grpc { .. }) {
+                forbid("tls", "may be set for httpGet and grpc only");
+            }
+            Handler::Kubernetes(action)
+        }
+    }
+}
+
+fn asks_for_a_handler(error: &FieldError, path: &str) -> bool {
+    error.class == ErrorClass::Required && error.field == path
+}
+
+/// The field that a handler's port stands in: nothing else of a handler can be impossible to resolve.
+fn port_field(probe: &Probe, path: &str) -> String {
+    let handler = if probe.http_get.is_some() {
+        "httpGet"
+    } else if probe.tcp_socket.is_some() {
+        "tcpSocket"
+    } else {
+        "grpc"
+    };
+    format!("{path}.{handler}.port")
+}
+
+fn assemble(kind: ProbeKind, probe: &Probe, beyond: &Beyond, handler: Handler) -> ProbeSpec {
+    let seconds = |value: Option<i32>| {
+        Duration::from_secs(
+            value
+                .and_then(|value| u64::try_from(value).ok())
+                .unwrap_or(0),
+        )
+    };
+    let threshold = |value: Option<i32>| {
+        value
+            .and_then(|value| u32::try_from(value).ok())
+            .unwrap_or(1)
+    };
+    let period = beyond
+        .period
+        .unwrap_or_else(|| seconds(probe.period_seconds));
+    let timeout = beyond
+        .timeout
+        .unwrap_or_else(|| seconds(probe.timeout_seconds));
+    ProbeSpec {
+        kind,
+        handler,
+        period,
+        timeout,
+        initial_delay: beyond
+            .initial_delay
+            .unwrap_or_else(|| seconds(probe.initial_delay_seconds)),
+        success_threshold: threshold(probe.success_threshold),
+        failure_threshold: threshold(probe.failure_threshold),
+        stale_after: beyond
+            .stale_after
+            .unwrap_or_else(|| (3 * period).saturating_add(timeout)),
+        healthy_when: beyond.healthy_when,
+    }
+}

@@ -1,0 +1,257 @@
+use std::time::Duration;
+
+use super::*;
+use crate::spec::{Handler, Policy, Require};
+
+fn read(text: &str) -> Result<Config, ConfigError> {
+    parse("c.yaml", text.as_bytes(), &Surroundings::default())
+}
+
+#[track_caller]
+fn refused(text: &str, expected: &str) {
+    let error = read(text).expect_err("it was accepted");
+    assert_eq!(error.to_string(), expected);
+}
+
+/// A target with one probe, of which `fields` are the lines.
+fn probe(kind: &str, fields: &str) -> String {
+    let fields: String = fields.lines().map(|line| format!("    {line}\n")).collect();
+    format!("targets:\n- name: a\n  {kind}:\n{fields}")
+}
+
+#[test]
+fn a_probe_of_a_manifest_has_kubernetes_defaults() {
+    let text = probe("readinessProbe", "httpGet:\n  port: 80");
+    let config = read(&text).unwrap();
+    let probe = &config.targets[0].probes[0];
+    assert_eq!(
+        (probe.period, probe.timeout, probe.initial_delay),
+        (
+            Duration::from_secs(10),
+            Duration::from_secs(1),
+            Duration::ZERO
+        )
+    );
+    assert_eq!((probe.success_threshold, probe.failure_threshold), (1, 3));
+    assert_eq!(probe.stale_after, Duration::from_secs(31));
+    let Handler::Kubernetes(probe::Action::Http(get)) = &probe.handler else {
+        panic!("{probe:?}");
+    };
+    assert_eq!(get.url, "http://127.0.0.1:80/");
+}
+
+#[test]
+fn names_of_ports_and_variables_are_those_of_the_target() {
+    let text = "
+targets:
+- name: a
+  host: 10.0.0.7
+  ports: [{name: http, containerPort: 8080}]
+  env: [{name: MODE, value: quick}]
+  livenessProbe: {exec: {command: [check, $(MODE)]}}
+  readinessProbe: {tcpSocket: {port: http}}
+";
+    let config = read(text).unwrap();
+    let handlers: Vec<String> = config.targets[0]
+        .probes
+        .iter()
+        .map(|probe| format!("{:?}", probe.handler))
+        .collect();
+    assert_eq!(
+        handlers,
+        [
+            r#"Kubernetes(Exec { command: ["check", "quick"] })"#,
+            r#"Kubernetes(Tcp { host: "10.0.0.7", port: 8080 })"#,
+        ]
+    );
+}
+
+#[test]
+fn milliseconds_win_over_seconds() {
+    let text = probe(
+        "livenessProbe",
+        "tcpSocket: {port: 1}\nperiodSeconds: 5\nbeyond:\n  periodMilliseconds: 200\n  timeoutMilliseconds: 50\n  initialDelayMilliseconds: 7",
+    );
+    let config = read(&text).unwrap();
+    let probe = &config.targets[0].probes[0];
+    assert_eq!(
+        [probe.period, probe.timeout, probe.initial_delay].map(|time| time.as_millis()),
+        [200, 50, 7]
+    );
+}
+
+#[test]
+fn what_kubernetes_refuses_is_refused_with_its_line() {
+    refused(
+        &probe(
+            "livenessProbe",
+            "tcpSocket: {port: 0}\nsuccessThreshold: 2\nperiodSeconds: -1",
+        ),
+        "c.yaml:4: targets[0].livenessProbe.tcpSocket.port: Invalid value: 0: must be between 1 and 65535, inclusive\n\
+         c.yaml:5: targets[0].livenessProbe.successThreshold: Invalid value: 2: must be 1\n\
+         c.yaml:6: targets[0].livenessProbe.periodSeconds: Invalid value: -1: must be greater than or equal to 0",
+    );
+    refused(
+        &probe("livenessProbe", "periodSeconds: 1"),
+        "c.yaml:3: targets[0].livenessProbe: Required value: must specify a handler type",
+    );
+    refused(
+        &probe("startupProbe", "tcpSocket: {port: 1}\nexec: {command: [x]}"),
+        "c.yaml:4: targets[0].startupProbe.tcpSocket: Forbidden: may not specify more than 1 handler type",
+    );
+}
+
+#[test]
+fn unknown_fields_are_all_named() {
+    refused(
+        &probe(
+            "livenessProbe",
+            "tcpSocket:\n  port: 1\n  prot: 2\nperiodSecond: 3\nbeyond:\n  periodMillis: 4",
+        ),
+        "c.yaml:6: targets[0].livenessProbe.tcpSocket.prot: unknown field\n\
+         c.yaml:7: targets[0].livenessProbe.periodSecond: unknown field\n\
+         c.yaml:9: targets[0].livenessProbe.beyond.periodMillis: unknown field",
+    );
+    refused(
+        &format!(
+            "{}probes: []\n",
+            probe("livenessProbe", "tcpSocket: {port: 1}")
+        ),
+        "c.yaml:5: probes: unknown field",
+    );
+}
+
+#[test]
+fn a_wrong_type_is_named_with_its_field() {
+    refused(
+        &probe(
+            "livenessProbe",
+            "tcpSocket: {port: 1}\nperiodSeconds: often",
+        ),
+        "c.yaml:5: targets[0].livenessProbe.periodSeconds: invalid type: string \"often\", expected i32",
+    );
+}
+
+#[test]
+fn a_text_that_is_no_configuration_is_refused() {
+    for (text, line) in [
+        (&b""[..], None),
+        (b"[]", None),
+        (b"targets: [", Some(1)),
+        (b"a: 1\na: 2", Some(2)),
+        (b"x: \n\xff", Some(2)),
+        (b"targets: []", Some(1)),
+        (b"null", None),
+    ] {
+        let error = parse("c.yaml", text, &Surroundings::default()).unwrap_err();
+        if let Some(line) = line {
+            assert_eq!(error.problems[0].line, Some(line), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_port_name_that_nobody_has_is_refused_where_it_stands() {
+    refused(
+        &probe("livenessProbe", "httpGet:\n  port: web"),
+        "c.yaml:5: targets[0].livenessProbe.httpGet.port: strconv.Atoi: parsing \"web\": invalid syntax",
+    );
+}
+
+#[test]
+fn what_is_beyond_kubernetes_has_rules_too() {
+    for (fields, expected) in [
+        (
+            "beyond: {periodMilliseconds: 9, unixSocket: {path: /s}}",
+            "c.yaml:4: targets[0].livenessProbe.beyond.periodMilliseconds: Invalid value: 9: must be between 10 and 2147483647",
+        ),
+        (
+            "beyond: {unixSocket: {path: s}}",
+            "c.yaml:4: targets[0].livenessProbe.beyond.unixSocket.path: Invalid value: \"s\": must be absolute, or begin with @ for a socket without a file",
+        ),
+        (
+            "beyond: {unixSocket: {path: /s}}\ntcpSocket: {port: 1}",
+            "c.yaml:4: targets[0].livenessProbe.beyond.unixSocket: Forbidden: may not specify more than 1 handler type",
+        ),
+        (
+            "beyond: {unixSocket: {path: /s}, postgres: {}}",
+            "c.yaml:4: targets[0].livenessProbe.beyond.postgres: Forbidden: may not specify more than 1 handler type",
+        ),
+        (
+            "beyond: {postgres: {checks: [logon]}}",
+            "c.yaml:4: targets[0].livenessProbe.beyond.postgres.checks[0]: unknown check \"logon\": it is one of login, query=SQL, write, primary, standby, lag=DURATION, schema=N",
+        ),
+        (
+            "beyond: {tls: {}}\nhttpGet: {port: 1}",
+            "c.yaml:4: targets[0].livenessProbe.beyond.tls: Forbidden: needs scheme: HTTPS",
+        ),
+        (
+            "beyond: {tls: {certFile: /c}}\ngrpc: {port: 1}",
+            "c.yaml:4: targets[0].livenessProbe.beyond.tls.keyFile: Required value: certFile needs its key",
+        ),
+        (
+            "beyond: {expect: {bodyMatches: '('}}\nhttpGet: {port: 1}",
+            "c.yaml:4: targets[0].livenessProbe.beyond.expect.bodyMatches: Invalid value: \"(\": found open group without closing ')'",
+        ),
+        (
+            "beyond: {expect: {}}\ntcpSocket: {port: 1}",
+            "c.yaml:4: targets[0].livenessProbe.beyond.expect: Forbidden: may be set for httpGet only",
+        ),
+        (
+            "beyond: {healthyWhen: [late]}\ntcpSocket: {port: 1}",
+            "c.yaml:4: targets[0].livenessProbe.beyond.healthyWhen[0]: Unsupported value: \"late\": supported values: \"neverRun\", \"stale\", \"unknown\"",
+        ),
+    ] {
+        refused(&probe("livenessProbe", fields), expected);
+    }
+}
+
+#[test]
+fn names_are_unique_and_fit_into_paths() {
+    let target =
+        |name: &str| format!("- name: {name}\n  livenessProbe: {{tcpSocket: {{port: 1}}}}\n");
+    refused(
+        &format!("targets:\n{}{}", target("a"), target("a")),
+        "c.yaml:4: targets[1].name: Duplicate value: \"a\"",
+    );
+    for name in ["A", "a/b", "-a", "''"] {
+        let error = read(&format!("targets:\n{}", target(name))).unwrap_err();
+        assert_eq!(error.problems[0].field, "targets[0].name", "{name}");
+    }
+}
+
+#[test]
+fn groups_name_what_there_is() {
+    let target = "targets: [{name: a, livenessProbe: {tcpSocket: {port: 1}}}]\n";
+    let config = read(&format!(
+        "{target}groups: [{{name: g, members: [livez/a, groups/h], require: 1, policy: failOpen}}, {{name: h, members: [livez/a]}}]"
+    ))
+    .unwrap();
+    assert_eq!(config.groups[0].require, Require::AtLeast(1));
+    assert_eq!(config.groups[0].policy, Policy::FailOpen);
+    assert_eq!(config.groups[1].require, Require::All);
+    for (group, expected) in [
+        (
+            "{name: g, members: []}",
+            "c.yaml:2: groups[0].members: Required value",
+        ),
+        (
+            "{name: g, members: [readyz/a]}",
+            "c.yaml:2: groups[0].members[0]: Not found: \"readyz/a\"",
+        ),
+        (
+            "{name: g, members: [a]}",
+            "c.yaml:2: groups[0].members[0]: Invalid value: \"a\": must be livez/TARGET, readyz/TARGET, startupz/TARGET or groups/GROUP",
+        ),
+        (
+            "{name: g, members: [livez/a], require: 2}",
+            "c.yaml:2: groups[0].require: Invalid value: 2: must be all, any, or a number from 1 to 1",
+        ),
+        (
+            "{name: g, members: [groups/g]}",
+            "c.yaml:2: groups[0].members: Invalid value: the group is a member of itself",
+        ),
+    ] {
+        refused(&format!("{target}groups: [{group}]"), expected);
+    }
+}

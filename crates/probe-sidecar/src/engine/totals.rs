@@ -1,0 +1,88 @@
+//! What a probe's attempts add up to, for metrics.
+
+use std::time::Duration;
+
+use super::history::Mark;
+use crate::finding::Why;
+
+/// The kubelet's buckets, in seconds.
+pub const BUCKETS: [f64; 11] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+/// Counts since the probe began.
+#[derive(Clone, Debug, Default)]
+pub struct Totals {
+    /// Attempts that succeeded.
+    pub successful: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// Attempts that could not be made.
+    pub errors: u64,
+    /// Seconds that the successful attempts took together.
+    pub seconds: f64,
+    /// Successful attempts by [`BUCKETS`], those above them last. Not cumulative.
+    pub buckets: [u32; BUCKETS.len() + 1],
+    /// Failures by reason.
+    pub reasons: Vec<(&'static str, u64)>,
+}
+
+impl Totals {
+    /// As in the kubelet, only successes have a duration.
+    pub(super) fn count(&mut self, mark: Mark, took: Duration, reason: Option<Why>) {
+        match mark {
+            Mark::Success => {
+                let seconds = took.as_secs_f64();
+                self.successful += 1;
+                self.seconds += seconds;
+                let bucket = BUCKETS.partition_point(|bound| *bound < seconds);
+                self.buckets[bucket] = self.buckets[bucket].saturating_add(1);
+            }
+            Mark::Failure => {
+                self.failed += 1;
+                let word = reason.map_or("other", |why| why.word);
+                match self.reasons.iter_mut().find(|(known, _)| *known == word) {
+                    Some((_, count)) => *count += 1,
+                    None => self.reasons.push((word, 1)),
+                }
+            }
+            Mark::Error => self.errors += 1,
+        }
+    }
+
+    /// How many attempts ended.
+    #[must_use]
+    pub fn attempts(&self) -> u64 {
+        self.successful + self.failed + self.errors
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_falls_into_the_first_bucket_that_holds_it() {
+        for (millis, bucket) in [(0, 0), (5, 0), (6, 1), (10_000, 10), (10_001, 11)] {
+            let mut totals = Totals::default();
+            totals.count(Mark::Success, Duration::from_millis(millis), None);
+            assert_eq!(totals.buckets[bucket], 1, "{millis} ms");
+        }
+    }
+
+    #[test]
+    fn failures_are_counted_by_reason_and_have_no_duration() {
+        let mut totals = Totals::default();
+        for word in ["refused", "tls", "refused"] {
+            totals.count(
+                Mark::Failure,
+                Duration::from_secs(1),
+                Some(Why { word, code: None }),
+            );
+        }
+        totals.count(Mark::Error, Duration::from_secs(1), None);
+        assert_eq!(totals.reasons, [("refused", 2), ("tls", 1)]);
+        assert_eq!((totals.failed, totals.errors, totals.attempts()), (3, 1, 4));
+        assert_eq!(totals.buckets.iter().sum::<u32>(), 0);
+    }
+}

@@ -1,0 +1,176 @@
+//! What an endpoint says of several probes, in the style of the API server's health endpoints, or in JSON.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode, header};
+use serde::Serialize;
+
+use super::accept::wants_json;
+use crate::engine::Entry;
+use crate::engine::state::Status;
+use crate::spec::endpoint;
+
+/// One probe, or a group as a whole.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Check {
+    pub(super) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probe: Option<&'static str>,
+    status: &'static str,
+    pub(super) healthy: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    age_ms: Option<u64>,
+    /// The words of the text.
+    #[serde(skip)]
+    words: String,
+}
+
+/// An endpoint's answer.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    endpoint: String,
+    healthy: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+    checks: Vec<Check>,
+}
+
+pub(super) fn millis(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+impl Check {
+    /// What is known by a probe `now`.
+    pub(super) fn of(entry: &Entry, name: String, now: Duration) -> Self {
+        let state = entry.state();
+        let status = state.status(&entry.spec, now);
+        let last = state.last();
+        let words = match (status, last) {
+            (Status::NeverRun, _) if entry.waits() => {
+                "never run: waits for the startupProbe".to_owned()
+            }
+            (Status::Stale, _) => {
+                let age = state.age(now).unwrap_or_default();
+                format!("stale: no result for {} s", age.as_secs())
+            }
+            (Status::Healthy, Some(last)) => format!("ok: took {} ms", millis(last.took)),
+            (Status::Unhealthy, Some(last)) => format!("failed: {}", said(last)),
+            (Status::Unknown, Some(last)) => format!("unknown: {}", said(last)),
+            (Status::NeverRun, _) | (_, None) => "never run".to_owned(),
+        };
+        Self {
+            name,
+            probe: Some(endpoint(entry.spec.kind)),
+            status: status.as_str(),
+            healthy: entry.is_healthy(status),
+            reason: last.and_then(|last| last.reason).map(|why| why.word),
+            code: last.and_then(|last| last.reason).and_then(|why| why.code),
+            output: last.map(|last| last.output.clone()),
+            duration_ms: last.map(|last| millis(last.took)),
+            age_ms: state
+                .age(now)
+                .map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
+            words,
+        }
+    }
+
+    /// What a group within a group says.
+    pub(super) fn of_group(name: String, healthy: bool, words: String) -> Self {
+        Self {
+            name,
+            probe: None,
+            status: if healthy { "healthy" } else { "unhealthy" },
+            healthy,
+            reason: None,
+            code: None,
+            output: None,
+            duration_ms: None,
+            age_ms: None,
+            words,
+        }
+    }
+}
+
+/// Why, what was said, and what it took: on one line, whatever the target wrote.
+fn said(last: &crate::engine::state::Last) -> String {
+    let mut words = String::new();
+    if let Some(reason) = last.reason {
+        let _ = write!(words, "{reason}: ");
+    }
+    let line = last.output.split_whitespace().collect::<Vec<_>>().join(" ");
+    let _ = write!(words, "{line} (took {} ms)", millis(last.took));
+    words
+}
+
+impl Report {
+    /// Healthy if every check is.
+    pub(super) fn all(endpoint: impl Into<String>, checks: Vec<Check>) -> Self {
+        let healthy = checks.iter().all(|check| check.healthy);
+        Self::with(endpoint, healthy, checks)
+    }
+
+    pub(super) fn with(endpoint: impl Into<String>, healthy: bool, checks: Vec<Check>) -> Self {
+        Self {
+            endpoint: endpoint.into(),
+            healthy,
+            note: None,
+            checks,
+        }
+    }
+
+    /// A sentence beside the checks.
+    pub(super) fn noting(self, note: Option<String>) -> Self {
+        Self { note, ..self }
+    }
+
+    /// Whatever the checks say.
+    pub(super) fn refusing(self) -> Self {
+        Self {
+            healthy: false,
+            ..self
+        }
+    }
+
+    /// As the API server does: a word when all is well, every check when it is not or when it is asked for.
+    pub(super) fn text(&self, verbose: bool) -> String {
+        if self.healthy && !verbose {
+            return "ok".to_owned();
+        }
+        let mut text = String::new();
+        for check in &self.checks {
+            let sign = if check.healthy { '+' } else { '-' };
+            let _ = writeln!(text, "[{sign}]{} {}", check.name, check.words);
+        }
+        if let Some(note) = &self.note {
+            let _ = writeln!(text, "{note}");
+        }
+        let result = if self.healthy { "passed" } else { "failed" };
+        let _ = writeln!(text, "{} check {result}", self.endpoint);
+        text
+    }
+
+    pub(super) fn respond(self, headers: &HeaderMap, verbose: bool) -> Response {
+        let status = if self.healthy {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        };
+        let vary = [(header::VARY, "accept")];
+        if wants_json(headers) {
+            return (status, vary, Json(self)).into_response();
+        }
+        (status, vary, self.text(verbose)).into_response()
+    }
+}
