@@ -11,6 +11,7 @@ use kube::{Client, Config};
 use probe::Clock;
 use tokio_util::sync::CancellationToken;
 
+use crate::compare::{self, Known};
 use crate::embedded::Embedded;
 use crate::exercise::Exercise;
 use crate::exercise::catalog::{self, CatalogError};
@@ -19,6 +20,7 @@ use crate::exercise::report::Report;
 use crate::exercise::runner::{self, Place};
 use crate::exercise::transcript::Transcript;
 use crate::exit::Exit;
+use crate::recording;
 use crate::simulated::{self, Simulated};
 use crate::up;
 
@@ -35,6 +37,9 @@ enum Command {
     /// Runs exercises and judges what they claim: exit code 0 when every claim holds, 1 when one does not, 2 for a
     /// wrong command line, 3 when an exercise could not be carried out.
     Exercise(ExerciseArguments),
+    /// Compares two recordings of exercises: exit code 0 when all that differs is known to, 1 when something else
+    /// does, 2 for a wrong command line, 3 when there is nothing to compare.
+    Compare(CompareArguments),
     /// Starts a node in this process, writes a kubeconfig for it, and serves until Ctrl-C.
     Up(UpArguments),
 }
@@ -107,6 +112,23 @@ struct ExerciseArguments {
     #[arg(long)]
     force: bool,
 
+    /// Also writes what was seen into this folder, a JSON file for each exercise: `compare` reads them.
+    #[arg(long, value_name = "FOLDER")]
+    record: Option<PathBuf>,
+
+    /// What to print.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+#[derive(Debug, clap::Args)]
+struct CompareArguments {
+    /// A folder that `exercise --record` has filled, or one file of it.
+    first: PathBuf,
+
+    /// The one to compare it with.
+    second: PathBuf,
+
     /// What to print.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -114,9 +136,9 @@ struct ExerciseArguments {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Output {
-    /// A transcript with its verdict.
+    /// For people.
     Text,
-    /// The verdicts as JSON.
+    /// The same as JSON.
     Json,
 }
 
@@ -130,6 +152,7 @@ impl Cli {
     pub(crate) fn needs_node(&self) -> bool {
         match &self.command {
             Command::Up(_) => true,
+            Command::Compare(_) => false,
             Command::Exercise(arguments) => {
                 let listed =
                     arguments.names == ["list"] || catalog::select(&arguments.names).is_err();
@@ -142,7 +165,7 @@ impl Cli {
     pub(crate) fn kubeconfig(&self) -> Option<&Path> {
         match &self.command {
             Command::Up(arguments) => Some(&arguments.kubeconfig),
-            Command::Exercise(_) => None,
+            Command::Exercise(_) | Command::Compare(_) => None,
         }
     }
 }
@@ -155,6 +178,7 @@ pub(crate) async fn run(
 ) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Exercise(arguments) => exercise(&arguments, folder, stop).await,
+        Command::Compare(arguments) => compare_recordings(&arguments),
         Command::Up(arguments) => up::run(&arguments, folder, stop).await,
     }
 }
@@ -175,6 +199,15 @@ async fn exercise(
         other => other?,
     };
     if arguments.simulated {
+        let (exercises, real): (Vec<_>, Vec<_>) = exercises
+            .into_iter()
+            .partition(|exercise| exercise.simulated);
+        if let Some(exercise) = real.first().filter(|_| !arguments.names.is_empty()) {
+            return usage(&format!(
+                "{} needs real processes: leave --simulated out",
+                exercise.name
+            ));
+        }
         let node = Simulated::start(stop.child_token()).await?;
         let place = Place {
             client: node.client.clone(),
@@ -183,18 +216,20 @@ async fn exercise(
             clock: node.clock.clone(),
             engine: simulated::ENGINE,
             force: arguments.force,
+            record: arguments.record.as_deref(),
         };
         return run_all(&exercises, &place, arguments.output, stop).await;
     }
     let Some(file) = &arguments.kubeconfig else {
         let node = Embedded::start(&arguments.node, folder, stop.child_token()).await?;
         let place = Place {
-            client: node.client(),
+            client: node.served(stop.child_token()).await?,
             namespace: "default".to_owned(),
             caller: &Sockets,
             clock: node.clock.clone(),
             engine: &node.engine,
             force: arguments.force,
+            record: arguments.record.as_deref(),
         };
         return run_all(&exercises, &place, arguments.output, stop).await;
     };
@@ -206,6 +241,7 @@ async fn exercise(
         clock: Clock::new(Timestamp::now(), 1.0),
         engine: "cluster",
         force: arguments.force,
+        record: arguments.record.as_deref(),
     };
     run_all(&exercises, &place, arguments.output, stop).await
 }
@@ -224,16 +260,44 @@ async fn run_all(
     };
     let mut transcript = Transcript::new(out);
     let mut reports = Vec::new();
+    let mut broken = None;
     for exercise in exercises {
-        reports.push(runner::run(exercise, place, &mut transcript, stop).await?);
+        match runner::run(exercise, place, &mut transcript, stop).await {
+            Ok(report) => reports.push(report),
+            Err(error) => {
+                broken = Some(error.context(format!("exercise {}", exercise.name)));
+                break;
+            }
+        }
     }
+    // What was judged before is not lost with what could not be.
     if output == Output::Json {
         runner::print_json(&mut io::stdout(), &reports)?;
+    }
+    if let Some(error) = broken {
+        return Err(error);
     }
     Ok(reports
         .iter()
         .map(Report::exit)
         .fold(Exit::Held, Exit::worse))
+}
+
+fn compare_recordings(arguments: &CompareArguments) -> anyhow::Result<Exit> {
+    let (first, second) = (
+        recording::read(&arguments.first)?,
+        recording::read(&arguments.second)?,
+    );
+    let comparison = compare::all(&first, &second, &Known::own()?);
+    let mut out = io::stdout().lock();
+    match arguments.output {
+        Output::Text => comparison.print(&mut out)?,
+        Output::Json => {
+            serde_json::to_writer_pretty(&mut out, &comparison)?;
+            writeln!(out)?;
+        }
+    }
+    Ok(comparison.exit())
 }
 
 fn usage(message: &str) -> anyhow::Result<Exit> {
@@ -244,6 +308,11 @@ fn usage(message: &str) -> anyhow::Result<Exit> {
 async fn connect(file: &PathBuf) -> anyhow::Result<(Client, String)> {
     let kubeconfig =
         Kubeconfig::read_from(file).with_context(|| format!("reading {}", file.display()))?;
+    client_of(kubeconfig).await
+}
+
+/// A client, and the namespace that its context names.
+pub(crate) async fn client_of(kubeconfig: Kubeconfig) -> anyhow::Result<(Client, String)> {
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     let namespace = config.default_namespace.clone();
     Ok((Client::try_from(config)?, namespace))

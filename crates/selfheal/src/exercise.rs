@@ -5,16 +5,21 @@
 pub(crate) mod apply;
 pub(crate) mod catalog;
 pub(crate) mod claims;
+pub(crate) mod form;
 pub(crate) mod http;
 pub(crate) mod observe;
+pub(crate) mod outage;
+pub(crate) mod record;
 pub(crate) mod report;
 pub(crate) mod runner;
+pub(crate) mod step;
 pub(crate) mod table;
 pub(crate) mod transcript;
 
-use std::fmt;
-
 use serde::Deserialize;
+
+use self::outage::Sooner;
+use self::step::Step;
 
 /// One exercise.
 #[derive(Clone, Debug, Deserialize)]
@@ -24,112 +29,39 @@ pub(crate) struct Exercise {
     pub(crate) name: String,
     /// One line: what it shows.
     pub(crate) title: String,
-    /// The service whose endpoints are watched and which is called.
-    pub(crate) service: String,
-    /// A label selector for the pods that are watched.
-    pub(crate) pods: String,
-    /// What is done, in order.
+    /// What is watched: each is the name of a deployment, of its service, and the label `app` of its pods. Steps and
+    /// claims are about the first unless they name another.
+    pub(crate) apps: Vec<String>,
+    /// Whether scripted workloads can play it.
+    #[serde(default = "yes")]
+    pub(crate) simulated: bool,
+    /// What is done and claimed, in order.
     pub(crate) steps: Vec<Step>,
-    /// What is claimed of the time since the mark.
-    pub(crate) claims: Vec<Claim>,
 }
 
-/// One thing done.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Step {
-    /// A sentence for the reader.
-    Say(String),
-    /// A manifest of `k8s/`, applied.
-    Apply(String),
-    /// Something to come true.
-    Wait(Wait),
-    /// A table, as `kubectl get` shows it.
-    Get(Get),
-    /// One request to the service.
-    Call(Call),
-    /// A word in the pods' logs.
-    Logs(Logs),
-    /// Lets time pass, in the cluster's seconds.
-    Sleep(u64),
-    /// Claims speak of what happens from here on. Its text says what stands at this point.
-    Mark(String),
+fn yes() -> bool {
+    true
 }
 
-/// What has to come true, all of it at once, before the next step.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct Wait {
-    /// So many pods, and no other, are ready.
-    pub(crate) ready: Option<usize>,
-    /// The service has so many addresses.
-    pub(crate) endpoints: Option<usize>,
-    /// The containers were restarted so many times, all together.
-    pub(crate) restarts: Option<i32>,
-    /// Seconds after which the exercise gives up.
-    pub(crate) within: u64,
-}
+impl Exercise {
+    /// The application that a step or a claim is about.
+    pub(crate) fn app<'a>(&'a self, of: Option<&'a str>) -> &'a str {
+        of.or(self.apps.first().map(String::as_str))
+            .unwrap_or_default()
+    }
 
-impl fmt::Display for Wait {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = [
-            self.ready.map(|n| counted(n, "ready pod", "ready pods")),
-            self.endpoints
-                .map(|n| counted(n, "endpoint address", "endpoint addresses")),
-            self.restarts.map(|n| counted(n, "restart", "restarts")),
-        ];
-        f.write_str(
-            &parts
-                .into_iter()
-                .flatten()
-                .collect::<Vec<_>>()
-                .join(" and "),
-        )
+    /// The claims, in their order.
+    pub(crate) fn claims(&self) -> impl Iterator<Item = &Claim> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Claim(claim) => Some(claim),
+            _ => None,
+        })
     }
 }
 
-fn counted<N: Copy + fmt::Display + PartialEq + From<u8>>(n: N, one: &str, many: &str) -> String {
-    let what = if n == N::from(1) { one } else { many };
-    format!("{n} {what}")
-}
-
-/// A table to show.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct Get {
-    /// `pods` or `endpoints`.
-    pub(crate) resource: Resource,
-    /// Whether to show the wide columns too.
-    #[serde(default)]
-    pub(crate) wide: bool,
-}
-
-/// What can be shown; which of them is the exercise's `pods` and `service`.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Resource {
-    /// The exercise's pods.
-    Pods,
-    /// The endpoints of the exercise's service.
-    Endpoints,
-}
-
-/// One request to the service.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct Call {
-    /// Path of the URL.
-    pub(crate) path: String,
-    /// The status that it has to be answered with.
-    pub(crate) status: u16,
-}
-
-/// A word to look for in the log of each pod's running container.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct Logs {
-    /// How the word begins.
-    pub(crate) word: String,
+/// The label selector of an application's pods.
+pub(crate) fn selector(app: &str) -> String {
+    format!("app={app}")
 }
 
 /// One sentence and how to tell whether it is true.
@@ -138,6 +70,8 @@ pub(crate) struct Logs {
 pub(crate) struct Claim {
     /// The sentence.
     pub(crate) says: String,
+    /// Which application it is about; the exercise's first where none is named.
+    pub(crate) of: Option<String>,
     /// What has to have been observed.
     pub(crate) holds: Check,
 }
@@ -148,14 +82,32 @@ pub(crate) struct Claim {
 pub(crate) enum Check {
     /// The number of addresses, each change of it, in order.
     Endpoints(Vec<usize>),
+    /// The service never had fewer addresses than this.
+    EndpointsAtLeast(usize),
     /// Restarts a pod now has more than at the mark, smallest first.
     Restarts(Vec<i32>),
+    /// Every pod was restarted.
+    EachRestarted,
     /// How many pods are ready now.
     Ready(usize),
+    /// A container waits, and this is why.
+    Waiting(String),
+    /// Whether the deployment's newest revision is all there is.
+    RolledOut(bool),
     /// The words found in the pods' logs, in their order.
     Logged(Vec<String>),
     /// The pods are the ones of the mark: names, UIDs and addresses.
     SamePods,
+    /// The pods of the mark are still there as they were: ready and not restarted. There may be others.
+    Untouched,
+    /// None of the pods of the mark is left, and none of those there are was restarted.
+    Replaced,
+    /// A page showed this text.
+    Shown(String),
+    /// Every request of the steady visitors was answered as it should be.
+    EveryVisitAnswered,
+    /// One outage was shorter than another.
+    Sooner(Sooner),
 }
 
 #[cfg(test)]

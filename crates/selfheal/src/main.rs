@@ -1,11 +1,13 @@
-//! The command line: starts a node, and runs the self-healing exercises on it or elsewhere.
+//! The command line: starts a node, runs the self-healing exercises on it or elsewhere, and compares what they showed.
 //!
 //! Only here are signals and the exit code known.
 
 mod cli;
+mod compare;
 mod embedded;
 mod exercise;
 mod exit;
+mod recording;
 mod simulated;
 mod up;
 
@@ -18,7 +20,9 @@ use tokio::runtime::{Builder, Runtime};
 #[cfg(unix)]
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::embedded::Place;
 use crate::exit::Exit;
@@ -36,9 +40,10 @@ fn main() -> ExitCode {
         arguments.remove(1);
     }
     let cli = cli::Cli::parse_from(&arguments);
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::from_default_env())
-        .with_writer(std::io::stderr)
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry()
+        .with(log_filter())
+        .with(layer)
         .init();
     // Namespaces are made before there is a second thread.
     let place = match embedded::place(&cli, inside, &arguments) {
@@ -54,6 +59,14 @@ fn main() -> ExitCode {
 }
 
 /// Virtual time needs one thread: it may pass only when nobody has anything to do.
+/// What `RUST_LOG` asks for; errors only, where it is unset or no filter.
+fn log_filter() -> Targets {
+    let asked = std::env::var("RUST_LOG").ok();
+    asked
+        .and_then(|filter| filter.parse().ok())
+        .unwrap_or_else(|| Targets::new().with_default(LevelFilter::ERROR))
+}
+
 fn runtime(simulated: bool) -> std::io::Result<Runtime> {
     let mut builder = if simulated {
         Builder::new_current_thread()

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context as _;
 use async_trait::async_trait;
+use http::{Request, Response};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{EndpointSubset, Endpoints, Service, ServicePort};
 use kube::api::ListParams;
@@ -16,7 +17,7 @@ use node::runtime::scripted::{Scripted, Workloads};
 use probe::Clock;
 use tokio_util::sync::CancellationToken;
 
-use crate::exercise::http::{Caller, Reply};
+use crate::exercise::http::Caller;
 
 /// A node that is simulated.
 pub(crate) struct Simulated {
@@ -79,15 +80,16 @@ pub(crate) struct Services {
 
 #[async_trait]
 impl Caller for Services {
-    async fn get(&self, url: &str) -> anyhow::Result<Reply> {
-        let (port, path) = parts(url).with_context(|| format!("{url} is no URL of a service"))?;
-        let refused = || format!("GET {url}: connection refused");
+    async fn send(&self, request: Request<String>) -> anyhow::Result<Response<String>> {
+        let url = request.uri().to_string();
+        let (port, path) = (request.uri().port_u16().unwrap_or(80), request.uri().path());
+        let refused = || format!("{} {url}: connection refused", request.method());
         let (address, port) = self.backend(port).await?.with_context(refused)?;
         let (status, body) = self
             .runtime
-            .http_get(address, port, &path)
+            .http_get(address, port, path)
             .with_context(refused)?;
-        Ok(Reply { status, body })
+        Ok(Response::builder().status(status).body(body)?)
     }
 }
 
@@ -133,10 +135,4 @@ fn addresses(subset: &EndpointSubset, service: &ServicePort) -> Vec<(Ipv4Addr, u
     addresses
         .filter_map(|address| Some((address, port?)))
         .collect()
-}
-
-/// The port and the path of `http://HOST:PORT/PATH`.
-fn parts(url: &str) -> Option<(u16, String)> {
-    let url: http::Uri = url.parse().ok()?;
-    Some((url.port_u16().unwrap_or(80), url.path().to_owned()))
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,15 +10,18 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use jiff::Timestamp;
 use kube::Client;
+use kube::config::Kubeconfig;
 use node::node::{Node, Options};
 use node::proxy::Proxy;
 use node::runtime::local::{Images, Local};
+use node::serve::{Credentials, serve};
 pub(crate) use node::up::INSIDE;
 use probe::Clock;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::Place;
-use crate::cli::{Cli, NodeArguments};
+use crate::cli::{Cli, NodeArguments, client_of};
 
 /// Makes the namespaces that a node needs, and leaves the work to the process inside them.
 pub(crate) fn place(cli: &Cli, inside: bool, arguments: &[OsString]) -> anyhow::Result<Place> {
@@ -88,8 +92,15 @@ impl Embedded {
         })
     }
 
-    pub(crate) fn client(&self) -> Client {
-        self.node.client()
+    /// A client over TLS, like anybody else's: the client within the process cannot attach to a command.
+    pub(crate) async fn served(&self, stop: CancellationToken) -> anyhow::Result<Client> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let credentials = Credentials::generate().context("making a certificate")?;
+        let kubeconfig = credentials.kubeconfig(listener.local_addr()?);
+        let api = self.node.api().clone();
+        tokio::spawn(async move { serve(&api, listener, &credentials, stop).await });
+        let (client, _) = client_of(Kubeconfig::from_yaml(&kubeconfig)?).await?;
+        Ok(client)
     }
 }
 

@@ -34,7 +34,7 @@ impl Embedded {
         anyhow::bail!(MESSAGE)
     }
 
-    pub(crate) fn client(&self) -> Client {
-        self.node.client()
+    pub(crate) async fn served(&self, _: CancellationToken) -> anyhow::Result<Client> {
+        anyhow::bail!(MESSAGE)
     }
 }

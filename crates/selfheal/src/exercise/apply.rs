@@ -142,7 +142,10 @@ impl Applier {
 }
 
 fn objects(manifest: &str) -> anyhow::Result<Vec<DynamicObject>> {
-    serde_saphyr::from_multiple(manifest).context("the manifest does not parse")
+    // As kubectl reads it: 0400 is a file's mode, and not four hundred.
+    let options = serde_saphyr::options! { legacy_octal_numbers: true };
+    serde_saphyr::from_multiple_with_options(manifest, options)
+        .context("the manifest does not parse")
 }
 
 fn resource(object: &DynamicObject) -> anyhow::Result<ApiResource> {

@@ -1,6 +1,7 @@
 //! The exercises and manifests that are part of the program.
 
-use super::{Exercise, Step};
+use super::Exercise;
+use super::step::Step;
 
 /// Files of `exercises/`, in the order the chapter has them.
 const EXERCISES: &[(&str, &str)] = &[
@@ -12,6 +13,20 @@ const EXERCISES: &[(&str, &str)] = &[
         "liveness.yaml",
         include_str!("../../exercises/liveness.yaml"),
     ),
+    ("todo.yaml", include_str!("../../exercises/todo.yaml")),
+    (
+        "bad-update.yaml",
+        include_str!("../../exercises/bad-update.yaml"),
+    ),
+    (
+        "wrong-image.yaml",
+        include_str!("../../exercises/wrong-image.yaml"),
+    ),
+    (
+        "rolling-update.yaml",
+        include_str!("../../exercises/rolling-update.yaml"),
+    ),
+    ("sidecar.yaml", include_str!("../../exercises/sidecar.yaml")),
 ];
 
 /// Files of `k8s/`, by the path a reader would type in that folder.
@@ -29,8 +44,72 @@ const MANIFESTS: &[(&str, &str)] = &[
         include_str!("../../../../k8s/numbers/update/api-with-readiness-and-liveness.yaml"),
     ),
     (
+        "numbers/update/api-that-drains.yaml",
+        include_str!("../../../../k8s/numbers/update/api-that-drains.yaml"),
+    ),
+    (
         "numbers/update/api-with-scratch-volume.yaml",
         include_str!("../../../../k8s/numbers/update/api-with-scratch-volume.yaml"),
+    ),
+    (
+        "sidecar/numbers/numbers-healed-probes.yaml",
+        include_str!("../../../../k8s/sidecar/numbers/numbers-healed-probes.yaml"),
+    ),
+    (
+        "sidecar/numbers/numbers-healed-service.yaml",
+        include_str!("../../../../k8s/sidecar/numbers/numbers-healed-service.yaml"),
+    ),
+    (
+        "sidecar/numbers/numbers-healed.yaml",
+        include_str!("../../../../k8s/sidecar/numbers/numbers-healed.yaml"),
+    ),
+    (
+        "sidecar/todo-db/todo-db-probes-service.yaml",
+        include_str!("../../../../k8s/sidecar/todo-db/todo-db-probes-service.yaml"),
+    ),
+    (
+        "sidecar/todo-db/todo-db-probes.yaml",
+        include_str!("../../../../k8s/sidecar/todo-db/todo-db-probes.yaml"),
+    ),
+    (
+        "sidecar/todo-db/todo-db.yaml",
+        include_str!("../../../../k8s/sidecar/todo-db/todo-db.yaml"),
+    ),
+    (
+        "todo-list/db/todo-db-secret.yaml",
+        include_str!("../../../../k8s/todo-list/db/todo-db-secret.yaml"),
+    ),
+    (
+        "todo-list/db/todo-db-service.yaml",
+        include_str!("../../../../k8s/todo-list/db/todo-db-service.yaml"),
+    ),
+    (
+        "todo-list/db/todo-db.yaml",
+        include_str!("../../../../k8s/todo-list/db/todo-db.yaml"),
+    ),
+    (
+        "todo-list/db/update/todo-db-bad-command.yaml",
+        include_str!("../../../../k8s/todo-list/db/update/todo-db-bad-command.yaml"),
+    ),
+    (
+        "todo-list/web/better/todo-web.yaml",
+        include_str!("../../../../k8s/todo-list/web/better/todo-web.yaml"),
+    ),
+    (
+        "todo-list/web/todo-web-config.yaml",
+        include_str!("../../../../k8s/todo-list/web/todo-web-config.yaml"),
+    ),
+    (
+        "todo-list/web/todo-web-secret.yaml",
+        include_str!("../../../../k8s/todo-list/web/todo-web-secret.yaml"),
+    ),
+    (
+        "todo-list/web/todo-web-service.yaml",
+        include_str!("../../../../k8s/todo-list/web/todo-web-service.yaml"),
+    ),
+    (
+        "todo-list/web/todo-web.yaml",
+        include_str!("../../../../k8s/todo-list/web/todo-web.yaml"),
     ),
 ];
 
@@ -52,6 +131,16 @@ pub(crate) enum CatalogError {
         file: String,
         /// What it asks for.
         manifest: String,
+    },
+    /// A step or a claim is about an application that is not watched.
+    #[error("{file}: no application {app:?}; there are: {known}")]
+    App {
+        /// Which file.
+        file: String,
+        /// What it asks for.
+        app: String,
+        /// The applications there are.
+        known: String,
     },
     /// No exercise has this name.
     #[error("no exercise {name:?}; there are: {known}")]
@@ -93,7 +182,7 @@ pub(crate) fn select(names: &[String]) -> Result<Vec<Exercise>, CatalogError> {
     names.iter().map(find).collect()
 }
 
-/// Reads one file, and makes sure that every manifest it applies is there.
+/// Reads one file, and makes sure that every manifest and application it names is there.
 pub(crate) fn parse(file: &str, text: &str) -> Result<Exercise, CatalogError> {
     let exercise: Exercise =
         serde_saphyr::from_str(text).map_err(|source| CatalogError::Parse {
@@ -102,21 +191,30 @@ pub(crate) fn parse(file: &str, text: &str) -> Result<Exercise, CatalogError> {
         })?;
     for step in &exercise.steps {
         if let Step::Apply(path) = step
-            && manifest(path).is_none()
+            && manifests(path).is_empty()
         {
             return Err(CatalogError::Manifest {
                 file: file.to_owned(),
                 manifest: path.clone(),
             });
         }
+        if let Some(app) = step.apps().find(|app| !exercise.apps.contains(app)) {
+            return Err(CatalogError::App {
+                file: file.to_owned(),
+                app: app.clone(),
+                known: exercise.apps.join(", "),
+            });
+        }
     }
     Ok(exercise)
 }
 
-/// The text of a manifest of `k8s/`.
-pub(crate) fn manifest(path: &str) -> Option<&'static str> {
-    MANIFESTS
-        .iter()
-        .find(|(name, _)| *name == path)
-        .map(|(_, text)| *text)
+/// The texts of a manifest of `k8s/`, or of those in a folder of it, which ends with a slash and has its own files only.
+pub(crate) fn manifests(path: &str) -> Vec<&'static str> {
+    let is_meant = |name: &str| match path.strip_suffix('/') {
+        Some(folder) => name.rsplit_once('/').is_some_and(|(of, _)| of == folder),
+        None => name == path,
+    };
+    let found = MANIFESTS.iter().filter(|(name, _)| is_meant(name));
+    found.map(|(_, text)| *text).collect()
 }

@@ -1,24 +1,35 @@
 //! Whether a claim holds of what was observed.
 
 use super::Check;
-use super::observe::Seen;
+use super::observe::{AppSeen, PodSeen, Seen};
 
-/// Judges one check: nothing to add when it holds, what was seen instead when it does not.
-pub(crate) fn judge(check: &Check, seen: &Seen) -> Result<(), String> {
+/// Judges one check of an application: nothing to add when it holds, what was seen instead when it does not.
+pub(crate) fn judge(check: &Check, app: &str, seen: &Seen) -> Result<(), String> {
+    let of = seen.app(app);
     match check {
-        Check::Endpoints(want) => passes_through(want, &seen.endpoints),
-        Check::Restarts(want) => same("restarts", want, &restarts(seen)),
+        Check::Endpoints(want) => passes_through(want, &of.endpoints),
+        Check::EndpointsAtLeast(least) => at_least(*least, &of.endpoints),
+        Check::Restarts(want) => same("restarts", want, &restarts(of)),
+        Check::EachRestarted => each_restarted(of),
         Check::Ready(want) => same(
             "ready pods",
             want,
-            &seen.pods.values().filter(|pod| pod.ready).count(),
+            &of.pods.values().filter(|pod| pod.ready).count(),
         ),
+        Check::Waiting(want) => waiting(want, of),
+        Check::RolledOut(want) => same("rolled out", &Some(*want), &of.rolled_out),
         Check::Logged(want) => {
-            let mut got: Vec<&String> = seen.logged.values().collect();
+            let mut got: Vec<&String> = of.logged.values().collect();
             got.sort_unstable();
             same("words in the logs", &want.iter().collect(), &got)
         }
-        Check::SamePods => same_pods(seen),
+        Check::SamePods => same_pods(of),
+        Check::Untouched => untouched(of),
+        Check::Replaced => replaced(of),
+        Check::Shown(text) if seen.shown.contains(text) => Ok(()),
+        Check::Shown(text) => Err(format!("no page showed {text:?}")),
+        Check::EveryVisitAnswered => every_visit_answered(seen),
+        Check::Sooner(sooner) => sooner.judge(&seen.outages),
     }
 }
 
@@ -47,18 +58,59 @@ fn passes_through(want: &[usize], got: &[usize]) -> Result<(), String> {
     }
 }
 
-fn restarts(seen: &Seen) -> Vec<i32> {
-    let before = |uid| seen.marked.get(uid).map_or(0, |pod| pod.restarts);
+fn at_least(least: usize, got: &[usize]) -> Result<(), String> {
+    if got.iter().min().is_some_and(|fewest| *fewest >= least) {
+        return Ok(());
+    }
+    Err(format!(
+        "endpoint addresses: expected {least} or more, observed {got:?}"
+    ))
+}
+
+fn restarts(seen: &AppSeen) -> Vec<i32> {
     let mut counts: Vec<i32> = seen
         .pods
         .iter()
-        .map(|(uid, pod)| pod.restarts - before(uid))
+        .map(|(uid, pod)| pod.restarts - seen.restarts_before(uid))
         .collect();
     counts.sort_unstable();
     counts
 }
 
-fn same_pods(seen: &Seen) -> Result<(), String> {
+fn each_restarted(seen: &AppSeen) -> Result<(), String> {
+    if seen.each_restarted() {
+        return Ok(());
+    }
+    Err(format!(
+        "restarts: expected one of every pod, observed {:?}",
+        restarts(seen)
+    ))
+}
+
+fn waiting(want: &str, seen: &AppSeen) -> Result<(), String> {
+    let reasons: Vec<&String> = seen.waiting().collect();
+    if reasons.iter().any(|reason| *reason == want) {
+        return Ok(());
+    }
+    Err(format!(
+        "waiting containers: expected {want:?}, observed {reasons:?}"
+    ))
+}
+
+fn same_pods(seen: &AppSeen) -> Result<(), String> {
+    still_there(seen)?;
+    match seen
+        .pods
+        .iter()
+        .find(|(uid, _)| !seen.marked.contains_key(*uid))
+    {
+        Some((_, pod)) => Err(format!("pod {} is new", pod.name)),
+        None => Ok(()),
+    }
+}
+
+/// Every pod of the mark is there, at its address.
+fn still_there(seen: &AppSeen) -> Result<(), String> {
     if seen.marked.is_empty() {
         return Err("no pods were observed".to_owned());
     }
@@ -73,12 +125,47 @@ fn same_pods(seen: &Seen) -> Result<(), String> {
             ));
         }
     }
-    match seen
-        .pods
-        .iter()
-        .find(|(uid, _)| !seen.marked.contains_key(*uid))
-    {
-        Some((_, pod)) => Err(format!("pod {} is new", pod.name)),
+    Ok(())
+}
+
+fn untouched(seen: &AppSeen) -> Result<(), String> {
+    still_there(seen)?;
+    let changed = seen.marked.iter().find(|(uid, before)| {
+        let now = seen.pods.get(*uid);
+        now.is_none_or(|now| now.restarts != before.restarts || now.ready != before.ready)
+    });
+    match changed {
+        Some((_, before)) => Err(format!(
+            "pod {} was restarted or is not ready any more",
+            before.name
+        )),
+        None => Ok(()),
+    }
+}
+
+fn replaced(seen: &AppSeen) -> Result<(), String> {
+    if seen.marked.is_empty() || seen.pods.is_empty() {
+        return Err("no pods were observed".to_owned());
+    }
+    let is_old = |(uid, _): &(&String, &PodSeen)| seen.marked.contains_key(*uid);
+    if let Some((_, pod)) = seen.pods.iter().find(is_old) {
+        return Err(format!("pod {} is still there", pod.name));
+    }
+    match seen.pods.values().find(|pod| pod.restarts > 0) {
+        Some(pod) => Err(format!("pod {} was restarted", pod.name)),
+        None => Ok(()),
+    }
+}
+
+fn every_visit_answered(seen: &Seen) -> Result<(), String> {
+    let visits = &seen.visits;
+    match visits.failures.first() {
+        Some(first) => Err(format!(
+            "{} of {} visits failed, the first: {first}",
+            visits.failures.len(),
+            visits.all
+        )),
+        None if visits.all == 0 => Err("nobody visited".to_owned()),
         None => Ok(()),
     }
 }

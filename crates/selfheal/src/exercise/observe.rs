@@ -1,15 +1,18 @@
 //! What happens in the cluster, seen by watch: claims are judged on this, not on what a command happened to show.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{Stream, StreamExt as _};
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Exercise, Wait};
+use super::outage::Measured;
+use super::step::Wait;
+use super::{Exercise, selector};
 
 /// A pod as it was last seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,11 +25,37 @@ pub(crate) struct PodSeen {
     pub(crate) restarts: i32,
     /// Whether it is ready.
     pub(crate) ready: bool,
+    /// Why a container of it waits, where one does.
+    pub(crate) waiting: Option<String>,
+    /// That in a sentence.
+    pub(crate) message: Option<String>,
 }
 
 /// Everything seen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
+    /// By application.
+    apps: BTreeMap<String, AppSeen>,
+    /// Texts that pages have shown.
+    pub(crate) shown: BTreeSet<String>,
+    /// How the steady visitors fared.
+    pub(crate) visits: Visits,
+    /// The outages that were measured.
+    pub(crate) outages: Vec<Measured>,
+}
+
+/// Visitors' requests.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Visits {
+    /// How many there were.
+    pub(crate) all: usize,
+    /// What was wrong with those that were not answered as they should be.
+    pub(crate) failures: Vec<String>,
+}
+
+/// What was seen of one application.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AppSeen {
     /// The pods there are, by UID.
     pub(crate) pods: BTreeMap<String, PodSeen>,
     /// A listing that is not whole yet.
@@ -39,9 +68,47 @@ pub(crate) struct Seen {
     pub(crate) logged: BTreeMap<String, String>,
     /// Host and port at which the service answers outside the cluster.
     pub(crate) address: Option<String>,
+    /// Whether the deployment's newest revision is all there is.
+    pub(crate) rolled_out: Option<bool>,
 }
 
 impl Seen {
+    /// What was seen of an application.
+    pub(crate) fn app(&self, name: &str) -> &AppSeen {
+        const NOTHING: &AppSeen = &AppSeen {
+            pods: BTreeMap::new(),
+            listing: BTreeMap::new(),
+            marked: BTreeMap::new(),
+            endpoints: Vec::new(),
+            logged: BTreeMap::new(),
+            address: None,
+            rolled_out: None,
+        };
+        self.apps.get(name).unwrap_or(NOTHING)
+    }
+
+    /// What keeps pods from running, for whoever waited in vain.
+    pub(crate) fn complaints(&self) -> String {
+        let pods = self.apps.values().flat_map(|app| app.pods.values());
+        let complaint = |pod: &PodSeen| {
+            let message = pod.message.as_ref()?;
+            Some(format!("; pod {} waits: {message}", pod.name))
+        };
+        pods.filter_map(complaint).collect()
+    }
+
+    pub(crate) fn app_mut(&mut self, name: &str) -> &mut AppSeen {
+        self.apps.entry(name.to_owned()).or_default()
+    }
+
+    /// Claims speak of what happens from now on.
+    pub(crate) fn mark(&mut self) {
+        self.apps.values_mut().for_each(AppSeen::mark);
+        self.shown.clear();
+    }
+}
+
+impl AppSeen {
     /// Claims speak of what happens from now on.
     pub(crate) fn mark(&mut self) {
         self.marked = self.pods.clone();
@@ -51,13 +118,51 @@ impl Seen {
     /// Whether what is waited for is so now.
     pub(crate) fn meets(&self, wait: &Wait) -> bool {
         let ready = self.pods.values().filter(|pod| pod.ready).count();
-        let restarts: i32 = self.pods.values().map(|pod| pod.restarts).sum();
         wait.ready
             .is_none_or(|n| ready == n && self.pods.len() == n)
             && wait
                 .endpoints
                 .is_none_or(|n| self.endpoints.last() == Some(&n))
-            && wait.restarts.is_none_or(|n| restarts == n)
+            && wait.restarts.is_none_or(|n| self.restarts() == n)
+            && (!wait.each_restarted || self.each_restarted())
+            && wait
+                .waiting
+                .as_ref()
+                .is_none_or(|why| self.waiting().any(|reason| reason == why))
+            && (!wait.rolled_out || self.rolled_out == Some(true))
+    }
+
+    /// Restarts of all pods together.
+    pub(crate) fn restarts(&self) -> i32 {
+        self.pods.values().map(|pod| pod.restarts).sum()
+    }
+
+    /// Whether no pod is other than ready.
+    pub(crate) fn all_ready(&self) -> bool {
+        self.pods.values().all(|pod| pod.ready)
+    }
+
+    /// Restarts that a pod had at the mark.
+    pub(crate) fn restarts_before(&self, uid: &str) -> i32 {
+        self.marked.get(uid).map_or(0, |pod| pod.restarts)
+    }
+
+    /// Whether every pod was restarted since the mark.
+    pub(crate) fn each_restarted(&self) -> bool {
+        let restarted = |(uid, pod): (&String, &PodSeen)| pod.restarts > self.restarts_before(uid);
+        !self.pods.is_empty() && self.pods.iter().all(restarted)
+    }
+
+    /// Why containers wait.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &String> {
+        self.pods.values().filter_map(|pod| pod.waiting.as_ref())
+    }
+
+    /// The name of a pod that is ready, or of another where none is.
+    pub(crate) fn a_pod(&self) -> Option<&str> {
+        let ready = self.pods.values().find(|pod| pod.ready);
+        let any = ready.or_else(|| self.pods.values().next());
+        any.map(|pod| pod.name.as_str())
     }
 
     fn count_endpoints(&mut self, endpoints: Option<&Endpoints>) {
@@ -76,22 +181,25 @@ impl Seen {
 
 fn pod_seen(pod: &Pod) -> PodSeen {
     let status = pod.status.as_ref();
-    let containers = status
-        .and_then(|s| s.container_statuses.as_ref())
-        .into_iter()
-        .flatten();
+    let containers = || {
+        let all = status.and_then(|s| s.container_statuses.as_ref());
+        all.into_iter().flatten()
+    };
+    let waiting = containers().find_map(|c| c.state.as_ref()?.waiting.as_ref());
     let ready =
         |c: &k8s_openapi::api::core::v1::PodCondition| c.type_ == "Ready" && c.status == "True";
     PodSeen {
         name: pod.name_any(),
         ip: status.and_then(|s| s.pod_ip.clone()),
-        restarts: containers.map(|c| c.restart_count).sum(),
+        restarts: containers().map(|c| c.restart_count).sum(),
         ready: pod.metadata.deletion_timestamp.is_none()
             && status
                 .and_then(|s| s.conditions.as_ref())
                 .into_iter()
                 .flatten()
                 .any(ready),
+        waiting: waiting.and_then(|waiting| waiting.reason.clone()),
+        message: waiting.and_then(|waiting| waiting.message.clone()),
     }
 }
 
@@ -109,6 +217,20 @@ fn address(service: &Service) -> Option<String> {
     Some(format!("{host}:{port}"))
 }
 
+/// As `kubectl rollout status` tells it.
+fn rolled_out(deployment: &Deployment) -> bool {
+    let Some(status) = &deployment.status else {
+        return false;
+    };
+    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas);
+    let of = |number: Option<i32>| number.unwrap_or(0);
+    let wanted = wanted.unwrap_or(1);
+    status.observed_generation >= deployment.metadata.generation
+        && of(status.updated_replicas) == wanted
+        && of(status.replicas) == wanted
+        && of(status.available_replicas) == wanted
+}
+
 /// Watches until dropped.
 pub(crate) struct Observer {
     seen: watch::Sender<Seen>,
@@ -116,24 +238,24 @@ pub(crate) struct Observer {
 }
 
 impl Observer {
-    /// Starts to watch the exercise's pods and service.
+    /// Starts to watch the exercise's applications.
     pub(crate) fn start(client: &Client, namespace: &str, exercise: &Exercise) -> Self {
         let (seen, _) = watch::channel(Seen::default());
         let mut watches = JoinSet::new();
-        let pods = watcher(
-            Api::<Pod>::namespaced(client.clone(), namespace),
-            watcher::Config::default().labels(&exercise.pods),
-        );
-        watches.spawn(follow(pods, seen.clone(), on_pod));
-        let named =
-            watcher::Config::default().fields(&format!("metadata.name={}", exercise.service));
-        let endpoints = watcher(
-            Api::<Endpoints>::namespaced(client.clone(), namespace),
-            named.clone(),
-        );
-        watches.spawn(follow(endpoints, seen.clone(), on_endpoints));
-        let services = watcher(Api::<Service>::namespaced(client.clone(), namespace), named);
-        watches.spawn(follow(services, seen.clone(), on_service));
+        for app in &exercise.apps {
+            let labelled = watcher::Config::default().labels(&selector(app));
+            let named = watcher::Config::default().fields(&format!("metadata.name={app}"));
+            let follow = Follow {
+                client: client.clone(),
+                namespace: namespace.to_owned(),
+                seen: seen.clone(),
+                app: app.clone(),
+            };
+            watches.spawn(follow.clone().changes(labelled, on_pod));
+            watches.spawn(follow.clone().changes(named.clone(), on_endpoints));
+            watches.spawn(follow.clone().changes(named.clone(), on_service));
+            watches.spawn(follow.changes(named, on_deployment));
+        }
         Self {
             seen,
             _watches: watches,
@@ -145,33 +267,54 @@ impl Observer {
         self.seen.subscribe()
     }
 
-    /// Keeps the words found in the pods' logs.
-    pub(crate) fn logged(&self, words: BTreeMap<String, String>) {
-        self.seen.send_modify(|seen| seen.logged = words);
-    }
-
-    /// Claims speak of what happens from now on.
-    pub(crate) fn mark(&self) {
-        self.seen.send_modify(Seen::mark);
+    /// Notes what the exercise itself has found.
+    pub(crate) fn note(&self, found: impl FnOnce(&mut Seen)) {
+        self.seen.send_modify(found);
     }
 }
 
-async fn follow<K: Send>(
-    events: impl Stream<Item = Result<watcher::Event<K>, watcher::Error>> + Send,
+/// Where what is seen of an application goes.
+#[derive(Clone)]
+struct Follow {
+    client: Client,
+    namespace: String,
     seen: watch::Sender<Seen>,
-    apply: fn(&mut Seen, &watcher::Event<K>),
-) {
-    let mut events = std::pin::pin!(events.default_backoff());
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(event) => seen.send_modify(|seen| apply(seen, &event)),
-            // The watcher lists again by itself; a cluster that is gone shows as a wait that ends.
-            Err(error) => tracing::debug!(%error, "a watch was interrupted"),
+    app: String,
+}
+
+impl Follow {
+    async fn changes<K>(self, config: watcher::Config, apply: fn(&mut AppSeen, &watcher::Event<K>))
+    where
+        K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + std::fmt::Debug
+            + Send
+            + serde::de::DeserializeOwned
+            + 'static,
+    {
+        let api = Api::<K>::namespaced(self.client.clone(), &self.namespace);
+        self.apply(watcher(api, config), apply).await;
+    }
+
+    async fn apply<K: Send>(
+        self,
+        events: impl Stream<Item = Result<watcher::Event<K>, watcher::Error>> + Send,
+        apply: fn(&mut AppSeen, &watcher::Event<K>),
+    ) {
+        let mut events = std::pin::pin!(events.default_backoff());
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => self
+                    .seen
+                    .send_modify(|seen| apply(seen.app_mut(&self.app), &event)),
+                // The watcher lists again by itself; a cluster that is gone shows as a wait that ends.
+                Err(error) => tracing::debug!(%error, "a watch was interrupted"),
+            }
         }
     }
 }
 
-fn on_pod(seen: &mut Seen, event: &watcher::Event<Pod>) {
+fn on_pod(seen: &mut AppSeen, event: &watcher::Event<Pod>) {
     use watcher::Event;
     match event {
         Event::Init => seen.listing.clear(),
@@ -188,7 +331,7 @@ fn on_pod(seen: &mut Seen, event: &watcher::Event<Pod>) {
     }
 }
 
-fn on_endpoints(seen: &mut Seen, event: &watcher::Event<Endpoints>) {
+fn on_endpoints(seen: &mut AppSeen, event: &watcher::Event<Endpoints>) {
     use watcher::Event;
     match event {
         Event::Apply(endpoints) | Event::InitApply(endpoints) => {
@@ -199,11 +342,22 @@ fn on_endpoints(seen: &mut Seen, event: &watcher::Event<Endpoints>) {
     }
 }
 
-fn on_service(seen: &mut Seen, event: &watcher::Event<Service>) {
+fn on_service(seen: &mut AppSeen, event: &watcher::Event<Service>) {
     use watcher::Event;
     match event {
         Event::Apply(service) | Event::InitApply(service) => seen.address = address(service),
         Event::Delete(_) => seen.address = None,
+        Event::Init | Event::InitDone => {}
+    }
+}
+
+fn on_deployment(seen: &mut AppSeen, event: &watcher::Event<Deployment>) {
+    use watcher::Event;
+    match event {
+        Event::Apply(deployment) | Event::InitApply(deployment) => {
+            seen.rolled_out = Some(rolled_out(deployment));
+        }
+        Event::Delete(_) => seen.rolled_out = None,
         Event::Init | Event::InitDone => {}
     }
 }

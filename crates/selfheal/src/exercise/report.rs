@@ -4,6 +4,8 @@ use std::io;
 
 use serde::Serialize;
 
+use super::Claim;
+use super::outage::Measured;
 use super::transcript::Transcript;
 use crate::exit::Exit;
 
@@ -18,6 +20,9 @@ pub(crate) struct Report {
     /// The step that did not come true, where one did not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stopped: Option<String>,
+    /// The outages that were measured, where any were.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) outages: Vec<Measured>,
     /// Each claim.
     pub(crate) claims: Vec<Verdict>,
 }
@@ -35,6 +40,27 @@ pub(crate) struct Verdict {
     pub(crate) observed: Option<String>,
 }
 
+impl Verdict {
+    /// The verdict on a claim that holds unless something else was observed.
+    pub(crate) fn new(claim: &Claim, observed: Option<String>) -> Self {
+        Self {
+            claim: claim.says.clone(),
+            holds: observed.is_none(),
+            observed,
+        }
+    }
+
+    /// Prints it for a person.
+    pub(crate) fn print(&self, transcript: &mut Transcript<'_>) -> io::Result<()> {
+        let word = if self.holds { "holds" } else { "FAILS" };
+        transcript.line(&format!("{word}  {}", self.claim))?;
+        match &self.observed {
+            Some(observed) => transcript.line(&format!("       {observed}")),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Report {
     /// Whether everything held.
     pub(crate) fn exit(&self) -> Exit {
@@ -49,11 +75,7 @@ impl Report {
             transcript.line(&format!("stopped: {stopped}"))?;
         }
         for verdict in &self.claims {
-            let word = if verdict.holds { "holds" } else { "FAILS" };
-            transcript.line(&format!("{word}  {}", verdict.claim))?;
-            if let Some(observed) = &verdict.observed {
-                transcript.line(&format!("       {observed}"))?;
-            }
+            verdict.print(transcript)?;
         }
         let held = self.claims.iter().filter(|verdict| verdict.holds).count();
         transcript.line(&format!("{held} of {} claims hold", self.claims.len()))
@@ -72,6 +94,7 @@ mod tests {
             exercise: "liveness".to_owned(),
             engine: "cluster".to_owned(),
             stopped: stopped.map(str::to_owned),
+            outages: Vec::new(),
             claims: vec![Verdict {
                 claim: "It was restarted.".to_owned(),
                 holds,

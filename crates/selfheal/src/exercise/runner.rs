@@ -1,24 +1,31 @@
 //! Carries an exercise out: a Kubernetes client and an HTTP caller, nothing else.
 
-use std::collections::BTreeMap;
+mod acts;
+mod outages;
+mod rollouts;
+mod visits;
+
 use std::io;
+use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{ListParams, LogParams};
-use kube::{Api, Client, ResourceExt as _};
+use kube::Client;
 use probe::Clock;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use self::visits::{Orders, Visitor};
 use super::apply::Applier;
 use super::http::Caller;
 use super::observe::{Observer, Seen};
+use super::record::Recorder;
 use super::report::{Report, Verdict};
+use super::step::{Step, Wait};
 use super::transcript::Transcript;
-use super::{Call, Exercise, Get, Logs, Resource, Step, Wait, catalog, claims, table};
+use super::{Check, Claim, Exercise, catalog, claims};
 
 /// How long a service may take to get an address outside the cluster.
 const ADDRESS_WITHIN: u64 = 60;
@@ -37,6 +44,8 @@ pub(crate) struct Place<'a> {
     pub(crate) engine: &'a str,
     /// Whether objects that exist already may be changed.
     pub(crate) force: bool,
+    /// The folder that recordings go to, where any are made.
+    pub(crate) record: Option<&'a Path>,
 }
 
 /// Why the steps ended early.
@@ -67,16 +76,32 @@ pub(crate) async fn run(
         exercise.name, exercise.title, place.engine
     ))?;
     let observer = Observer::start(&place.client, &place.namespace, exercise);
+    let (orders, visitor) = Visitor::new(place, &observer);
+    let recorder = place
+        .record
+        .map(|_| Recorder::start(&place.client, &place.namespace, &place.clock, exercise));
     let run = Run {
         exercise,
         place,
         observer: &observer,
+        orders,
+        recorder: recorder.as_ref(),
         seen: observer.subscribe(),
+        verdicts: Mutex::default(),
     };
-    let result = stop
-        .run_until_cancelled(run.steps(&mut applier, transcript))
-        .await;
-    let seen = run.seen.borrow().clone();
+    let work = async {
+        tokio::select! {
+            done = run.steps(&mut applier, transcript) => done,
+            never = visitor.visits() => match never {},
+        }
+    };
+    let result = stop.run_until_cancelled(work).await;
+    let claims = run.verdicts();
+    // What the clean-up changes is no part of the exercise.
+    let recorder = match recorder {
+        Some(recorder) => Some(recorder.stop().await),
+        None => None,
+    };
     let cleaned = applier.clean_up().await;
     let stopped = match result {
         Some(Ok(())) => None,
@@ -84,7 +109,16 @@ pub(crate) async fn run(
         Some(Err(Stop::Broken(error))) => return Err(error),
         None => bail!("interrupted; what the exercise made is deleted"),
     };
-    let report = judge(exercise, place.engine, stopped, &seen);
+    let report = Report {
+        exercise: exercise.name.clone(),
+        engine: place.engine.to_owned(),
+        stopped,
+        outages: observer.subscribe().borrow().outages.clone(),
+        claims,
+    };
+    if let (Some(recorder), Some(folder)) = (&recorder, place.record) {
+        recorder.finish(&report).await?.write(folder)?;
+    }
     report.print(transcript)?;
     for name in cleaned? {
         transcript.line(&format!("{name} deleted"))?;
@@ -102,44 +136,28 @@ async fn refuse_existing(
     }
     for step in &exercise.steps {
         let Step::Apply(path) = step else { continue };
-        let found = applier.existing(text_of(path)?).await?;
-        if !found.is_empty() {
-            bail!(
-                "{} is there already; delete it or say --force to change it",
-                found.join(", ")
-            );
+        for manifest in catalog::manifests(path) {
+            let found = applier.existing(manifest).await?;
+            if !found.is_empty() {
+                bail!(
+                    "{} is there already; delete it or say --force to change it",
+                    found.join(", ")
+                );
+            }
         }
     }
     Ok(())
-}
-
-fn text_of(path: &str) -> anyhow::Result<&'static str> {
-    catalog::manifest(path).with_context(|| format!("no manifest {path:?}"))
-}
-
-fn judge(exercise: &Exercise, engine: &str, stopped: Option<String>, seen: &Seen) -> Report {
-    let verdict = |claim: &super::Claim| {
-        let judged = claims::judge(&claim.holds, seen);
-        Verdict {
-            claim: claim.says.clone(),
-            holds: judged.is_ok(),
-            observed: judged.err(),
-        }
-    };
-    let claims = exercise.claims.iter().map(verdict).collect();
-    Report {
-        exercise: exercise.name.clone(),
-        engine: engine.to_owned(),
-        stopped,
-        claims,
-    }
 }
 
 struct Run<'a> {
     exercise: &'a Exercise,
     place: &'a Place<'a>,
     observer: &'a Observer,
+    orders: Orders,
+    recorder: Option<&'a Recorder>,
     seen: watch::Receiver<Seen>,
+    /// What was judged so far. A std mutex: nothing awaits while it is held.
+    verdicts: Mutex<Vec<Verdict>>,
 }
 
 impl Run<'_> {
@@ -149,22 +167,37 @@ impl Run<'_> {
         transcript: &mut Transcript<'_>,
     ) -> Result<(), Stop> {
         for step in &self.exercise.steps {
+            if let (Some(recorder), Some(act)) = (self.recorder, step.act()) {
+                recorder.act(act);
+            }
             match step {
                 Step::Say(text) => transcript.say(text)?,
                 Step::Mark(text) => {
-                    self.observer.mark();
+                    self.observer.note(Seen::mark);
                     transcript.say(text)?;
                 }
+                Step::Claim(claim) => self.judge(claim, transcript)?,
                 Step::Apply(path) => {
                     transcript.command(&format!("kubectl apply -f {path}"))?;
-                    for (name, applied) in applier.apply(text_of(path)?).await? {
-                        transcript.line(&format!("{name} {}", applied.word()))?;
+                    for manifest in catalog::manifests(path) {
+                        for (name, applied) in applier.apply(manifest).await? {
+                            transcript.line(&format!("{name} {}", applied.word()))?;
+                        }
                     }
                 }
                 Step::Wait(wait) => self.wait(wait, transcript).await?,
                 Step::Get(get) => self.get(get, transcript).await?,
                 Step::Call(call) => self.call(call, transcript).await?,
                 Step::Logs(logs) => self.logs(logs, transcript).await?,
+                Step::Form(form) => self.form(form, transcript).await?,
+                Step::Look(look) => self.look(look, transcript).await?,
+                Step::Visit(visit) => self.visit(visit, transcript).await?,
+                Step::Exec(exec) => self.exec(exec, transcript).await?,
+                Step::Scale(scale) => self.scale(scale, transcript).await?,
+                Step::Restart(deployment) => self.restart(deployment, transcript).await?,
+                Step::Image(image) => self.image(image, transcript).await?,
+                Step::Undo(deployment) => self.undo(deployment, transcript).await?,
+                Step::Outage(outage) => self.outage(outage, transcript).await?,
                 Step::Sleep(seconds) => {
                     transcript.command(&format!("sleep {seconds}"))?;
                     self.place.clock.sleep(Duration::from_secs(*seconds)).await;
@@ -174,16 +207,57 @@ impl Run<'_> {
         Ok(())
     }
 
+    fn app<'a>(&'a self, of: &'a Option<String>) -> &'a str {
+        self.exercise.app(of.as_deref())
+    }
+
+    /// Judges a claim by what has been seen up to now.
+    fn judge(&self, claim: &Claim, transcript: &mut Transcript<'_>) -> Result<(), Stop> {
+        let judged = claims::judge(&claim.holds, self.app(&claim.of), &self.seen.borrow());
+        let verdict = Verdict::new(claim, judged.err());
+        if claim.holds == Check::EveryVisitAnswered {
+            let visits = self.seen.borrow().visits.all;
+            transcript.line(&format!("({visits} visits so far)"))?;
+        }
+        verdict.print(transcript)?;
+        self.lock().push(verdict);
+        Ok(())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Verdict>> {
+        self.verdicts
+            .lock()
+            .expect("nothing panics while it holds the verdicts")
+    }
+
+    /// Every claim's verdict. Those that the exercise did not get to are judged by where it ended.
+    fn verdicts(&self) -> Vec<Verdict> {
+        let mut verdicts = std::mem::take(&mut *self.lock());
+        let left = self.exercise.claims().skip(verdicts.len());
+        let seen = self.seen.borrow();
+        verdicts.extend(left.map(|claim| {
+            let judged = claims::judge(&claim.holds, self.app(&claim.of), &seen);
+            Verdict::new(claim, judged.err())
+        }));
+        verdicts
+    }
+
     async fn wait(&self, wait: &Wait, transcript: &mut Transcript<'_>) -> Result<(), Stop> {
         transcript.line(&format!("(waiting for {wait})"))?;
+        let app = self.app(&wait.of);
         self.until(
             &wait.to_string(),
             wait.within,
-            |seen| seen.meets(wait),
+            |seen| seen.app(app).meets(wait),
             transcript,
         )
         .await?;
         Ok(())
+    }
+
+    fn in_vain(&self, within: u64, what: &str) -> Stop {
+        let complaints = self.seen.borrow().complaints();
+        Stop::Unmet(format!("waited {within} s for {what}{complaints}"))
     }
 
     /// Waits by watch, not by asking again and again.
@@ -194,9 +268,24 @@ impl Run<'_> {
         holds: impl FnMut(&Seen) -> bool + Send,
         transcript: &Transcript<'_>,
     ) -> Result<Seen, Stop> {
-        let clock = &self.place.clock;
         let mut seen = self.seen.clone();
-        let mut came_true = std::pin::pin!(seen.wait_for(holds));
+        let came_true = async {
+            let seen = seen.wait_for(holds).await.context("the watches ended")?;
+            Ok(seen.clone())
+        };
+        self.patiently(what, within, came_true, transcript).await
+    }
+
+    /// Waits for work to end, and tells a person at the terminal for how long it has been waited for.
+    async fn patiently<T>(
+        &self,
+        what: &str,
+        within: u64,
+        work: impl Future<Output = anyhow::Result<T>>,
+        transcript: &Transcript<'_>,
+    ) -> Result<T, Stop> {
+        let clock = &self.place.clock;
+        let mut work = std::pin::pin!(work);
         let mut deadline = std::pin::pin!(clock.sleep(Duration::from_secs(within)));
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -204,103 +293,14 @@ impl Run<'_> {
         let outcome = loop {
             tokio::select! {
                 biased;
-                seen = &mut came_true => break Ok(seen.context("the watches ended")?.clone()),
-                () = &mut deadline => break Err(Stop::Unmet(format!("waited {within} s for {what}"))),
+                done = &mut work => break done.map_err(Stop::from),
+                () = &mut deadline => break Err(self.in_vain(within, what)),
                 _ = ticks.tick() => transcript.waiting(what, clock.elapsed().saturating_sub(began).as_secs())?,
             }
         };
         transcript.waited()?;
         outcome
     }
-
-    async fn get(&self, get: &Get, transcript: &mut Transcript<'_>) -> Result<(), Stop> {
-        let (namespace, exercise) = (&self.place.namespace, self.exercise);
-        let wide = if get.wide { " -o wide" } else { "" };
-        let (command, path) = match get.resource {
-            Resource::Pods => {
-                let query: String = url_encode(&exercise.pods);
-                let path = format!("/api/v1/namespaces/{namespace}/pods?labelSelector={query}");
-                (format!("kubectl get pods -l {}{wide}", exercise.pods), path)
-            }
-            Resource::Endpoints => {
-                let path = format!(
-                    "/api/v1/namespaces/{namespace}/endpoints/{}",
-                    exercise.service
-                );
-                (
-                    format!("kubectl get endpoints {}{wide}", exercise.service),
-                    path,
-                )
-            }
-        };
-        transcript.command(&command)?;
-        for line in table::fetch(&self.place.client, &path)
-            .await?
-            .lines(get.wide)
-        {
-            transcript.line(&line)?;
-        }
-        Ok(())
-    }
-
-    /// The last word of its kind in the log of each pod's running container.
-    async fn logs(&self, logs: &Logs, transcript: &mut Transcript<'_>) -> Result<(), Stop> {
-        let client = self.place.client.clone();
-        let pods = Api::<Pod>::namespaced(client, &self.place.namespace);
-        let of_exercise = ListParams::default().labels(&self.exercise.pods);
-        let mut found = BTreeMap::new();
-        for pod in pods.list(&of_exercise).await.context("listing pods")? {
-            let name = pod.name_any();
-            transcript.command(&format!("kubectl logs {name} | grep {}", logs.word))?;
-            let log = pods.logs(&name, &LogParams::default()).await;
-            let log = log.with_context(|| format!("reading the log of {name}"))?;
-            for line in log.lines().filter(|line| line.contains(&logs.word)) {
-                transcript.line(line)?;
-                let word = line
-                    .split_whitespace()
-                    .find(|word| word.starts_with(&logs.word));
-                found.extend(word.map(|word| (name.clone(), word.to_owned())));
-            }
-        }
-        self.observer.logged(found);
-        Ok(())
-    }
-
-    async fn call(&self, call: &Call, transcript: &mut Transcript<'_>) -> Result<(), Stop> {
-        let what = format!("an address of service {}", self.exercise.service);
-        let seen = self
-            .until(
-                &what,
-                ADDRESS_WITHIN,
-                |seen| seen.address.is_some(),
-                transcript,
-            )
-            .await?;
-        let url = format!("http://{}{}", seen.address.unwrap_or_default(), call.path);
-        transcript.command(&format!("curl {url}"))?;
-        let reply = self.place.caller.get(&url).await?;
-        transcript.line(&reply.body)?;
-        if reply.status == call.status {
-            return Ok(());
-        }
-        Err(Stop::Unmet(format!(
-            "{url} answered {} where {} was expected",
-            reply.status, call.status
-        )))
-    }
-}
-
-/// Label selectors of the exercises: `=`, `,`, `!` and spaces are all that needs it.
-fn url_encode(selector: &str) -> String {
-    let encode = |c: char| match c {
-        'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '_' | '.' | '/' => c.to_string(),
-        other => other
-            .to_string()
-            .bytes()
-            .map(|byte| format!("%{byte:02X}"))
-            .collect(),
-    };
-    selector.chars().map(encode).collect()
 }
 
 /// Prints a report for a program.

@@ -41,6 +41,11 @@ pub(crate) async fn fetch(client: &Client, path: &str) -> anyhow::Result<Table> 
 impl Table {
     /// Its lines, heading first. Columns are three spaces apart and at least six wide; the last has no padding.
     pub(crate) fn lines(&self, wide: bool) -> Vec<String> {
+        align(&self.cells(wide))
+    }
+
+    /// The texts of its cells, row by row, heading first.
+    pub(crate) fn cells(&self, wide: bool) -> Vec<Vec<String>> {
         let shown: Vec<usize> = (0..self.column_definitions.len())
             .filter(|&i| wide || self.column_definitions[i].priority == 0)
             .collect();
@@ -52,11 +57,7 @@ impl Table {
             .rows
             .iter()
             .map(|row| shown.iter().map(|&i| cell(row.cells.get(i))).collect());
-        align(
-            &std::iter::once(heading)
-                .chain(body)
-                .collect::<Vec<Vec<String>>>(),
-        )
+        std::iter::once(heading).chain(body).collect()
     }
 }
 

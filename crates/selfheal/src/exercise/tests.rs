@@ -1,9 +1,20 @@
 //! What an exercise file may say, and how its mistakes are named.
 
+use super::Check;
 use super::catalog::{self, CatalogError};
-use super::{Check, Wait};
+use super::step::{Step, Wait};
 
-const HEAD: &str = "name: x\ntitle: t\nservice: s\npods: app=x\n";
+const ALL: [&str; 7] = [
+    "readiness",
+    "liveness",
+    "todo",
+    "bad-update",
+    "wrong-image",
+    "rolling-update",
+    "sidecar",
+];
+
+const HEAD: &str = "name: x\ntitle: t\napps: [one, two]\n";
 
 #[track_caller]
 fn refused(body: &str, parts: &[&str]) {
@@ -22,49 +33,86 @@ fn every_exercise_of_the_program_parses_under_its_name() {
         .into_iter()
         .map(|exercise| exercise.name)
         .collect();
-    assert_eq!(names, ["readiness", "liveness"]);
+    assert_eq!(names, ALL);
 }
 
 #[test]
 fn a_mistake_names_the_file_and_the_field() {
+    refused("steps: []\ncolour: red\n", &["x.yaml", "colour"]);
+    refused("steps:\n- shout: hello\n", &["x.yaml", "shout"]);
     refused(
-        "steps: []\nclaims: []\ncolour: red\n",
-        &["x.yaml", "colour"],
-    );
-    refused("steps:\n- shout: hello\nclaims: []\n", &["x.yaml", "shout"]);
-    refused(
-        "steps:\n- wait: {redy: 2, within: 1}\nclaims: []\n",
+        "steps:\n- wait: {redy: 2, within: 1}\n",
         &["x.yaml", "redy"],
     );
+    refused("steps:\n- call: {path: /}\n", &["x.yaml", "status"]);
     refused(
-        "steps:\n- call: {path: /}\nclaims: []\n",
-        &["x.yaml", "status"],
-    );
-    refused(
-        "steps: []\nclaims:\n- says: a\n  holds: {colour: 1}\n",
+        "steps:\n- claim: {says: a, holds: {colour: 1}}\n",
         &["x.yaml", "colour"],
     );
-    refused("steps: []\n", &["x.yaml", "claims"]);
+    refused("", &["x.yaml", "steps"]);
+}
+
+#[test]
+fn an_application_that_is_not_watched_is_named() {
+    for step in [
+        "wait: {of: three, ready: 1, within: 1}",
+        "claim: {says: a, of: three, holds: same-pods}",
+        "undo: three",
+        "restart: three",
+        "image: {of: three, container: a, image: b}",
+        "visit: {of: three, path: /, status: 200}",
+        "outage: {of: three, found-by: a, path: /, within: 1}",
+        "outage: {found-by: a, path: /, within: 1, seen-at: {of: three, path: /}}",
+    ] {
+        refused(
+            &format!("steps:\n- {step}\n"),
+            &["x.yaml", "three", "one, two"],
+        );
+    }
 }
 
 #[test]
 fn a_manifest_that_is_not_there_is_named() {
     refused(
-        "steps:\n- apply: numbers/none.yaml\nclaims: []\n",
+        "steps:\n- apply: numbers/none.yaml\n",
         &["x.yaml", "numbers/none.yaml"],
     );
 }
 
 #[test]
 fn claims_are_read_with_and_without_a_value() {
-    let body = "steps: []\nclaims:\n- {says: a, holds: same-pods}\n- {says: b, holds: {endpoints: [2, 1]}}\n";
+    let body = "steps:\n- claim: {says: a, holds: same-pods}\n- claim: {says: b, of: two, holds: {endpoints: [2, 1]}}\n";
     let exercise = catalog::parse("x.yaml", &format!("{HEAD}{body}")).unwrap();
-    let checks: Vec<Check> = exercise
-        .claims
-        .into_iter()
-        .map(|claim| claim.holds)
+    let checks: Vec<_> = exercise
+        .claims()
+        .map(|claim| (exercise.app(claim.of.as_deref()), claim.holds.clone()))
         .collect();
-    assert_eq!(checks, [Check::SamePods, Check::Endpoints(vec![2, 1])]);
+    let expected = [
+        ("one", Check::SamePods),
+        ("two", Check::Endpoints(vec![2, 1])),
+    ];
+    assert_eq!(checks, expected);
+}
+
+#[test]
+fn a_folder_is_its_own_manifests_and_not_those_of_folders_in_it() {
+    assert_eq!(catalog::manifests("todo-list/db/").len(), 3);
+    assert_eq!(catalog::manifests("todo-list/web/").len(), 4);
+    assert_eq!(catalog::manifests("todo-list/web/better/").len(), 1);
+    assert_eq!(catalog::manifests("todo-list/db/todo-db.yaml").len(), 1);
+    assert!(catalog::manifests("todo-list/db").is_empty());
+    assert!(catalog::manifests("todo-list/").is_empty());
+}
+
+#[test]
+fn what_needs_real_processes_has_a_step_that_scripts_cannot_play() {
+    for exercise in catalog::all().unwrap() {
+        let real = exercise
+            .steps
+            .iter()
+            .any(|step| matches!(step, Step::Exec(_) | Step::Form(_) | Step::Look(_)));
+        assert_eq!(exercise.simulated, !real, "{}", exercise.name);
+    }
 }
 
 #[test]
@@ -73,7 +121,7 @@ fn an_unknown_name_lists_the_known_ones() {
     assert!(matches!(error, CatalogError::Unknown { .. }));
     assert_eq!(
         error.to_string(),
-        "no exercise \"livenes\"; there are: readiness, liveness"
+        "no exercise \"livenes\"; there are: readiness, liveness, todo, bad-update, wrong-image, rolling-update, sidecar"
     );
 }
 
@@ -88,16 +136,21 @@ fn exercises_come_in_the_order_asked_for_and_all_when_none_is_named() {
             .collect()
     };
     assert_eq!(names(&["liveness", "readiness"]), ["liveness", "readiness"]);
-    assert_eq!(names(&[]), ["readiness", "liveness"]);
+    assert_eq!(names(&[]), ALL);
 }
 
 #[test]
 fn a_wait_says_what_it_waits_for() {
     let wait = Wait {
         ready: Some(2),
-        endpoints: None,
         restarts: Some(1),
-        within: 5,
+        ..Wait::default()
     };
     assert_eq!(wait.to_string(), "2 ready pods and 1 restart");
+    let wait = Wait {
+        of: Some("todo-db".to_owned()),
+        waiting: Some("CrashLoopBackOff".to_owned()),
+        ..Wait::default()
+    };
+    assert_eq!(wait.to_string(), "todo-db: CrashLoopBackOff");
 }

@@ -1,6 +1,6 @@
 use super::judge;
 use crate::exercise::Check;
-use crate::exercise::observe::{PodSeen, Seen};
+use crate::exercise::observe::{AppSeen, PodSeen, Seen};
 
 fn pod(name: &str, restarts: i32, ready: bool) -> (String, PodSeen) {
     let ip = Some(format!("10.244.0.{}", name.len()));
@@ -11,24 +11,32 @@ fn pod(name: &str, restarts: i32, ready: bool) -> (String, PodSeen) {
             ip,
             restarts,
             ready,
+            waiting: None,
+            message: None,
         },
     )
 }
 
 /// Two pods; the second was restarted since the mark, and had been once before.
-fn seen() -> Seen {
-    Seen {
+fn seen() -> AppSeen {
+    AppSeen {
         marked: [pod("a", 0, true), pod("bb", 1, true)].into(),
         pods: [pod("a", 0, true), pod("bb", 2, true)].into(),
         endpoints: vec![2, 1, 2],
-        ..Seen::default()
+        ..AppSeen::default()
     }
 }
 
+fn whole(app: &AppSeen) -> Seen {
+    let mut seen = Seen::default();
+    *seen.app_mut("app") = app.clone();
+    seen
+}
+
 #[track_caller]
-fn check(claim: &Check, seen: &Seen, expected: Result<(), &str>) {
+fn check(claim: &Check, seen: &AppSeen, expected: Result<(), &str>) {
     assert_eq!(
-        judge(claim, seen),
+        judge(claim, "app", &whole(seen)),
         expected.map_err(str::to_owned),
         "{claim:?}"
     );
@@ -48,11 +56,11 @@ fn the_service_passes_through_the_numbers_claimed() {
         (&[2, 1], &[2, 1, 2], false),
         (&[2, 1, 2], &[], false),
     ] {
-        let seen = Seen {
+        let seen = AppSeen {
             endpoints: got.to_vec(),
-            ..Seen::default()
+            ..AppSeen::default()
         };
-        let verdict = judge(&Check::Endpoints(want.to_vec()), &seen);
+        let verdict = judge(&Check::Endpoints(want.to_vec()), "app", &whole(&seen));
         assert_eq!(verdict.is_ok(), holds, "{want:?} {got:?}");
     }
 }
@@ -93,7 +101,7 @@ fn the_pods_are_the_same_when_uids_and_addresses_are() {
     check(&Check::SamePods, &seen(), Ok(()));
     check(
         &Check::SamePods,
-        &Seen::default(),
+        &AppSeen::default(),
         Err("no pods were observed"),
     );
 
@@ -112,4 +120,111 @@ fn the_pods_are_the_same_when_uids_and_addresses_are() {
         &moved,
         Err("pod a had address Some(\"10.244.0.1\") and has None"),
     );
+}
+
+#[test]
+fn pods_are_untouched_while_they_are_ready_and_not_restarted_whatever_else_comes() {
+    let mut fine = seen();
+    fine.pods = fine.marked.clone();
+    fine.pods.extend([pod("new", 7, false)]);
+    check(&Check::Untouched, &fine, Ok(()));
+    let touched = "pod bb was restarted or is not ready any more";
+    check(&Check::Untouched, &seen(), Err(touched));
+    let mut unready = fine.clone();
+    unready.pods.extend([pod("bb", 1, false)]);
+    check(&Check::Untouched, &unready, Err(touched));
+    fine.pods.remove("uid-a");
+    check(&Check::Untouched, &fine, Err("pod a is gone"));
+}
+
+#[test]
+fn pods_are_replaced_once_none_of_the_old_is_left_and_the_new_have_not_failed() {
+    let mut new = seen();
+    new.pods = [pod("c", 0, true), pod("dd", 0, true)].into();
+    check(&Check::Replaced, &new, Ok(()));
+    new.pods.extend([pod("c", 1, true)]);
+    check(&Check::Replaced, &new, Err("pod c was restarted"));
+    new.pods.extend([pod("bb", 1, true)]);
+    check(&Check::Replaced, &new, Err("pod bb is still there"));
+    let nobody = Err("no pods were observed");
+    check(&Check::Replaced, &AppSeen::default(), nobody);
+    new.pods.clear();
+    check(&Check::Replaced, &new, nobody);
+}
+
+#[test]
+fn the_fewest_addresses_since_the_mark_are_what_counts() {
+    for (least, got, holds) in [
+        (2, &[2, 3, 2][..], true),
+        (2, &[2], true),
+        (2, &[2, 1, 2], false),
+        (1, &[2, 1, 2], true),
+        (0, &[], false),
+    ] {
+        let seen = AppSeen {
+            endpoints: got.to_vec(),
+            ..AppSeen::default()
+        };
+        let judged = judge(&Check::EndpointsAtLeast(least), "app", &whole(&seen));
+        assert_eq!(judged.is_ok(), holds, "{least} {got:?}");
+    }
+}
+
+#[test]
+fn each_pod_has_to_be_restarted_where_that_is_claimed() {
+    let expected = "restarts: expected one of every pod, observed [0, 1]";
+    check(&Check::EachRestarted, &seen(), Err(expected));
+    let mut both = seen();
+    both.pods.extend([pod("a", 1, true)]);
+    check(&Check::EachRestarted, &both, Ok(()));
+}
+
+#[test]
+fn a_reason_to_wait_is_some_containers() {
+    let claim = Check::Waiting("CrashLoopBackOff".to_owned());
+    let expected = "waiting containers: expected \"CrashLoopBackOff\", observed []";
+    check(&claim, &seen(), Err(expected));
+    let mut waits = seen();
+    waits.pods.get_mut("uid-a").unwrap().waiting = Some("CrashLoopBackOff".to_owned());
+    check(&claim, &waits, Ok(()));
+}
+
+#[test]
+fn a_rollout_is_over_or_not_and_unknown_is_neither() {
+    for (known, claimed, holds) in [
+        (Some(true), true, true),
+        (Some(true), false, false),
+        (Some(false), false, true),
+        (None, false, false),
+        (None, true, false),
+    ] {
+        let seen = AppSeen {
+            rolled_out: known,
+            ..AppSeen::default()
+        };
+        let judged = judge(&Check::RolledOut(claimed), "app", &whole(&seen));
+        assert_eq!(judged.is_ok(), holds, "{known:?} {claimed}");
+    }
+}
+
+#[test]
+fn a_text_counts_once_a_page_has_shown_it() {
+    let mut seen = Seen::default();
+    let claim = Check::Shown("milk".to_owned());
+    let judged = judge(&claim, "app", &seen);
+    assert_eq!(judged, Err("no page showed \"milk\"".to_owned()));
+    seen.shown.insert("milk".to_owned());
+    assert_eq!(judge(&claim, "app", &seen), Ok(()));
+}
+
+#[test]
+fn one_failed_visit_is_too_many_and_none_at_all_are_too_few() {
+    let mut seen = Seen::default();
+    let judged = |seen: &Seen| judge(&Check::EveryVisitAnswered, "app", seen);
+    assert_eq!(judged(&seen), Err("nobody visited".to_owned()));
+    seen.visits.all = 3;
+    assert_eq!(judged(&seen), Ok(()));
+    seen.visits.failures.push("status 503".to_owned());
+    let expected = "1 of 3 visits failed, the first: status 503";
+    assert_eq!(judged(&seen), Err(expected.to_owned()));
 }

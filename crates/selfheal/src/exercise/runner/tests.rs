@@ -1,11 +1,14 @@
 //! Whole exercises against a scripted API server, on paused time.
 
 mod fake;
+mod outages;
+mod visits;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use http::{Request, Response};
 use jiff::Timestamp;
 use probe::Clock;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use self::fake::{Fake, World};
 use super::{Place, Report, run};
 use crate::exercise::catalog;
-use crate::exercise::http::{Caller, Reply};
+use crate::exercise::http::Caller;
 use crate::exercise::transcript::Transcript;
 use crate::exit::Exit;
 
@@ -26,8 +29,8 @@ struct Breaks {
 
 #[async_trait]
 impl Caller for Breaks {
-    async fn get(&self, url: &str) -> anyhow::Result<Reply> {
-        assert_eq!(url, "http://127.0.0.1:8013/rng");
+    async fn send(&self, request: Request<String>) -> anyhow::Result<Response<String>> {
+        assert_eq!(request.uri(), "http://127.0.0.1:8013/rng");
         let (fake, repairs) = (Arc::clone(&self.fake), self.repairs);
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_secs(15)).await;
@@ -45,10 +48,9 @@ impl Caller for Breaks {
                 });
             }
         });
-        Ok(Reply {
-            status: self.status,
-            body: "42".to_owned(),
-        })
+        Ok(Response::builder()
+            .status(self.status)
+            .body("42".to_owned())?)
     }
 }
 
@@ -98,6 +100,7 @@ async fn ran(case: Case) -> Ran {
         clock: Clock::new(Timestamp::UNIX_EPOCH, 1.0),
         engine: "scripted",
         force: case.force,
+        record: None,
     };
     let stop = CancellationToken::new();
     if let Some(seconds) = case.interrupt_after {

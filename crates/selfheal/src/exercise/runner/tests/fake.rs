@@ -81,7 +81,9 @@ impl Fake {
             Method::GET if as_table => json_answer(200, &table(*self.world.borrow())),
             Method::GET if kind == "log" => text_answer(&log(path, *self.world.borrow())),
             Method::GET if query.contains("watch=true") => self.watch(kind),
-            Method::GET if ["pods", "endpoints", "services"].contains(&kind.as_str()) => {
+            Method::GET
+                if ["pods", "endpoints", "services", "deployments"].contains(&kind.as_str()) =>
+            {
                 let items = items(&kind, *self.world.borrow());
                 json_answer(
                     200,

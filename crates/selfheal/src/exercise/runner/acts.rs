@@ -1,0 +1,271 @@
+//! The steps that act on the cluster or look at it, each as the command that a reader would type.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{AttachParams, ListParams, LogParams, Patch, PatchParams};
+use kube::{Api, ResourceExt as _};
+use serde_json::json;
+use tokio::io::AsyncReadExt as _;
+
+use super::visits::Order;
+use super::{ADDRESS_WITHIN, Run, Stop};
+use crate::exercise::http::{Caller as _, Patient};
+use crate::exercise::observe::Seen;
+use crate::exercise::step::{Call, Exec, Form, Get, Logs, Look, Resource, Scale, Visit};
+use crate::exercise::transcript::Transcript;
+use crate::exercise::{form, selector, table};
+
+/// How long to wait before a page is asked for again.
+const PERIOD: Duration = Duration::from_secs(1);
+
+impl Run<'_> {
+    pub(super) async fn get(&self, get: &Get, transcript: &mut Transcript<'_>) -> Result<(), Stop> {
+        let (namespace, app) = (&self.place.namespace, self.app(&get.of));
+        let selector = selector(app);
+        let wide = if get.wide { " -o wide" } else { "" };
+        let (command, path) = match get.resource {
+            Resource::Pods => {
+                let query: String = url_encode(&selector);
+                let path = format!("/api/v1/namespaces/{namespace}/pods?labelSelector={query}");
+                (format!("kubectl get pods -l {selector}{wide}"), path)
+            }
+            Resource::Endpoints => {
+                let path = format!("/api/v1/namespaces/{namespace}/endpoints/{app}");
+                (format!("kubectl get endpoints {app}{wide}"), path)
+            }
+        };
+        transcript.command(&command)?;
+        let table = table::fetch(&self.place.client, &path).await?;
+        if let Some(recorder) = self.recorder {
+            recorder.table(&command, &table, get.wide);
+        }
+        for line in table.lines(get.wide) {
+            transcript.line(&line)?;
+        }
+        Ok(())
+    }
+
+    /// The last word of its kind in the log of each pod's running container.
+    pub(super) async fn logs(
+        &self,
+        logs: &Logs,
+        transcript: &mut Transcript<'_>,
+    ) -> Result<(), Stop> {
+        let client = self.place.client.clone();
+        let pods = Api::<Pod>::namespaced(client, &self.place.namespace);
+        let app = self.app(&logs.of);
+        let of_exercise = ListParams::default().labels(&selector(app));
+        let mut found = BTreeMap::new();
+        for pod in pods.list(&of_exercise).await.context("listing pods")? {
+            let name = pod.name_any();
+            transcript.command(&format!("kubectl logs {name} | grep {}", logs.word))?;
+            let log = pods.logs(&name, &LogParams::default()).await;
+            let log = log.with_context(|| format!("reading the log of {name}"))?;
+            for line in log.lines().filter(|line| line.contains(&logs.word)) {
+                transcript.line(line)?;
+                let word = line
+                    .split_whitespace()
+                    .find(|word| word.starts_with(&logs.word));
+                found.extend(word.map(|word| (name.clone(), word.to_owned())));
+            }
+        }
+        self.observer.note(|seen| seen.app_mut(app).logged = found);
+        Ok(())
+    }
+
+    /// Where an application answers outside the cluster.
+    pub(super) async fn url(
+        &self,
+        of: &Option<String>,
+        path: &str,
+        transcript: &Transcript<'_>,
+    ) -> Result<String, Stop> {
+        let app = self.app(of);
+        let what = format!("an address of service {app}");
+        let has_address = |seen: &Seen| seen.app(app).address.is_some();
+        let seen = self
+            .until(&what, ADDRESS_WITHIN, has_address, transcript)
+            .await?;
+        let address = seen.app(app).address.as_deref().unwrap_or_default();
+        Ok(format!("http://{address}{path}"))
+    }
+
+    pub(super) async fn call(
+        &self,
+        call: &Call,
+        transcript: &mut Transcript<'_>,
+    ) -> Result<(), Stop> {
+        let url = self.url(&call.of, &call.path, transcript).await?;
+        transcript.command(&format!("curl {url}"))?;
+        let reply = self.patient().get(&url).await?;
+        let (status, body) = (reply.status().as_u16(), reply.body());
+        if is_page(&reply) {
+            transcript.line(&format!("(a page, status {status})"))?;
+        } else {
+            transcript.line(body)?;
+        }
+        if status == call.status {
+            return Ok(());
+        }
+        Err(Stop::Unmet(format!(
+            "{url} answered {status} where {} was expected",
+            call.status
+        )))
+    }
+
+    pub(super) async fn form(
+        &self,
+        form: &Form,
+        transcript: &mut Transcript<'_>,
+    ) -> Result<(), Stop> {
+        let url = self.url(&form.of, &form.path, transcript).await?;
+        let fields: Vec<String> = form
+            .fields
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}"))
+            .collect();
+        transcript.line(&format!("(the form at {url}: {})", fields.join(", ")))?;
+        let answer = form::submit(&self.patient(), &url, &form.fields).await?;
+        if answer.status().is_success() || answer.status().is_redirection() {
+            return Ok(());
+        }
+        Err(Stop::Unmet(format!(
+            "the form at {url} was answered {}",
+            answer.status()
+        )))
+    }
+
+    /// Asks for the page until it shows the text: what stands behind it may be on its way back.
+    pub(super) async fn look(
+        &self,
+        look: &Look,
+        transcript: &mut Transcript<'_>,
+    ) -> Result<(), Stop> {
+        let url = self.url(&look.of, &look.path, transcript).await?;
+        transcript.command(&format!("curl {url}"))?;
+        let clock = &self.place.clock;
+        let deadline = clock.elapsed() + Duration::from_secs(look.within);
+        loop {
+            let seen = match self.place.caller.get(&url).await {
+                Ok(page) if page.body().contains(&look.shows) => break,
+                Ok(page) => format!("status {}", page.status().as_u16()),
+                Err(error) => format!("{error:#}"),
+            };
+            if clock.elapsed() >= deadline {
+                return Err(Stop::Unmet(format!(
+                    "{url} did not show {:?} within {} s: {seen}",
+                    look.shows, look.within
+                )));
+            }
+            clock.sleep(PERIOD).await;
+        }
+        transcript.line(&format!("(a page that shows {:?})", look.shows))?;
+        self.observer
+            .note(|seen| seen.shown.extend([look.shows.clone()]));
+        Ok(())
+    }
+
+    pub(super) async fn visit(
+        &self,
+        visit: &Visit,
+        transcript: &mut Transcript<'_>,
+    ) -> Result<(), Stop> {
+        let url = self.url(&visit.of, &visit.path, transcript).await?;
+        let often = match visit.every {
+            1000 => "once a second".to_owned(),
+            every => format!("every {every} ms"),
+        };
+        transcript.line(&format!("(somebody visits {url} {often} from here on)"))?;
+        self.orders.give(Order {
+            url,
+            status: visit.status,
+            every: Duration::from_millis(visit.every),
+        });
+        Ok(())
+    }
+
+    /// What becomes of the command is not looked at: it may end the container that it runs in.
+    pub(super) async fn exec(
+        &self,
+        exec: &Exec,
+        transcript: &mut Transcript<'_>,
+    ) -> Result<(), Stop> {
+        let app = self.app(&exec.of);
+        let pod = self.seen.borrow().app(app).a_pod().map(str::to_owned);
+        let pod = pod.ok_or_else(|| Stop::Unmet(format!("{app} has no pod")))?;
+        let of = exec.container.as_ref().map(|name| format!(" -c {name}"));
+        let of = of.unwrap_or_default();
+        transcript.command(&format!("kubectl exec {pod}{of} -- sh -c \"{}\"", exec.sh))?;
+        let client = self.place.client.clone();
+        let pods = Api::<Pod>::namespaced(client, &self.place.namespace);
+        let parameters = AttachParams {
+            container: exec.container.clone(),
+            ..AttachParams::default().stderr(false)
+        };
+        let mut process = pods
+            .exec(&pod, ["sh", "-c", &exec.sh], &parameters)
+            .await
+            .with_context(|| format!("running a command in {pod}"))?;
+        let mut output = String::new();
+        if let Some(mut stdout) = process.stdout() {
+            // Ends with the container, if that is what the command is for.
+            let _ = stdout.read_to_string(&mut output).await;
+        }
+        output
+            .lines()
+            .try_for_each(|line| transcript.line(line))
+            .map_err(Stop::from)
+    }
+
+    pub(super) async fn scale(
+        &self,
+        scale: &Scale,
+        transcript: &mut Transcript<'_>,
+    ) -> Result<(), Stop> {
+        let (app, replicas) = (self.app(&scale.of), scale.replicas);
+        transcript.command(&format!(
+            "kubectl scale deployment/{app} --replicas={replicas}"
+        ))?;
+        let patch = json!({"spec": {"replicas": replicas}});
+        self.deployments()
+            .patch_scale(app, &PatchParams::default(), &Patch::Merge(patch))
+            .await
+            .with_context(|| format!("scaling deployment {app}"))?;
+        transcript.line(&format!("deployment.apps/{app} scaled"))?;
+        Ok(())
+    }
+
+    fn patient(&self) -> Patient<'_> {
+        Patient {
+            caller: self.place.caller,
+            clock: &self.place.clock,
+            within: Duration::from_secs(ADDRESS_WITHIN),
+        }
+    }
+
+    pub(super) fn deployments(&self) -> Api<Deployment> {
+        Api::namespaced(self.place.client.clone(), &self.place.namespace)
+    }
+}
+
+fn is_page(reply: &http::Response<String>) -> bool {
+    let kind = reply.headers().get(http::header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
+}
+
+/// Label selectors of the exercises: `=`, `,`, `!` and spaces are all that needs it.
+fn url_encode(selector: &str) -> String {
+    let encode = |c: char| match c {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '_' | '.' | '/' => c.to_string(),
+        other => other
+            .to_string()
+            .bytes()
+            .map(|byte| format!("%{byte:02X}"))
+            .collect(),
+    };
+    selector.chars().map(encode).collect()
+}

@@ -1,0 +1,197 @@
+//! What a container sees and may do, and the order of a pod's containers.
+
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::Api;
+use kube::api::{AttachParams, LogParams, PostParams};
+use kube::runtime::wait::{await_condition, conditions::is_pod_running};
+use serde_json::json;
+use tokio::io::AsyncReadExt as _;
+
+use crate::rig::Up;
+
+/// Runs a script in the pod's container and returns what it prints.
+async fn script(pods: &Api<Pod>, text: &str) -> String {
+    script_in(pods, "c", text).await
+}
+
+async fn script_in(pods: &Api<Pod>, container: &str, text: &str) -> String {
+    let command = ["sh", "-c", text];
+    let streams = AttachParams::default().container(container).stderr(false);
+    let mut attached = pods.exec("p", command, &streams).await.unwrap();
+    let mut printed = String::new();
+    let mut stdout = attached.stdout().unwrap();
+    stdout.read_to_string(&mut printed).await.unwrap();
+    attached.join().await.unwrap();
+    printed
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_sees_its_volumes_and_has_no_rights_over_the_machine() {
+    let Some(up) = Up::start() else {
+        return;
+    };
+    let client = up.client().await;
+    let made = PostParams::default();
+    let map = json!({"metadata": {"name": "m"}, "data": {"key": "from a map"}});
+    let maps = Api::<ConfigMap>::namespaced(client.clone(), "default");
+    maps.create(&made, &serde_json::from_value(map).unwrap())
+        .await
+        .unwrap();
+    let pod = json!({"metadata": {"name": "p"}, "spec": {
+        "terminationGracePeriodSeconds": 0,
+        "containers": [{
+            "name": "c", "image": "selfheal/numbers-api", "command": ["sleep", "600"],
+            "volumeMounts": [
+                {"name": "map", "mountPath": "/map"},
+                {"name": "small", "mountPath": "/small"},
+                {"name": "small", "mountPath": "/part", "subPath": "a/b"},
+            ],
+        }],
+        "volumes": [
+            {"name": "map", "configMap": {"name": "m", "defaultMode": 0o400}},
+            {"name": "small", "emptyDir": {"sizeLimit": "1Mi"}},
+        ],
+    }});
+    let pods = Api::<Pod>::namespaced(client, "default");
+    pods.create(&made, &serde_json::from_value(pod).unwrap())
+        .await
+        .unwrap();
+    await_condition(pods.clone(), "p", is_pod_running())
+        .await
+        .unwrap();
+    for (text, expected) in [
+        ("cat /map/key", "from a map"),
+        ("stat -Lc %a /map/key", "400\n"),
+        ("touch /map/x 2>/dev/null || echo refused", "refused\n"),
+        ("echo here > /part/file; cat /small/a/b/file", "here\n"),
+        (
+            "head -c 2000000 /dev/zero > /small/big 2>/dev/null || echo full",
+            "full\n",
+        ),
+        ("touch /usr/x 2>/dev/null || echo refused", "refused\n"),
+        (
+            "echo x 2>/dev/null > /proc/sys/kernel/core_pattern || echo refused",
+            "refused\n",
+        ),
+        (
+            "mount -t tmpfs x /tmp 2>/dev/null || echo refused",
+            "refused\n",
+        ),
+        (
+            "test -e /dev/mem || echo none; ls /sys | wc -l",
+            "none\n0\n",
+        ),
+        (
+            "echo $$; ls -d /proc/[0-9]* | wc -l | xargs test 10 -gt && echo few",
+            "",
+        ),
+    ] {
+        let printed = script(&pods, text).await;
+        if expected.is_empty() {
+            // The container's own processes and no other.
+            assert!(printed.ends_with("few\n"), "{text}: {printed}");
+        } else {
+            assert_eq!(printed, expected, "{text}");
+        }
+    }
+    let bounding = script(&pods, "grep CapBnd /proc/self/status").await;
+    let rights = bounding.split_whitespace().last().unwrap();
+    let rights = u64::from_str_radix(rights, 16).unwrap();
+    const SYS_ADMIN: u64 = 1 << 21;
+    assert_eq!(rights & SYS_ADMIN, 0, "{bounding}");
+}
+
+/// Restarts of the pod's containers, by name.
+fn restarts(pod: Option<&Pod>, container: &str) -> Option<i32> {
+    let statuses = pod?.status.as_ref()?.container_statuses.as_ref()?;
+    let status = statuses.iter().find(|status| status.name == container)?;
+    status.started.filter(|started| *started)?;
+    Some(status.restart_count)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn containers_that_share_processes_see_and_signal_each_other_and_end_alone() {
+    let Some(up) = Up::start() else {
+        return;
+    };
+    let app = "sleep 4000 & (setsid sleep 5000 &); exec sleep 6000";
+    let container = |name: &str, text: &str| json!({"name": name, "image": "selfheal/numbers-api", "command": ["sh", "-c", text]});
+    let pod = json!({"metadata": {"name": "p"}, "spec": {
+        "shareProcessNamespace": true,
+        "terminationGracePeriodSeconds": 0,
+        "containers": [container("app", app), container("side", "exec sleep 7000")],
+    }});
+    let pods = Api::<Pod>::namespaced(up.client().await, "default");
+    pods.create(
+        &PostParams::default(),
+        &serde_json::from_value(pod).unwrap(),
+    )
+    .await
+    .unwrap();
+    let runs = |times: i32| {
+        move |pod: Option<&Pod>| {
+            restarts(pod, "app") == Some(times) && restarts(pod, "side") == Some(0)
+        }
+    };
+    await_condition(pods.clone(), "p", runs(0)).await.unwrap();
+    let all = "until [ $(pgrep -fc '^sleep') = 4 ]; do :; done; pgrep -fa '^sleep' | cut -d' ' -f3 | sort | xargs";
+    assert_eq!(script_in(&pods, "side", all).await, "4000 5000 6000 7000\n");
+    let first = "tr '\\0' ' ' < /proc/1/cmdline | cut -d' ' -f1,2; ls /proc/1/root/ | wc -l";
+    assert_eq!(
+        script_in(&pods, "app", first).await,
+        "selfheal __pause\n0\n"
+    );
+    let kill =
+        "pgrep -f '^sleep [456]' | sort > /tmp/before; kill $(pgrep -f '^sleep 6000'); echo $?";
+    assert_eq!(script_in(&pods, "side", kill).await, "0\n");
+    await_condition(pods.clone(), "p", runs(1)).await.unwrap();
+    let left = "for old in $(cat /tmp/before); do while test -e /proc/$old; do :; done; done; pgrep -fc '^sleep 7000'";
+    assert_eq!(script_in(&pods, "side", left).await, "1\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn init_containers_sidecars_and_hooks_do_their_part_in_order() {
+    let Some(up) = Up::start() else {
+        return;
+    };
+    let container = |name: &str, text: &str| {
+        json!({
+            "name": name, "image": "selfheal/numbers-api", "command": ["sh", "-c", text],
+            "volumeMounts": [{"name": "shared", "mountPath": "/shared"}],
+        })
+    };
+    // Each says what it does in a file; the sidecar, which is the last to end, prints it.
+    let mut side = container(
+        "side",
+        "echo side >> /shared/told; trap 'cat /shared/told; exit 0' TERM; while :; do sleep 0.1; done",
+    );
+    side["restartPolicy"] = json!("Always");
+    side["startupProbe"] =
+        json!({"exec": {"command": ["grep", "side", "/shared/told"]}, "periodSeconds": 1});
+    let hook = |text: &str| json!({"exec": {"command": ["sh", "-c", text]}});
+    let mut own = container(
+        "c",
+        "while ! test -e /shared/go; do sleep 0.1; done; echo own >> /shared/told",
+    );
+    own["lifecycle"] = json!({"postStart": hook("echo hook >> /shared/told; touch /shared/go")});
+    let pod = json!({"metadata": {"name": "p"}, "spec": {
+        "restartPolicy": "Never",
+        "initContainers": [container("first", "echo first >> /shared/told"), side],
+        "containers": [own],
+        "volumes": [{"name": "shared", "emptyDir": {}}],
+    }});
+    let pods = Api::<Pod>::namespaced(up.client().await, "default");
+    let pod: Pod = serde_json::from_value(pod).unwrap();
+    pods.create(&PostParams::default(), &pod).await.unwrap();
+    let over = |pod: Option<&Pod>| {
+        let status = pod.and_then(|pod| pod.status.as_ref());
+        status.is_some_and(|status| status.phase.as_deref() == Some("Succeeded"))
+    };
+    await_condition(pods.clone(), "p", over).await.unwrap();
+    let of_sidecar = LogParams {
+        container: Some("side".to_owned()),
+        ..LogParams::default()
+    };
+    let told = pods.logs("p", &of_sidecar).await.unwrap();
+    assert_eq!(told, "first\nside\nhook\nown\n");
+}

@@ -1,0 +1,48 @@
+//! The exercises hold.
+
+use std::process::Output;
+
+use crate::rig::{image, is_skipped, selfheal, text};
+
+/// Runs exercises on the embedded node: every claim has to hold.
+#[track_caller]
+fn holds(names: &[&str], speed: &str, images: &[String]) {
+    let output: Output = selfheal()
+        .arg("exercise")
+        .args(names)
+        .args(["--speed", speed])
+        .args(images)
+        .output()
+        .unwrap();
+    let (printed, errors) = (text(&output.stdout), text(&output.stderr));
+    if is_skipped(&errors) {
+        return;
+    }
+    assert_eq!(output.status.code(), Some(0), "{printed}{errors}");
+    let verdicts = printed.matches("# Verdict on").count();
+    assert_eq!(verdicts, names.len(), "{printed}");
+    assert!(
+        printed.contains("(embedded node: real processes on this machine"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn the_exercises_of_the_random_numbers_hold_on_the_embedded_node() {
+    // For this version only: the last of them asks for another.
+    let version = concat!("selfheal/numbers-api:", env!("CARGO_PKG_VERSION"));
+    let names = ["readiness", "liveness", "wrong-image"];
+    holds(&names, "4", &[image(version, "numbers-api")]);
+}
+
+/// One after the other: both use the chapter's port on this machine.
+#[test]
+fn the_exercises_of_the_to_do_list_hold_on_the_embedded_node() {
+    let images = [
+        image("selfheal/todo-web", "todo-web"),
+        image("postgres", "todo-db"),
+    ];
+    if pg_fixture::programs().is_some() {
+        holds(&["todo", "bad-update"], "6", &images);
+    }
+}

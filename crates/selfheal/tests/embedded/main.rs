@@ -1,0 +1,14 @@
+//! The program with real pods: what it prints, and what is left of it. Needs namespaces, and says so where it has none.
+
+#![cfg(target_os = "linux")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test's helpers panic as tests do, and a skipped test says so"
+)]
+
+mod containers;
+mod end;
+mod exercises;
+mod original;
+mod rig;

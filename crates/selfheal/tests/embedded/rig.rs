@@ -1,0 +1,132 @@
+//! The program under test, and a node of it.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use rustix::process::Pid;
+
+pub(crate) const NO_NAMESPACES: &str = "does not let";
+
+/// A folder with this program and the workload beside it, as after a build.
+pub(crate) fn selfheal() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_selfheal"));
+    command.env_remove("KUBECONFIG");
+    command
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// True, and a word about it, where this machine or user may not make namespaces.
+pub(crate) fn is_skipped(stderr: &str) -> bool {
+    let skipped = stderr.contains(NO_NAMESPACES);
+    if skipped {
+        eprintln!("SKIPPED: this test needs namespaces: {stderr}");
+    }
+    skipped
+}
+
+/// This workspace's program of that name, for an image.
+pub(crate) fn image(name: &str, program: &str) -> String {
+    let program = Path::new(env!("CARGO_BIN_EXE_selfheal")).with_file_name(program);
+    assert!(
+        program.is_file(),
+        "{} is not built: run the tests of the whole workspace",
+        program.display()
+    );
+    format!("--image={name}={}", program.display())
+}
+
+pub(crate) fn numbers_api() -> String {
+    image("selfheal/numbers-api", "numbers-api")
+}
+
+/// A node that serves, and where its kubeconfig is.
+pub(crate) struct Up {
+    pub(crate) process: Child,
+    pub(crate) folder: tempfile::TempDir,
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        // Ended already in the tests that are about it.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Up {
+    pub(crate) fn start() -> Option<Self> {
+        Self::start_with(&[numbers_api()])
+    }
+
+    pub(crate) fn start_with(images: &[String]) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut process = selfheal()
+            .arg("up")
+            .args(images)
+            .current_dir(folder.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        if lines
+            .map_while(Result::ok)
+            .any(|line| line.starts_with("Ctrl-C"))
+        {
+            return Some(Self { process, folder });
+        }
+        let output = process.wait_with_output().unwrap();
+        assert!(
+            is_skipped(&text(&output.stderr)),
+            "{}",
+            text(&output.stderr)
+        );
+        None
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        let kubeconfig = Kubeconfig::read_from(self.kubeconfig()).unwrap();
+        let options = KubeConfigOptions::default();
+        let config = Config::from_custom_kubeconfig(kubeconfig, &options)
+            .await
+            .unwrap();
+        Client::try_from(config).unwrap()
+    }
+
+    pub(crate) fn kubeconfig(&self) -> std::path::PathBuf {
+        self.folder.path().join("selfheal.kubeconfig")
+    }
+
+    /// The process and everything that it has started, however deep.
+    pub(crate) fn family(&self) -> Vec<Pid> {
+        let mut family = vec![self.process.id()];
+        let mut at = 0;
+        while let Some(parent) = family.get(at) {
+            let children =
+                std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+            let threads = std::fs::read_dir(format!("/proc/{parent}/task"))
+                .into_iter()
+                .flatten()
+                .flatten();
+            let of_threads = threads
+                .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+            for list in children.into_iter().chain(of_threads) {
+                let found = list.split_whitespace().filter_map(|pid| pid.parse().ok());
+                for pid in found {
+                    if !family.contains(&pid) {
+                        family.push(pid);
+                    }
+                }
+            }
+            at += 1;
+        }
+        let pid = |pid: &u32| Pid::from_raw(i32::try_from(*pid).unwrap()).unwrap();
+        family.iter().map(pid).collect()
+    }
+}
