@@ -1,0 +1,86 @@
+//! An image's archive: its config, and what lies in it.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Cursor, Read as _};
+use std::path::Path;
+
+use serde_json::Value;
+
+/// What a file in an image is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its mode bits.
+    pub mode: u32,
+    /// Whose it is.
+    pub owner: (u64, u64),
+    /// Whether it is a folder.
+    pub folder: bool,
+}
+
+/// An image.
+#[derive(Debug)]
+pub struct Image {
+    /// What a container of it is run with.
+    pub config: Value,
+    /// Its files by their paths.
+    pub files: BTreeMap<String, Entry>,
+}
+
+impl Image {
+    /// Reads a docker-archive with one layer.
+    #[must_use]
+    pub fn read(archive: &Path) -> Self {
+        let mut members = BTreeMap::new();
+        for member in tar::Archive::new(File::open(archive).unwrap())
+            .entries()
+            .unwrap()
+        {
+            let mut member = member.unwrap();
+            let name = member.path().unwrap().display().to_string();
+            let mut content = Vec::new();
+            member.read_to_end(&mut content).unwrap();
+            members.insert(name, content);
+        }
+        let json = |name: &str| serde_json::from_slice::<Value>(&members[name]).unwrap();
+        let manifest = &json("manifest.json")[0];
+        let layers = manifest["Layers"].as_array().unwrap();
+        assert_eq!(layers.len(), 1, "{manifest}");
+        Self {
+            config: json(manifest["Config"].as_str().unwrap())["config"].take(),
+            files: files(&members[layers[0].as_str().unwrap()]),
+        }
+    }
+
+    /// The bytes of all its files.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.files.values().map(|it| it.size).sum()
+    }
+
+    /// The paths of what is no folder.
+    #[must_use]
+    pub fn paths(&self) -> Vec<&str> {
+        let files = self.files.iter().filter(|(_, entry)| !entry.folder);
+        files.map(|(path, _)| path.as_str()).collect()
+    }
+}
+
+fn files(layer: &[u8]) -> BTreeMap<String, Entry> {
+    let mut files = BTreeMap::new();
+    for entry in tar::Archive::new(Cursor::new(layer)).entries().unwrap() {
+        let entry = entry.unwrap();
+        let header = entry.header();
+        let path = entry.path().unwrap().display().to_string();
+        let entry = Entry {
+            size: header.size().unwrap(),
+            mode: header.mode().unwrap(),
+            owner: (header.uid().unwrap(), header.gid().unwrap()),
+            folder: header.entry_type().is_dir(),
+        };
+        files.insert(path, entry);
+    }
+    files
+}
