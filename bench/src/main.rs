@@ -1,4 +1,5 @@
-//! What a probe costs: beside a bare connect-write-read loop, many at a time, and while it waits.
+//! What a probe costs: beside a bare connect-write-read loop, many at a time, and while it waits. What the to-do list costs
+//! on top of its database.
 //!
 //! Ratios within one run mean something; times do not. The server is a process of its own, so that its work is not counted.
 
@@ -7,6 +8,8 @@ mod crowd;
 mod grpc;
 mod pg_ready;
 mod server;
+mod sidecar;
+mod todo;
 
 use std::io::Write as _;
 
@@ -19,19 +22,27 @@ fn main() -> anyhow::Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("serve") => return server::serve(false),
         Some("serve-grpc") => return server::serve(true),
+        Some("todo-web") => return print_all(&todo::measure()?),
+        Some("sidecar") => return sidecar::measure(&mut print),
         None => {}
-        Some(other) => anyhow::bail!("no argument {other:?}: it takes none"),
+        Some(other) => anyhow::bail!(
+            "no argument {other:?}: it takes none, or todo-web or sidecar for that alone"
+        ),
     }
     let health = grpc::start()?;
     let server = server::Server::start("serve")?;
-    let mut out = std::io::stdout();
-    for line in cost::measure(server.address, health.address)? {
-        writeln!(out, "{line}")?;
-    }
-    writeln!(out, "{}", crowd::lateness(server.address)?)?;
-    writeln!(out, "{}", crowd::memory(server.address)?)?;
-    for line in pg_ready::measure()? {
-        writeln!(out, "{line}")?;
-    }
-    Ok(())
+    print_all(&cost::measure(server.address, health.address)?)?;
+    print(&crowd::lateness(server.address)?)?;
+    print(&crowd::memory(server.address)?)?;
+    print_all(&pg_ready::measure()?)?;
+    print_all(&todo::measure()?)?;
+    sidecar::measure(&mut print)
+}
+
+fn print_all(lines: &[String]) -> anyhow::Result<()> {
+    lines.iter().try_for_each(|line| print(line))
+}
+
+fn print(line: &str) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stdout(), "{line}")?)
 }
