@@ -3,13 +3,24 @@
 CARGO ?= cargo
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 TARGET ?= x86_64-unknown-linux-gnu
+# What the embedded node asks of the kernel: root's namespaces, or a user's own.
+NAMESPACES = unshare --pid --mount --net --fork true || unshare --user --map-root-user --pid --mount --net --fork true
 # How many times as fast as a cluster's the embedded node's clock runs.
-SPEED ?= 3
-STATIC = $(or $(CARGO_TARGET_DIR),target)/$(TARGET)/small
+SPEED ?= 5
+BUILT = $(or $(CARGO_TARGET_DIR),./target)
+# What the exercises showed on either engine, for `compare`.
+RECORDINGS = $(BUILT)/recordings
+# pg-ready and probe-sidecar are built on musl, of which a megabyte less comes along than of glibc.
+MUSL = $(TARGET:-gnu=-musl)
+HAS_MUSL = test -d "$$(rustc --print target-libdir --target $(MUSL))"
+MUSL_TARGET = $(shell $(HAS_MUSL) && echo $(MUSL) || echo $(TARGET))
+PG_READY = $(BUILT)/$(MUSL_TARGET)/small/pg-ready
+SIDECAR = $(BUILT)/$(MUSL_TARGET)/compact/probe-sidecar
+PG_READY_LIMIT = 2097152
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help build up exercise-programs exercises exercises-cluster test fmt lint docs deny check bench dist dist-pg-ready clean
+.PHONY: help build up exercise-programs exercises exercises-cluster e2e compare resilience test test-programs fmt lint docs deny check bench dist dist-pg-ready musl clean
 
 ##@ Use
 
@@ -20,17 +31,31 @@ build: ## Build every program (target/release)
 	$(CARGO) build --release --locked
 
 up: build ## Start a node on this machine for kubectl, until Ctrl-C
-	./target/release/selfheal up
+	$(BUILT)/release/selfheal up
 
-# What the exercises run, and nothing that they do not wait for.
+# What the exercises run, and nothing that they do not wait for: unoptimized, which is built in a third of the time and
+# loses nothing here, where probes wait for seconds.
 exercise-programs:
-	$(CARGO) build --release --locked -p selfheal -p numbers-api
+	$(CARGO) build --locked -p selfheal -p numbers-api -p todo-web -p todo-db -p probe-sidecar
 
 exercises: exercise-programs ## Run the chapter's exercises, no cluster needed
-	./target/release/selfheal exercise --speed $(SPEED)
+	$(BUILT)/debug/selfheal exercise --speed $(SPEED) --record $(RECORDINGS)/embedded
 
-exercises-cluster: exercise-programs ## Run them on the cluster of KUBECONFIG
-	./target/release/selfheal exercise --kubeconfig "$${KUBECONFIG:-$$HOME/.kube/config}"
+exercises-cluster: exercise-programs ## Run them, or those of EXERCISES, on the cluster of KUBECONFIG
+	$(BUILT)/debug/selfheal exercise $(EXERCISES) --kubeconfig "$${KUBECONFIG:-$$HOME/.kube/config}" --record $(RECORDINGS)/cluster
+
+e2e: ## Run them on the cluster of KUBECONFIG, and compare with what they show on the embedded node
+	rm -rf $(RECORDINGS)/cluster
+	$(MAKE) exercises-cluster compare
+
+compare: exercise-programs # What the cluster showed with what the embedded node does, which is recorded if it is not yet.
+	@if [ -d $(RECORDINGS)/embedded ] || { $(NAMESPACES); } 2>/dev/null; then \
+	  [ -d $(RECORDINGS)/embedded ] || $(MAKE) exercises || exit; \
+	  $(BUILT)/debug/selfheal compare $(RECORDINGS)/cluster $(RECORDINGS)/embedded; \
+	else echo "SKIPPED: the comparison with the embedded node: no namespaces here" >&2; fi
+
+resilience: ## What only a real node can show: kubelet and containers killed, a drain (.ci/resilience says what it needs)
+	@.ci/resilience
 
 ##@ Work on it
 
@@ -39,6 +64,14 @@ ifeq ($(NEXTEST),yes)
 	$(CARGO) nextest run --workspace --locked
 else
 	$(CARGO) test --workspace --locked
+endif
+
+# What they are made of, without running them.
+test-programs:
+ifeq ($(NEXTEST),yes)
+	$(CARGO) nextest run --workspace --locked --no-run
+else
+	$(CARGO) test --workspace --locked --no-run
 endif
 
 fmt: ## Format the code
@@ -60,20 +93,47 @@ check: ## What CI asks of a change: format, clippy, docs, dependencies, tests
 	$(CARGO) fmt --all --check
 	$(MAKE) lint docs deny test
 
-bench: dist-pg-ready ## What probes and checks cost, beside a bare loop and pg_isready (takes minutes)
-	PG_READY=$(STATIC)/pg-ready $(CARGO) run --release --locked -p bench
+bench: dist-pg-ready dist-probe-sidecar ## What probes, checks, the to-do list and the sidecar cost, each beside its peer (takes half an hour)
+	$(CARGO) build --release --locked -p todo-web
+	PG_READY=$(PG_READY) TODO_WEB=$(BUILT)/release/todo-web PROBE_SIDECAR=$(SIDECAR) \
+	  $(CARGO) run --release --locked -p bench
 
 ##@ Ship it
 
-dist: dist-numbers-api dist-todo-web dist-pg-ready ## Static programs for images (target/<triple>/release, pg-ready in small)
+dist: dist-numbers-api dist-todo-web dist-probe-sidecar dist-pg-ready ## Static programs for images (target/<triple>/release, pg-ready in target/*-musl/small)
 
 dist-%: # One of them; built alone, so that it gets no feature that only another one asks for.
 	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --locked --target $(TARGET) -p $*
 
-# Without position independence there is nothing to relocate: a checker that lives a millisecond feels that.
-dist-pg-ready:
-	RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static -C force-unwind-tables=no" \
-	  $(CARGO) build --profile small --locked --target $(TARGET) -p pg-ready
+# Small enough for its image: what it does is mostly waiting.
+dist-todo-web:
+	RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,--icf=all -C link-arg=-Wl,-z,pack-relative-relocs" \
+	  $(CARGO) build --profile compact --locked --target $(TARGET) -p todo-web
+
+# It sits in every pod: its program is most of the memory that it takes.
+dist-probe-sidecar: musl
+	CC_$(subst -,_,$(MUSL))=$(CC) \
+	RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static \
+	  -C link-arg=-Wl,-T,$(CURDIR)/crates/probe-sidecar/seldom.ld" \
+	  $(CARGO) build --profile compact --config 'profile.compact.opt-level="z"' --locked --target $(MUSL_TARGET) -p probe-sidecar
+
+# Without position independence there is nothing to relocate: a checker that lives a millisecond feels that. Nothing of
+# musl is in ring's C, so the compiler of this machine will do for it.
+dist-pg-ready: musl
+	CC_$(subst -,_,$(MUSL))=$(CC) \
+	RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static -C force-unwind-tables=no \
+	  -C link-arg=-Wl,--no-eh-frame-hdr -C link-arg=-Wl,-T,$(CURDIR)/crates/pg-ready/no-unwinding.ld" \
+	  $(CARGO) build --profile small --locked --target $(MUSL_TARGET) -p pg-ready
+	@size=$$(stat -c %s $(PG_READY)); echo "$(PG_READY): $$size bytes, $(PG_READY_LIMIT) at most"; \
+	  if [ $(MUSL_TARGET) != $(MUSL) ]; then \
+	    echo "SKIPPED: the size of pg-ready, built on glibc: rustup target add $(MUSL)" >&2; \
+	  else [ $$size -le $(PG_READY_LIMIT) ]; fi
+
+musl: # Rust's library for it, if it can be had; without it pg-ready is built on glibc, and is larger.
+	@$(HAS_MUSL) || timeout 120 rustup target add $(MUSL) || true
+
+include docker/images.mk k8s/deploy/deploy.mk
 
 clean: ## Remove what was built
 	$(CARGO) clean
+	rm -rf dist
