@@ -1,11 +1,18 @@
 //! What `kubectl apply -f` does with the chapter's manifests, and the way back.
 
-use anyhow::Context as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind, TypeMeta};
+use kube::runtime::wait::{await_condition, conditions};
 use kube::{Api, Client, ResourceExt as _};
+use probe::Clock;
 
 const FIELD_MANAGER: &str = "selfheal-exercise";
+
+/// Enough for pods whose processes end only when they are killed.
+const GONE_WITHIN: Duration = Duration::from_secs(120);
 
 /// What became of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,19 +121,30 @@ impl Applier {
         Ok(found)
     }
 
-    /// Deletes what it made, last first, and says what. Something already gone is no error.
-    pub(crate) async fn clean_up(&mut self) -> anyhow::Result<Vec<String>> {
-        let mut deleted = Vec::new();
+    /// Deletes what it made, last first, and says what once it is gone. Something already gone is no error.
+    ///
+    /// Dependents go before their owners: pods that outlived their deployment would be taken for those of the next one.
+    pub(crate) async fn clean_up(&mut self, clock: &Clock) -> anyhow::Result<Vec<String>> {
+        let (mut deleted, mut going) = (Vec::new(), Vec::new());
         while let Some(object) = self.made.pop() {
             let name = full_name(&object)?;
-            match self
-                .api(&object)?
-                .delete(&object.name_any(), &DeleteParams::background())
+            let api = self.api(&object)?;
+            match api
+                .delete(&object.name_any(), &DeleteParams::foreground())
                 .await
             {
-                Ok(_) => deleted.push(name),
+                Ok(answer) => {
+                    going.extend(answer.left().map(|object| (api, object)));
+                    deleted.push(name);
+                }
                 Err(kube::Error::Api(status)) if status.code == 404 => {}
                 Err(error) => return Err(error).with_context(|| format!("deleting {name}")),
+            }
+        }
+        tokio::select! {
+            gone = all_gone(&going) => gone?,
+            () = clock.sleep(GONE_WITHIN) => {
+                bail!("{} are not gone {} s after they were deleted", deleted.join(", "), GONE_WITHIN.as_secs())
             }
         }
         Ok(deleted)
@@ -139,6 +157,16 @@ impl Applier {
             &resource(object)?,
         ))
     }
+}
+
+async fn all_gone(going: &[(Api<DynamicObject>, DynamicObject)]) -> anyhow::Result<()> {
+    for (api, object) in going {
+        let (name, uid) = (object.name_any(), object.uid().unwrap_or_default());
+        await_condition(api.clone(), &name, conditions::is_deleted(&uid))
+            .await
+            .with_context(|| format!("waiting for {name} to be gone"))?;
+    }
+    Ok(())
 }
 
 fn objects(manifest: &str) -> anyhow::Result<Vec<DynamicObject>> {

@@ -3,6 +3,7 @@
 mod acts;
 mod outages;
 mod rollouts;
+mod room;
 mod visits;
 
 use std::io;
@@ -70,7 +71,10 @@ pub(crate) async fn run(
     stop: &CancellationToken,
 ) -> anyhow::Result<Report> {
     let mut applier = Applier::new(place.client.clone(), &place.namespace);
-    refuse_existing(exercise, place, &applier).await?;
+    if !place.force {
+        room::refuse_existing(exercise, &applier).await?;
+        room::outlast(exercise, place).await?;
+    }
     transcript.heading(&format!(
         "{}: {} ({})",
         exercise.name, exercise.title, place.engine
@@ -96,18 +100,25 @@ pub(crate) async fn run(
         }
     };
     let result = stop.run_until_cancelled(work).await;
+    if result.is_none() {
+        // Pods take their time to end. Whoever interrupts hears that something is going on.
+        let _ = transcript.line("(interrupted; deleting what was made)");
+    }
     let claims = run.verdicts();
     // What the clean-up changes is no part of the exercise.
     let recorder = match recorder {
         Some(recorder) => Some(recorder.stop().await),
         None => None,
     };
-    let cleaned = applier.clean_up().await;
+    let cleaned = applier.clean_up(&place.clock).await;
     let stopped = match result {
         Some(Ok(())) => None,
         Some(Err(Stop::Unmet(what))) => Some(what),
-        Some(Err(Stop::Broken(error))) => return Err(error),
-        None => bail!("interrupted; what the exercise made is deleted"),
+        Some(Err(Stop::Broken(error))) => return Err(with_clean_up(error, &cleaned)),
+        None => {
+            cleaned.context("interrupted, and what the exercise made could not be deleted")?;
+            bail!("interrupted; what the exercise made is deleted")
+        }
     };
     let report = Report {
         exercise: exercise.name.clone(),
@@ -126,27 +137,12 @@ pub(crate) async fn run(
     Ok(report)
 }
 
-async fn refuse_existing(
-    exercise: &Exercise,
-    place: &Place<'_>,
-    applier: &Applier,
-) -> anyhow::Result<()> {
-    if place.force {
-        return Ok(());
+/// Says beside an error that the way back failed, too.
+fn with_clean_up(error: anyhow::Error, cleaned: &anyhow::Result<Vec<String>>) -> anyhow::Error {
+    match cleaned {
+        Ok(_) => error,
+        Err(left) => error.context(format!("what was made could not be deleted: {left:#}")),
     }
-    for step in &exercise.steps {
-        let Step::Apply(path) = step else { continue };
-        for manifest in catalog::manifests(path) {
-            let found = applier.existing(manifest).await?;
-            if !found.is_empty() {
-                bail!(
-                    "{} is there already; delete it or say --force to change it",
-                    found.join(", ")
-                );
-            }
-        }
-    }
-    Ok(())
 }
 
 struct Run<'a> {

@@ -180,6 +180,9 @@ impl Run<'_> {
             every => format!("every {every} ms"),
         };
         transcript.line(&format!("(somebody visits {url} {often} from here on)"))?;
+        // Before the proxies of every node know the service, nobody takes a connection to it: that is no visit yet.
+        // Whatever else is wrong the visits will meet, too.
+        let _ = self.patient().get(&url).await;
         self.orders.give(Order {
             url,
             status: visit.status,

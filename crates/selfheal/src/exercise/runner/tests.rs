@@ -5,6 +5,7 @@ mod outages;
 mod visits;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -58,6 +59,7 @@ struct Ran {
     result: anyhow::Result<Report>,
     transcript: String,
     fake: Arc<Fake>,
+    took: Duration,
 }
 
 struct Case {
@@ -67,6 +69,8 @@ struct Case {
     exists: Option<&'static str>,
     force: bool,
     interrupt_after: Option<u64>,
+    left_over: u32,
+    lingers: Option<u64>,
 }
 
 impl Default for Case {
@@ -79,12 +83,18 @@ impl Default for Case {
             exists: None,
             force: false,
             interrupt_after: None,
+            left_over: 0,
+            lingers: None,
         }
     }
 }
 
 async fn ran(case: Case) -> Ran {
     let fake = Arc::new(Fake::new(case.exists));
+    fake.left_over.store(case.left_over, Ordering::Relaxed);
+    if let Some(seconds) = case.lingers {
+        fake.linger(Duration::from_secs(seconds));
+    }
     let exercise = catalog::select(&[case.exercise.to_owned()])
         .unwrap()
         .remove(0);
@@ -111,11 +121,13 @@ async fn ran(case: Case) -> Ran {
         });
     }
     let mut out = Vec::new();
+    let begin = tokio::time::Instant::now();
     let result = run(&exercise, &place, &mut Transcript::new(&mut out), &stop).await;
     Ran {
         result,
         transcript: String::from_utf8(out).unwrap(),
         fake,
+        took: begin.elapsed(),
     }
 }
 
@@ -263,4 +275,47 @@ async fn an_interrupted_exercise_deletes_what_it_made() {
         "interrupted; what the exercise made is deleted"
     );
     assert_eq!(ran.fake.deleted(), [DEPLOYMENT, SERVICE]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exercise_ends_when_what_it_made_is_gone_and_not_before() {
+    let ran = ran(Case {
+        interrupt_after: Some(5),
+        lingers: Some(40),
+        ..Case::default()
+    })
+    .await;
+    assert_eq!(ran.took.as_secs(), 40);
+    assert_eq!(ran.fake.deleted(), [DEPLOYMENT, SERVICE]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_go_is_named() {
+    let ran = ran(Case {
+        interrupt_after: Some(5),
+        lingers: Some(1000),
+        ..Case::default()
+    })
+    .await;
+    let error = "interrupted, and what the exercise made could not be deleted: \
+                 deployment.apps/numbers-api, service/numbers-api are not gone 120 s after they were deleted";
+    assert_eq!(format!("{:#}", ran.result.unwrap_err()), error);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exercise_begins_when_the_pods_of_a_deleted_deployment_are_gone() {
+    let few = ran(Case {
+        left_over: 3,
+        ..Case::default()
+    })
+    .await;
+    assert_eq!(few.result.unwrap().exit(), Exit::Held, "{}", few.transcript);
+    let many = ran(Case {
+        left_over: u32::MAX,
+        ..Case::default()
+    })
+    .await;
+    let error = "a, b would be taken for pods of numbers-api; delete them, or what keeps them";
+    assert_eq!(many.result.unwrap_err().to_string(), error);
+    assert_eq!((many.transcript.as_str(), many.took.as_secs()), ("", 60));
 }

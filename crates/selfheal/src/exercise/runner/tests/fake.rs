@@ -4,7 +4,9 @@
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
@@ -32,6 +34,10 @@ pub(super) struct Fake {
     world: watch::Sender<World>,
     objects: Mutex<BTreeSet<String>>,
     deleted: Mutex<Vec<String>>,
+    /// How often pods of an earlier deployment are still listed before there is a deployment.
+    pub(super) left_over: AtomicU32,
+    /// Whether what is deleted is on its way, and not gone.
+    lingers: AtomicBool,
 }
 
 impl Fake {
@@ -46,7 +52,20 @@ impl Fake {
             world: watch::Sender::new(world),
             objects: Mutex::new(objects),
             deleted: Mutex::default(),
+            left_over: AtomicU32::new(0),
+            lingers: AtomicBool::new(false),
         }
+    }
+
+    /// Keeps what is deleted until the time has passed.
+    pub(super) fn linger(self: &Arc<Self>, time: Duration) {
+        self.lingers.store(true, Ordering::Relaxed);
+        let fake = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(time).await;
+            fake.lingers.store(false, Ordering::Relaxed);
+            fake.world.send_modify(|_| {});
+        });
     }
 
     pub(super) fn client(self: &Arc<Self>) -> Client {
@@ -66,7 +85,7 @@ impl Fake {
         self.deleted.lock().unwrap().clone()
     }
 
-    fn answer(&self, request: &Request<Body>) -> Answer {
+    fn answer(self: &Arc<Self>, request: &Request<Body>) -> Answer {
         let (path, query) = (
             request.uri().path(),
             request.uri().query().unwrap_or_default(),
@@ -84,7 +103,11 @@ impl Fake {
             Method::GET
                 if ["pods", "endpoints", "services", "deployments"].contains(&kind.as_str()) =>
             {
-                let items = items(&kind, *self.world.borrow());
+                let mut items = items(&kind, *self.world.borrow());
+                let deployed = objects.iter().any(|path| path.contains("/deployments/"));
+                if kind == "pods" && !deployed && !self.one_more_is_left_over() {
+                    items.clear();
+                }
                 json_answer(
                     200,
                     &json!({"metadata": {"resourceVersion": "1"}, "items": items}),
@@ -98,18 +121,27 @@ impl Fake {
             }
             Method::DELETE => {
                 self.deleted.lock().unwrap().push(path.to_owned());
-                json_answer(
-                    200,
-                    &json!({"kind": "Status", "apiVersion": "v1", "status": "Success"}),
-                )
+                let gone = json!({"kind": "Status", "apiVersion": "v1", "status": "Success"});
+                let lingers = self.lingers.load(Ordering::Relaxed);
+                json_answer(200, &if lingers { object("3") } else { gone })
             }
             _ => json_answer(200, &object("2")),
         }
     }
 
-    fn watch(&self, kind: String) -> Answer {
+    fn one_more_is_left_over(&self) -> bool {
+        let fewer = |left: u32| left.checked_sub(1);
+        let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
+        self.left_over.fetch_update(set, fetch, fewer).is_ok()
+    }
+
+    fn watch(self: &Arc<Self>, kind: String) -> Answer {
+        let fake = Arc::clone(self);
         let worlds = changes(self.world.subscribe());
-        let lines = worlds.flat_map(move |world| futures::stream::iter(lines(&kind, world)));
+        let lines = worlds.flat_map(move |world| {
+            let deleted = !fake.deleted().is_empty() && !fake.lingers.load(Ordering::Relaxed);
+            futures::stream::iter(lines(&kind, world, deleted))
+        });
         Response::new(StreamBody::new(lines).boxed_unsync())
     }
 }
@@ -124,9 +156,10 @@ fn changes(world: watch::Receiver<World>) -> impl Stream<Item = World> + Send {
     })
 }
 
-fn lines(kind: &str, world: World) -> Vec<Result<Frame<Bytes>, Infallible>> {
+fn lines(kind: &str, world: World, deleted: bool) -> Vec<Result<Frame<Bytes>, Infallible>> {
+    let change = if deleted { "DELETED" } else { "MODIFIED" };
     let line = |object: Value| {
-        let event = json!({"type": "MODIFIED", "object": object});
+        let event = json!({"type": change, "object": object});
         Ok(Frame::data(Bytes::from(format!("{event}\n"))))
     };
     items(kind, world).into_iter().map(line).collect()
@@ -145,7 +178,7 @@ fn items(kind: &str, world: World) -> Vec<Value> {
             ]
         }
         _ => vec![json!({
-            "metadata": {"name": "numbers-api", "resourceVersion": "1"},
+            "metadata": {"name": "numbers-api", "uid": "u", "resourceVersion": "1"},
             "spec": {"ports": [{"port": 8013}]},
             "status": {"loadBalancer": {"ingress": [{"ip": "127.0.0.1"}]}},
         })],
@@ -174,7 +207,7 @@ fn table(world: World) -> Value {
 }
 
 fn object(version: &str) -> Value {
-    json!({"apiVersion": "v1", "kind": "Any", "metadata": {"name": "numbers-api", "resourceVersion": version}})
+    json!({"apiVersion": "v1", "kind": "Any", "metadata": {"name": "numbers-api", "uid": "u", "resourceVersion": version}})
 }
 
 fn not_found() -> Value {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use super::*;
+use crate::exercise::http::NoConnection;
 use crate::exercise::observe::Observer;
 use crate::exercise::runner::visits::{Order, Visitor};
 
@@ -53,4 +54,47 @@ async fn visitors_call_side_by_side_each_at_its_own_pace() {
     let seen = observer.subscribe().borrow().visits.clone();
     assert_eq!((seen.all, seen.failures.len()), (110, 100));
     assert_eq!(seen.failures[0], "http://a/no: status 503");
+}
+
+/// Takes no connection at first.
+struct TakesNone {
+    connections: Mutex<u32>,
+}
+
+#[async_trait]
+impl Caller for TakesNone {
+    async fn send(&self, _: Request<String>) -> anyhow::Result<Response<String>> {
+        let mut connections = self.connections.lock().unwrap();
+        *connections += 1;
+        if *connections <= 3 {
+            return Err(anyhow::anyhow!("refused").context(NoConnection));
+        }
+        Ok(Response::new(String::new()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn visits_begin_once_somebody_takes_the_connection() {
+    let text = "name: x\ntitle: t\napps: [numbers-api]\nsteps:\n\
+                - visit: {path: /rng, status: 200}\n\
+                - sleep: 5\n\
+                - claim: {says: s, holds: every-visit-answered}\n";
+    let exercise = catalog::parse("x.yaml", text).unwrap();
+    let caller = TakesNone {
+        connections: Mutex::new(0),
+    };
+    let place = Place {
+        client: Arc::new(Fake::new(None)).client(),
+        namespace: "default".to_owned(),
+        caller: &caller,
+        clock: Clock::new(Timestamp::UNIX_EPOCH, 1.0),
+        engine: "scripted",
+        force: false,
+        record: None,
+    };
+    let mut out = Vec::new();
+    let stop = CancellationToken::new();
+    let report = run(&exercise, &place, &mut Transcript::new(&mut out), &stop).await;
+    let transcript = String::from_utf8(out).unwrap();
+    assert_eq!(report.unwrap().exit(), Exit::Held, "{transcript}");
 }
