@@ -22,11 +22,12 @@ fn main() -> anyhow::Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("serve") => return server::serve(false),
         Some("serve-grpc") => return server::serve(true),
+        Some("pg-ready") => return print_all(&pg_ready::measure()?),
         Some("todo-web") => return print_all(&todo::measure()?),
         Some("sidecar") => return sidecar::measure(&mut print),
         None => {}
         Some(other) => anyhow::bail!(
-            "no argument {other:?}: it takes none, or todo-web or sidecar for that alone"
+            "no argument {other:?}: it takes none, or pg-ready, todo-web or sidecar for that alone"
         ),
     }
     let health = grpc::start()?;

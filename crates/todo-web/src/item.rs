@@ -1,5 +1,6 @@
 //! An item of the list, and what its text may be.
 
+use compact_str::CompactString;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -12,7 +13,7 @@ pub struct Item {
     /// Its number.
     pub id: i64,
     /// What is to be done.
-    pub text: String,
+    pub text: CompactString,
     /// Whether it is done.
     pub done: bool,
     /// When it was added.

@@ -12,6 +12,7 @@ use http::{StatusCode, header};
 use jiff::Timestamp;
 use service::{Metrics, Readiness};
 
+use self::fault::Fault;
 use crate::args::{Args, Policy};
 use crate::database::Database;
 use crate::settings::Settings;
@@ -91,8 +92,7 @@ pub fn router(app: &App, metrics: &Metrics) -> Router {
     let timed = pages
         .merge(api)
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
-        .layer(middleware::from_fn_with_state(app.clone(), bounded))
-        .layer(middleware::from_fn_with_state(app.clone(), in_time));
+        .layer(middleware::from_fn_with_state(app.clone(), within_limits));
     let router = timed
         .merge(assets::router())
         .merge(health::router())
@@ -117,35 +117,31 @@ async fn not_found(State(app): State<App>, request: Request) -> Response {
     }
 }
 
-/// Refuses a body that is announced as too long without waiting for it.
-async fn bounded(State(app): State<App>, request: Request, next: Next) -> Response {
+fn is_announced_too_long(request: &Request) -> bool {
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if length.is_none_or(|length| length <= LONGEST_BODY as u64) {
-        return next.run(request).await;
-    }
-    let detail = format!("A request may have {LONGEST_BODY} bytes.");
-    let fault = fault::Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "Too large", detail);
-    if is_for_people(&request) {
-        view::fault(&app, &fault)
-    } else {
-        fault.into_problem()
-    }
+    length.is_some_and(|length| length > LONGEST_BODY as u64)
 }
 
-/// Answers within the deadline, whatever a handler waits for. What it had begun is one statement, which the database
-/// makes or does not make.
-async fn in_time(State(app): State<App>, request: Request, next: Next) -> Response {
+/// Refuses a body that is announced as too long without waiting for it, and answers within the deadline, whatever a
+/// handler waits for. What it had begun is one statement, which the database makes or does not make.
+async fn within_limits(State(app): State<App>, request: Request, next: Next) -> Response {
     let for_people = is_for_people(&request);
-    match tokio::time::timeout(app.0.request_timeout, next.run(request)).await {
+    let answer = if is_announced_too_long(&request) {
+        let detail = format!("A request may have {LONGEST_BODY} bytes.");
+        Err(Fault::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "Too large",
+            detail,
+        ))
+    } else {
+        tokio::time::timeout(app.0.request_timeout, next.run(request))
+            .await
+            .map_err(|_| Fault::unavailable("it took too long to answer"))
+    };
+    match answer {
         Ok(response) => response,
-        Err(_) => {
-            let fault = fault::Fault::unavailable("it took too long to answer");
-            if for_people {
-                view::fault(&app, &fault)
-            } else {
-                fault.into_problem()
-            }
-        }
+        Err(fault) if for_people => view::fault(&app, &fault),
+        Err(fault) => fault.into_problem(),
     }
 }

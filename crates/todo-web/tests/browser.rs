@@ -140,7 +140,7 @@ async fn a_day_with_the_list(scripts: bool) {
     std::fs::write(&file, picture).unwrap();
     eprintln!("a picture of the list: {}", file.display());
     page.press("Buy oat milk", "Not done").await;
-    page.find("li:not(.done) #item-1").await;
+    page.find("li:not(.done) #i1").await;
 
     page.press("Sell <b>bread</b>", "Delete").await;
     page.items(&["Buy oat milk"]).await;

@@ -321,7 +321,7 @@ fn item(row: &Row) -> Item {
     // In the order of COLUMNS.
     Item {
         id: row.get(0),
-        text: row.get(1),
+        text: row.get::<_, &str>(1).into(),
         done: row.get(2),
         created_at: row.get::<_, Timestamp>(3),
     }

@@ -178,7 +178,7 @@ fn item(row: &Row<'_>) -> rusqlite::Result<Item> {
     let created: String = row.get(3)?;
     Ok(Item {
         id: row.get(0)?,
-        text: row.get(1)?,
+        text: row.get_ref(1)?.as_str()?.into(),
         done: row.get(2)?,
         created_at: created.parse().map_err(|error: jiff::Error| {
             rusqlite::Error::FromSqlConversionFailure(3, rusqlite::types::Type::Text, error.into())

@@ -38,8 +38,13 @@ pub(super) struct Written {
 pub(super) struct Pressed {
     #[serde(default)]
     csrf: String,
-    #[serde(default)]
+    /// What the button that takes a mark away says; the one that sets it has nothing to add.
+    #[serde(default = "marked")]
     done: bool,
+}
+
+fn marked() -> bool {
+    true
 }
 
 type Id = Result<Path<i64>, PathRejection>;

@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::response::{Html, IntoResponse as _, Response};
+use compact_str::ToCompactString as _;
 use http::StatusCode;
 use jiff::Timestamp;
 use jiff::tz::Offset;
@@ -46,7 +47,7 @@ pub(super) struct List<'a> {
     pub(super) token: &'a Token,
 }
 
-const ITEM: usize = 448;
+const ITEM: usize = 384;
 
 /// A time as people and machines read it.
 struct Minute([u8; 17]);
