@@ -17,7 +17,9 @@ mod service;
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::{Endpoints, Namespace, Node, Pod, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Endpoints, Namespace, Node, Pod, Secret, Service, ServiceAccount,
+};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Client;
 use kube::api::Api;
@@ -71,11 +73,13 @@ impl Context {
 /// One cache a kind.
 #[derive(Default)]
 struct Informers {
+    config_maps: Informer<ConfigMap>,
     deployments: Informer<Deployment>,
     endpoints: Informer<Endpoints>,
     namespaces: Informer<Namespace>,
     nodes: Informer<Node>,
     pods: Informer<Pod>,
+    secrets: Informer<Secret>,
     service_accounts: Informer<ServiceAccount>,
     services: Informer<Service>,
     sets: Informer<ReplicaSet>,
@@ -84,11 +88,13 @@ struct Informers {
 
 impl Informers {
     fn start(&self, client: &Client, tasks: &mut JoinSet<()>) {
+        tasks.spawn(self.config_maps.clone().run(Api::all(client.clone())));
         tasks.spawn(self.deployments.clone().run(Api::all(client.clone())));
         tasks.spawn(self.endpoints.clone().run(Api::all(client.clone())));
         tasks.spawn(self.namespaces.clone().run(Api::all(client.clone())));
         tasks.spawn(self.nodes.clone().run(Api::all(client.clone())));
         tasks.spawn(self.pods.clone().run(Api::all(client.clone())));
+        tasks.spawn(self.secrets.clone().run(Api::all(client.clone())));
         tasks.spawn(self.service_accounts.clone().run(Api::all(client.clone())));
         tasks.spawn(self.services.clone().run(Api::all(client.clone())));
         tasks.spawn(self.sets.clone().run(Api::all(client.clone())));
@@ -96,11 +102,13 @@ impl Informers {
     }
 
     async fn synced(&self) {
+        self.config_maps.synced().await;
         self.deployments.synced().await;
         self.endpoints.synced().await;
         self.namespaces.synced().await;
         self.nodes.synced().await;
         self.pods.synced().await;
+        self.secrets.synced().await;
         self.service_accounts.synced().await;
         self.services.synced().await;
         self.sets.synced().await;

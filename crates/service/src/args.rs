@@ -25,7 +25,7 @@ pub struct Args {
     pub listen: SocketAddr,
 
     /// What to log: a level or a filter such as `info,hyper=debug`
-    #[arg(long, env = "LOG_LEVEL", value_name = "FILTER", default_value = "info")]
+    #[arg(long, env = "LOG_LEVEL", value_name = "FILTER", default_value = "info", value_parser = log::filter)]
     pub log_level: Targets,
 
     /// How log lines look

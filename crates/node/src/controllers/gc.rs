@@ -20,6 +20,24 @@ mod graph;
 
 use graph::{Action, Object, decide};
 
+/// Calls a function with every cache: of all kinds but events, as the garbage collector of Kubernetes. Whoever has no
+/// dependents is held by a deletion in the foreground as well, and nobody else lets go of it.
+macro_rules! every_kind {
+    ($call:ident, $informers:expr, $with:expr) => {
+        $call(&$informers.config_maps, $with);
+        $call(&$informers.deployments, $with);
+        $call(&$informers.endpoints, $with);
+        $call(&$informers.namespaces, $with);
+        $call(&$informers.nodes, $with);
+        $call(&$informers.pods, $with);
+        $call(&$informers.secrets, $with);
+        $call(&$informers.service_accounts, $with);
+        $call(&$informers.services, $with);
+        $call(&$informers.sets, $with);
+        $call(&$informers.slices, $with);
+    };
+}
+
 pub(super) struct Controller {
     context: Context,
 }
@@ -27,12 +45,7 @@ pub(super) struct Controller {
 /// Starts the controller's part in the informers; returns its queue and its work.
 pub(super) fn controller(context: &Context) -> (Queue, Controller) {
     let queue = Queue::default();
-    let informers = &context.informers;
-    watch(&informers.deployments, &queue);
-    watch(&informers.sets, &queue);
-    watch(&informers.pods, &queue);
-    watch(&informers.services, &queue);
-    watch(&informers.slices, &queue);
+    every_kind!(watch, context.informers, &queue);
     (
         queue,
         Controller {
@@ -143,21 +156,17 @@ impl Controller {
     }
 
     fn api(&self, object: &Object) -> Api<DynamicObject> {
-        Api::namespaced_with(
-            self.context.client.clone(),
-            &object.namespace,
-            &object.resource,
-        )
+        let client = self.context.client.clone();
+        match object.namespace.as_str() {
+            "" => Api::all_with(client, &object.resource),
+            namespace => Api::namespaced_with(client, namespace, &object.resource),
+        }
     }
 }
 
 fn objects(informers: &Informers) -> Vec<Object> {
     let mut objects = Vec::new();
-    collect(&informers.deployments, &mut objects);
-    collect(&informers.sets, &mut objects);
-    collect(&informers.pods, &mut objects);
-    collect(&informers.services, &mut objects);
-    collect(&informers.slices, &mut objects);
+    every_kind!(collect, informers, &mut objects);
     objects
 }
 

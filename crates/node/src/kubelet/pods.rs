@@ -30,6 +30,22 @@ pub(super) struct Desired {
     pub(super) gone: bool,
 }
 
+impl Desired {
+    /// Whether this asks for anything that `before` did not. A status, which is most of what is written to a pod, does not.
+    pub(super) fn asks_for_more_than(&self, before: &Pod) -> bool {
+        let asked = |pod: &Pod| {
+            let meta = &pod.metadata;
+            (
+                meta.deletion_timestamp.clone(),
+                meta.deletion_grace_period_seconds,
+                meta.labels.clone(),
+                meta.annotations.clone(),
+            )
+        };
+        self.gone || self.pod.spec != before.spec || asked(&self.pod) != asked(before)
+    }
+}
+
 pub(super) async fn run(context: Arc<Context>, mut updates: mpsc::UnboundedReceiver<Update>) {
     let mine = format!("spec.nodeName={}", context.config.node_name);
     let api: Api<Pod> = Api::all(context.client.clone());
@@ -124,12 +140,12 @@ fn start(
     }
 }
 
-/// A failed liveness probe is the worker's affair, readiness the publisher's, and startup both.
+/// All but a liveness probe's success is a reason to look at the pod, as it is for the kubelet; readiness and startup are told of.
 fn wake(tasks: &HashMap<String, Tasks>, update: &Update) {
     let Some(task) = tasks.get(&update.pod_uid) else {
         return;
     };
-    if update.kind != ProbeKind::Readiness && update.result != ProbeResult::Success {
+    if update.kind != ProbeKind::Liveness || update.result != ProbeResult::Success {
         task.act.notify_one();
     }
     if update.kind != ProbeKind::Liveness {

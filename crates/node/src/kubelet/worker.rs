@@ -85,18 +85,17 @@ impl Worker {
             self.next = None;
             self.sync(&pod).await;
             self.publish();
-            self.wait().await;
+            self.wait(&pod).await;
         }
     }
 
-    async fn wait(&mut self) {
+    async fn wait(&mut self, pod: &Pod) {
         let next = self.next.unwrap_or(Timestamp::MAX);
         let clock = self.context.clock.clone();
         tokio::select! {
             Some(exit) = self.exits.next() => drop(self.observe(&exit)),
             () = self.wake.notified() => {}
-            // The sender ends with the kubelet, and so does this task.
-            _ = self.desired.changed() => {}
+            () = more_asked_for(&mut self.desired, pod) => {}
             () = clock.sleep_until(next), if self.next.is_some() => {}
         }
     }
@@ -391,6 +390,11 @@ impl Worker {
         let about = about(pod, container);
         self.context.events.event(&about, kind, reason, message);
     }
+}
+
+async fn more_asked_for(desired: &mut watch::Receiver<Desired>, than: &Pod) {
+    // The sender ends with the kubelet, and so does this task.
+    drop(desired.wait_for(|now| now.asks_for_more_than(than)).await);
 }
 
 /// How messages name a pod: `name_namespace(uid)`.

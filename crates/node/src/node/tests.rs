@@ -7,7 +7,10 @@ use async_trait::async_trait;
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::{Endpoints, Event, Pod, Service};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Endpoints, Event, Namespace, Pod, Secret, Service, ServiceAccount,
+};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{DeleteParams, ListParams, WatchEvent, WatchParams};
 use serde_json::Value;
 
@@ -56,6 +59,8 @@ async fn node_with(pace: f64, workloads: Workloads) -> Fixture {
     let node = Node::start(options, CancellationToken::new())
         .await
         .unwrap();
+    // The namespaces are the work of a controller.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     Fixture {
         client: node.client(),
         runtime,
@@ -146,7 +151,6 @@ impl Fixture {
 #[tokio::test(start_paused = true)]
 async fn a_watcher_sees_that_a_replica_set_was_made_before_it_sees_the_counts() {
     let node = node().await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
     let deployments: Objects<Deployment> = Objects::default_namespaced(node.client.clone());
     let watch = deployments.watch(&WatchParams::default(), "0").await;
     let watch = watch.unwrap();
@@ -168,7 +172,6 @@ async fn a_watcher_sees_that_a_replica_set_was_made_before_it_sees_the_counts() 
 #[tokio::test(start_paused = true)]
 async fn what_belongs_to_a_deleted_deployment_goes_with_it() {
     let node = node().await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
     for parameters in [DeleteParams::background(), DeleteParams::foreground()] {
         node.create::<Deployment>(numbers_api()).await;
         tokio::time::sleep(Duration::from_secs(10)).await;
@@ -187,6 +190,34 @@ async fn what_belongs_to_a_deleted_deployment_goes_with_it() {
         );
         assert!(deployments.get_opt("numbers-api").await.unwrap().is_none());
     }
+}
+
+/// Makes one and deletes it with its dependents, of which it has none; whether it goes.
+async fn goes<K>(api: Objects<K>, object: Value) -> bool
+where
+    K: kube::Resource + Clone + std::fmt::Debug + serde::Serialize + serde::de::DeserializeOwned,
+{
+    let object: K = serde_json::from_value(object).unwrap();
+    api.create(&PostParams::default(), &object).await.unwrap();
+    let name = object.meta().name.clone().unwrap();
+    let parameters = DeleteParams::foreground();
+    api.delete(&name, &parameters).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    api.get_opt(&name).await.unwrap().is_none()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_in_the_foreground_holds_nothing_for_ever() {
+    let node = node().await;
+    let client = || node.client.clone();
+    let x = || json!({"metadata": {"name": "x"}});
+    let slice = json!({"metadata": {"name": "x"}, "addressType": "IPv4", "endpoints": []});
+    assert!(goes::<ConfigMap>(Objects::default_namespaced(client()), x()).await);
+    assert!(goes::<Secret>(Objects::default_namespaced(client()), x()).await);
+    assert!(goes::<ServiceAccount>(Objects::default_namespaced(client()), x()).await);
+    assert!(goes::<Endpoints>(Objects::default_namespaced(client()), x()).await);
+    assert!(goes::<EndpointSlice>(Objects::default_namespaced(client()), slice).await);
+    assert!(goes::<Namespace>(Objects::all(client()), x()).await);
 }
 
 fn identity(pod: &Pod) -> (Option<String>, Option<String>) {
@@ -208,7 +239,6 @@ fn restarts(pod: &Pod) -> i32 {
 #[tokio::test(start_paused = true)]
 async fn a_broken_pod_leaves_the_service_is_restarted_and_returns() {
     let node = node().await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
     let service = json!({"metadata": {"name": "numbers-api"}, "spec": {
         "selector": {"app": "numbers-api"}, "ports": [{"port": 8013, "targetPort": "api"}]}});
     node.create::<Service>(service).await;

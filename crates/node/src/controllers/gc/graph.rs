@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::api::ApiResource;
 
@@ -70,13 +71,18 @@ impl Object {
     }
 }
 
-/// The kinds that own others here; whoever belongs to another kind is left alone.
+/// The kinds that may own others, all of them in a namespace; whoever belongs to another kind is left alone.
 pub(super) fn owner_kind(owner: &OwnerReference) -> Option<ApiResource> {
     let kinds = [
         ApiResource::erase::<Deployment>(&()),
         ApiResource::erase::<ReplicaSet>(&()),
         ApiResource::erase::<Pod>(&()),
         ApiResource::erase::<Service>(&()),
+        ApiResource::erase::<ConfigMap>(&()),
+        ApiResource::erase::<Secret>(&()),
+        ApiResource::erase::<ServiceAccount>(&()),
+        ApiResource::erase::<Endpoints>(&()),
+        ApiResource::erase::<EndpointSlice>(&()),
     ];
     kinds
         .into_iter()

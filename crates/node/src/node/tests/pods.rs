@@ -48,7 +48,6 @@ fn sidecar(name: &str, program: &str) -> Value {
 impl Fixture {
     async fn pod(spec: Value) -> Self {
         let node = node_with(1.0, workloads()).await;
-        tokio::time::sleep(Duration::from_secs(1)).await;
         node.create::<Pod>(json!({"metadata": {"name": "p"}, "spec": spec}))
             .await;
         node
@@ -240,4 +239,22 @@ async fn a_container_is_not_published_before_its_first_hook_is_over() {
     .await;
     Fixture::is(&node.shown(3).await, "ContainerCreating", "0/2");
     Fixture::is(&node.shown(5).await, "Running", "2/2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_cannot_be_had_is_told_of_then_waited_for_then_asked_for_again() {
+    let mut missing = container("c", "stubborn");
+    missing["image"] = json!("nobody/knows:it");
+    let node = Fixture::pod(json!({"containers": [missing]})).await;
+    // Looked at again after five seconds, and asked for again after ten: the pod's own status is no reason to look earlier.
+    for (after, status) in [
+        (1, "ErrImagePull"),
+        (3, "ErrImagePull"),
+        (2, "ImagePullBackOff"),
+        (5, "ErrImagePull"),
+        (8, "ErrImagePull"),
+        (3, "ImagePullBackOff"),
+    ] {
+        Fixture::is(&node.shown(after).await, status, "0/1");
+    }
 }
