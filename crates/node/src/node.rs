@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Node as NodeObject;
+use k8s_openapi::api::core::v1::{Node as NodeObject, ServiceAccount};
 use kube::api::PostParams;
+use kube::runtime::wait::await_condition;
 use kube::{Api as Objects, Client};
 use probe::Clock;
 use probe::backoff::Limits;
@@ -41,7 +42,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a node.
+    /// Starts a node, and returns when pods can be made in its default namespace.
     ///
     /// # Errors
     /// When the node's own object cannot be made.
@@ -64,13 +65,19 @@ impl Node {
             jitter: options.jitter,
         };
         tasks.spawn(kubelet::run(
-            client,
+            client.clone(),
             options.clock,
             options.runtime,
             config,
-            shutdown,
+            shutdown.clone(),
         ));
         tasks.close();
+        // The last thing that a controller makes of what every cluster has.
+        let accounts = Objects::<ServiceAccount>::namespaced(client, "default");
+        let is_there = |account: Option<&ServiceAccount>| account.is_some();
+        let equipped = await_condition(accounts, "default", is_there);
+        // A watch that fails is no reason to do without the node: its clients only have to try again.
+        drop(shutdown.run_until_cancelled(equipped).await);
         Ok(Self { api, tasks })
     }
 

@@ -59,8 +59,6 @@ async fn node_with(pace: f64, workloads: Workloads) -> Fixture {
     let node = Node::start(options, CancellationToken::new())
         .await
         .unwrap();
-    // The namespaces are the work of a controller.
-    tokio::time::sleep(Duration::from_secs(1)).await;
     Fixture {
         client: node.client(),
         runtime,
