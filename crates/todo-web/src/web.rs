@@ -18,7 +18,6 @@ use crate::database::Database;
 use crate::settings::Settings;
 
 mod api;
-mod assets;
 mod csrf;
 mod fault;
 mod headers;
@@ -94,7 +93,11 @@ pub fn router(app: &App, metrics: &Metrics) -> Router {
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
         .layer(middleware::from_fn_with_state(app.clone(), within_limits));
     let router = timed
-        .merge(assets::router())
+        .merge(service::assets::router(
+            include_str!("../assets/style.css"),
+            include_str!("../assets/app.js"),
+            include_str!("../assets/icon.svg"),
+        ))
         .merge(health::router())
         .layer(middleware::from_fn(headers::add))
         .with_state(app.clone());

@@ -2,9 +2,9 @@
 
 use askama::Template;
 use axum::extract::State;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{Html, IntoResponse as _, Response};
 use axum::{Router, routing::get};
-use http::{StatusCode, header};
+use http::StatusCode;
 
 use super::App;
 use super::view::Origin;
@@ -21,36 +21,11 @@ const CHANGES: usize = 5;
 pub(super) fn router() -> Router<App> {
     Router::new()
         .route("/", get(page))
-        .route(
-            "/assets/style.css",
-            get(|| {
-                file(
-                    "text/css; charset=utf-8",
-                    include_str!("../../assets/style.css"),
-                )
-            }),
-        )
-        .route(
-            "/assets/app.js",
-            get(|| {
-                file(
-                    "text/javascript; charset=utf-8",
-                    include_str!("../../assets/app.js"),
-                )
-            }),
-        )
-        .route(
-            "/assets/icon.svg",
-            get(|| file("image/svg+xml", include_str!("../../assets/icon.svg"))),
-        )
-}
-
-async fn file(kind: &'static str, text: &'static str) -> impl IntoResponse {
-    let headers = [
-        (header::CONTENT_TYPE, kind),
-        (header::CACHE_CONTROL, "public, max-age=300"),
-    ];
-    (headers, text)
+        .merge(service::assets::router(
+            include_str!("../../assets/style.css"),
+            include_str!("../../assets/app.js"),
+            include_str!("../../assets/icon.svg"),
+        ))
 }
 
 #[derive(Template)]
