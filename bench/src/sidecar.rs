@@ -190,7 +190,6 @@ fn crowd(ours: &Path, folder: &Path, server: SocketAddr) -> anyhow::Result<Strin
     let soak = soak.map_or(Ok(SOAK), |seconds| seconds.parse())?;
     let program = sidecar(ours, folder, &probes(server, CROWD, 10))?;
     let mut sizes = Vec::new();
-    // The histories fill within sixty periods; what each takes is known, and no growth.
     for _ in 0..6 {
         pause(Duration::from_secs(soak / 6));
         sizes.push(format!("{:.0}", program.memory("VmRSS:")?));

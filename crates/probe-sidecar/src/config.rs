@@ -1,7 +1,7 @@
 //! Configurations: a text becomes a [`Config`], or a list of what is wrong with it, each with its line and field.
 //!
-//! The text is YAML. It is read twice over: once for its values, and once for the lines they stand on, because what is wrong
-//! with a value is often found long after it was parsed.
+//! The text is YAML. If there is something wrong with it, it is read twice over: once for its values, and once for the lines
+//! they stand on, because what is wrong with a value is often found long after it was parsed.
 
 use probe::ProbeKind;
 use serde::de::DeserializeOwned;
@@ -17,7 +17,6 @@ mod lines;
 mod problem;
 mod target;
 
-use lines::Lines;
 use problem::Problems;
 pub use problem::{ConfigError, Problem};
 
@@ -78,14 +77,13 @@ pub fn parse(file: &str, text: &[u8], surroundings: &Surroundings) -> Result<Con
             .and_then(|at| usize::try_from(at.line()).ok());
         whole(line.filter(|line| *line > 0), error.to_string())
     })?;
-    let lines = Lines::read(text);
-    let mut problems = Problems::new(&lines);
-    let config = read(&value, surroundings, &mut problems);
-    problems.end(file)?;
+    let mut problems = Problems::default();
+    let config = read(value, surroundings, &mut problems);
+    problems.end(file, text)?;
     Ok(config)
 }
 
-fn read(value: &Value, surroundings: &Surroundings, problems: &mut Problems<'_>) -> Config {
+fn read(value: Value, surroundings: &Surroundings, problems: &mut Problems) -> Config {
     let Some(document) = typed::<document::Document>(value, "", problems) else {
         return Config::default();
     };
@@ -137,7 +135,7 @@ fn read(value: &Value, surroundings: &Surroundings, problems: &mut Problems<'_>)
 }
 
 /// A value as a type; says which fields the type does not have.
-fn typed<T: DeserializeOwned>(value: &Value, path: &str, problems: &mut Problems<'_>) -> Option<T> {
+fn typed<T: DeserializeOwned>(value: Value, path: &str, problems: &mut Problems) -> Option<T> {
     let mut unknown = Vec::new();
     let mut note = |ignored: serde_ignored::Path<'_>| {
         let mut field = path.to_owned();
@@ -187,7 +185,7 @@ fn write_path(path: &serde_ignored::Path<'_>, text: &mut String) {
 }
 
 /// A name as a container has it: it becomes part of paths and labels.
-fn check_name(name: &str, path: &str, problems: &mut Problems<'_>) {
+fn check_name(name: &str, path: &str, problems: &mut Problems) {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let fits = (1..=63).contains(&name.len())
         && name.bytes().all(plain)

@@ -63,7 +63,7 @@ pub enum Outcome {
 /// When it cannot listen, or a file that `config` names cannot be used.
 pub async fn run(
     args: &Args,
-    config: &Config,
+    config: Config,
     stop: &Stop,
     reload: Arc<Notify>,
 ) -> anyhow::Result<Outcome> {
@@ -86,7 +86,7 @@ pub async fn run(
         Clock::new(Timestamp::now(), 1.0),
         Arc::new(Local::default()),
     );
-    engine.apply(config)?;
+    engine.apply(&config)?;
     let app = App {
         engine: engine.clone(),
         ready: Readiness::default(),
@@ -109,10 +109,12 @@ pub async fn run(
         registry.register("probe_sidecar_actions", help, counts);
     });
     actions.apply(&config.actions);
-    let reloader = Reloader::new(engine.clone(), actions, source(args), config);
+    let reloader = Reloader::new(engine.clone(), actions, source(args), &config);
     let _reloading = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(reloader.run(reload)));
     let address = server.local_addr()?;
     tracing::info!(%address, probes = config.probes(), "listening");
+    // What runs has what it needs of it: kept, it would take as much again.
+    drop(config);
     let serving = server.serve(web::router(&app, &metrics), &app.ready, stop);
     let stopping = async {
         stop.drain.cancelled().await;

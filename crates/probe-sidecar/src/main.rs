@@ -38,7 +38,7 @@ fn main() -> ExitCode {
             return ExitCode::from(BAD_CONFIG);
         }
     };
-    match serve(&args, &config) {
+    match serve(&args, config) {
         Ok(code) => code,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -67,7 +67,7 @@ fn check(args: &Args, config: Result<Config, SourceError>) -> std::io::Result<Ex
 
 // One thread: ten thousand probes do not fill a core, and each thread would keep memory of its own.
 #[tokio::main(flavor = "current_thread")]
-async fn serve(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
+async fn serve(args: &Args, config: Config) -> anyhow::Result<ExitCode> {
     let stop = args.service.stop();
     let signals = service::signal::listen(&stop).context("cannot listen for signals")?;
     let reload = Arc::new(Notify::new());

@@ -19,7 +19,7 @@ const BUDGET: (i64, i64) = (10, 3600);
 pub(super) fn read(
     actions: Vec<document::Action>,
     targets: &[TargetSpec],
-    problems: &mut Problems<'_>,
+    problems: &mut Problems,
 ) -> Vec<ActionSpec> {
     let mut read: Vec<ActionSpec> = Vec::with_capacity(actions.len());
     for (index, action) in actions.into_iter().enumerate() {
@@ -36,7 +36,7 @@ fn one(
     action: document::Action,
     path: &str,
     targets: &[TargetSpec],
-    problems: &mut Problems<'_>,
+    problems: &mut Problems,
 ) -> Option<ActionSpec> {
     check_name(&action.name, &format!("{path}.name"), problems);
     let becomes = becomes(action.when.becomes.as_deref(), path, problems);
@@ -80,7 +80,7 @@ fn one(
     })
 }
 
-fn becomes(given: Option<&str>, path: &str, problems: &mut Problems<'_>) -> bool {
+fn becomes(given: Option<&str>, path: &str, problems: &mut Problems) -> bool {
     match given {
         None | Some("unhealthy") => false,
         Some("healthy") => true,
@@ -100,7 +100,7 @@ fn probe(
     given: &str,
     path: &str,
     targets: &[TargetSpec],
-    problems: &mut Problems<'_>,
+    problems: &mut Problems,
 ) -> Option<(String, ProbeKind)> {
     let field = format!("{path}.when.probe");
     let Some(Member::Probe { target, kind }) = group::member(given) else {
@@ -121,13 +121,13 @@ fn seconds(
     least: i64,
     default: i64,
     path: &str,
-    problems: &mut Problems<'_>,
+    problems: &mut Problems,
 ) -> Duration {
     let value = at_least(given, least, path, problems).unwrap_or(default);
     Duration::from_secs(u64::try_from(value).unwrap_or(0))
 }
 
-fn deed(action: document::Action, path: &str, problems: &mut Problems<'_>) -> Option<Deed> {
+fn deed(action: document::Action, path: &str, problems: &mut Problems) -> Option<Deed> {
     let mut found: Vec<(&str, Deed)> = Vec::new();
     if let Some(given) = action.signal {
         found.extend(signal(given, path, problems).map(|deed| ("signal", deed)));
@@ -169,7 +169,7 @@ fn deed(action: document::Action, path: &str, problems: &mut Problems<'_>) -> Op
     found.into_iter().next().map(|(_, deed)| deed)
 }
 
-fn signal(given: document::Signal, path: &str, problems: &mut Problems<'_>) -> Option<Deed> {
+fn signal(given: document::Signal, path: &str, problems: &mut Problems) -> Option<Deed> {
     let name = given.name.unwrap_or_else(|| "SIGTERM".to_owned());
     let signal = nix::sys::signal::Signal::from_str(&name);
     if signal.is_err() {
@@ -201,7 +201,7 @@ fn signal(given: document::Signal, path: &str, problems: &mut Problems<'_>) -> O
     })
 }
 
-fn webhook(given: document::Webhook, path: &str, problems: &mut Problems<'_>) -> Deed {
+fn webhook(given: document::Webhook, path: &str, problems: &mut Problems) -> Deed {
     let path = format!("{path}.webhook");
     let scheme = given.url.split_once("://").map(|(scheme, _)| scheme);
     if given.url.parse::<http::Uri>().is_err() || !matches!(scheme, Some("http" | "https")) {

@@ -45,7 +45,7 @@ pub(super) fn read(
     given: document::Beyond,
     path: &str,
     defaults: Defaults,
-    problems: &mut Problems<'_>,
+    problems: &mut Problems,
 ) -> Beyond {
     let mut duration = |value: Option<i64>, least: i64, name: &str| {
         at_least(value, least, &format!("{path}.{name}"), problems).map(milliseconds)
@@ -92,7 +92,7 @@ pub(super) fn at_least(
     value: Option<i64>,
     least: i64,
     path: &str,
-    problems: &mut Problems<'_>,
+    problems: &mut Problems,
 ) -> Option<i64> {
     let value = value?;
     let most = i64::from(i32::MAX);
@@ -108,7 +108,7 @@ pub(super) fn healthy_when(
     given: Option<&[String]>,
     path: &str,
     default: HealthyWhen,
-    problems: &mut Problems<'_>,
+    problems: &mut Problems,
 ) -> HealthyWhen {
     let Some(given) = given else {
         return default;
@@ -133,7 +133,7 @@ fn handler(
     unix: Option<document::UnixSocket>,
     postgres: Option<document::Postgres>,
     path: &str,
-    problems: &mut Problems<'_>,
+    problems: &mut Problems,
 ) -> Option<(&'static str, Handler)> {
     if let (Some(_), Some(_)) = (&unix, &postgres) {
         let detail = "may not specify more than 1 handler type";
@@ -160,7 +160,7 @@ fn begins_with_at(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().starts_with(b"@")
 }
 
-fn postgres(given: document::Postgres, path: &str, problems: &mut Problems<'_>) -> Handler {
+fn postgres(given: document::Postgres, path: &str, problems: &mut Problems) -> Handler {
     let mut checks: Vec<Check> = Vec::with_capacity(given.checks.len());
     for (index, check) in given.checks.iter().enumerate() {
         match check.parse() {
@@ -185,7 +185,7 @@ fn postgres(given: document::Postgres, path: &str, problems: &mut Problems<'_>) 
     }
 }
 
-pub(super) fn tls(given: document::Tls, path: &str, problems: &mut Problems<'_>) -> TlsFiles {
+pub(super) fn tls(given: document::Tls, path: &str, problems: &mut Problems) -> TlsFiles {
     let client = match (given.cert_file, given.key_file) {
         (Some(certificate), Some(key)) => Some((certificate, key)),
         (None, None) => None,
@@ -218,7 +218,7 @@ pub(super) fn tls(given: document::Tls, path: &str, problems: &mut Problems<'_>)
     }
 }
 
-fn expect(given: document::Expect, path: &str, problems: &mut Problems<'_>) -> Expect {
+fn expect(given: document::Expect, path: &str, problems: &mut Problems) -> Expect {
     let path = format!("{path}.expect");
     for (index, status) in given.statuses.iter().enumerate() {
         if !(100..=599).contains(status) {
@@ -246,7 +246,7 @@ fn expect(given: document::Expect, path: &str, problems: &mut Problems<'_>) -> E
     }
 }
 
-fn header(given: document::Header, path: &str, problems: &mut Problems<'_>) -> ExpectHeader {
+fn header(given: document::Header, path: &str, problems: &mut Problems) -> ExpectHeader {
     let value = match (given.value, given.matches) {
         (None, None) => HeaderValue::Present,
         (Some(value), None) => HeaderValue::Is(value),
@@ -266,7 +266,7 @@ fn header(given: document::Header, path: &str, problems: &mut Problems<'_>) -> E
     }
 }
 
-fn check_expression(expression: &str, path: &str, problems: &mut Problems<'_>) {
+fn check_expression(expression: &str, path: &str, problems: &mut Problems) {
     if let Err(error) = regex_lite::Regex::new(expression) {
         problems.add(path, format!("Invalid value: {expression:?}: {error}"));
     }

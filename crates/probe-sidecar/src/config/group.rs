@@ -11,7 +11,7 @@ use crate::spec::{GroupSpec, Member, Policy, Require, TargetSpec, kind_of};
 pub(super) fn read(
     groups: Vec<document::Group>,
     targets: &[TargetSpec],
-    problems: &mut Problems<'_>,
+    problems: &mut Problems,
 ) -> Vec<GroupSpec> {
     let names: Vec<String> = groups.iter().map(|group| group.name.clone()).collect();
     let mut read: Vec<GroupSpec> = Vec::with_capacity(groups.len());
@@ -45,7 +45,7 @@ fn members(
     path: &str,
     targets: &[TargetSpec],
     groups: &[String],
-    problems: &mut Problems<'_>,
+    problems: &mut Problems,
 ) -> Vec<Member> {
     if given.is_empty() {
         problems.add(format!("{path}.members"), "Required value");
@@ -82,12 +82,7 @@ pub(super) fn member(text: &str) -> Option<Member> {
     })
 }
 
-fn require(
-    given: Option<&Value>,
-    members: usize,
-    path: &str,
-    problems: &mut Problems<'_>,
-) -> Require {
+fn require(given: Option<&Value>, members: usize, path: &str, problems: &mut Problems) -> Require {
     let least = given
         .and_then(Value::as_u64)
         .and_then(|least| usize::try_from(least).ok());
@@ -109,7 +104,7 @@ fn require(
     }
 }
 
-fn policy(given: Option<&str>, path: &str, problems: &mut Problems<'_>) -> Policy {
+fn policy(given: Option<&str>, path: &str, problems: &mut Problems) -> Policy {
     match given {
         None | Some("strict") => Policy::Strict,
         Some("failOpen") => Policy::FailOpen,

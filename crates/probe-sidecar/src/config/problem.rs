@@ -47,25 +47,14 @@ impl fmt::Display for ConfigError {
 }
 
 /// Collects problems while a configuration is read.
-#[derive(Debug)]
-pub(crate) struct Problems<'a> {
-    lines: &'a Lines,
-    found: Vec<Problem>,
-}
+#[derive(Debug, Default)]
+pub(crate) struct Problems(Vec<Problem>);
 
-impl<'a> Problems<'a> {
-    pub(crate) fn new(lines: &'a Lines) -> Self {
-        Self {
-            lines,
-            found: Vec::new(),
-        }
-    }
-
+impl Problems {
     pub(crate) fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
-        let field = field.into();
-        self.found.push(Problem {
-            line: self.lines.of(&field),
-            field,
+        self.0.push(Problem {
+            line: None,
+            field: field.into(),
             message: message.into(),
         });
     }
@@ -75,18 +64,24 @@ impl<'a> Problems<'a> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.found.len()
+        self.0.len()
     }
 
-    /// Nothing, or everything that was found.
-    pub(crate) fn end(mut self, file: &str) -> Result<(), ConfigError> {
-        if self.found.is_empty() {
+    /// Nothing, or everything that was found in `text`, which is looked through for lines only now: those of a sound one
+    /// would take more memory than the text.
+    pub(crate) fn end(self, file: &str, text: &str) -> Result<(), ConfigError> {
+        let mut problems = self.0;
+        if problems.is_empty() {
             return Ok(());
         }
-        self.found.sort_by_key(|problem| problem.line);
+        let lines = Lines::read(text);
+        for problem in &mut problems {
+            problem.line = lines.of(&problem.field);
+        }
+        problems.sort_by_key(|problem| problem.line);
         Err(ConfigError {
             file: file.to_owned(),
-            problems: self.found,
+            problems,
         })
     }
 }

@@ -18,7 +18,7 @@ pub(super) fn read(
     path: &str,
     surroundings: &Surroundings,
     defaults: Defaults,
-    problems: &mut Problems<'_>,
+    problems: &mut Problems,
 ) -> TargetSpec {
     check_name(&target.name, &format!("{path}.name"), problems);
     let around = Around {
@@ -32,19 +32,17 @@ pub(super) fn read(
         defaults,
     };
     let found = [
-        (ProbeKind::Startup, &target.startup_probe),
-        (ProbeKind::Liveness, &target.liveness_probe),
-        (ProbeKind::Readiness, &target.readiness_probe),
+        (ProbeKind::Startup, target.startup_probe),
+        (ProbeKind::Liveness, target.liveness_probe),
+        (ProbeKind::Readiness, target.readiness_probe),
     ];
-    let probes: Vec<ProbeSpec> = found
-        .into_iter()
-        .filter_map(|(kind, value)| {
-            let path = format!("{path}.{}", field(kind));
-            around.probe(kind, value.as_ref()?, &path, problems)
-        })
-        .collect();
-    let empty = found.iter().all(|(_, value)| value.is_none());
-    if empty {
+    let given = found.iter().filter(|(_, value)| value.is_some()).count();
+    let mut probes = Vec::with_capacity(given);
+    for (kind, value) in found {
+        let path = format!("{path}.{}", field(kind));
+        probes.extend(value.and_then(|value| around.probe(kind, value, &path, problems)));
+    }
+    if given == 0 {
         problems.add(
             path,
             "Required value: a target needs a livenessProbe, readinessProbe or startupProbe",
@@ -69,17 +67,16 @@ impl Around<'_> {
     fn probe(
         &self,
         kind: ProbeKind,
-        value: &Value,
+        mut value: Value,
         path: &str,
-        problems: &mut Problems<'_>,
+        problems: &mut Problems,
     ) -> Option<ProbeSpec> {
         let before = problems.len();
-        let mut value = value.clone();
         let beyond = value
             .as_object_mut()
             .and_then(|fields| fields.remove("beyond"));
-        let mut probe: Probe = typed(&value, path, problems)?;
-        let given = match &beyond {
+        let mut probe: Probe = typed(value, path, problems)?;
+        let given = match beyond {
             Some(value) => typed(value, &format!("{path}.beyond"), problems)?,
             None => document::Beyond::default(),
         };
@@ -105,7 +102,7 @@ impl Around<'_> {
         probe: &Probe,
         beyond: Beyond,
         path: &str,
-        problems: &mut Problems<'_>,
+        problems: &mut Problems,
     ) -> Option<Handler> {
         let kubernetes = probe.exec.is_some()
             || probe.http_get.is_some()
@@ -150,7 +147,7 @@ fn with_beyond(
     tls: Option<crate::spec::TlsFiles>,
     expect: Option<crate::spec::Expect>,
     path: &str,
-    problems: &mut Problems<'_>,
+    problems: &mut Problems,
 ) -> Handler {
     let mut forbid = |field: &str, detail: &str| {
         problems.refuse(&FieldError::forbidden(

@@ -108,7 +108,7 @@ impl State {
             since: now,
             counted: None,
             last: None,
-            history: Latest::new(KEPT),
+            history: Latest::with_room(KEPT),
             transitions: Latest::new(TRANSITIONS),
             totals: Totals::default(),
         }
