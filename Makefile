@@ -33,10 +33,10 @@ build: ## Build every program (target/release)
 up: build ## Start a node on this machine for kubectl, until Ctrl-C
 	$(BUILT)/release/selfheal up
 
-# What the exercises run, and nothing that they do not wait for: unoptimized, which is built in a third of the time and
-# loses nothing here, where probes wait for seconds.
+# What the exercises run: unoptimized, which is built in a third of the time and loses nothing here, where probes wait for
+# seconds. The fixtures are for what they ask of libraries: without them the tests build a hundred of these a second time.
 exercise-programs:
-	$(CARGO) build --locked -p selfheal -p numbers-api -p todo-web -p todo-db -p probe-sidecar
+	$(CARGO) build --locked -p selfheal -p numbers-api -p todo-web -p todo-db -p probe-sidecar -p browser-fixture -p pg-fixture
 
 exercises: exercise-programs ## Run the chapter's exercises, no cluster needed
 	$(BUILT)/debug/selfheal exercise --speed $(SPEED) --record $(RECORDINGS)/embedded
@@ -100,15 +100,13 @@ bench: dist-pg-ready dist-probe-sidecar ## What probes, checks, the to-do list a
 
 ##@ Ship it
 
-dist: dist-numbers-api dist-todo-web dist-probe-sidecar dist-pg-ready ## Static programs for images (target/<triple>/release, pg-ready in target/*-musl/small)
+dist: dist-numbers-api dist-todo-web dist-probe-sidecar dist-pg-ready ## Static programs for images (target/<triple>/compact, pg-ready in target/*-musl/small)
 
-dist-%: # One of them; built alone, so that it gets no feature that only another one asks for.
-	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --locked --target $(TARGET) -p $*
-
-# Small enough for its image: what it does is mostly waiting.
-dist-todo-web:
+# Small enough for its image: what it does is mostly waiting. One at a time, so that it gets no feature that only another
+# one asks for; all by the same flags, so that what they share is built once.
+dist-%:
 	RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,--icf=all -C link-arg=-Wl,-z,pack-relative-relocs" \
-	  $(CARGO) build --profile compact --locked --target $(TARGET) -p todo-web
+	  $(CARGO) build --profile compact --locked --target $(TARGET) -p $*
 
 # It sits in every pod: its program is most of the memory that it takes.
 dist-probe-sidecar: musl

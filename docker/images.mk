@@ -11,7 +11,7 @@ ROOTS = dist/$(ARCH)
 roots: $(IMAGES:%=root-%) ## What is in the images, a folder each (dist/<architecture>/<image>)
 
 root-numbers-api: dist-numbers-api
-	rm -rf $(ROOTS)/numbers-api && install -D -m 0555 $(BUILT)/$(TARGET)/release/numbers-api $(ROOTS)/numbers-api/numbers-api
+	rm -rf $(ROOTS)/numbers-api && install -D -m 0555 $(BUILT)/$(TARGET)/compact/numbers-api $(ROOTS)/numbers-api/numbers-api
 
 root-todo-web: dist-todo-web
 	rm -rf $(ROOTS)/todo-web && install -D -m 0555 $(BUILT)/$(TARGET)/compact/todo-web $(ROOTS)/todo-web/todo-web
@@ -23,7 +23,7 @@ root-pg-ready: dist-pg-ready
 	rm -rf $(ROOTS)/pg-ready && install -D -m 0555 $(PG_READY) $(ROOTS)/pg-ready/pg-ready
 
 root-todo-db: dist-todo-db dist-pg-ready
-	rm -rf $(ROOTS)/todo-db && docker/todo-db-root $(POSTGRES) $(BUILT)/$(TARGET)/release/todo-db $(PG_READY) $(ROOTS)/todo-db
+	rm -rf $(ROOTS)/todo-db && docker/todo-db-root $(POSTGRES) $(BUILT)/$(TARGET)/compact/todo-db $(PG_READY) $(ROOTS)/todo-db
 
 # A commit's images have its time in them, not the time at which they were made: the same commit, the same digests.
 REVISION := $(shell git describe --always --abbrev=40 --dirty --exclude '*' 2>/dev/null || echo unknown)
