@@ -24,6 +24,7 @@ mod delete;
 mod discovery;
 mod exec;
 mod failure;
+mod forward;
 mod log;
 mod managed;
 mod meta;
@@ -119,6 +120,9 @@ async fn respond(api: &Api, request: Request) -> Result<Response, Failure> {
         (Some(Subresource::Log), &Method::GET) => return log::respond(api, &path, &query).await,
         (Some(Subresource::Exec), &(Method::GET | Method::POST)) => {
             return exec::respond(api, &path, &query, parts).await;
+        }
+        (Some(Subresource::PortForward), &(Method::GET | Method::POST)) => {
+            return forward::respond(api, &path, parts).await;
         }
         _ => {}
     }

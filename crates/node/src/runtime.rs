@@ -8,6 +8,7 @@ pub mod local;
 pub mod scripted;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 /// Runs pods' sandboxes and containers.
@@ -66,6 +68,9 @@ pub trait Runtime: Send + Sync + 'static {
         command: &[String],
         options: ExecOptions,
     ) -> Result<ExecSession, RuntimeError>;
+
+    /// Connects to a port of the pod as its own processes do, at its loopback address, for `kubectl port-forward`.
+    async fn connect(&self, sandbox: &SandboxId, port: u16) -> io::Result<TcpStream>;
 
     /// The container's log from its beginning, in order, following it until it ends if asked.
     async fn logs(

@@ -157,6 +157,10 @@ impl Below {
             Subresource::Scale => of("scale", ("autoscaling", "v1", "Scale"), change),
             Subresource::Log => of("log", own, &["get"]),
             Subresource::Exec => of("exec", ("", "v1", "PodExecOptions"), &["create", "get"]),
+            Subresource::PortForward => {
+                let options = ("", "v1", "PodPortForwardOptions");
+                of("portforward", options, &["create", "get"])
+            }
             Subresource::Binding => of("binding", ("", "v1", "Binding"), &["create"]),
             Subresource::Eviction => of("eviction", ("policy", "v1", "Eviction"), &["create"]),
             Subresource::Finalize => of("finalize", own, &["update"]),

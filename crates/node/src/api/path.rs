@@ -112,6 +112,7 @@ fn subresource(name: &str) -> Option<Subresource> {
         "scale" => Subresource::Scale,
         "log" => Subresource::Log,
         "exec" => Subresource::Exec,
+        "portforward" => Subresource::PortForward,
         "binding" => Subresource::Binding,
         "eviction" => Subresource::Eviction,
         "finalize" => Subresource::Finalize,

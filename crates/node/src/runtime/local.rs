@@ -25,6 +25,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::{BoxStream, StreamExt as _};
 use probe::Clock;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
@@ -207,6 +208,11 @@ impl Runtime for Local {
     ) -> Result<ExecSession, RuntimeError> {
         let container = self.shared.container(container)?;
         command::attach(&container, command, options)
+    }
+
+    async fn connect(&self, sandbox: &SandboxId, port: u16) -> io::Result<TcpStream> {
+        let pod = self.shared.pod(sandbox).map_err(io::Error::other)?;
+        pod.place.connect(port).await
     }
 
     async fn logs(

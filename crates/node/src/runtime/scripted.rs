@@ -4,6 +4,7 @@
 //! [`Scripted::http_get`] is how a caller inside this process reaches a pod.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use probe::Clock;
+use tokio::net::TcpStream;
 use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
 
@@ -264,6 +266,11 @@ impl Runtime for Scripted {
     ) -> Result<ExecSession, RuntimeError> {
         let result = self.shared.state().exec(container, command)?;
         Ok(answers::session(result))
+    }
+
+    async fn connect(&self, _: &SandboxId, _: u16) -> io::Result<TcpStream> {
+        let why = "a scripted workload has no ports";
+        Err(io::Error::new(io::ErrorKind::Unsupported, why))
     }
 
     async fn logs(

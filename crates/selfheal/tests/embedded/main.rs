@@ -10,5 +10,6 @@
 mod containers;
 mod end;
 mod exercises;
+mod forward;
 mod original;
 mod rig;

@@ -4,16 +4,18 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::future::Future;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use futures::TryStreamExt as _;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 use rtnetlink::packet_route::route::{RouteScope, RouteType};
 use rtnetlink::{Handle, LinkBridge, LinkUnspec, LinkVeth, RouteMessageBuilder};
+use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 
 /// The node's own address in the pod network.
@@ -48,6 +50,26 @@ pub(super) struct Place {
     /// Its namespace.
     pub(super) path: PathBuf,
     link: String,
+}
+
+/// A port on the same machine answers sooner, or not at all.
+const CONNECT: Duration = Duration::from_secs(5);
+
+impl Place {
+    /// A connection to a port of the pod's own loopback addresses.
+    pub(super) async fn connect(&self, port: u16) -> io::Result<TcpStream> {
+        let path = self.path.clone();
+        let connected = on_a_thread(move || {
+            setns(File::open(path)?, CloneFlags::CLONE_NEWNET)?;
+            let connect =
+                |ip| std::net::TcpStream::connect_timeout(&SocketAddr::new(ip, port), CONNECT);
+            connect(Ipv4Addr::LOCALHOST.into())
+                .or_else(|error| connect(Ipv6Addr::LOCALHOST.into()).map_err(|_| error))
+        });
+        let connected = connected.await?;
+        connected.set_nonblocking(true)?;
+        TcpStream::from_std(connected)
+    }
 }
 
 fn failed(error: rtnetlink::Error) -> io::Error {
