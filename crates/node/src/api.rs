@@ -27,6 +27,7 @@ mod failure;
 mod forward;
 mod log;
 mod managed;
+mod messages;
 mod meta;
 mod page;
 mod path;

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::container::{self, Instance};
 use super::path::Path;
 use super::query::Query;
-use super::{Api, Failure};
+use super::{Api, Failure, messages};
 use crate::runtime::{ExecOptions, ExecSession, RuntimeError};
 
 const PROTOCOLS: [&str; 2] = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
@@ -76,7 +76,7 @@ async fn serve(socket: WebSocket, session: Result<ExecSession, RuntimeError>) {
             return;
         }
     };
-    let (sender, mut messages) = mpsc::channel::<Message>(16);
+    let (sender, mut outbox) = mpsc::channel::<Message>(16);
     let pumps = [
         Some((channel::STDOUT, session.stdout)),
         session
@@ -91,12 +91,7 @@ async fn serve(socket: WebSocket, session: Result<ExecSession, RuntimeError>) {
     let (stdin, resize) = (session.stdin, session.resize);
     let input = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(async move {
         let mut stdin = stdin;
-        while let Some(Ok(message)) = incoming.next().await {
-            let bytes = match message {
-                Message::Binary(bytes) => bytes,
-                Message::Close(_) => break,
-                _ => continue,
-            };
+        while let Some(bytes) = messages::next(&mut incoming).await {
             match (bytes.first().copied(), bytes.get(1..)) {
                 (Some(channel::STDIN), Some(data)) => {
                     if let Some(open) = &mut stdin
@@ -127,7 +122,7 @@ async fn serve(socket: WebSocket, session: Result<ExecSession, RuntimeError>) {
         let _ = sender.send(framed(channel::ERROR, &status)).await;
     };
     let write = async {
-        while let Some(message) = messages.recv().await {
+        while let Some(message) = outbox.recv().await {
             if outgoing.send(message).await.is_err() {
                 return;
             }

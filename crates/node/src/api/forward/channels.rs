@@ -8,50 +8,47 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio_util::task::AbortOnDropHandle;
 
+use super::super::messages;
 use super::{CHUNK, Pod};
 
 pub(super) async fn serve(socket: WebSocket, pod: Pod, ports: Vec<u16>) {
     let (mut outgoing, mut incoming) = socket.split();
-    let (sender, mut messages) = mpsc::channel::<Message>(16);
+    let (sender, mut outbox) = mpsc::channel::<Message>(16);
     let mut connections = JoinSet::new();
     let mut inputs = Vec::with_capacity(ports.len());
     for (at, port) in (0_u8..).step_by(2).zip(ports) {
         let (input, bytes) = mpsc::channel(16);
-        inputs.push(Some(input));
+        inputs.push(input);
         connections.spawn(forward(pod.clone(), port, at, bytes, sender.clone()));
     }
     drop(sender);
-    let _receiving = AbortOnDropHandle::new(tokio::spawn(async move {
-        while let Some(Ok(message)) = incoming.next().await {
-            let bytes = match message {
-                Message::Binary(bytes) => bytes,
-                Message::Close(_) => break,
-                _ => continue,
-            };
+    let receiving = async {
+        while let Some(bytes) = messages::next(&mut incoming).await {
             // What is sent on a channel for errors, or of no port, is for nobody.
-            let Some(channel) = bytes.first().filter(|channel| *channel % 2 == 0) else {
-                continue;
-            };
-            let input = inputs.get_mut(usize::from(channel / 2));
-            let Some(place) = input else { continue };
-            if let Some(input) = place
-                && input.send(bytes.slice(1..)).await.is_err()
-            {
-                *place = None;
+            let channel = bytes.first().filter(|channel| *channel % 2 == 0);
+            let input = channel.and_then(|channel| inputs.get(usize::from(channel / 2)));
+            if let Some(input) = input {
+                let _ = input.send(bytes.slice(1..)).await;
             }
         }
-    }));
-    while let Some(message) = messages.recv().await {
-        if outgoing.send(message).await.is_err() {
-            return;
+    };
+    let sending = async {
+        while let Some(message) = outbox.recv().await {
+            if outgoing.send(message).await.is_err() {
+                return;
+            }
         }
+    };
+    // It is over when the client has closed, whatever the ports still have to say, or when they have all ended.
+    tokio::select! {
+        () = receiving => {}
+        () = sending => {}
     }
-    let _ = outgoing.send(Message::Close(None)).await;
+    let _ = outgoing.close().await;
 }
 
-/// Carries one connection until either side ends it: a channel cannot be ended by itself.
+/// Carries one connection until its port ends it: a channel cannot be ended by itself.
 async fn forward(
     pod: Pod,
     port: u16,
@@ -74,13 +71,17 @@ async fn forward(
     let (read, mut write) = stream.into_split();
     let input = async move {
         while let Some(bytes) = input.recv().await {
-            write.write_all(&bytes).await?;
+            if write.write_all(&bytes).await.is_err() {
+                break;
+            }
         }
-        write.shutdown().await
+        // A port that takes no more may still have something to say.
+        std::future::pending::<()>().await;
     };
-    let sending = tokio::spawn(input);
-    let _sending = AbortOnDropHandle::new(sending);
-    output(read, channel, &to).await;
+    tokio::select! {
+        () = input => {}
+        () = output(read, channel, &to) => {}
+    }
 }
 
 async fn output(mut read: OwnedReadHalf, channel: u8, to: &mpsc::Sender<Message>) {

@@ -371,6 +371,16 @@ async fn channels_carry_a_port_each_after_its_number() {
 }
 
 #[tokio::test]
+async fn a_client_that_closes_ends_connections_of_which_the_port_has_more_to_say() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let pod = pod(listener.local_addr().unwrap());
+    let mut socket = web_socket(pod, CHANNELS, "ports=8080").await.unwrap();
+    let (mut held, _) = listener.accept().await.unwrap();
+    socket.close(None).await.unwrap();
+    assert_eq!(held.read(&mut [0]).await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn a_port_that_nobody_listens_at_is_told_on_its_channel_for_errors() {
     let mut socket = web_socket(pod(nobody()), CHANNELS, "ports=80,81")
         .await

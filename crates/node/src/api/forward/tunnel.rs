@@ -6,6 +6,7 @@ use futures::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::super::messages;
 use super::{CHUNK, Pod, session};
 
 pub(super) async fn serve(socket: WebSocket, pod: Pod) {
@@ -13,12 +14,7 @@ pub(super) async fn serve(socket: WebSocket, pod: Pod) {
     let (near, far) = tokio::io::duplex(CHUNK);
     let (mut from_session, mut to_session) = tokio::io::split(near);
     let _receiving = AbortOnDropHandle::new(tokio::spawn(async move {
-        while let Some(Ok(message)) = incoming.next().await {
-            let bytes = match message {
-                Message::Binary(bytes) => bytes,
-                Message::Close(_) => break,
-                _ => continue,
-            };
+        while let Some(bytes) = messages::next(&mut incoming).await {
             if to_session.write_all(&bytes).await.is_err() {
                 return;
             }
