@@ -8,8 +8,10 @@
 
 mod tree;
 
-use std::io::{BufRead as _, BufReader, PipeReader, pipe};
+use std::io::{self, BufRead as _, BufReader, PipeReader, Read as _, Write as _, pipe};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -87,12 +89,24 @@ pub struct Looks {
     pub window: (u32, u32),
 }
 
+/// How long a browser may take to end before its driver is ended without it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A browser, and its driver, which ends after it.
 #[derive(Debug)]
 pub struct Browser {
     /// What drives it.
     pub client: Client,
+    driver: String,
+    session: String,
     _driver: Running,
+}
+
+impl Drop for Browser {
+    /// A driver that is killed leaves its browser running, and so would a test that fails before it closes it.
+    fn drop(&mut self) {
+        let _ = self.end();
+    }
 }
 
 impl Browser {
@@ -108,16 +122,33 @@ impl Browser {
             );
             return None;
         }
-        let (driver, port) = driver();
+        let (running, port) = driver();
+        let driver = format!("127.0.0.1:{port}");
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities(looks))
-            .connect(&format!("http://127.0.0.1:{port}"))
+            .connect(&format!("http://{driver}"))
             .await
             .unwrap();
+        let session = client.session_id().await.unwrap();
         Some(Self {
             client,
-            _driver: driver,
+            driver,
+            session: session.expect("it is connected"),
+            _driver: running,
         })
+    }
+
+    /// Has the driver end the browser, and waits until it has.
+    fn end(&self) -> io::Result<()> {
+        let (driver, session) = (&self.driver, &self.session);
+        let mut stream = TcpStream::connect(driver)?;
+        write!(
+            stream,
+            "DELETE /session/{session} HTTP/1.1\r\nHost: {driver}\r\nConnection: close\r\n\r\n"
+        )?;
+        // It answers once the browser has ended, and keeps the connection.
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.read_exact(&mut [0])
     }
 }
 

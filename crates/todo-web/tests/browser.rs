@@ -146,7 +146,6 @@ async fn a_day_with_the_list(scripts: bool) {
     page.items(&["Buy oat milk"]).await;
     page.press("Buy oat milk", "Delete").await;
     page.items(&[]).await;
-    page.browser.client.clone().close().await.unwrap();
 }
 
 #[tokio::test]
