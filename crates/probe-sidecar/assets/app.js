@@ -99,7 +99,7 @@ stream.addEventListener("transition", (event) => {
 stream.addEventListener("started", () => {
   // Whatever happened while the stream was away is on a fresh page.
   if (known) location.reload();
-  else catchUp().catch(() => {});
+  else catchUp().catch(() => {}).finally(() => { document.body.dataset.stream = "live"; });
   known = true;
 });
 for (const name of ["reloaded", "missed"]) {

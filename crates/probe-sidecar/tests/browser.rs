@@ -90,6 +90,8 @@ async fn what_happens_is_on_the_page_without_loading_it_again_and_is_said() {
     let Some(mut page) = Page::open((900, 1000)).await else {
         return;
     };
+    // Until then the page may load itself again, for what happened while it was loaded.
+    page.waits_for("//body[@data-stream='live']").await;
     page.asks("window.isTheSamePage = true").await;
     page.picture("sidecar.png").await;
     let address = page.healthy.take().unwrap().local_addr().unwrap();
