@@ -20,6 +20,7 @@ use super::{Api, Failure, read};
 use crate::runtime::SandboxId;
 
 mod channels;
+mod connection;
 mod headers;
 mod session;
 mod spdy;

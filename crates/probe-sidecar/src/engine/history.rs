@@ -29,7 +29,7 @@ impl Mark {
     }
 }
 
-/// One attempt, on the engine's clock. A history of them is most of what a probe takes.
+/// One attempt, on the engine's clock. Each probe has room for [`KEPT`] of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample {
     /// Milliseconds, of which two bytes more are in `at_high`: in the four alone there is room for seven weeks.

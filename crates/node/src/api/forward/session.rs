@@ -6,26 +6,22 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
-use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::connection::{AFTERWARDS, Carried, forward};
 use super::headers::{self, Inflate};
 use super::spdy::{self, Frame, Refusal};
 use super::{CHUNK, Pod};
 
 /// So many streams are open at a time, two for a connection.
 const STREAMS: usize = 512;
-/// What a client may still have to say once the pod has said all.
-const AFTERWARDS: Duration = Duration::from_secs(1);
 
 /// Serves until the client ends it.
 pub(super) async fn serve(connection: impl AsyncRead + AsyncWrite + Send + 'static, pod: Pod) {
@@ -78,13 +74,6 @@ enum Stream {
 enum Half {
     Error(u32),
     Data(Carried),
-}
-
-/// The stream for what is carried.
-struct Carried {
-    stream: u32,
-    input: mpsc::Receiver<Bytes>,
-    reset: CancellationToken,
 }
 
 struct Session {
@@ -250,57 +239,4 @@ impl Session {
             _ => true,
         });
     }
-}
-
-/// One connection, from the dialling to the end of both its streams.
-async fn forward(pod: Pod, port: u16, errors: u32, carried: Carried, to: mpsc::Sender<Bytes>) {
-    let (stream, reset) = (carried.stream, carried.reset.clone());
-    let message = match pod.connect(port).await {
-        Ok(connection) => {
-            tokio::select! {
-                () = carry(connection, carried, &to) => {}
-                () = reset.cancelled() => {}
-            }
-            String::new()
-        }
-        Err(message) => message,
-    };
-    // A client takes an empty stream for errors as a good end, and waits for it.
-    let _ = to.send(spdy::data(errors, true, message.as_bytes())).await;
-    if !message.is_empty() {
-        let _ = to.send(spdy::data(stream, true, b"")).await;
-    }
-}
-
-async fn carry(connection: TcpStream, mut carried: Carried, to: &mpsc::Sender<Bytes>) {
-    let _ = connection.set_nodelay(true);
-    let (read, mut write) = connection.into_split();
-    let input = async {
-        while let Some(bytes) = carried.input.recv().await {
-            if write.write_all(&bytes).await.is_err() {
-                return;
-            }
-        }
-        let _ = write.shutdown().await;
-    };
-    let output = output(read, carried.stream, to);
-    tokio::pin!(input, output);
-    tokio::select! {
-        () = &mut input => output.await,
-        () = &mut output => {
-            // Not every client ends a stream of which it has seen the end.
-            let _ = timeout(AFTERWARDS, input).await;
-        }
-    }
-}
-
-async fn output(mut read: OwnedReadHalf, stream: u32, to: &mpsc::Sender<Bytes>) {
-    let mut buffer = BytesMut::with_capacity(CHUNK);
-    while let Ok(1..) = read.read_buf(&mut buffer).await {
-        if to.send(spdy::data(stream, false, &buffer)).await.is_err() {
-            return;
-        }
-        buffer.clear();
-    }
-    let _ = to.send(spdy::data(stream, true, b"")).await;
 }

@@ -1,0 +1,112 @@
+//! What is carried by a WebSocket: channels, and SPDY.
+
+use axum::Router;
+use axum::routing::any;
+use bytes::Bytes;
+use futures::{SinkExt as _, StreamExt as _};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::Message;
+
+use super::*;
+
+type Socket = tokio_tungstenite::WebSocketStream<TcpStream>;
+
+/// A WebSocket to `pod`, by a protocol.
+async fn web_socket(pod: Pod, protocol: &str, query: &'static str) -> Option<Socket> {
+    let app = Router::new().fallback(any(move |upgrade: WebSocketUpgrade| async move {
+        over_web_socket(upgrade, pod, query).unwrap_or_else(Failure::into_response)
+    }));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let mut request = format!("ws://{address}/").into_client_request().unwrap();
+    let protocol = protocol.parse().unwrap();
+    request
+        .headers_mut()
+        .insert("sec-websocket-protocol", protocol);
+    let stream = TcpStream::connect(address).await.unwrap();
+    let connected = tokio_tungstenite::client_async(request, stream).await;
+    connected.ok().map(|(socket, _)| socket)
+}
+
+/// Messages until the other side closes.
+async fn all(socket: &mut Socket) -> Vec<Bytes> {
+    let mut messages = Vec::new();
+    while let Some(Ok(message)) = socket.next().await {
+        if let Message::Binary(bytes) = message {
+            messages.push(bytes);
+        }
+    }
+    messages
+}
+
+#[tokio::test]
+async fn channels_carry_a_port_each_after_its_number() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let pod = pod(listener.local_addr().unwrap());
+    let mut socket = web_socket(pod, CHANNELS, "ports=8080").await.unwrap();
+    let (mut held, _) = listener.accept().await.unwrap();
+    // Channel 0 is the port's, 1 is that of its errors, and 2 is of no port.
+    for message in [
+        b"\x01ignored".as_slice(),
+        b"\x02ignored",
+        b"",
+        b"\0question",
+    ] {
+        let message = Message::Binary(Bytes::copy_from_slice(message));
+        socket.send(message).await.unwrap();
+    }
+    let mut said = [0; 8];
+    held.read_exact(&mut said).await.unwrap();
+    assert_eq!(&said, b"question");
+    held.write_all(b"answer").await.unwrap();
+    drop(held);
+    let expected: [&[u8]; 3] = [b"\0\x90\x1f", b"\x01\x90\x1f", b"\0answer"];
+    assert_eq!(all(&mut socket).await, expected);
+}
+
+#[tokio::test]
+async fn a_client_that_closes_ends_connections_of_which_the_port_has_more_to_say() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let pod = pod(listener.local_addr().unwrap());
+    let mut socket = web_socket(pod, CHANNELS, "ports=8080").await.unwrap();
+    let (mut held, _) = listener.accept().await.unwrap();
+    socket.close(None).await.unwrap();
+    assert_eq!(held.read(&mut [0]).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_port_that_nobody_listens_at_is_told_on_its_channel_for_errors() {
+    let mut socket = web_socket(pod(nobody()), CHANNELS, "ports=80,81")
+        .await
+        .unwrap();
+    let messages = all(&mut socket).await;
+    for (channel, port) in [(1, "80"), (3, "81")] {
+        let of_channel = messages.iter().filter(|message| message[0] == channel);
+        let last = of_channel.last().unwrap();
+        let text = std::str::from_utf8(&last[1..]).unwrap();
+        assert!(text.starts_with(&format!("error forwarding port {port} to pod web")));
+    }
+}
+
+#[tokio::test]
+async fn spdy_is_carried_in_messages_that_cut_it_anywhere() {
+    let mut socket = web_socket(pod(nobody()), TUNNEL, "").await.unwrap();
+    for byte in spdy::ping(7) {
+        let message = Message::Binary(Bytes::copy_from_slice(&[byte]));
+        socket.send(message).await.unwrap();
+    }
+    let mut back = Vec::new();
+    while back.len() < 12 {
+        back.extend_from_slice(&socket.next().await.unwrap().unwrap().into_data());
+    }
+    assert_eq!(back, spdy::ping(7));
+    socket.close(None).await.unwrap();
+    assert_eq!(all(&mut socket).await, Vec::<Bytes>::new());
+}
+
+#[tokio::test]
+async fn another_protocol_is_refused() {
+    let socket = web_socket(pod(nobody()), "v5.channel.k8s.io", "ports=80").await;
+    assert!(socket.is_none());
+}
