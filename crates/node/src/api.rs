@@ -22,7 +22,6 @@ mod container;
 mod create;
 mod delete;
 mod discovery;
-mod exec;
 mod failure;
 mod forward;
 mod log;
@@ -34,9 +33,11 @@ mod path;
 mod protobuf;
 mod query;
 mod read;
+mod remote;
 mod review;
 mod scale;
 mod selector;
+mod spdy;
 mod subresource;
 mod table;
 mod update;
@@ -120,7 +121,10 @@ async fn respond(api: &Api, request: Request) -> Result<Response, Failure> {
     match (path.subresource, &parts.method) {
         (Some(Subresource::Log), &Method::GET) => return log::respond(api, &path, &query).await,
         (Some(Subresource::Exec), &(Method::GET | Method::POST)) => {
-            return exec::respond(api, &path, &query, parts).await;
+            return remote::exec(api, &path, &query, parts).await;
+        }
+        (Some(Subresource::Attach), &(Method::GET | Method::POST)) => {
+            return remote::attach(api, &path, &query, parts).await;
         }
         (Some(Subresource::PortForward), &(Method::GET | Method::POST)) => {
             return forward::respond(api, &path, parts).await;

@@ -104,6 +104,8 @@ pub enum Subresource {
     Log,
     /// `pods/exec`.
     Exec,
+    /// `pods/attach`.
+    Attach,
     /// `pods/portforward`.
     PortForward,
     /// `pods/binding`.

@@ -69,6 +69,14 @@ pub trait Runtime: Send + Sync + 'static {
         options: ExecOptions,
     ) -> Result<ExecSession, RuntimeError>;
 
+    /// The streams of the container's own process, for `kubectl attach`: what it prints from now on, until it ends. With
+    /// `stdin`, what it reads, too, if it reads anything.
+    async fn attach(
+        &self,
+        container: &ContainerId,
+        stdin: bool,
+    ) -> Result<ExecSession, RuntimeError>;
+
     /// Connects to a port of the pod as its own processes do, at its loopback address, for `kubectl port-forward`.
     async fn connect(&self, sandbox: &SandboxId, port: u16) -> io::Result<TcpStream>;
 
@@ -168,6 +176,19 @@ pub struct ContainerConfig {
     pub run_as_group: Option<u32>,
     /// Whether its root file system refuses writes.
     pub read_only_root: bool,
+    /// What its program's streams are.
+    pub streams: StreamsConfig,
+}
+
+/// What a container's streams are beside its log.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StreamsConfig {
+    /// `stdin` of the manifest: whether it reads what those who attach write.
+    pub stdin: bool,
+    /// `stdinOnce`: whether its input ends with the first who attached.
+    pub stdin_once: bool,
+    /// `tty`: whether its streams are a terminal.
+    pub tty: bool,
 }
 
 /// A volume seen in a container.
@@ -245,14 +266,19 @@ pub struct ExecOptions {
     pub tty: bool,
 }
 
+/// Where what is written to a command goes; dropping it is the end of its input.
+pub type Input = Box<dyn AsyncWrite + Send + Unpin>;
+/// Where what a command prints comes from.
+pub type Output = Box<dyn AsyncRead + Send + Unpin>;
+
 /// A command with its streams attached.
 pub struct ExecSession {
     /// Its standard input.
-    pub stdin: Option<Box<dyn AsyncWrite + Send + Unpin>>,
+    pub stdin: Option<Input>,
     /// Its standard output.
-    pub stdout: Box<dyn AsyncRead + Send + Unpin>,
+    pub stdout: Output,
     /// Its standard error; none with a terminal.
-    pub stderr: Option<Box<dyn AsyncRead + Send + Unpin>>,
+    pub stderr: Option<Output>,
     /// New sizes for its terminal: columns, rows.
     pub resize: Option<mpsc::Sender<(u16, u16)>>,
     /// Resolves to its exit code. Dropping the session kills the command.
@@ -277,6 +303,9 @@ pub enum RuntimeError {
     /// The program cannot be started: missing, not executable …
     #[error("failed to start container: {0}")]
     Start(String),
+    /// A client that is attached to a container holds it up.
+    #[error("detached: what the container printed was not taken; its log has all of it")]
+    Late,
     /// The kernel or the file system refused.
     #[error("{doing}: {source}")]
     System {

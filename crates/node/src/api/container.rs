@@ -1,5 +1,7 @@
 //! The container that `log` and `exec` are about.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::path::Path;
@@ -82,10 +84,9 @@ fn name(pod: &Value, pod_name: &str, query: &Query) -> Result<String, Failure> {
 }
 
 /// Who runs this node's containers.
-pub(super) fn runtime(api: &Api) -> Result<&dyn Runtime, Failure> {
-    api.runtime
-        .as_deref()
-        .ok_or_else(|| Failure::bad_request("this API has no node that runs containers"))
+pub(super) fn runtime(api: &Api) -> Result<Arc<dyn Runtime>, Failure> {
+    let runtime = api.runtime.clone();
+    runtime.ok_or_else(|| Failure::bad_request("this API has no node that runs containers"))
 }
 
 /// The runtime's refusal as the kubelet's.

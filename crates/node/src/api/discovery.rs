@@ -157,6 +157,7 @@ impl Below {
             Subresource::Scale => of("scale", ("autoscaling", "v1", "Scale"), change),
             Subresource::Log => of("log", own, &["get"]),
             Subresource::Exec => of("exec", ("", "v1", "PodExecOptions"), &["create", "get"]),
+            Subresource::Attach => of("attach", ("", "v1", "PodAttachOptions"), &["create", "get"]),
             Subresource::PortForward => {
                 let options = ("", "v1", "PodPortForwardOptions");
                 of("portforward", options, &["create", "get"])

@@ -1,36 +1,30 @@
 //! Connections to a pod's ports, carried over one to the API: SPDY/3.1, which kubectl speaks by itself or within a WebSocket,
 //! and the channels of `v4.channel.k8s.io`, which other clients use.
 
-use std::io;
 use std::sync::Arc;
+use std::{future, io};
 
-use axum::body::Body;
 use axum::extract::FromRequestParts as _;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::response::Response;
 use futures::future::BoxFuture;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode, header};
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use self::requests::Requests;
 use super::path::Path;
-use super::{Api, Failure, read};
+use super::{Api, Failure, container, read, spdy};
 use crate::runtime::SandboxId;
 
 mod channels;
 mod connection;
-mod headers;
-mod session;
-mod spdy;
+mod requests;
 mod tunnel;
 
-const SPDY: &str = "SPDY/3.1";
 const STREAMS: &str = "portforward.k8s.io";
 const TUNNEL: &str = "SPDY/3.1+portforward.k8s.io";
 const CHANNELS: &str = "v4.channel.k8s.io";
-const STREAM_PROTOCOL: &str = "x-stream-protocol-version";
 
 /// The most that is carried at a time.
 const CHUNK: usize = 32 << 10;
@@ -54,9 +48,7 @@ impl Pod {
             )));
         }
         let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
-        let runtime = api.runtime.clone();
-        let runtime = runtime
-            .ok_or_else(|| Failure::bad_request("this API has no node that runs containers"))?;
+        let runtime = container::runtime(api)?;
         let sandbox = SandboxId(uid.to_owned());
         Ok(Self {
             name,
@@ -102,45 +94,18 @@ fn over_web_socket(upgrade: WebSocketUpgrade, pod: Pod, query: &str) -> Result<R
 }
 
 fn over_spdy(parts: &mut Parts, pod: Pod) -> Result<Response, Failure> {
-    let names = |name: &str, wanted: &str| lists(&parts.headers, name, wanted);
-    if !names("upgrade", SPDY) || !names("connection", "upgrade") {
-        return Err(Failure::bad_request(format!(
-            "Upgrade request required: ports are forwarded over {SPDY} or WebSocket"
-        )));
-    }
-    if !names(STREAM_PROTOCOL, STREAMS) {
-        return Err(Failure::bad_request(format!(
-            "unable to negotiate protocol: X-Stream-Protocol-Version has to offer {STREAMS}"
-        )));
-    }
-    let upgrade = parts.extensions.remove::<OnUpgrade>();
-    let upgrade = upgrade.ok_or_else(|| {
-        Failure::bad_request(format!(
-            "{SPDY} takes the place of HTTP/1.1, and of no other"
-        ))
-    })?;
+    let (response, connection) = spdy::upgrade(parts, STREAMS)?;
     tokio::spawn(async move {
-        match upgrade.await {
-            Ok(connection) => session::serve(TokioIo::new(connection), pod).await,
-            Err(error) => tracing::debug!(%error, "a connection did not become SPDY"),
+        if let Some(connection) = connection.await {
+            forward_over(connection, pod).await;
         }
     });
-    let response = Response::builder()
-        .status(StatusCode::SWITCHING_PROTOCOLS)
-        .header(header::CONNECTION, "Upgrade")
-        .header(header::UPGRADE, SPDY)
-        .header(STREAM_PROTOCOL, STREAMS)
-        .body(Body::empty());
-    Ok(response.expect("these are headers"))
+    Ok(response)
 }
 
-/// Whether one of a header's values, which may be lists, is `wanted`.
-fn lists(headers: &HeaderMap, name: &str, wanted: &str) -> bool {
-    let values = headers.get_all(name).into_iter();
-    values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|value| value.trim().eq_ignore_ascii_case(wanted))
+/// Forwards over SPDY until the client ends it.
+async fn forward_over(connection: impl AsyncRead + AsyncWrite + Send + 'static, pod: Pod) {
+    spdy::serve(connection, Requests::to(pod), future::pending()).await;
 }
 
 /// The ports in the query, once each or in lists.

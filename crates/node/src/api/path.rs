@@ -112,6 +112,7 @@ fn subresource(name: &str) -> Option<Subresource> {
         "scale" => Subresource::Scale,
         "log" => Subresource::Log,
         "exec" => Subresource::Exec,
+        "attach" => Subresource::Attach,
         "portforward" => Subresource::PortForward,
         "binding" => Subresource::Binding,
         "eviction" => Subresource::Eviction,

@@ -141,6 +141,7 @@ pub static KINDS: &[Kind] = &[
             Subresource::Status,
             Subresource::Log,
             Subresource::Exec,
+            Subresource::Attach,
             Subresource::PortForward,
             Subresource::Binding,
             Subresource::Eviction,

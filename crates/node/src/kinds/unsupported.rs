@@ -127,12 +127,6 @@ fn of_container(container: &Value, path: &str) -> Vec<Unsupported> {
             "this node has no block devices for pods",
             true,
         ),
-        (
-            "stdin",
-            "containers of this node have no standard input",
-            false,
-        ),
-        ("tty", "containers of this node have no terminal", false),
     ] {
         if is_set(&container[name]) {
             found.push(field(format!("{path}.{name}"), message, refused));
@@ -186,7 +180,7 @@ mod tests {
     #[test]
     fn what_is_not_honoured_is_named_and_what_is_empty_is_not() {
         let given = json!({"spec": {
-            "initContainers": [{"name": "i", "restartPolicy": "Always", "tty": true}],
+            "initContainers": [{"name": "i", "restartPolicy": "Always", "resources": {"limits": {"cpu": "1"}}}],
             "hostNetwork": true, "hostPID": false, "nodeSelector": {},
             "containers": [{"restartPolicy": "Never", "resources": {"limits": {"cpu": "1"}}}],
             "volumes": [{"name": "v", "emptyDir": {}}, {"name": "h", "hostPath": {"path": "/"}}],
@@ -197,7 +191,7 @@ mod tests {
             .collect();
         let expected = [
             ("spec.hostNetwork", true),
-            ("spec.initContainers[0].tty", false),
+            ("spec.initContainers[0].resources.limits", false),
             ("spec.containers[0].resources.limits", false),
             ("spec.containers[0].restartPolicy", true),
             ("spec.volumes[1].hostPath", true),

@@ -15,6 +15,9 @@ mod role;
 mod root;
 mod sandbox;
 mod spec;
+mod streams;
+mod taps;
+mod terminal;
 
 use std::collections::HashMap;
 use std::io;
@@ -208,6 +211,16 @@ impl Runtime for Local {
     ) -> Result<ExecSession, RuntimeError> {
         let container = self.shared.container(container)?;
         command::attach(&container, command, options)
+    }
+
+    async fn attach(
+        &self,
+        container: &ContainerId,
+        stdin: bool,
+    ) -> Result<ExecSession, RuntimeError> {
+        let container = self.shared.container(container)?;
+        let attached = container.attach(stdin);
+        attached.map_err(system("attaching to a container"))
     }
 
     async fn connect(&self, sandbox: &SandboxId, port: u16) -> io::Result<TcpStream> {

@@ -268,6 +268,11 @@ impl Runtime for Scripted {
         Ok(answers::session(result))
     }
 
+    async fn attach(&self, _: &ContainerId, _: bool) -> Result<ExecSession, RuntimeError> {
+        let why = "a scripted workload has no streams";
+        Err(RuntimeError::Start(why.to_owned()))
+    }
+
     async fn connect(&self, _: &SandboxId, _: u16) -> io::Result<TcpStream> {
         let why = "a scripted workload has no ports";
         Err(io::Error::new(io::ErrorKind::Unsupported, why))

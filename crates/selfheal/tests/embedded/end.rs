@@ -13,7 +13,10 @@ use crate::rig::{Up, selfheal, text};
 async fn twenty_pods(client: Client) {
     let text = include_str!("../../../../k8s/numbers/update/api-with-readiness-and-liveness.yaml");
     let mut deployment: Deployment = serde_saphyr::from_str(text).unwrap();
-    deployment.spec.as_mut().unwrap().replicas = Some(20);
+    let spec = deployment.spec.as_mut().unwrap();
+    spec.replicas = Some(20);
+    // What is read of a terminal does not end as pipes do.
+    spec.template.spec.as_mut().unwrap().containers[0].tty = Some(true);
     let deployments = Api::<Deployment>::namespaced(client, "default");
     deployments
         .create(&PostParams::default(), &deployment)

@@ -10,9 +10,9 @@ use kube::runtime::wait::{await_condition, conditions::is_pod_running};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::TcpStream;
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, ChildStdout};
 
-use crate::rig::Up;
+use crate::rig::{Up, has_kubectl, kubectl};
 
 /// A kubectl that forwards, and the local port that it took.
 struct Forward {
@@ -25,9 +25,7 @@ struct Forward {
 impl Forward {
     /// `web_sockets`: as kubectl does since 1.31, or as it did before.
     async fn start(up: &Up, port: &str, web_sockets: bool) -> Self {
-        let mut kubectl = Command::new("kubectl")
-            .arg("--kubeconfig")
-            .arg(up.kubeconfig())
+        let mut kubectl = kubectl(up)
             .args(["port-forward", "pod/p", port])
             .env("KUBECTL_PORT_FORWARD_WEBSOCKETS", web_sockets.to_string())
             .stdout(Stdio::piped())
@@ -96,17 +94,6 @@ async fn pod(up: &Up) {
         .expect("it goes on")
         .contains("listening")
     {}
-}
-
-fn has_kubectl() -> bool {
-    let version = std::process::Command::new("kubectl")
-        .args(["version", "--client"])
-        .output();
-    let has = version.is_ok_and(|output| output.status.success());
-    if !has {
-        eprintln!("SKIPPED: this test needs kubectl in PATH");
-    }
-    has
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@
     reason = "a test's helpers panic as tests do, and a skipped test says so"
 )]
 
+mod attach;
 mod containers;
 mod end;
 mod exercises;

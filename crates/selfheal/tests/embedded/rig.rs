@@ -45,6 +45,25 @@ pub(crate) fn numbers_api() -> String {
     image("selfheal/numbers-api", "numbers-api")
 }
 
+/// Whether there is a kubectl, and a word about it where there is none.
+pub(crate) fn has_kubectl() -> bool {
+    let version = Command::new("kubectl")
+        .args(["version", "--client"])
+        .output();
+    let has = version.is_ok_and(|output| output.status.success());
+    if !has {
+        eprintln!("SKIPPED: this test needs kubectl in PATH");
+    }
+    has
+}
+
+/// The kubectl that there is, for this node.
+pub(crate) fn kubectl(up: &Up) -> tokio::process::Command {
+    let mut command = tokio::process::Command::new("kubectl");
+    command.arg("--kubeconfig").arg(up.kubeconfig());
+    command
+}
+
 /// A node that serves, and where its kubeconfig is.
 pub(crate) struct Up {
     pub(crate) process: Child,

@@ -1,82 +1,61 @@
-//! One connection to a port, on two streams of a session.
+//! One connection to a port, on two streams of a client.
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
-use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
-use super::{CHUNK, Pod, spdy};
+use super::super::spdy::Stream;
+use super::Pod;
 
 /// What a client may still have to say once the pod has said all.
-pub(super) const AFTERWARDS: Duration = Duration::from_secs(1);
-
-/// The stream for what is carried.
-pub(super) struct Carried {
-    pub(super) stream: u32,
-    pub(super) input: mpsc::Receiver<Bytes>,
-    pub(super) reset: CancellationToken,
-}
+const AFTERWARDS: Duration = Duration::from_secs(1);
 
 /// One connection, from the dialling to the end of both its streams.
-pub(super) async fn forward(
-    pod: Pod,
-    port: u16,
-    errors: u32,
-    carried: Carried,
-    to: mpsc::Sender<Bytes>,
-) {
-    let (stream, reset) = (carried.stream, carried.reset.clone());
+pub(super) async fn forward(pod: Pod, port: u16, errors: Stream, mut carried: Stream) {
     let message = match pod.connect(port).await {
         Ok(connection) => {
-            tokio::select! {
-                () = carry(connection, carried, &to) => {}
-                () = reset.cancelled() => {}
-            }
+            carry(connection, &mut carried).await;
             String::new()
         }
         Err(message) => message,
     };
     // A client takes an empty stream for errors as a good end, and waits for it.
-    let _ = to.send(spdy::data(errors, true, message.as_bytes())).await;
+    let _ = errors.output.end(message.as_bytes()).await;
     if !message.is_empty() {
-        let _ = to.send(spdy::data(stream, true, b"")).await;
+        let _ = carried.output.end(b"").await;
     }
 }
 
-async fn carry(connection: TcpStream, mut carried: Carried, to: &mpsc::Sender<Bytes>) {
+async fn carry(connection: TcpStream, carried: &mut Stream) {
     let _ = connection.set_nodelay(true);
     let (read, mut write) = connection.into_split();
+    let Stream {
+        input,
+        output,
+        reset,
+    } = carried;
     let input = async {
-        while let Some(bytes) = carried.input.recv().await {
+        while let Some(bytes) = input.recv().await {
             if write.write_all(&bytes).await.is_err() {
                 return;
             }
         }
         let _ = write.shutdown().await;
     };
-    let output = output(read, carried.stream, to);
-    tokio::pin!(input, output);
-    tokio::select! {
-        () = &mut input => output.await,
-        () = &mut output => {
+    let both = async {
+        let output = output.copy(read);
+        tokio::pin!(input, output);
+        tokio::select! {
+            () = &mut input => drop(output.await),
             // Not every client ends a stream of which it has seen the end.
-            let _ = timeout(AFTERWARDS, input).await;
+            _ = &mut output => drop(timeout(AFTERWARDS, input).await),
         }
+    };
+    tokio::select! {
+        () = both => {}
+        // Or the session is no more, which ends this anyway.
+        _ = reset => {}
     }
-}
-
-async fn output(mut read: OwnedReadHalf, stream: u32, to: &mpsc::Sender<Bytes>) {
-    let mut buffer = BytesMut::with_capacity(CHUNK);
-    while let Ok(1..) = read.read_buf(&mut buffer).await {
-        if to.send(spdy::data(stream, false, &buffer)).await.is_err() {
-            return;
-        }
-        buffer.clear();
-    }
-    let _ = to.send(spdy::data(stream, true, b"")).await;
 }

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::super::messages;
-use super::{CHUNK, Pod, session};
+use super::{CHUNK, Pod, forward_over};
 
 pub(super) async fn serve(socket: WebSocket, pod: Pod) {
     let (mut outgoing, mut incoming) = socket.split();
@@ -32,5 +32,5 @@ pub(super) async fn serve(socket: WebSocket, pod: Pod) {
         }
         let _ = outgoing.send(Message::Close(None)).await;
     };
-    tokio::join!(session::serve(far, pod), sending);
+    tokio::join!(forward_over(far, pod), sending);
 }

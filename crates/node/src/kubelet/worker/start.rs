@@ -12,7 +12,7 @@ use crate::kubelet::actions::RestartPolicy;
 use crate::kubelet::environment::{self, Sources};
 use crate::kubelet::instance::Instance;
 use crate::kubelet::pods::Desired;
-use crate::runtime::{ContainerConfig, ContainerId, Image, Mount};
+use crate::runtime::{ContainerConfig, ContainerId, Image, Mount, StreamsConfig};
 
 /// The first and the longest wait for an image that cannot be had.
 const PULL_WAITS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(300));
@@ -268,6 +268,11 @@ impl Worker {
             read_only_root: security
                 .and_then(|s| s.read_only_root_filesystem)
                 .unwrap_or(false),
+            streams: StreamsConfig {
+                stdin: container.stdin.unwrap_or(false),
+                stdin_once: container.stdin_once.unwrap_or(false),
+                tty: container.tty.unwrap_or(false),
+            },
             env,
         })
     }

@@ -1,7 +1,6 @@
 //! A command in a container that runs.
 
-use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::io;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -11,12 +10,12 @@ use nix::unistd::Pid;
 use probe::MAX_OUTPUT;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
-use tokio::sync::mpsc;
 
 use super::container::Container;
 use super::role;
 use super::spec::ExecSpec;
 use super::system;
+use super::terminal::Terminal;
 use crate::runtime::{ExecError, ExecOptions, ExecResult, ExecSession, RuntimeError};
 
 /// Ends the command with itself.
@@ -101,7 +100,7 @@ pub(super) fn attach(
 ) -> Result<ExecSession, RuntimeError> {
     let command = command(container, argv, options.tty)?;
     if options.tty {
-        on_terminal(command)
+        on_terminal(command).map_err(system("running a command on a terminal"))
     } else {
         on_pipes(command, options.stdin)
     }
@@ -130,45 +129,21 @@ fn on_pipes(mut command: Command, stdin: bool) -> Result<ExecSession, RuntimeErr
     })
 }
 
-fn on_terminal(mut command: Command) -> Result<ExecSession, RuntimeError> {
-    let size = nix::pty::Winsize {
-        ws_row: 24,
-        ws_col: 80,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    };
-    let refused = |error: nix::Error| system("opening a terminal")(error.into());
-    let pty = nix::pty::openpty(&size, None).map_err(refused)?;
-    let copy = |end: &OwnedFd| end.try_clone().map_err(system("opening a terminal"));
-    let child = command
-        .stdin(copy(&pty.slave)?)
-        .stdout(copy(&pty.slave)?)
-        .stderr(pty.slave)
-        .spawn()
-        .map_err(system("running a command"))?;
+fn on_terminal(mut command: Command) -> io::Result<ExecSession> {
+    let (terminal, end) = Terminal::open()?;
+    command
+        .stdin(end.try_clone()?)
+        .stdout(end.try_clone()?)
+        .stderr(end);
+    let running = Running(command.spawn()?);
     // The command keeps its ends of the terminal: ours have to go, or reading would never end.
     drop(command);
-    let (resize, mut sizes) = mpsc::channel::<(u16, u16)>(4);
-    let control = copy(&pty.master)?;
-    tokio::spawn(async move {
-        while let Some((columns, rows)) = sizes.recv().await {
-            let size = rustix::termios::Winsize {
-                ws_row: rows,
-                ws_col: columns,
-                ws_xpixel: 0,
-                ws_ypixel: 0,
-            };
-            let _ = rustix::termios::tcsetwinsize(&control, size);
-        }
-    });
-    let stdin = tokio::fs::File::from_std(File::from(copy(&pty.master)?));
-    let stdout = tokio::fs::File::from_std(File::from(pty.master));
     Ok(ExecSession {
-        stdin: Some(Box::new(stdin)),
-        stdout: Box::new(stdout),
+        stdin: Some(Box::new(terminal.writer()?)),
+        stdout: Box::new(terminal.reader()?),
         stderr: None,
-        resize: Some(resize),
-        exit: exit(Running(child)),
+        resize: Some(terminal.resize()?),
+        exit: exit(running),
     })
 }
 

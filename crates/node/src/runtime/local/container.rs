@@ -3,7 +3,6 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::str::FromStr as _;
 
 use futures::stream::BoxStream;
@@ -21,8 +20,12 @@ use super::processes;
 use super::role;
 use super::sandbox::Pod;
 use super::spec::{ContainerSpec, SharedProcesses};
+use super::streams::{self, Streams};
 use super::system;
-use crate::runtime::{ContainerConfig, ContainerId, Exit, LogLine, RuntimeError, SandboxId};
+use crate::runtime::{
+    ContainerConfig, ContainerId, ExecSession, Exit, LogLine, RuntimeError, SandboxId,
+    StreamsConfig,
+};
 
 /// Where a container's programs are looked for.
 pub(super) const PATH: &str = "/app:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -35,6 +38,7 @@ pub(super) struct Container {
     stop: Signal,
     pub(super) env: Vec<(String, String)>,
     pub(super) cwd: Option<String>,
+    streams: Streams,
     log: Log,
     ended: watch::Receiver<bool>,
 }
@@ -52,35 +56,32 @@ impl Container {
         let folder = pod.folder.join("containers").join(&id.0);
         let stop = config.image.stop_signal.as_deref();
         let stop = stop.and_then(|name| Signal::from_str(name).ok());
-        let spec = spec(pod, &folder, config, found)?;
-        let root = &spec.root;
-        std::fs::create_dir_all(root).map_err(system("making the container's folder"))?;
-        let mut child = spawn(&spec)
+        let opened = open_streams(config.streams, &folder);
+        let (streams, terminal) = opened.map_err(system("making the container's folder"))?;
+        let spec = spec(pod, &folder, config, streams.stdin(), found)?;
+        let mut child = spawn(&spec, terminal)
             .await
             .map_err(system("starting the container"))?;
         let holder = child.id().and_then(|id| i32::try_from(id).ok());
         let holder = holder.ok_or_else(|| RuntimeError::Start("it ended at once".to_owned()))?;
         let (writer, log) = log::new(clock.clone());
-        let streams = (child.stdout.take(), child.stderr.take());
+        let printed = streams.printed(&mut child);
+        let printed = printed.map_err(system("opening the container's terminal"))?;
         let (end, ended) = watch::channel(false);
         let id = id.clone();
         let mounts = spec.processes.map(|shared| shared.mounts_file);
         tokio::spawn(async move {
-            let copies = [
-                streams
-                    .0
-                    .map(|stream| tokio::spawn(writer.clone().copy(stream))),
-                streams
-                    .1
-                    .map(|stream| tokio::spawn(writer.clone().copy(stream))),
-            ];
+            let copies: Vec<_> = printed
+                .into_iter()
+                .map(|(stream, taps)| tokio::spawn(writer.clone().copy(stream, taps)))
+                .collect();
             drop(writer);
             let status = child.wait().await;
             // In a namespace of its own the kernel has done it.
             if let Some(mounts) = mounts {
                 kill_the_rest(mounts).await;
             }
-            for copy in copies.into_iter().flatten() {
+            for copy in copies {
                 let _ = copy.await;
             }
             let code = status.ok().and_then(|status| status.code());
@@ -100,6 +101,7 @@ impl Container {
             stop: stop.unwrap_or(Signal::SIGTERM),
             env: spec.env,
             cwd: spec.cwd,
+            streams,
             log,
             ended,
         })
@@ -143,6 +145,25 @@ impl Container {
         self.log.read(follow)
     }
 
+    /// Its streams, until it has ended.
+    pub(super) fn attach(&self, stdin: bool) -> io::Result<ExecSession> {
+        let attached = self.streams.attach(stdin)?;
+        let mut ended = self.ended.clone();
+        Ok(ExecSession {
+            stdin: attached.stdin,
+            stdout: attached.stdout,
+            stderr: attached.stderr,
+            resize: attached.resize,
+            exit: Box::pin(async move {
+                tokio::select! {
+                    // How it ended its status says: to be attached until then is what was asked for.
+                    _ = ended.wait_for(|ended| *ended) => Ok(0),
+                    () = attached.late.cancelled() => Err(RuntimeError::Late),
+                }
+            }),
+        })
+    }
+
     pub(super) fn remove_folder(&self) {
         if let Err(error) = std::fs::remove_dir_all(&self.folder) {
             tracing::debug!(%error, "a container's folder stays");
@@ -160,6 +181,16 @@ async fn kill_the_rest(mounts_file: PathBuf) {
     }
 }
 
+fn open_streams(config: StreamsConfig, folder: &Path) -> io::Result<(Streams, Option<OwnedFd>)> {
+    std::fs::create_dir_all(root(folder))?;
+    Streams::open(config, folder)
+}
+
+/// Where its root is mounted.
+fn root(folder: &Path) -> PathBuf {
+    folder.join("root")
+}
+
 fn pid_file(folder: &Path) -> PathBuf {
     folder.join("pid")
 }
@@ -168,6 +199,7 @@ fn spec(
     pod: &Pod,
     folder: &Path,
     config: ContainerConfig,
+    stdin: Option<PathBuf>,
     found: Found,
 ) -> Result<ContainerSpec, RuntimeError> {
     let Found {
@@ -203,7 +235,9 @@ fn spec(
             first: processes.first(),
             mounts_file: folder.join("mounts"),
         }),
-        root: folder.join("root"),
+        root: root(folder),
+        stdin,
+        tty: config.streams.tty,
         hostname: pod.hostname.clone(),
         program,
         argv,
@@ -218,18 +252,15 @@ fn spec(
 }
 
 /// Returns once the container's program has begun, or has failed to: nobody joins what is not built yet.
-async fn spawn(spec: &ContainerSpec) -> io::Result<Child> {
+async fn spawn(spec: &ContainerSpec, terminal: Option<OwnedFd>) -> io::Result<Child> {
     let (mut ours, theirs) = UnixStream::pair()?;
     let theirs = theirs.into_std()?;
     theirs.set_nonblocking(false)?;
     let mut command = Command::from(role::again("__pod"));
-    command
-        .stdin(OwnedFd::from(theirs))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0);
+    command.stdin(OwnedFd::from(theirs)).process_group(0);
+    streams::give(&mut command, terminal)?;
     let child = command.spawn()?;
-    // The command would keep a copy of their end.
+    // The command would keep copies of their ends.
     drop(command);
     ours.write_all(&serde_json::to_vec(spec)?).await?;
     ours.shutdown().await?;

@@ -3,19 +3,23 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes, BytesMut};
 use futures::stream::{self, BoxStream, StreamExt as _};
 use probe::Clock;
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::watch;
 
+use super::taps::Taps;
 use crate::runtime::LogLine;
 
 /// As much as the kubelet keeps of a container before it rotates.
 const MAX_BYTES: usize = 10 << 20;
 
 /// A longer line is several.
-const MAX_LINE: u64 = 16 << 10;
+const MAX_LINE: usize = 16 << 10;
+
+/// The most that is read at a time.
+const CHUNK: usize = 8 << 10;
 
 /// A log. Clones share it.
 #[derive(Clone)]
@@ -56,21 +60,38 @@ fn lock(lines: &Mutex<Lines>) -> MutexGuard<'_, Lines> {
     lines.lock().expect("nothing panics while it holds a log")
 }
 
+/// The first line, if it is whole or as long as one may be. A copy: what is kept of a log is not to keep what it was read into.
+fn line(pending: &mut BytesMut) -> Option<Bytes> {
+    let end = pending
+        .iter()
+        .take(MAX_LINE)
+        .position(|byte| *byte == b'\n');
+    let longest = (pending.len() >= MAX_LINE).then_some(MAX_LINE);
+    let length = end.map(|at| at + 1).or(longest)?;
+    let line = Bytes::copy_from_slice(&pending[..length]);
+    pending.advance(length);
+    Some(line)
+}
+
 impl Writer {
-    /// Copies a stream to its end.
-    pub(super) async fn copy(self, stream: impl AsyncRead + Unpin) {
-        let mut reader = BufReader::new(stream);
+    /// Copies a stream to its end, and shows it to whoever is attached.
+    pub(super) async fn copy(self, mut stream: impl AsyncRead + Unpin, taps: Taps) {
+        let mut pending = BytesMut::new();
         loop {
-            let mut line = Vec::new();
-            let read = (&mut reader)
-                .take(MAX_LINE)
-                .read_until(b'\n', &mut line)
-                .await;
-            match read {
-                Ok(read) if read > 0 => self.add(line.into()),
-                _ => return,
+            let before = pending.len();
+            pending.reserve(CHUNK);
+            let Ok(1..) = stream.read_buf(&mut pending).await else {
+                break;
+            };
+            taps.show(&pending[before..]).await;
+            while let Some(line) = line(&mut pending) {
+                self.add(line);
             }
         }
+        if !pending.is_empty() {
+            self.add(pending.freeze());
+        }
+        taps.end();
     }
 
     fn add(&self, text: Bytes) {
@@ -123,6 +144,9 @@ impl Log {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
 
     fn clock() -> Clock {
@@ -142,9 +166,40 @@ mod tests {
         writer.add("one\n".into());
         let following = tokio::spawn(texts(log.read(true)));
         tokio::task::yield_now().await;
-        writer.copy(&b"two\nthree"[..]).await;
+        writer.copy(&b"two\nthree"[..], Taps::new()).await;
         assert_eq!(following.await.unwrap(), ["one\n", "two\n", "three"]);
         assert_eq!(texts(log.read(false)).await.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_line_that_is_too_long_is_several() {
+        let (writer, log) = new(clock());
+        let text = "x".repeat(MAX_LINE) + "\n" + &"y".repeat(MAX_LINE - 1) + "\nz";
+        writer.copy(text.as_bytes(), Taps::new()).await;
+        let lengths = texts(log.read(false))
+            .await
+            .iter()
+            .map(String::len)
+            .collect::<Vec<_>>();
+        assert_eq!(lengths, [MAX_LINE, 1, MAX_LINE, 1]);
+    }
+
+    #[tokio::test]
+    async fn whoever_is_attached_sees_it_before_a_line_is_whole() {
+        let (writer, log) = new(clock());
+        let (mut printing, printed) = tokio::io::duplex(64);
+        let taps = Taps::new();
+        let mut seen = taps.add(&CancellationToken::new());
+        let copying = tokio::spawn(writer.copy(printed, taps));
+        printing.write_all(b"prompt> ").await.unwrap();
+        let mut prompt = [0; 8];
+        seen.read_exact(&mut prompt).await.unwrap();
+        assert_eq!(&prompt, b"prompt> ");
+        assert!(texts(log.read(false)).await.is_empty());
+        drop(printing);
+        copying.await.unwrap();
+        assert_eq!(texts(log.read(false)).await, ["prompt> "]);
+        assert_eq!(seen.read(&mut prompt).await.unwrap(), 0);
     }
 
     #[tokio::test]

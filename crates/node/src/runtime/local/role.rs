@@ -119,18 +119,35 @@ fn container() -> io::Result<ExitCode> {
     let spec: ContainerSpec = serde_json::from_slice(&read_stdin()?)?;
     // Closed by becoming the program, and not before.
     let _until_then = io::stdin().as_fd().try_clone_to_owned()?;
+    let stdin = program_stdin(&spec)?;
     root::enter(&spec)?;
-    let error = root::become_program(&spec);
+    let error = root::become_program(&spec, stdin);
     Err(error)
+}
+
+/// What the container's program reads from: opened where its path still means something.
+fn program_stdin(spec: &ContainerSpec) -> io::Result<OwnedFd> {
+    if spec.tty {
+        own_terminal("/proc/self/fd/1")?;
+        return io::stdout().as_fd().try_clone_to_owned();
+    }
+    let nothing = std::path::Path::new("/dev/null");
+    let file = std::fs::File::open(spec.stdin.as_deref().unwrap_or(nothing))?;
+    Ok(file.into())
+}
+
+/// Begins a session that has this terminal, whose keys then mean its processes.
+fn own_terminal(path: &str) -> io::Result<()> {
+    nix::unistd::setsid()?;
+    // Opening a terminal makes it the session's.
+    std::fs::File::open(path).map(drop)
 }
 
 fn exec() -> io::Result<ExitCode> {
     let text = std::env::var(EXEC).map_err(io::Error::other)?;
     let spec: ExecSpec = serde_json::from_str(&text)?;
     if spec.tty {
-        nix::unistd::setsid()?;
-        // Opening a terminal makes it the session's.
-        std::fs::File::open("/proc/self/fd/0")?;
+        own_terminal("/proc/self/fd/0")?;
     }
     setns(
         process(spec.pid)?,

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Component, Path, PathBuf};
 
@@ -235,15 +236,15 @@ pub(super) fn pivot(root: &Path) -> io::Result<()> {
 }
 
 /// Becomes the container's program; returns only why not.
-pub(super) fn become_program(spec: &ContainerSpec) -> io::Error {
-    match start(spec) {
+pub(super) fn become_program(spec: &ContainerSpec, stdin: OwnedFd) -> io::Error {
+    match start(spec, stdin) {
         Ok(never) => match never {},
         Err(error) => error,
     }
 }
 
-fn start(spec: &ContainerSpec) -> io::Result<Infallible> {
-    nix::unistd::dup2_stdin(File::open("/dev/null")?)?;
+fn start(spec: &ContainerSpec, stdin: OwnedFd) -> io::Result<Infallible> {
+    nix::unistd::dup2_stdin(stdin)?;
     let explain = |what: String| {
         move |error: nix::Error| {
             io::Error::new(io::Error::from(error).kind(), format!("{what}: {error}"))

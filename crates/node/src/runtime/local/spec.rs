@@ -15,6 +15,10 @@ pub(super) struct ContainerSpec {
     pub(super) processes: Option<SharedProcesses>,
     /// An empty folder that the root is mounted on.
     pub(super) root: PathBuf,
+    /// The pipe that its program reads from, if it does.
+    pub(super) stdin: Option<PathBuf>,
+    /// Whether its streams are a terminal, which its output is given as.
+    pub(super) tty: bool,
     pub(super) hostname: String,
     /// The image's program, shown under `/app`.
     pub(super) program: PathBuf,

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 
 use super::*;
-use crate::runtime::{Mount, Volume, VolumeSource};
+use crate::runtime::{Mount, StreamsConfig, Volume, VolumeSource};
 
 fn runtime() -> Scripted {
     Scripted::new(Clock::new(Timestamp::UNIX_EPOCH, 1.0), Workloads::chapter())
@@ -42,6 +42,7 @@ async fn start(runtime: &Scripted, image: &str, command: &[&str], attempt: u32) 
         run_as_user: None,
         run_as_group: None,
         read_only_root: false,
+        streams: StreamsConfig::default(),
     };
     runtime
         .start_container(&SandboxId("u".into()), config)

@@ -92,7 +92,7 @@ async fn a_port_that_nobody_listens_at_is_told_on_its_channel_for_errors() {
 #[tokio::test]
 async fn spdy_is_carried_in_messages_that_cut_it_anywhere() {
     let mut socket = web_socket(pod(nobody()), TUNNEL, "").await.unwrap();
-    for byte in spdy::ping(7) {
+    for byte in frames::ping(7) {
         let message = Message::Binary(Bytes::copy_from_slice(&[byte]));
         socket.send(message).await.unwrap();
     }
@@ -100,7 +100,7 @@ async fn spdy_is_carried_in_messages_that_cut_it_anywhere() {
     while back.len() < 12 {
         back.extend_from_slice(&socket.next().await.unwrap().unwrap().into_data());
     }
-    assert_eq!(back, spdy::ping(7));
+    assert_eq!(back, frames::ping(7));
     socket.close(None).await.unwrap();
     assert_eq!(all(&mut socket).await, Vec::<Bytes>::new());
 }

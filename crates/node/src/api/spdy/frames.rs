@@ -1,4 +1,4 @@
-//! The frames of SPDY/3.1 (draft-mbelshe-httpbis-spdy, 2.2) that forwarded connections are made of.
+//! The frames of SPDY/3.1 (draft-mbelshe-httpbis-spdy, 2.2) that Kubernetes' clients send, and those that they are sent.
 
 use std::io;
 
@@ -23,14 +23,14 @@ const MOST: usize = 64 << 10;
 
 /// Why a stream is refused (2.6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(in crate::api) enum Refusal {
     ProtocolError = 1,
     RefusedStream = 3,
 }
 
 /// A frame that came.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Frame {
+pub(in crate::api) enum Frame {
     /// A stream begins; `last` if nothing will come on it.
     Open {
         stream: u32,
@@ -56,7 +56,7 @@ pub(super) enum Frame {
 }
 
 /// The next frame; of data, what comes before it. None at the end.
-pub(super) async fn read(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Frame>> {
+pub(in crate::api) async fn read(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Frame>> {
     let mut head = [0; 8];
     match from.read(&mut head[..1]).await? {
         0 => return Ok(None),
@@ -138,12 +138,12 @@ pub(super) fn reply(stream: u32, headers: &[u8]) -> Bytes {
 }
 
 /// A stream is refused.
-pub(super) fn reset(stream: u32, why: Refusal) -> Bytes {
+pub(in crate::api) fn reset(stream: u32, why: Refusal) -> Bytes {
     let why = (why as u32).to_be_bytes();
     frame(kind::RST_STREAM, &[&stream.to_be_bytes(), &why])
 }
 
-pub(super) fn ping(id: u32) -> Bytes {
+pub(in crate::api) fn ping(id: u32) -> Bytes {
     frame(kind::PING, &[&id.to_be_bytes()])
 }
 
@@ -153,7 +153,7 @@ pub(super) fn go_away(last: u32) -> Bytes {
 }
 
 /// Bytes of a stream, no more than three can count; `last` if none come after them.
-pub(super) fn data(stream: u32, last: bool, data: &[u8]) -> Bytes {
+pub(in crate::api) fn data(stream: u32, last: bool, data: &[u8]) -> Bytes {
     let mut bytes = BytesMut::with_capacity(8 + data.len());
     bytes.put_u32(stream);
     bytes.put_u8(if last { FIN } else { 0 });
