@@ -14,13 +14,14 @@ RECORDINGS = $(BUILT)/recordings
 MUSL = $(TARGET:-gnu=-musl)
 HAS_MUSL = test -d "$$(rustc --print target-libdir --target $(MUSL))"
 MUSL_TARGET = $(shell $(HAS_MUSL) && echo $(MUSL) || echo $(TARGET))
-PG_READY = $(BUILT)/$(MUSL_TARGET)/small/pg-ready
+PG_READY = $(BUILT)/$(MUSL_TARGET)/compact/pg-ready
+GLIBC = numbers-api todo-web todo-db
 SIDECAR = $(BUILT)/$(MUSL_TARGET)/compact/probe-sidecar
 PG_READY_LIMIT = 2097152
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help build up exercise-programs exercises exercises-cluster e2e compare resilience test test-programs fmt lint docs deny check bench dist dist-pg-ready musl clean
+.PHONY: help build up exercise-programs exercises exercises-cluster e2e compare resilience test test-programs fmt lint docs deny check bench dist dist-glibc $(GLIBC:%=dist-%) dist-pg-ready musl clean
 
 ##@ Use
 
@@ -41,8 +42,9 @@ exercise-programs:
 exercises: exercise-programs ## Run the chapter's exercises, no cluster needed
 	$(BUILT)/debug/selfheal exercise --speed $(SPEED) --record $(RECORDINGS)/embedded
 
-exercises-cluster: exercise-programs ## Run them, or those of EXERCISES, on the cluster of KUBECONFIG
-	$(BUILT)/debug/selfheal exercise $(EXERCISES) --kubeconfig "$${KUBECONFIG:-$$HOME/.kube/config}" --record $(RECORDINGS)/cluster
+exercises-cluster: exercise-programs ## Run them, or those of EXERCISES, on the cluster of KUBECONFIG (NODE_ADDRESS= if it has no load balancers)
+	$(BUILT)/debug/selfheal exercise $(EXERCISES) --kubeconfig "$${KUBECONFIG:-$$HOME/.kube/config}" \
+	  $(if $(NODE_ADDRESS),--node-address $(NODE_ADDRESS)) --record $(RECORDINGS)/cluster
 
 e2e: ## Run them on the cluster of KUBECONFIG, and compare with what they show on the embedded node
 	rm -rf $(RECORDINGS)/cluster
@@ -59,19 +61,20 @@ resilience: ## What only a real node can show: kubelet and containers killed, a 
 
 ##@ Work on it
 
-test: ## Run every test
+# Of what people run (default-members): measurements have no tests, and ask the same libraries for more.
+test: ## Run every test; with IMAGE_ARCHIVES=FOLDER those of the images in it, too
 ifeq ($(NEXTEST),yes)
-	$(CARGO) nextest run --workspace --locked
+	$(if $(IMAGE_ARCHIVES),$(FACTS) )$(CARGO) nextest run --locked
 else
-	$(CARGO) test --workspace --locked
+	$(if $(IMAGE_ARCHIVES),$(FACTS) )$(CARGO) test --locked
 endif
 
 # What they are made of, without running them.
 test-programs:
 ifeq ($(NEXTEST),yes)
-	$(CARGO) nextest run --workspace --locked --no-run
+	$(CARGO) nextest run --locked --no-run
 else
-	$(CARGO) test --workspace --locked --no-run
+	$(CARGO) test --locked --no-run
 endif
 
 fmt: ## Format the code
@@ -100,13 +103,14 @@ bench: dist-pg-ready dist-probe-sidecar ## What probes, checks, the to-do list a
 
 ##@ Ship it
 
-dist: dist-numbers-api dist-todo-web dist-probe-sidecar dist-pg-ready ## Static programs for images (target/<triple>/compact, pg-ready in target/*-musl/small)
+dist: dist-glibc dist-probe-sidecar dist-pg-ready ## Static programs for images (target/<triple>/compact)
 
-# Small enough for its image: what it does is mostly waiting. One at a time, so that it gets no feature that only another
-# one asks for; all by the same flags, so that what they share is built once.
-dist-%:
+# Small enough for their images: what they do is mostly waiting. All at once, so that what they share is built once; of what
+# one of them gets because another asks for it nothing is left by the linker.
+$(GLIBC:%=dist-%): dist-glibc
+dist-glibc:
 	RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,--icf=all -C link-arg=-Wl,-z,pack-relative-relocs" \
-	  $(CARGO) build --profile compact --locked --target $(TARGET) -p $*
+	  $(CARGO) build --profile compact --locked --target $(TARGET) $(GLIBC:%=-p %)
 
 # It sits in every pod: its program is most of the memory that it takes.
 dist-probe-sidecar: musl
@@ -115,13 +119,15 @@ dist-probe-sidecar: musl
 	  -C link-arg=-Wl,-T,$(CURDIR)/crates/probe-sidecar/seldom.ld" \
 	  $(CARGO) build --profile compact --config 'profile.compact.opt-level="z"' --locked --target $(MUSL_TARGET) -p probe-sidecar
 
+# Run afresh every few seconds: every page that is not there need not be read, and a panic has nobody to come back to.
 # Without position independence there is nothing to relocate: a checker that lives a millisecond feels that. Nothing of
 # musl is in ring's C, so the compiler of this machine will do for it.
 dist-pg-ready: musl
 	CC_$(subst -,_,$(MUSL))=$(CC) \
 	RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static -C force-unwind-tables=no \
 	  -C link-arg=-Wl,--no-eh-frame-hdr -C link-arg=-Wl,-T,$(CURDIR)/crates/pg-ready/no-unwinding.ld" \
-	  $(CARGO) build --profile small --locked --target $(MUSL_TARGET) -p pg-ready
+	  $(CARGO) build --profile compact --config 'profile.compact.opt-level="z"' --config 'profile.compact.panic="abort"' \
+	  --locked --target $(MUSL_TARGET) -p pg-ready
 	@size=$$(stat -c %s $(PG_READY)); echo "$(PG_READY): $$size bytes, $(PG_READY_LIMIT) at most"; \
 	  if [ $(MUSL_TARGET) != $(MUSL) ]; then \
 	    echo "SKIPPED: the size of pg-ready, built on glibc: rustup target add $(MUSL)" >&2; \

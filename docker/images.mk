@@ -60,7 +60,7 @@ image-facts: ## How large the images are and how soon they answer, beside the ch
 	@$(MAKE) --no-print-directory print-image-facts
 
 print-image-facts:
-	@IMAGE_ARCHIVES=dist/archives $(CARGO) run --quiet --locked -p packaging --bin image-facts
+	@IMAGE_ARCHIVES=dist/archives $(CARGO) run --quiet --locked --bin image-facts
 
 .PHONY: sbom release-images
 # What each program is made of, in CycloneDX; `cargo auditable` writes the same into the programs themselves, where it is.

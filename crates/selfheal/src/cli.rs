@@ -101,6 +101,11 @@ struct ExerciseArguments {
     #[arg(long, value_name = "FILE", conflicts_with = "simulated")]
     kubeconfig: Option<PathBuf>,
 
+    /// Calls services at this address of one of the cluster's nodes, at their node ports: for a cluster whose services of
+    /// type LoadBalancer get no address, as on kind.
+    #[arg(long, value_name = "HOST", requires = "kubeconfig")]
+    node_address: Option<String>,
+
     /// Runs on scripted workloads and a virtual clock in this process: instant, and without a cluster.
     #[arg(long)]
     simulated: bool,
@@ -215,6 +220,7 @@ async fn exercise(
             caller: &node.caller,
             clock: node.clock.clone(),
             engine: simulated::ENGINE,
+            node_address: None,
             force: arguments.force,
             record: arguments.record.as_deref(),
         };
@@ -228,6 +234,7 @@ async fn exercise(
             caller: &Sockets,
             clock: node.clock.clone(),
             engine: &node.engine,
+            node_address: None,
             force: arguments.force,
             record: arguments.record.as_deref(),
         };
@@ -240,6 +247,7 @@ async fn exercise(
         caller: &Sockets,
         clock: Clock::new(Timestamp::now(), 1.0),
         engine: "cluster",
+        node_address: arguments.node_address.as_deref(),
         force: arguments.force,
         record: arguments.record.as_deref(),
     };

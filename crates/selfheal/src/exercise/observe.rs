@@ -68,6 +68,8 @@ pub(crate) struct AppSeen {
     pub(crate) logged: BTreeMap<String, String>,
     /// Host and port at which the service answers outside the cluster.
     pub(crate) address: Option<String>,
+    /// The port at which every node answers for the service.
+    pub(crate) node_port: Option<u16>,
     /// Whether the deployment's newest revision is all there is.
     pub(crate) rolled_out: Option<bool>,
 }
@@ -82,6 +84,7 @@ impl Seen {
             endpoints: Vec::new(),
             logged: BTreeMap::new(),
             address: None,
+            node_port: None,
             rolled_out: None,
         };
         self.apps.get(name).unwrap_or(NOTHING)
@@ -217,6 +220,11 @@ fn address(service: &Service) -> Option<String> {
     Some(format!("{host}:{port}"))
 }
 
+fn node_port(service: &Service) -> Option<u16> {
+    let port = service.spec.as_ref()?.ports.as_ref()?.first()?.node_port?;
+    u16::try_from(port).ok()
+}
+
 /// As `kubectl rollout status` tells it.
 fn rolled_out(deployment: &Deployment) -> bool {
     let Some(status) = &deployment.status else {
@@ -345,8 +353,11 @@ fn on_endpoints(seen: &mut AppSeen, event: &watcher::Event<Endpoints>) {
 fn on_service(seen: &mut AppSeen, event: &watcher::Event<Service>) {
     use watcher::Event;
     match event {
-        Event::Apply(service) | Event::InitApply(service) => seen.address = address(service),
-        Event::Delete(_) => seen.address = None,
+        Event::Apply(service) | Event::InitApply(service) => {
+            seen.address = address(service);
+            seen.node_port = node_port(service);
+        }
+        Event::Delete(_) => (seen.address, seen.node_port) = (None, None),
         Event::Init | Event::InitDone => {}
     }
 }

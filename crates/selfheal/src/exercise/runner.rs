@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use self::visits::{Orders, Visitor};
 use super::apply::Applier;
 use super::http::Caller;
-use super::observe::{Observer, Seen};
+use super::observe::{AppSeen, Observer, Seen};
 use super::record::Recorder;
 use super::report::{Report, Verdict};
 use super::step::{Step, Wait};
@@ -43,10 +43,22 @@ pub(crate) struct Place<'a> {
     pub(crate) clock: Clock,
     /// How the heading and the verdict name it.
     pub(crate) engine: &'a str,
+    /// Where services are called, at their node ports; without it, where their load balancers are.
+    pub(crate) node_address: Option<&'a str>,
     /// Whether objects that exist already may be changed.
     pub(crate) force: bool,
     /// The folder that recordings go to, where any are made.
     pub(crate) record: Option<&'a Path>,
+}
+
+impl Place<'_> {
+    /// Host and port at which an application's service is called.
+    fn address(&self, app: &AppSeen) -> Option<String> {
+        match self.node_address {
+            None => app.address.clone(),
+            Some(host) => Some(format!("{host}:{}", app.node_port?)),
+        }
+    }
 }
 
 /// Why the steps ended early.

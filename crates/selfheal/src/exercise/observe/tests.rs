@@ -82,17 +82,20 @@ fn each_change_in_the_number_of_ready_addresses_is_kept_and_a_repetition_is_not(
 }
 
 #[test]
-fn a_service_is_reached_at_its_first_ingress_and_port() {
+fn a_service_is_reached_at_its_first_ingress_and_port_or_at_a_node() {
     let mut seen = AppSeen::default();
     let mut service: Service = of(json!({
-        "spec": {"ports": [{"port": 8013}]},
+        "spec": {"ports": [{"port": 8013, "nodePort": 30013}, {"port": 8014, "nodePort": 30014}]},
         "status": {"loadBalancer": {"ingress": [{"ip": "127.0.0.1"}]}},
     }));
     on_service(&mut seen, &Event::Apply(service.clone()));
     assert_eq!(seen.address.as_deref(), Some("127.0.0.1:8013"));
+    assert_eq!(seen.node_port, Some(30013));
     service.status = None;
-    on_service(&mut seen, &Event::Apply(service));
-    assert_eq!(seen.address, None);
+    on_service(&mut seen, &Event::Apply(service.clone()));
+    assert_eq!((seen.address.clone(), seen.node_port), (None, Some(30013)));
+    on_service(&mut seen, &Event::Delete(service));
+    assert_eq!((seen.address, seen.node_port), (None, None));
 }
 
 #[track_caller]

@@ -85,12 +85,16 @@ impl Run<'_> {
         transcript: &Transcript<'_>,
     ) -> Result<String, Stop> {
         let app = self.app(of);
-        let what = format!("an address of service {app}");
-        let has_address = |seen: &Seen| seen.app(app).address.is_some();
+        let what = match self.place.node_address {
+            None => format!("an address of service {app} (without load balancers: --node-address)"),
+            Some(_) => format!("a node port of service {app}"),
+        };
+        let address = |seen: &Seen| self.place.address(seen.app(app));
+        let has_address = |seen: &Seen| address(seen).is_some();
         let seen = self
             .until(&what, ADDRESS_WITHIN, has_address, transcript)
             .await?;
-        let address = seen.app(app).address.as_deref().unwrap_or_default();
+        let address = address(&seen).unwrap_or_default();
         Ok(format!("http://{address}{path}"))
     }
 

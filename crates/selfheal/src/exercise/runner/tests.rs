@@ -26,12 +26,13 @@ struct Breaks {
     fake: Arc<Fake>,
     repairs: bool,
     status: u16,
+    uri: &'static str,
 }
 
 #[async_trait]
 impl Caller for Breaks {
     async fn send(&self, request: Request<String>) -> anyhow::Result<Response<String>> {
-        assert_eq!(request.uri(), "http://127.0.0.1:8013/rng");
+        assert_eq!(request.uri(), self.uri);
         let (fake, repairs) = (Arc::clone(&self.fake), self.repairs);
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_secs(15)).await;
@@ -71,6 +72,7 @@ struct Case {
     interrupt_after: Option<u64>,
     left_over: u32,
     lingers: Option<u64>,
+    node_address: Option<&'static str>,
 }
 
 impl Default for Case {
@@ -85,6 +87,7 @@ impl Default for Case {
             interrupt_after: None,
             left_over: 0,
             lingers: None,
+            node_address: None,
         }
     }
 }
@@ -102,6 +105,10 @@ async fn ran(case: Case) -> Ran {
         fake: Arc::clone(&fake),
         repairs: case.repairs,
         status: case.status,
+        uri: match case.node_address {
+            None => "http://127.0.0.1:8013/rng",
+            Some(_) => "http://10.0.0.2:30013/rng",
+        },
     };
     let place = Place {
         client: fake.client(),
@@ -109,6 +116,7 @@ async fn ran(case: Case) -> Ran {
         caller: &caller,
         clock: Clock::new(Timestamp::UNIX_EPOCH, 1.0),
         engine: "scripted",
+        node_address: case.node_address,
         force: case.force,
         record: None,
     };
@@ -140,6 +148,18 @@ async fn a_pod_that_is_restarted_and_returns_makes_every_claim_of_liveness_hold(
     let report = ran.result.unwrap();
     assert_eq!(report.exit(), Exit::Held, "{}", ran.transcript);
     assert_eq!(report.claims.len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_is_called_at_its_node_port_where_a_nodes_address_is_given() {
+    let ran = ran(Case {
+        node_address: Some("10.0.0.2"),
+        ..Case::default()
+    })
+    .await;
+    assert_eq!(ran.result.unwrap().exit(), Exit::Held, "{}", ran.transcript);
+    let call = "$ curl http://10.0.0.2:30013/rng\n42\n";
+    assert!(ran.transcript.contains(call), "{}", ran.transcript);
 }
 
 #[tokio::test(start_paused = true)]

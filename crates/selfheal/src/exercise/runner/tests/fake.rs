@@ -179,7 +179,7 @@ fn items(kind: &str, world: World) -> Vec<Value> {
         }
         _ => vec![json!({
             "metadata": {"name": "numbers-api", "uid": "u", "resourceVersion": "1"},
-            "spec": {"ports": [{"port": 8013}]},
+            "spec": {"ports": [{"port": 8013, "nodePort": 30013}]},
             "status": {"loadBalancer": {"ingress": [{"ip": "127.0.0.1"}]}},
         })],
     }

@@ -64,6 +64,7 @@ async fn outage(seen_at: &str, restarts: bool) -> (Report, String) {
         caller: &caller,
         clock: Clock::new(Timestamp::UNIX_EPOCH, 1.0),
         engine: "scripted",
+        node_address: None,
         force: false,
         record: None,
     };

@@ -34,6 +34,7 @@ async fn visitors_call_side_by_side_each_at_its_own_pace() {
         caller: &caller,
         clock: Clock::new(Timestamp::UNIX_EPOCH, 2.0),
         engine: "scripted",
+        node_address: None,
         force: false,
         record: None,
     };
@@ -89,6 +90,7 @@ async fn visits_begin_once_somebody_takes_the_connection() {
         caller: &caller,
         clock: Clock::new(Timestamp::UNIX_EPOCH, 1.0),
         engine: "scripted",
+        node_address: None,
         force: false,
         record: None,
     };
