@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -115,6 +116,8 @@ pub struct SandboxConfig {
     pub hostname: String,
     /// The pod's volumes, resolved: nothing here needs the API any more.
     pub volumes: Vec<Volume>,
+    /// `fsGroup` of the manifest: the group that may use them.
+    pub fs_group: Option<u32>,
     /// Whether its containers see each other's processes.
     pub share_processes: bool,
     /// Extra lines for its hosts file (`hostAliases`).
@@ -170,14 +173,23 @@ pub struct ContainerConfig {
     pub working_dir: Option<String>,
     /// Which volumes it sees where.
     pub mounts: Vec<Mount>,
-    /// `runAsUser` of the manifest.
-    pub run_as_user: Option<u32>,
-    /// `runAsGroup` of the manifest.
-    pub run_as_group: Option<u32>,
+    /// Who its processes are.
+    pub user: User,
     /// Whether its root file system refuses writes.
     pub read_only_root: bool,
     /// What its program's streams are.
     pub streams: StreamsConfig,
+}
+
+/// Who a container's processes are, and the commands that are run in it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct User {
+    /// `runAsUser` of the manifest.
+    pub uid: Option<u32>,
+    /// `runAsGroup` of the manifest.
+    pub gid: Option<u32>,
+    /// Its other groups: `supplementalGroups` and `fsGroup`.
+    pub groups: Vec<u32>,
 }
 
 /// What a container's streams are beside its log.

@@ -18,6 +18,8 @@ mod spec;
 mod streams;
 mod taps;
 mod terminal;
+mod user;
+mod volumes;
 
 use std::collections::HashMap;
 use std::io;

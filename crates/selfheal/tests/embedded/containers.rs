@@ -195,3 +195,81 @@ async fn init_containers_sidecars_and_hooks_do_their_part_in_order() {
     let told = pods.logs("p", &of_sidecar).await.unwrap();
     assert_eq!(told, "first\nside\nhook\nown\n");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_and_commands_in_it_are_the_user_and_groups_of_their_pod() {
+    let Some(up) = Up::start().filter(|_| is_root()) else {
+        return;
+    };
+    let client = up.client().await;
+    let made = PostParams::default();
+    let map = json!({"metadata": {"name": "m"}, "data": {"key": "from a map"}});
+    let maps = Api::<ConfigMap>::namespaced(client.clone(), "default");
+    maps.create(&made, &serde_json::from_value(map).unwrap())
+        .await
+        .unwrap();
+    let pod = json!({"metadata": {"name": "p"}, "spec": {
+        "terminationGracePeriodSeconds": 0,
+        "securityContext": {"runAsUser": 1000, "runAsGroup": 1001, "fsGroup": 2000, "supplementalGroups": [3000]},
+        "containers": [
+            {
+                "name": "c", "image": "selfheal/numbers-api",
+                "command": ["sh", "-c", "id > /empty/id; exec sleep 600"],
+                "readinessProbe": {"periodSeconds": 1, "exec": {"command": ["sh", "-c", "id > /empty/probe"]}},
+                "volumeMounts": [
+                    {"name": "map", "mountPath": "/map"},
+                    {"name": "empty", "mountPath": "/empty"},
+                ],
+            },
+            {
+                "name": "other", "image": "selfheal/numbers-api", "command": ["sleep", "600"],
+                "securityContext": {"runAsUser": 1002},
+            },
+        ],
+        "volumes": [
+            {"name": "map", "configMap": {"name": "m", "defaultMode": 0o400}},
+            {"name": "empty", "emptyDir": {}},
+        ],
+    }});
+    let pods = Api::<Pod>::namespaced(client, "default");
+    pods.create(&made, &serde_json::from_value(pod).unwrap())
+        .await
+        .unwrap();
+    await_condition(pods.clone(), "p", is_pod_ready)
+        .await
+        .unwrap();
+    let who = "1000:1001:1001 2000 3000\n";
+    let ids = "uid=1000 gid=1001 groups=1001,2000,3000\n";
+    for (container, text, expected) in [
+        (
+            "c",
+            "echo $(id -u):$(id -g):$(id -G | xargs -n 1 | sort -n | xargs)",
+            who,
+        ),
+        ("c", "cat /empty/id", ids),
+        ("c", "cat /empty/probe", ids),
+        ("c", "cat /map/key", "from a map"),
+        ("c", "stat -Lc %g:%a /map/key", "2000:440\n"),
+        ("c", "stat -c %g:%a /empty", "2000:2777\n"),
+        ("c", "stat -c %U:%g /empty/id", "UNKNOWN:2000\n"),
+        ("other", "echo $(id -u)", "1002\n"),
+    ] {
+        assert_eq!(script_in(&pods, container, text).await, expected, "{text}");
+    }
+}
+
+fn is_pod_ready(pod: Option<&Pod>) -> bool {
+    let status = pod.and_then(|pod| pod.status.as_ref());
+    let conditions = status.and_then(|status| status.conditions.as_ref());
+    let mut conditions = conditions.into_iter().flatten();
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// Where one user is mapped there are no others to be.
+fn is_root() -> bool {
+    let is_root = rustix::process::getuid().is_root();
+    if !is_root {
+        eprintln!("SKIPPED: this test needs root");
+    }
+    is_root
+}

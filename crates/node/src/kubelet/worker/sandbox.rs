@@ -36,6 +36,9 @@ impl Worker {
                 .unwrap_or_else(|| name.clone()),
             name,
             volumes,
+            fs_group: spec
+                .and_then(|spec| spec.security_context.as_ref()?.fs_group)
+                .and_then(|group| u32::try_from(group).ok()),
             share_processes: spec
                 .and_then(|spec| spec.share_process_namespace)
                 .unwrap_or(false),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, Pod, PodSecurityContext, SecurityContext};
 use probe::expand::expand;
 
 use super::{RETRY, Waiting, Worker};
@@ -12,7 +12,7 @@ use crate::kubelet::actions::RestartPolicy;
 use crate::kubelet::environment::{self, Sources};
 use crate::kubelet::instance::Instance;
 use crate::kubelet::pods::Desired;
-use crate::runtime::{ContainerConfig, ContainerId, Image, Mount, StreamsConfig};
+use crate::runtime::{ContainerConfig, ContainerId, Image, Mount, StreamsConfig, User};
 
 /// The first and the longest wait for an image that cannot be had.
 const PULL_WAITS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(300));
@@ -242,9 +242,6 @@ impl Worker {
             .spec
             .as_ref()
             .and_then(|spec| spec.security_context.as_ref());
-        let id = |own: Option<i64>, pods: Option<i64>| {
-            own.or(pods).and_then(|id| u32::try_from(id).ok())
-        };
         Ok(ContainerConfig {
             name: container.name.clone(),
             attempt: self
@@ -257,14 +254,7 @@ impl Worker {
             args: expanded(&container.args),
             working_dir: container.working_dir.clone(),
             mounts: mounts(container),
-            run_as_user: id(
-                security.and_then(|s| s.run_as_user),
-                of_pod.and_then(|s| s.run_as_user),
-            ),
-            run_as_group: id(
-                security.and_then(|s| s.run_as_group),
-                of_pod.and_then(|s| s.run_as_group),
-            ),
+            user: user(of_pod, security),
             read_only_root: security
                 .and_then(|s| s.read_only_root_filesystem)
                 .unwrap_or(false),
@@ -275,6 +265,26 @@ impl Worker {
             },
             env,
         })
+    }
+}
+
+/// Who the container's processes are: what it says itself comes before what its pod says.
+fn user(of_pod: Option<&PodSecurityContext>, own: Option<&SecurityContext>) -> User {
+    let id = |id: i64| u32::try_from(id).ok();
+    let groups = of_pod.iter().flat_map(|pod| {
+        let others = pod.supplemental_groups.iter().flatten();
+        others.chain(&pod.fs_group).copied().filter_map(id)
+    });
+    User {
+        uid: own
+            .and_then(|own| own.run_as_user)
+            .or_else(|| of_pod?.run_as_user)
+            .and_then(id),
+        gid: own
+            .and_then(|own| own.run_as_group)
+            .or_else(|| of_pod?.run_as_group)
+            .and_then(id),
+        groups: groups.collect(),
     }
 }
 

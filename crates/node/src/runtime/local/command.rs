@@ -37,6 +37,7 @@ fn command(container: &Container, argv: &[String], tty: bool) -> Result<Command,
         argv: argv.to_vec(),
         env: container.env.clone(),
         cwd: container.cwd.clone(),
+        user: container.user.clone(),
         tty,
     };
     let text =

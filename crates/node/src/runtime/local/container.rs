@@ -24,7 +24,7 @@ use super::streams::{self, Streams};
 use super::system;
 use crate::runtime::{
     ContainerConfig, ContainerId, ExecSession, Exit, LogLine, RuntimeError, SandboxId,
-    StreamsConfig,
+    StreamsConfig, User,
 };
 
 /// Where a container's programs are looked for.
@@ -38,6 +38,7 @@ pub(super) struct Container {
     stop: Signal,
     pub(super) env: Vec<(String, String)>,
     pub(super) cwd: Option<String>,
+    pub(super) user: User,
     streams: Streams,
     log: Log,
     ended: watch::Receiver<bool>,
@@ -101,6 +102,7 @@ impl Container {
             stop: stop.unwrap_or(Signal::SIGTERM),
             env: spec.env,
             cwd: spec.cwd,
+            user: spec.user,
             streams,
             log,
             ended,
@@ -244,8 +246,7 @@ fn spec(
         env,
         cwd: config.working_dir,
         binds,
-        uid: config.run_as_user,
-        gid: config.run_as_group,
+        user: config.user,
         read_only_root: config.read_only_root,
         fittings,
     })

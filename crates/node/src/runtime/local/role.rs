@@ -19,6 +19,7 @@ use super::confine::drop_rights;
 use super::processes;
 use super::root;
 use super::spec::{ContainerSpec, ExecSpec};
+use super::user::become_user;
 
 /// What a shell says of a command that it cannot find.
 const NOT_FOUND: u8 = 127;
@@ -162,6 +163,7 @@ fn exec() -> io::Result<ExitCode> {
         .argv
         .split_first()
         .ok_or_else(|| io::Error::other("no command to run"))?;
+    become_user(&spec.user)?;
     let program = root::lookup(program, &spec.env)?;
     let mut command = Command::new(program);
     command

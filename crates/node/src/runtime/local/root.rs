@@ -12,10 +12,10 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::statvfs::{FsFlags, statvfs};
-use nix::unistd::{Gid, Uid};
 
 use super::confine::{confine_proc, drop_rights};
 use super::spec::{Bind, ContainerSpec, Fittings};
+use super::user::{become_user, explain};
 
 /// What programs need of the machine they were built for.
 const SHARED: [&str; 6] = ["usr", "bin", "sbin", "lib", "lib32", "lib64"];
@@ -245,27 +245,13 @@ pub(super) fn become_program(spec: &ContainerSpec, stdin: OwnedFd) -> io::Error 
 
 fn start(spec: &ContainerSpec, stdin: OwnedFd) -> io::Result<Infallible> {
     nix::unistd::dup2_stdin(stdin)?;
-    let explain = |what: String| {
-        move |error: nix::Error| {
-            io::Error::new(io::Error::from(error).kind(), format!("{what}: {error}"))
-        }
-    };
     let cwd = spec.cwd.as_deref().unwrap_or("/");
     if !Path::new(cwd).is_dir() {
         fs::create_dir_all(cwd)?;
     }
     nix::unistd::chdir(cwd).map_err(explain(format!("changing to {cwd}")))?;
     drop_rights()?;
-    // Refused where only one user is mapped, which has no other groups there.
-    let _ = nix::unistd::setgroups(&[]);
-    if let Some(gid) = spec.gid {
-        nix::unistd::setgid(Gid::from_raw(gid))
-            .map_err(explain(format!("running as group {gid}")))?;
-    }
-    if let Some(uid) = spec.uid {
-        nix::unistd::setuid(Uid::from_raw(uid))
-            .map_err(explain(format!("running as user {uid}")))?;
-    }
+    become_user(&spec.user)?;
     prctl::set_no_new_privs()?;
     // After the change of user, which would take it away again.
     prctl::set_pdeathsig(Signal::SIGKILL)?;

@@ -5,14 +5,15 @@ use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::mount::{MntFlags, umount2};
 
 use super::network::{Network, Place};
 use super::processes::Processes;
 use super::spec::Bind;
 use super::system;
+use super::volumes::{self, below};
 use crate::proxy::DNS;
 use crate::runtime::{Mount, RuntimeError, SandboxConfig, VolumeSource};
 
@@ -76,20 +77,7 @@ impl Pod {
         fs::create_dir_all(self.folder.join("containers"))?;
         for volume in &config.volumes {
             let folder = self.folder.join("volumes").join(&volume.name);
-            fs::create_dir(&folder)?;
-            match &volume.source {
-                VolumeSource::EmptyDir { size_limit } => empty(&folder, *size_limit)?,
-                VolumeSource::Files(files) => {
-                    for (path, (content, mode)) in files {
-                        let path = below(&folder, path)?;
-                        if let Some(parent) = path.parent() {
-                            fs::create_dir_all(parent)?;
-                        }
-                        fs::write(&path, content)?;
-                        fs::set_permissions(&path, fs::Permissions::from_mode(*mode & 0o777))?;
-                    }
-                }
-            }
+            volumes::make(&folder, &volume.source, config.fs_group)?;
         }
         self.names(config)
     }
@@ -155,38 +143,6 @@ impl Pod {
         }
         network.remove(&self.place).await;
     }
-}
-
-/// An empty folder for everybody, bounded by a file system of its own where it has a limit.
-fn empty(folder: &Path, limit: Option<u64>) -> io::Result<()> {
-    if let Some(limit) = limit {
-        let size = format!("size={limit},mode=777");
-        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-        mount(
-            Some("tmpfs"),
-            folder,
-            Some("tmpfs"),
-            flags,
-            Some(size.as_str()),
-        )?;
-    }
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o777))
-}
-
-fn below(folder: &Path, path: &str) -> io::Result<PathBuf> {
-    let mut below = folder.to_owned();
-    for component in Path::new(path).components() {
-        match component {
-            Component::Normal(name) => below.push(name),
-            Component::CurDir => {}
-            _ => {
-                return Err(io::Error::other(format!(
-                    "the path {path:?} leaves its volume"
-                )));
-            }
-        }
-    }
-    Ok(below)
 }
 
 /// A folder in a volume. A container may have put links there that lead elsewhere: none is followed.

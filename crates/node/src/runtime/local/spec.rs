@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::runtime::User;
+
 /// Everything a container is made from, with every path resolved.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ContainerSpec {
@@ -26,8 +28,7 @@ pub(super) struct ContainerSpec {
     pub(super) env: Vec<(String, String)>,
     pub(super) cwd: Option<String>,
     pub(super) binds: Vec<Bind>,
-    pub(super) uid: Option<u32>,
-    pub(super) gid: Option<u32>,
+    pub(super) user: User,
     pub(super) read_only_root: bool,
     pub(super) fittings: Fittings,
 }
@@ -70,5 +71,6 @@ pub(super) struct ExecSpec {
     pub(super) argv: Vec<String>,
     pub(super) env: Vec<(String, String)>,
     pub(super) cwd: Option<String>,
+    pub(super) user: User,
     pub(super) tty: bool,
 }

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 
 use super::*;
-use crate::runtime::{Mount, StreamsConfig, Volume, VolumeSource};
+use crate::runtime::{Mount, StreamsConfig, User, Volume, VolumeSource};
 
 fn runtime() -> Scripted {
     Scripted::new(Clock::new(Timestamp::UNIX_EPOCH, 1.0), Workloads::chapter())
@@ -17,6 +17,7 @@ async fn sandbox(runtime: &Scripted) -> Sandbox {
             name: "data".into(),
             source: VolumeSource::EmptyDir { size_limit: None },
         }],
+        fs_group: None,
         share_processes: false,
         host_aliases: vec![],
     };
@@ -39,8 +40,7 @@ async fn start(runtime: &Scripted, image: &str, command: &[&str], attempt: u32) 
         env: vec![("FailAfterCallCount".into(), "1".into())],
         working_dir: None,
         mounts: vec![mount],
-        run_as_user: None,
-        run_as_group: None,
+        user: User::default(),
         read_only_root: false,
         streams: StreamsConfig::default(),
     };
