@@ -64,9 +64,9 @@ resilience: ## What only a real node can show: kubelet and containers killed, a 
 # Of what people run (default-members): measurements have no tests, and ask the same libraries for more.
 test: ## Run every test; with IMAGE_ARCHIVES=FOLDER those of the images in it, too
 ifeq ($(NEXTEST),yes)
-	$(if $(IMAGE_ARCHIVES),$(FACTS) )$(CARGO) nextest run --locked
+	$(if $(IMAGE_ARCHIVES),$(LABELS) )$(CARGO) nextest run --locked
 else
-	$(if $(IMAGE_ARCHIVES),$(FACTS) )$(CARGO) test --locked
+	$(if $(IMAGE_ARCHIVES),$(LABELS) )$(CARGO) test --locked
 endif
 
 # What they are made of, without running them.

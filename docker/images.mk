@@ -30,7 +30,9 @@ REVISION := $(shell git describe --always --abbrev=40 --dirty --exclude '*' 2>/d
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 CREATED = $(shell date -u -d @$(SOURCE_DATE_EPOCH) +%Y-%m-%dT%H:%M:%SZ 2>/dev/null || date -u -r $(SOURCE_DATE_EPOCH) +%Y-%m-%dT%H:%M:%SZ)
 CONTAINER_TOOL ?= $(shell docker/tool)
-FACTS = VERSION=$(VERSION) REVISION=$(REVISION) CREATED=$(CREATED) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) ARCH=$(ARCH)
+# What an image says of itself. The epoch is not among it: cargo would build all that has C in it anew for each commit.
+LABELS = VERSION=$(VERSION) REVISION=$(REVISION) CREATED=$(CREATED) ARCH=$(ARCH)
+FACTS = $(LABELS) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH)
 
 .PHONY: images
 ifneq ($(ARCHIVES),)
@@ -51,7 +53,7 @@ push: images ## Push them: make push REGISTRY=ghcr.io/you
 .PHONY: test-images
 test-images: ## Make archives and test them, as containers too where podman is (root)
 	$(MAKE) images ARCHIVES=dist/archives
-	$(FACTS) IMAGE_ARCHIVES=dist/archives $(CARGO) test --locked -p packaging
+	$(LABELS) IMAGE_ARCHIVES=dist/archives $(CARGO) test --locked -p packaging
 	@$(MAKE) --no-print-directory print-image-facts
 
 .PHONY: image-facts print-image-facts
