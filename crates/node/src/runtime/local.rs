@@ -6,6 +6,7 @@
 mod command;
 mod confine;
 mod container;
+mod exec;
 mod images;
 mod log;
 mod network;

@@ -1,13 +1,17 @@
 //! What is left of a node that has ended, and what it does not touch.
 
+use futures::StreamExt as _;
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::PostParams;
-use kube::runtime::wait::await_condition;
+use k8s_openapi::api::core::v1::{Event, Pod};
+use kube::api::{DeleteParams, PostParams};
+use kube::runtime::wait::{await_condition, conditions};
+use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use serde_json::json;
 
-use crate::rig::{Up, selfheal, text};
+use crate::rig::{Up, numbers_api, selfheal, text};
 
 /// Twenty pods of the workload, ready.
 async fn twenty_pods(client: Client) {
@@ -101,4 +105,47 @@ fn a_kubeconfig_that_is_there_is_not_overwritten() {
         "{errors}"
     );
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "somebody's");
+}
+
+/// A container does not end before its last process was waited for, by whoever began it. On a machine with nothing else to do a
+/// command is hardly ever ended while it begins; this failed every other time beside two busy loops, as `nice -n 19`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_whose_probes_time_out_at_once_ends_when_it_is_deleted() {
+    // A second of the probe's takes a hundredth of one.
+    let Some(up) = Up::start_with(&["--speed=100".to_owned(), numbers_api()]) else {
+        return;
+    };
+    let client = up.client().await;
+    let pods = Api::<Pod>::namespaced(client.clone(), "default");
+    let probe = |timeout: u32| {
+        let command = json!({"command": ["sleep", "600"]});
+        json!({"exec": command, "periodSeconds": 1, "timeoutSeconds": timeout, "failureThreshold": 100_000})
+    };
+    // However long a command takes to begin here, some are ended just then.
+    let container = |at: u32| {
+        json!({
+            "name": format!("c{at}"), "image": "selfheal/numbers-api",
+            "livenessProbe": probe(2 * at + 1), "readinessProbe": probe(2 * at + 2),
+        })
+    };
+    let pod = json!({"metadata": {"name": "p"}, "spec": {
+        "terminationGracePeriodSeconds": 0,
+        "containers": ([0, 1, 2, 3].map(container)),
+    }});
+    let pod = serde_json::from_value(pod).unwrap();
+    let pod = pods.create(&PostParams::default(), &pod).await.unwrap();
+    let events = Api::<Event>::namespaced(client, "default");
+    let mut seen = Box::pin(watcher(events, watcher::Config::default()).applied_objects());
+    while let Some(event) = seen.next().await {
+        if event.is_ok_and(|event| {
+            event.reason.as_deref() == Some("Unhealthy") && event.count > Some(20)
+        }) {
+            break;
+        }
+    }
+    pods.delete("p", &DeleteParams::default()).await.unwrap();
+    let uid = pod.metadata.uid.unwrap();
+    await_condition(pods, "p", conditions::is_deleted(&uid))
+        .await
+        .unwrap();
 }

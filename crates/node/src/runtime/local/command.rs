@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 
 use super::container::Container;
+use super::exec;
 use super::role;
 use super::spec::ExecSpec;
 use super::system;
@@ -43,7 +44,7 @@ fn command(container: &Container, argv: &[String], tty: bool) -> Result<Command,
     let text =
         serde_json::to_string(&spec).map_err(|error| RuntimeError::Start(error.to_string()))?;
     let mut command = Command::from(role::again("__exec"));
-    command.env_clear().env(role::EXEC, text);
+    command.env_clear().env(exec::SPEC, text);
     Ok(command)
 }
 

@@ -12,22 +12,18 @@ use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitCode, ExitStatus};
 
 use nix::sched::{CloneFlags, setns, unshare};
-use nix::sys::signal::{SigSet, Signal, kill, killpg};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 
-use super::confine::drop_rights;
+use super::exec;
 use super::processes;
 use super::root;
-use super::spec::{ContainerSpec, ExecSpec};
-use super::user::become_user;
+use super::spec::ContainerSpec;
 
 /// What a shell says of a command that it cannot find.
 const NOT_FOUND: u8 = 127;
 /// What a runtime says of a container that it could not start.
 const NOT_STARTED: u8 = 128;
-
-/// The environment variable that carries what `__exec` is to do: unlike arguments, others cannot read it.
-pub(super) const EXEC: &str = "SELFHEAL_EXEC";
 
 /// Plays the role that the command line names, if it names one; for the very start of `main`, before any thread.
 #[must_use]
@@ -43,7 +39,7 @@ pub fn dispatch() -> Option<ExitCode> {
         "__container" => container(),
         "__processes" => processes::holder(),
         "__pause" => processes::pause(),
-        "__exec" => exec(),
+        "__exec" => exec::role(),
         "__janitor" => janitor(),
         _ => return None,
     };
@@ -138,57 +134,14 @@ fn program_stdin(spec: &ContainerSpec) -> io::Result<OwnedFd> {
 }
 
 /// Begins a session that has this terminal, whose keys then mean its processes.
-fn own_terminal(path: &str) -> io::Result<()> {
+pub(super) fn own_terminal(path: &str) -> io::Result<()> {
     nix::unistd::setsid()?;
     // Opening a terminal makes it the session's.
     std::fs::File::open(path).map(drop)
 }
 
-fn exec() -> io::Result<ExitCode> {
-    let text = std::env::var(EXEC).map_err(io::Error::other)?;
-    let spec: ExecSpec = serde_json::from_str(&text)?;
-    if spec.tty {
-        own_terminal("/proc/self/fd/0")?;
-    }
-    setns(
-        process(spec.pid)?,
-        CloneFlags::CLONE_NEWPID
-            | CloneFlags::CLONE_NEWNS
-            | CloneFlags::CLONE_NEWNET
-            | CloneFlags::CLONE_NEWUTS
-            | CloneFlags::CLONE_NEWIPC,
-    )?;
-    drop_rights()?;
-    let (program, arguments) = spec
-        .argv
-        .split_first()
-        .ok_or_else(|| io::Error::other("no command to run"))?;
-    become_user(&spec.user)?;
-    let program = root::lookup(program, &spec.env)?;
-    let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .env_clear()
-        .envs(spec.env.iter().map(|(name, value)| (name, value)))
-        .current_dir(spec.cwd.as_deref().unwrap_or("/"));
-    if !spec.tty {
-        command.process_group(0);
-    }
-    let mut child = command.spawn()?;
-    // Only now: the command would begin with the same signals held, and there is nobody in it to release them.
-    let signals = hold_signals()?;
-    let group = !spec.tty;
-    supervise(&mut child, &signals, |child, _| {
-        // Whatever asks this process to end means the command and what it has started.
-        let _ = if group {
-            killpg(child, Signal::SIGKILL)
-        } else {
-            kill(child, Signal::SIGKILL)
-        };
-    })
-}
-
-fn process(number: i32) -> io::Result<OwnedFd> {
+/// One of the machine's processes, whose namespaces can be joined.
+pub(super) fn process(number: i32) -> io::Result<OwnedFd> {
     let number = rustix::process::Pid::from_raw(number)
         .ok_or_else(|| io::Error::other("the container has no process"))?;
     let flags = rustix::process::PidfdFlags::empty();
@@ -225,13 +178,23 @@ pub(crate) fn supervise(
     pass: impl Fn(Pid, Signal),
 ) -> io::Result<ExitCode> {
     let pid = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
+    let ended = || Ok(child.try_wait()?.map(code));
+    attend(ended, signals, |signal| pass(pid, signal))
+}
+
+/// Waits for what has `ended` with a code, and passes signals on to it.
+pub(super) fn attend(
+    mut ended: impl FnMut() -> io::Result<Option<u8>>,
+    signals: &SigSet,
+    pass: impl Fn(Signal),
+) -> io::Result<ExitCode> {
     loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(ExitCode::from(code(status)));
+        if let Some(code) = ended()? {
+            return Ok(ExitCode::from(code));
         }
         match signals.wait()? {
             Signal::SIGCHLD => {}
-            signal => pass(pid, signal),
+            signal => pass(signal),
         }
     }
 }

@@ -16,6 +16,10 @@ impl Terminal {
     /// A terminal, and the end of it for its processes.
     pub(super) fn open() -> io::Result<(Self, OwnedFd)> {
         let pty = nix::pty::openpty(None, None)?;
+        // Or a command that is started at the same time would have it, too, and keep it open.
+        for end in [&pty.master, &pty.slave] {
+            rustix::io::fcntl_setfd(end, rustix::io::FdFlags::CLOEXEC)?;
+        }
         let (columns, rows) = SIZE;
         rustix::termios::tcsetwinsize(&pty.master, size(columns, rows))?;
         rustix::io::ioctl_fionbio(&pty.master, true)?;
