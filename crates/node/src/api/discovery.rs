@@ -45,6 +45,7 @@ pub(super) fn respond(path: &str, headers: &HeaderMap) -> Option<Result<Response
         ["api", version] => return Some(resources("", version)),
         ["apis", name] if groups().contains(name) => group_alone(name),
         ["apis", name, version] => return Some(resources(name, version)),
+        ["openapi", "v2"] => return Some(Ok(openapi::v2::document(headers))),
         ["openapi", "v3"] => openapi::index(),
         ["openapi", "v3", rest @ ..] => return Some(openapi::document(&rest.join("/"))),
         _ => return None,

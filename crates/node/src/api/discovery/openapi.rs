@@ -1,5 +1,7 @@
 //! OpenAPI v3, a document for each group and version, made of the kinds' own types.
 
+pub(super) mod v2;
+
 use axum::response::Response;
 use http::StatusCode;
 use schemars::generate::SchemaSettings;
