@@ -5,12 +5,11 @@ use std::process::Stdio;
 use futures::SinkExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use kube::api::{AttachParams, PostParams, TerminalSize};
-use kube::runtime::wait::{await_condition, conditions::is_pod_running};
+use kube::api::{AttachParams, TerminalSize};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
-use crate::rig::{Up, has_kubectl, kubectl, text};
+use crate::rig::{Up, has_kubectl, kubectl, running_pod, text};
 
 /// kubectl's own switch: WebSockets since 1.31, and SPDY alone before 1.29.
 const WEB_SOCKETS: &str = "KUBECTL_REMOTE_COMMAND_WEBSOCKETS";
@@ -22,13 +21,7 @@ async fn pod(up: &Up, mut container: Value) -> Api<Pod> {
     let pod = json!({"metadata": {"name": "p"}, "spec": {
         "terminationGracePeriodSeconds": 0, "restartPolicy": "Never", "containers": [container],
     }});
-    let pods = Api::<Pod>::namespaced(up.client().await, "default");
-    let pod = serde_json::from_value(pod).unwrap();
-    pods.create(&PostParams::default(), &pod).await.unwrap();
-    await_condition(pods.clone(), "p", is_pod_running())
-        .await
-        .unwrap();
-    pods
+    running_pod(up, pod).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

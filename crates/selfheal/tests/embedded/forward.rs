@@ -5,14 +5,13 @@ use std::process::Stdio;
 use futures::{AsyncBufReadExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use kube::api::{LogParams, PostParams};
-use kube::runtime::wait::{await_condition, conditions::is_pod_running};
+use kube::api::LogParams;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdout};
 
-use crate::rig::{Up, has_kubectl, kubectl};
+use crate::rig::{Up, has_kubectl, kubectl, running_pod};
 
 /// A kubectl that forwards, and the local port that it took.
 struct Forward {
@@ -76,12 +75,7 @@ async fn pod(up: &Up) {
         "terminationGracePeriodSeconds": 0,
         "containers": [{"name": "c", "image": "selfheal/numbers-api", "args": ["--listen=127.0.0.1:8080"]}],
     }});
-    let pods = Api::<Pod>::namespaced(up.client().await, "default");
-    let pod = serde_json::from_value(pod).unwrap();
-    pods.create(&PostParams::default(), &pod).await.unwrap();
-    await_condition(pods.clone(), "p", is_pod_running())
-        .await
-        .unwrap();
+    let pods = running_pod(up, pod).await;
     let log = LogParams {
         follow: true,
         ..LogParams::default()

@@ -4,8 +4,11 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::PostParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
+use kube::runtime::wait::{await_condition, conditions::is_pod_running};
+use kube::{Api, Client, Config};
 use rustix::process::Pid;
 
 pub(crate) const NO_NAMESPACES: &str = "does not let";
@@ -62,6 +65,17 @@ pub(crate) fn kubectl(up: &Up) -> tokio::process::Command {
     let mut command = tokio::process::Command::new("kubectl");
     command.arg("--kubeconfig").arg(up.kubeconfig());
     command
+}
+
+/// The pods of a node on which this one, `p`, runs.
+pub(crate) async fn running_pod(up: &Up, pod: serde_json::Value) -> Api<Pod> {
+    let pods = Api::<Pod>::namespaced(up.client().await, "default");
+    let pod = serde_json::from_value(pod).unwrap();
+    pods.create(&PostParams::default(), &pod).await.unwrap();
+    await_condition(pods.clone(), "p", is_pod_running())
+        .await
+        .unwrap();
+    pods
 }
 
 /// A node that serves, and where its kubeconfig is.
