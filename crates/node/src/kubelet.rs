@@ -5,6 +5,7 @@
 //! The rules are pure and have files of their own: [`actions`], [`init`], [`status`], [`instance`].
 
 pub mod actions;
+mod downward;
 mod environment;
 mod hooks;
 pub mod init;
@@ -16,13 +17,18 @@ pub mod status;
 mod volumes;
 mod worker;
 
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::Client;
 use probe::backoff::Limits;
 use probe::{Clock, Manager, Options};
 use tokio_util::sync::CancellationToken;
 
+use self::downward::Facts;
 use crate::events::Recorder;
 use crate::runtime::Runtime;
 
@@ -33,6 +39,8 @@ pub struct Config {
     pub node_name: String,
     /// Its node's address.
     pub node_ip: String,
+    /// What its node has for all pods.
+    pub allocatable: BTreeMap<String, Quantity>,
     /// How long containers that end again and again wait.
     pub back_off: Limits,
     /// Whether waits and first probes are spread at random, as they are on a real node.
@@ -48,6 +56,18 @@ struct Context {
     events: Recorder,
     config: Config,
     shutdown: CancellationToken,
+}
+
+impl Context {
+    /// What a pod may know of itself.
+    fn facts<'a>(&'a self, pod: &'a Pod, ip: Option<Ipv4Addr>) -> Facts<'a> {
+        Facts {
+            pod,
+            pod_ip: ip.map(|ip| ip.to_string()).unwrap_or_default(),
+            node_ip: &self.config.node_ip,
+            allocatable: &self.config.allocatable,
+        }
+    }
 }
 
 /// Runs pods until `shutdown`.

@@ -11,6 +11,7 @@ pub mod kubelet;
 pub mod node;
 #[cfg(target_os = "linux")]
 pub mod proxy;
+mod quantity;
 pub mod runtime;
 pub mod serve;
 pub mod store;

@@ -1,8 +1,10 @@
 //! The whole node: API, controllers and kubelet on one clock, over a runtime that is given.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node as NodeObject, ServiceAccount};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::api::PostParams;
 use kube::runtime::wait::await_condition;
 use kube::{Api as Objects, Client};
@@ -49,7 +51,8 @@ impl Node {
     pub async fn start(options: Options, shutdown: CancellationToken) -> Result<Self, kube::Error> {
         let api = Api::new(options.clock.clone()).with_runtime(options.runtime.clone());
         let client = api.client();
-        register(&client, &options).await?;
+        let allocatable = room();
+        register(&client, &options, &allocatable).await?;
         let tasks = TaskTracker::new();
         tasks.spawn(controllers::run(
             client.clone(),
@@ -61,6 +64,7 @@ impl Node {
         let config = kubelet::Config {
             node_name: options.name,
             node_ip: options.ip,
+            allocatable,
             back_off: Limits::default(),
             jitter: options.jitter,
         };
@@ -99,8 +103,34 @@ impl Node {
     }
 }
 
+/// What this machine has for pods.
+fn room() -> BTreeMap<String, Quantity> {
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let cpus = ("cpu", cpus.to_string());
+    let pods = ("pods", "250".to_owned());
+    let known = [cpus, pods].into_iter().chain(memory());
+    known
+        .map(|(name, amount)| (name.to_owned(), Quantity(amount)))
+        .collect()
+}
+
+#[cfg(target_os = "linux")]
+fn memory() -> Option<(&'static str, String)> {
+    let kibibytes = nix::sys::sysinfo::sysinfo().ok()?.ram_total() / 1024;
+    Some(("memory", format!("{kibibytes}Ki")))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn memory() -> Option<(&'static str, String)> {
+    None
+}
+
 /// Makes the node's own object, ready from the start.
-async fn register(client: &Client, options: &Options) -> Result<(), kube::Error> {
+async fn register(
+    client: &Client,
+    options: &Options,
+    room: &BTreeMap<String, Quantity>,
+) -> Result<(), kube::Error> {
     let now = options
         .clock
         .now()
@@ -110,10 +140,6 @@ async fn register(client: &Client, options: &Options) -> Result<(), kube::Error>
         "type": "Ready", "status": "True", "reason": "KubeletReady", "message": "kubelet is posting ready status",
         "lastHeartbeatTime": now, "lastTransitionTime": now,
     });
-    let cpus = std::thread::available_parallelism()
-        .map_or(1, std::num::NonZero::get)
-        .to_string();
-    let room = json!({"cpu": cpus, "pods": "250"});
     let object = json!({
         "apiVersion": "v1",
         "kind": "Node",

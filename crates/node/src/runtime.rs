@@ -6,6 +6,7 @@
 #[cfg(target_os = "linux")]
 pub mod local;
 pub mod scripted;
+mod termination;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,12 +23,22 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
+pub use termination::Termination;
+
 /// Runs pods' sandboxes and containers.
 #[async_trait]
 pub trait Runtime: Send + Sync + 'static {
     /// Makes the pod's network, names and volumes; containers come later. The same pod keeps its sandbox, address
     /// and volumes while its containers come and go.
     async fn run_sandbox(&self, config: SandboxConfig) -> Result<Sandbox, RuntimeError>;
+
+    /// Gives the sandbox's volumes of files what these have now, each at once: nobody sees half of it. Containers go on
+    /// seeing what they mounted by a path inside the volume.
+    async fn update_volumes(
+        &self,
+        sandbox: &SandboxId,
+        volumes: &[Volume],
+    ) -> Result<(), RuntimeError>;
 
     /// Ends whatever still runs in the sandbox and removes it with its volumes and logs.
     async fn remove_sandbox(&self, sandbox: &SandboxId) -> Result<(), RuntimeError>;
@@ -134,7 +145,7 @@ pub struct Sandbox {
 }
 
 /// A volume of a pod.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Volume {
     /// Its name in the pod.
     pub name: String,
@@ -143,16 +154,19 @@ pub struct Volume {
 }
 
 /// Where a volume's content comes from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VolumeSource {
     /// An empty folder that lives as long as the pod.
     EmptyDir {
         /// A bound on its size in bytes.
         size_limit: Option<u64>,
     },
-    /// Files of a ConfigMap or Secret, read-only: relative path → content and mode. Paths are already checked.
-    Files(BTreeMap<String, (Bytes, u32)>),
+    /// Files made of objects of the API or of the pod itself, read-only: relative path → content and mode. Paths are already checked.
+    Files(Files),
 }
+
+/// A volume's files, by their paths, with their modes.
+pub type Files = BTreeMap<String, (Bytes, u32)>;
 
 /// What a container is made from.
 #[derive(Clone, Debug)]
@@ -179,6 +193,8 @@ pub struct ContainerConfig {
     pub read_only_root: bool,
     /// What its program's streams are.
     pub streams: StreamsConfig,
+    /// Where it may say why it ends.
+    pub termination: Termination,
 }
 
 /// Who a container's processes are, and the commands that are run in it.
@@ -242,6 +258,8 @@ pub struct Exit {
     pub signal: Option<i32>,
     /// When it ended, on the node's clock.
     pub at: Timestamp,
+    /// What it said of its end.
+    pub message: Option<String>,
 }
 
 /// What a command printed and how it ended.

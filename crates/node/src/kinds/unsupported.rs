@@ -5,7 +5,19 @@ use serde_json::Value;
 use super::Unsupported;
 
 /// Volume sources that this node has.
-const VOLUMES: [&str; 4] = ["name", "emptyDir", "configMap", "secret"];
+const VOLUMES: [&str; 6] = [
+    "name",
+    "emptyDir",
+    "configMap",
+    "secret",
+    "downwardAPI",
+    "projected",
+];
+/// What a volume may be projected of.
+const PROJECTED: [&str; 3] = ["configMap", "secret", "downwardAPI"];
+const NO_VOLUME: &str =
+    "this node has volumes of the kinds emptyDir, configMap, secret, downwardAPI and projected";
+const NO_PROJECTION: &str = "this node projects configMap, secret and downwardAPI";
 
 fn field(path: String, message: &str, refused: bool) -> Unsupported {
     Unsupported {
@@ -56,11 +68,6 @@ fn pod_spec(spec: &Value, path: &str) -> Vec<Unsupported> {
             true,
         ),
         (
-            "activeDeadlineSeconds",
-            "this node does not end pods by their age",
-            true,
-        ),
-        (
             "nodeSelector",
             "there is one node, and every pod runs on it",
             false,
@@ -97,21 +104,27 @@ fn pod_spec(spec: &Value, path: &str) -> Vec<Unsupported> {
         }
     }
     for (at, volume) in spec["volumes"].as_array().into_iter().flatten().enumerate() {
-        let sources = volume
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(name, _)| name);
-        for source in sources.filter(|source| !VOLUMES.contains(&source.as_str())) {
-            let message = "this node has volumes of the kinds emptyDir, configMap and secret";
-            found.push(field(
-                format!("{path}.volumes[{at}].{source}"),
-                message,
-                true,
-            ));
+        let path = format!("{path}.volumes[{at}]");
+        found.extend(other_than(&VOLUMES, volume, &path, NO_VOLUME));
+        let sources = volume["projected"]["sources"].as_array();
+        for (at, source) in sources.into_iter().flatten().enumerate() {
+            let path = format!("{path}.projected.sources[{at}]");
+            found.extend(other_than(&PROJECTED, source, &path, NO_PROJECTION));
         }
     }
     found
+}
+
+/// Every field of an object that is not among the known ones.
+fn other_than<'a>(
+    known: &'a [&str],
+    object: &'a Value,
+    path: &'a str,
+    message: &'a str,
+) -> impl Iterator<Item = Unsupported> {
+    let fields = object.as_object().into_iter().flatten();
+    let others = fields.filter(|(name, _)| !known.contains(&name.as_str()));
+    others.map(move |(name, _)| field(format!("{path}.{name}"), message, true))
 }
 
 fn of_container(container: &Value, path: &str) -> Vec<Unsupported> {
@@ -183,7 +196,8 @@ mod tests {
             "initContainers": [{"name": "i", "restartPolicy": "Always", "resources": {"limits": {"cpu": "1"}}}],
             "hostNetwork": true, "hostPID": false, "nodeSelector": {},
             "containers": [{"restartPolicy": "Never", "resources": {"limits": {"cpu": "1"}}}],
-            "volumes": [{"name": "v", "emptyDir": {}}, {"name": "h", "hostPath": {"path": "/"}}],
+            "volumes": [{"name": "v", "emptyDir": {}}, {"name": "h", "hostPath": {"path": "/"}},
+                {"name": "p", "projected": {"sources": [{"secret": {}}, {"serviceAccountToken": {"path": "t"}}]}}],
         }});
         let found: Vec<(String, bool)> = pod(&given)
             .into_iter()
@@ -195,6 +209,10 @@ mod tests {
             ("spec.containers[0].resources.limits", false),
             ("spec.containers[0].restartPolicy", true),
             ("spec.volumes[1].hostPath", true),
+            (
+                "spec.volumes[2].projected.sources[1].serviceAccountToken",
+                true,
+            ),
         ];
         assert_eq!(
             found,

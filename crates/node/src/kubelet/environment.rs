@@ -1,5 +1,6 @@
 //! A container's environment: services, `envFrom`, `env`, each overriding what came before.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
 use k8s_openapi::api::core::v1::{
@@ -8,6 +9,8 @@ use k8s_openapi::api::core::v1::{
 use kube::api::ListParams;
 use kube::{Api, Client};
 use probe::expand::expand;
+
+use super::downward::{DownwardError, Facts};
 
 mod services;
 
@@ -25,9 +28,15 @@ pub(super) enum EnvironmentError {
         namespace: String,
         name: String,
     },
-    /// It takes a variable from a field that this node does not offer.
-    #[error("unsupported fieldPath: {0}")]
-    Field(String),
+    /// It takes a variable from a field or an amount that is not there.
+    #[error(transparent)]
+    Downward(#[from] DownwardError),
+    /// It takes a variable from where this node has none.
+    #[error("the variable {0} comes from a source that this node does not have")]
+    Source(String),
+    /// A path inside a volume names a variable that it does not have.
+    #[error("cannot expand subPathExpr {path:?}: missing value for {name:?}")]
+    Variable { path: String, name: String },
     /// The API did not answer.
     #[error(transparent)]
     Api(#[from] kube::Error),
@@ -39,8 +48,6 @@ pub(super) struct Sources {
     maps: HashMap<String, Option<BTreeMap<String, String>>>,
     secrets: HashMap<String, Option<BTreeMap<String, String>>>,
     services: Vec<Service>,
-    pod_ip: String,
-    node_ip: String,
 }
 
 impl Sources {
@@ -49,15 +56,9 @@ impl Sources {
         client: &Client,
         pod: &Pod,
         container: &Container,
-        pod_ip: String,
-        node_ip: String,
     ) -> Result<Self, EnvironmentError> {
         let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-        let mut sources = Self {
-            pod_ip,
-            node_ip,
-            ..Self::default()
-        };
+        let mut sources = Self::default();
         let (maps, secrets) = references(container);
         for name in maps {
             let found = Api::<ConfigMap>::namespaced(client.clone(), namespace)
@@ -124,7 +125,7 @@ fn texts(secret: Secret) -> BTreeMap<String, String> {
 
 /// The variables of `container`, in the order in which they were first named.
 pub(super) fn resolve(
-    pod: &Pod,
+    facts: &Facts<'_>,
     container: &Container,
     sources: &Sources,
 ) -> Result<Vec<(String, String)>, EnvironmentError> {
@@ -148,11 +149,33 @@ pub(super) fn resolve(
         }
     }
     for variable in container.env.iter().flatten() {
-        if let Some(value) = value(pod, variable, sources, &variables)? {
+        if let Some(value) = value(facts, container, variable, sources, &variables)? {
             variables.set(&variable.name, value);
         }
     }
     Ok(variables.list)
+}
+
+/// The path of `subPathExpr`, which every variable that it names must have a value for.
+pub(super) fn sub_path(
+    path: &str,
+    lookup: impl Fn(&str) -> Option<String>,
+) -> Result<String, EnvironmentError> {
+    let missing = RefCell::new(None);
+    let expanded = expand(path, |name| {
+        let value = lookup(name);
+        if value.is_none() {
+            missing.replace(Some(name.to_owned()));
+        }
+        value
+    });
+    match missing.into_inner() {
+        None => Ok(expanded),
+        Some(name) => Err(EnvironmentError::Variable {
+            path: path.to_owned(),
+            name,
+        }),
+    }
 }
 
 #[derive(Default)]
@@ -201,7 +224,8 @@ impl Variables {
 
 /// A variable's value; none where it comes from an optional place that is empty.
 fn value(
-    pod: &Pod,
+    facts: &Facts<'_>,
+    container: &Container,
     variable: &EnvVar,
     sources: &Sources,
     known: &Variables,
@@ -210,7 +234,7 @@ fn value(
         let text = variable.value.as_deref().unwrap_or_default();
         return Ok(Some(expand(text, |name| known.get(name))));
     };
-    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+    let namespace = facts.pod.metadata.namespace.as_deref().unwrap_or_default();
     let key = |kind,
                name: &str,
                key: &str,
@@ -262,37 +286,13 @@ fn value(
         EnvVarSource {
             field_ref: Some(field),
             ..
-        } => Ok(Some(field_value(pod, &field.field_path, sources)?)),
-        _ => Err(EnvironmentError::Field(variable.name.clone())),
+        } => Ok(Some(facts.field(field)?)),
+        EnvVarSource {
+            resource_field_ref: Some(resource),
+            ..
+        } => Ok(Some(facts.resource(container, resource)?)),
+        _ => Err(EnvironmentError::Source(variable.name.clone())),
     }
-}
-
-fn field_value(pod: &Pod, path: &str, sources: &Sources) -> Result<String, EnvironmentError> {
-    let (meta, spec) = (&pod.metadata, pod.spec.as_ref());
-    let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    let entry = |map: &Option<BTreeMap<String, String>>, key: &str| {
-        map.as_ref()
-            .and_then(|map| map.get(key))
-            .cloned()
-            .unwrap_or_default()
-    };
-    let key = |prefix: &str| path.strip_prefix(prefix)?.strip_suffix("']");
-    Ok(match path {
-        "metadata.name" => text(&meta.name),
-        "metadata.namespace" => text(&meta.namespace),
-        "metadata.uid" => text(&meta.uid),
-        "spec.nodeName" => spec.map(|spec| text(&spec.node_name)).unwrap_or_default(),
-        "spec.serviceAccountName" => spec
-            .map(|spec| text(&spec.service_account_name))
-            .unwrap_or_default(),
-        "status.podIP" | "status.podIPs" => sources.pod_ip.clone(),
-        "status.hostIP" | "status.hostIPs" => sources.node_ip.clone(),
-        _ => match (key("metadata.labels['"), key("metadata.annotations['")) {
-            (Some(label), _) => entry(&meta.labels, label),
-            (None, Some(annotation)) => entry(&meta.annotations, annotation),
-            (None, None) => return Err(EnvironmentError::Field(path.to_owned())),
-        },
-    })
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ pub struct Instance {
     pub started_at: Timestamp,
     /// How it ended; none while it runs.
     pub exit: Option<Exited>,
+    /// What it said of its end.
+    pub message: Option<String>,
 }
 
 /// How an instance ended.
@@ -30,7 +32,7 @@ pub struct Exited {
     pub at: Timestamp,
 }
 
-/// Why no instance runs: `state.waiting` as the API shows it.
+/// Why no instance runs: `state.waiting` as the API shows it; or why a pod has failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
     /// In one word, for machines.
@@ -94,6 +96,7 @@ impl Record {
                     signal: exit.signal,
                     at: exit.at,
                 });
+                instance.message.clone_from(&exit.message);
                 true
             }
             _ => false,
@@ -136,6 +139,7 @@ mod tests {
             image,
             started_at: Timestamp::UNIX_EPOCH,
             exit: None,
+            message: None,
         }
     }
 
@@ -145,6 +149,7 @@ mod tests {
             code,
             signal: None,
             at: Timestamp::UNIX_EPOCH,
+            message: None,
         }
     }
 

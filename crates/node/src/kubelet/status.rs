@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::actions::RestartPolicy;
-use super::instance::{Instance, Record};
+use super::instance::{Instance, Record, Waiting};
 
 mod conditions;
 
@@ -27,7 +27,12 @@ pub struct Observed {
     pub start_time: Option<Timestamp>,
     /// Its containers by name; one that is missing has never run.
     pub containers: BTreeMap<String, Record>,
+    /// Why the whole pod has failed, if it is not for its containers.
+    pub failed: Option<Waiting>,
 }
+
+/// What the containers of a pod may say of their ends, together (`MaxPodTerminationMessageLogLength`).
+const MOST_SAID: usize = 12 * 1024;
 
 /// The scheme of container IDs in the API.
 pub const SCHEME: &str = "selfheal://";
@@ -44,8 +49,9 @@ pub fn containers(pod: &Pod, observed: &Observed) -> PodStatus {
     } else {
         "PodInitializing"
     };
+    let most = MOST_SAID / (inits.len() + spec.containers.len()).max(1);
     let status = |one: &Container| {
-        container(
+        let mut status = container(
             &one.name,
             one.image.as_deref().unwrap_or_default(),
             observed
@@ -53,13 +59,26 @@ pub fn containers(pod: &Pod, observed: &Observed) -> PodStatus {
                 .get(&one.name)
                 .unwrap_or(&Record::NEVER_RAN),
             at_first,
-        )
+        );
+        for state in [&mut status.state, &mut status.last_state] {
+            let ended = state.as_mut().and_then(|state| state.terminated.as_mut());
+            if let Some(message) = ended.and_then(|ended| ended.message.as_mut()) {
+                shorten(message, most);
+            }
+        }
+        status
     };
     PodStatus {
         container_statuses: Some(spec.containers.iter().map(status).collect()),
         init_container_statuses: (!inits.is_empty()).then(|| inits.iter().map(status).collect()),
         ..PodStatus::default()
     }
+}
+
+/// Cuts a text to so many bytes, or a few less where a letter would be cut.
+fn shorten(text: &mut String, most: usize) {
+    let end = (0..=most).rev().find(|end| text.is_char_boundary(*end));
+    text.truncate(end.unwrap_or(0));
 }
 
 fn container(name: &str, image: &str, record: &Record, at_first: &str) -> ContainerStatus {
@@ -119,6 +138,7 @@ fn instance_state(instance: &Instance) -> ContainerState {
         container_id: Some(container_id(instance)),
         exit_code: exit.code,
         reason: Some(if exit.code == 0 { "Completed" } else { "Error" }.to_owned()),
+        message: instance.message.clone(),
         started_at: Some(seconds(instance.started_at)),
         finished_at: Some(seconds(exit.at)),
         ..ContainerStateTerminated::default()
@@ -147,14 +167,17 @@ pub fn complete(
     node_ip: &str,
     now: Timestamp,
 ) -> PodStatus {
-    let phase = phase(pod, &observed.containers);
+    let phase = phase(pod, observed);
     let before = pod.status.as_ref();
     let conditions = conditions::all(pod, phase, observed.ip.is_some(), &partial);
     let previous = before
         .and_then(|status| status.conditions.as_deref())
         .unwrap_or_default();
+    let failed = observed.failed.as_ref().filter(|_| phase == "Failed");
     PodStatus {
         phase: Some(phase.to_owned()),
+        reason: failed.map(|failed| failed.reason.clone()),
+        message: failed.and_then(|failed| failed.message.clone()),
         conditions: Some(conditions::carry_over(conditions, previous, now)),
         container_statuses: partial.container_statuses,
         init_container_statuses: partial.init_container_statuses,
@@ -173,7 +196,8 @@ pub fn complete(
 
 /// Pending, Running, Succeeded or Failed. A terminal phase stays.
 #[must_use]
-pub fn phase(pod: &Pod, records: &BTreeMap<String, Record>) -> &'static str {
+pub fn phase(pod: &Pod, observed: &Observed) -> &'static str {
+    let records = &observed.containers;
     match pod
         .status
         .as_ref()
@@ -195,7 +219,7 @@ pub fn phase(pod: &Pod, records: &BTreeMap<String, Record>) -> &'static str {
         .filter(|init| init.restart_policy.as_deref() != Some("Always"))
         .filter_map(|init| record(init).current.as_ref()?.exit)
         .any(|exit| !policy.restarts(exit.code) && exit.code != 0);
-    if failed_init && !any_runs {
+    if (failed_init || observed.failed.is_some()) && !any_runs {
         return "Failed";
     }
     let all: Vec<&Record> = spec.containers.iter().map(record).collect();

@@ -23,7 +23,7 @@ use super::pods::Desired;
 use super::sink::about;
 use super::status::{Observed, phase};
 use crate::events::EventType;
-use crate::runtime::{ContainerId, Exit, Sandbox};
+use crate::runtime::{ContainerId, Exit, Sandbox, Volume};
 
 mod end;
 mod sandbox;
@@ -45,6 +45,8 @@ pub(super) struct Worker {
     /// What `observed` is sent from.
     state: Observed,
     sandbox: Option<Sandbox>,
+    /// What its volumes have.
+    volumes: Vec<Volume>,
     back_off: BTreeMap<String, Entry>,
     pulls: BTreeMap<String, start::Pull>,
     /// When to look again though nothing happens.
@@ -70,6 +72,7 @@ impl Worker {
             wake,
             observed,
             sandbox: None,
+            volumes: Vec::new(),
             back_off: BTreeMap::new(),
             pulls: BTreeMap::new(),
             next: None,
@@ -119,7 +122,8 @@ impl Worker {
 
     async fn sync(&mut self, pod: &Pod) {
         // A pod that has ended for good stays as it is until it is deleted.
-        if matches!(phase(pod, &self.state.containers), "Succeeded" | "Failed")
+        if matches!(phase(pod, &self.state), "Succeeded" | "Failed")
+            || self.is_past_its_deadline(pod).await
             || !self.has_sandbox(pod).await
         {
             return;

@@ -7,6 +7,7 @@ mod command;
 mod confine;
 mod container;
 mod exec;
+mod files;
 mod images;
 mod log;
 mod network;
@@ -14,6 +15,7 @@ mod prober;
 mod processes;
 mod role;
 mod root;
+mod said;
 mod sandbox;
 mod spec;
 mod streams;
@@ -37,7 +39,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::{
     ContainerConfig, ContainerId, ExecError, ExecOptions, ExecResult, ExecSession, Exit, Image,
-    ImageError, LogLine, Runtime, RuntimeError, Sandbox, SandboxConfig, SandboxId,
+    ImageError, LogLine, Runtime, RuntimeError, Sandbox, SandboxConfig, SandboxId, Volume,
 };
 use container::Container;
 pub use images::Images;
@@ -128,6 +130,15 @@ impl Runtime for Local {
         let ip = pod.ip();
         lock(&self.shared.pods).insert(id.clone(), Arc::new(pod));
         Ok(Sandbox { id, ip })
+    }
+
+    async fn update_volumes(
+        &self,
+        sandbox: &SandboxId,
+        volumes: &[Volume],
+    ) -> Result<(), RuntimeError> {
+        let updated = self.shared.pod(sandbox)?.update(volumes);
+        updated.map_err(system("updating the pod's volumes"))
     }
 
     async fn remove_sandbox(&self, sandbox: &SandboxId) -> Result<(), RuntimeError> {

@@ -20,7 +20,8 @@ use tokio_stream::wrappers::BroadcastStream;
 
 use super::{
     ContainerConfig, ContainerId, ExecError, ExecOptions, ExecResult, ExecSession, Exit, Image,
-    ImageError, LogLine, Runtime, RuntimeError, Sandbox, SandboxConfig, SandboxId,
+    ImageError, LogLine, Runtime, RuntimeError, Sandbox, SandboxConfig, SandboxId, Volume,
+    VolumeSource,
 };
 
 mod answers;
@@ -107,6 +108,7 @@ impl Shared {
                 code,
                 signal,
                 at,
+                message: None,
             });
         }
     }
@@ -162,6 +164,23 @@ impl Runtime for Scripted {
             .sandboxes
             .insert(id.clone(), SandboxState { ip, volumes });
         Ok(Sandbox { id, ip })
+    }
+
+    async fn update_volumes(
+        &self,
+        sandbox: &SandboxId,
+        volumes: &[Volume],
+    ) -> Result<(), RuntimeError> {
+        let mut state = self.shared.state();
+        let pod = state.sandboxes.get_mut(sandbox);
+        let pod = pod.ok_or_else(|| RuntimeError::NotFound(sandbox.0.clone()))?;
+        for volume in volumes {
+            if let VolumeSource::Files(_) = volume.source {
+                let files = answers::files(volume.source.clone());
+                pod.volumes.insert(volume.name.clone(), files);
+            }
+        }
+        Ok(())
     }
 
     async fn remove_sandbox(&self, sandbox: &SandboxId) -> Result<(), RuntimeError> {

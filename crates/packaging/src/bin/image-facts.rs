@@ -55,7 +55,8 @@ fn main() {
         let (mut own, mut soon) = (String::new(), String::new());
         if !name.is_empty() {
             let bytes = Image::read(&folder.join(format!("{name}.tar"))).size();
-            own = format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10);
+            let tenths = (bytes + 50_000) / 100_000;
+            own = format!("{}.{} MB", tenths / 10, tenths % 10);
             let taken = podman.as_ref().map(|podman| answers_after(podman, name));
             soon = taken.map_or("-".to_owned(), |taken| format!("{} ms", taken.as_millis()));
         }

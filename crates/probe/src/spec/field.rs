@@ -131,10 +131,10 @@ impl fmt::Display for FieldError {
     }
 }
 
-/// A text as messages show it.
+/// A text as messages show it, and files that Kubernetes writes.
 #[must_use]
 pub fn quoted(text: &str) -> String {
-    format!("{text:?}")
+    crate::text::quote(text.as_bytes())
 }
 
 /// The error of a number below zero.

@@ -141,7 +141,8 @@ async fn a_container_with_a_terminal_is_used_as_one() {
     let mut stdin = attached.stdin().unwrap();
     let mut lines = BufReader::new(attached.stdout().unwrap()).lines();
     // A shell heeds a trap between two commands: none that takes long, or one that began at the wrong moment is waited for.
-    let script = "sh -c 'trap \"echo interrupted; exit\" INT; echo begun; while :; do sleep 0.1; done'";
+    let script =
+        "sh -c 'trap \"echo interrupted; exit\" INT; echo begun; while :; do sleep 0.1; done'";
     for (keys, line) in [
         (format!("{script}\n"), "begun"),
         // Ctrl-C means what runs in the foreground, and not the shell.

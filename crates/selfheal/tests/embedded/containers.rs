@@ -2,28 +2,12 @@
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::Api;
-use kube::api::{AttachParams, LogParams, PostParams};
+use kube::api::{LogParams, PostParams};
 use kube::runtime::wait::{await_condition, conditions::is_pod_running};
 use serde_json::json;
-use tokio::io::AsyncReadExt as _;
 
 use crate::rig::Up;
-
-/// Runs a script in the pod's container and returns what it prints.
-async fn script(pods: &Api<Pod>, text: &str) -> String {
-    script_in(pods, "c", text).await
-}
-
-async fn script_in(pods: &Api<Pod>, container: &str, text: &str) -> String {
-    let command = ["sh", "-c", text];
-    let streams = AttachParams::default().container(container).stderr(false);
-    let mut attached = pods.exec("p", command, &streams).await.unwrap();
-    let mut printed = String::new();
-    let mut stdout = attached.stdout().unwrap();
-    stdout.read_to_string(&mut printed).await.unwrap();
-    attached.join().await.unwrap();
-    printed
-}
+use crate::script::{script, script_in};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_sees_its_volumes_and_has_no_rights_over_the_machine() {

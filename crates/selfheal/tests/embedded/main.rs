@@ -14,3 +14,5 @@ mod exercises;
 mod forward;
 mod original;
 mod rig;
+mod script;
+mod volumes;

@@ -19,13 +19,34 @@ const MUTABLE: [&str; 4] = [
     "nodeName",
 ];
 
+/// In seconds.
+const LONGEST_DEADLINE: i64 = 0x7fff_ffff;
+
 pub(in crate::kinds) fn pod(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut errors = metadata(new, old, names::subdomain);
     match old {
         None => errors.extend(pod_spec(&new["spec"], "spec")),
-        Some(old) => errors.extend(update(&new["spec"], &old["spec"])),
+        Some(old) => {
+            errors.extend(deadline(&new["spec"], &old["spec"]));
+            errors.extend(update(&new["spec"], &old["spec"]));
+        }
     }
     errors
+}
+
+/// A deadline may be set, and come nearer.
+fn deadline(new: &Value, old: &Value) -> Option<FieldError> {
+    let field = "spec.activeDeadlineSeconds";
+    let [new, old] = [new, old].map(|spec| &spec["activeDeadlineSeconds"]);
+    let detail = match (new.as_i64(), old.as_i64()) {
+        (Some(new), _) if !(0..=LONGEST_DEADLINE).contains(&new) => {
+            "must be between 0 and 2147483647, inclusive"
+        }
+        (Some(new), Some(old)) if new > old => "must be less than or equal to previous value",
+        (None, Some(_)) => "must not update from a positive integer to nil value",
+        _ => return None,
+    };
+    Some(FieldError::invalid(field, new.to_string(), detail))
 }
 
 /// Images may change, and little else.
@@ -89,6 +110,14 @@ pub(super) fn pod_spec(value: &Value, path: &str) -> Vec<FieldError> {
             field,
             policy,
             &["Always", "OnFailure", "Never"],
+        ));
+    }
+    let deadline = pod.active_deadline_seconds;
+    if let Some(seconds) = deadline.filter(|seconds| !(1..=LONGEST_DEADLINE).contains(seconds)) {
+        errors.push(FieldError::invalid(
+            format!("{path}.activeDeadlineSeconds"),
+            seconds.to_string(),
+            "must be between 1 and 2147483647, inclusive",
         ));
     }
     errors.extend(spec::field::not_negative(

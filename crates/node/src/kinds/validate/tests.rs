@@ -109,6 +109,13 @@ fn a_pod_is_refused_for_what_is_wrong_with_it() {
         ],
     );
     check(
+        "/spec/activeDeadlineSeconds",
+        json!(0),
+        &[
+            "spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive",
+        ],
+    );
+    check(
         "/spec/containers",
         json!([{"name": "c", "image": "x"}, {"name": "c"}]),
         &[
@@ -150,6 +157,51 @@ fn of_a_pod_that_is_there_only_images_change() {
             .to_string()
             .starts_with("spec: Forbidden: pod updates may not change fields other than")
     );
+}
+
+#[test]
+fn a_deadline_is_set_and_comes_nearer() {
+    let at = |seconds: Option<i64>| {
+        let mut object = a_pod();
+        object["spec"]["activeDeadlineSeconds"] = json!(seconds);
+        defaults::pod(&mut object);
+        object
+    };
+    for (old, new, expected) in [
+        (None, Some(60), ""),
+        (Some(60), Some(60), ""),
+        (Some(60), Some(5), ""),
+        (Some(60), Some(0), ""),
+        (
+            Some(60),
+            Some(61),
+            "Invalid value: 61: must be less than or equal to previous value",
+        ),
+        (
+            Some(60),
+            None,
+            "Invalid value: null: must not update from a positive integer to nil value",
+        ),
+        (
+            None,
+            Some(-1),
+            "Invalid value: -1: must be between 0 and 2147483647, inclusive",
+        ),
+        (
+            None,
+            Some(1 << 31),
+            "Invalid value: 2147483648: must be between 0 and 2147483647, inclusive",
+        ),
+    ] {
+        let errors = texts(&pod(&at(new), Some(&at(old))));
+        let field = "spec.activeDeadlineSeconds: ";
+        let found: Vec<_> = errors
+            .iter()
+            .filter_map(|error| error.strip_prefix(field))
+            .collect();
+        assert_eq!(found.concat(), expected, "{old:?} to {new:?}");
+        assert_eq!(errors.len(), found.len(), "{errors:?}");
+    }
 }
 
 fn a_deployment() -> Value {

@@ -41,6 +41,7 @@ fn instance(exit: Option<i32>) -> Record {
         image,
         started_at: Timestamp::UNIX_EPOCH,
         exit,
+        message: None,
     });
     Record {
         current,

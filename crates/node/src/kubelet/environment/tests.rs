@@ -18,8 +18,6 @@ fn sources() -> Sources {
         maps: [("map".to_owned(), data("m")), ("none".to_owned(), None)].into(),
         secrets: [("secret".to_owned(), data("s"))].into(),
         services: vec![serde_json::from_value(service).unwrap()],
-        pod_ip: "10.244.0.2".to_owned(),
-        node_ip: "10.0.0.1".to_owned(),
     }
 }
 
@@ -27,7 +25,13 @@ fn variables(container: &serde_json::Value) -> Result<Vec<(String, String)>, Str
     let mut whole = container.clone();
     whole["name"] = json!("c");
     let container: Container = serde_json::from_value(whole).unwrap();
-    resolve(&pod(), &container, &sources()).map_err(|error| error.to_string())
+    let facts = Facts {
+        pod: &pod(),
+        pod_ip: "10.244.0.2".to_owned(),
+        node_ip: "10.0.0.1",
+        allocatable: &BTreeMap::new(),
+    };
+    resolve(&facts, &container, &sources()).map_err(|error| error.to_string())
 }
 
 #[expect(
@@ -80,24 +84,17 @@ fn values_come_from_maps_secrets_and_fields() {
         "A",
         None,
     );
-    for (path, expected) in [
-        ("metadata.name", "p"),
-        ("metadata.namespace", "n"),
-        ("metadata.uid", "u"),
-        ("metadata.labels['app']", "web"),
-        ("metadata.labels['none']", ""),
-        ("metadata.annotations['note']", "hi"),
-        ("spec.nodeName", "node"),
-        ("spec.serviceAccountName", "default"),
-        ("status.podIP", "10.244.0.2"),
-        ("status.hostIP", "10.0.0.1"),
-    ] {
-        check(
-            from(json!({"fieldRef": {"fieldPath": path}})),
-            "A",
-            Some(expected),
-        );
-    }
+    check(
+        from(json!({"fieldRef": {"fieldPath": "status.podIP"}})),
+        "A",
+        Some("10.244.0.2"),
+    );
+    check(
+        json!({"resources": {"requests": {"cpu": "1500m"}}, "env": [
+            {"name": "A", "valueFrom": {"resourceFieldRef": {"resource": "requests.cpu"}}}]}),
+        "A",
+        Some("2"),
+    );
 }
 
 #[test]

@@ -35,6 +35,7 @@ fn record(is: Is) -> Record {
         image,
         started_at: Timestamp::UNIX_EPOCH,
         exit,
+        message: None,
     });
     Record {
         current,

@@ -37,6 +37,7 @@ fn instance(attempt: u32, exit: Option<i32>) -> Instance {
             signal: None,
             at: at(20),
         }),
+        message: None,
     }
 }
 
@@ -47,16 +48,19 @@ fn record(exit: Option<i32>) -> Record {
     }
 }
 
+fn observed(names: &[&str], records: &[Record]) -> Observed {
+    let names = names.iter().map(|name| (*name).to_owned());
+    Observed {
+        containers: names.zip(records.iter().cloned()).collect(),
+        ..Observed::default()
+    }
+}
+
 #[track_caller]
 fn check_phase(policy: &str, records: &[Record], expected: &str) {
     let names = ["a", "b"];
     let pod = pod(policy, &names[..records.len()]);
-    let records = names
-        .iter()
-        .map(|name| (*name).to_owned())
-        .zip(records.iter().cloned())
-        .collect();
-    assert_eq!(phase(&pod, &records), expected);
+    assert_eq!(phase(&pod, &observed(&names, records)), expected);
 }
 
 #[test]
@@ -81,40 +85,40 @@ fn with_inits(policy: &str) -> Pod {
 }
 
 #[track_caller]
-fn check_init_phase(policy: &str, records: [Record; 3], expected: &str) {
-    let records = ["i", "s", "a"].map(str::to_owned).into_iter().zip(records);
-    assert_eq!(phase(&with_inits(policy), &records.collect()), expected);
+fn check_init_phase(policy: &str, records: &[Record; 3], expected: &str) {
+    let observed = observed(&["i", "s", "a"], records);
+    assert_eq!(phase(&with_inits(policy), &observed), expected);
 }
 
 #[test]
 fn a_pod_is_pending_until_its_own_containers_run_and_ends_with_its_last_sidecar() {
     let new = Record::default;
-    check_init_phase("Always", [record(None), new(), new()], "Pending");
-    check_init_phase("Always", [record(Some(1)), new(), new()], "Pending");
-    check_init_phase("OnFailure", [record(Some(1)), new(), new()], "Pending");
-    check_init_phase("Never", [record(Some(1)), new(), new()], "Failed");
-    check_init_phase("Never", [record(Some(1)), record(None), new()], "Pending");
+    check_init_phase("Always", &[record(None), new(), new()], "Pending");
+    check_init_phase("Always", &[record(Some(1)), new(), new()], "Pending");
+    check_init_phase("OnFailure", &[record(Some(1)), new(), new()], "Pending");
+    check_init_phase("Never", &[record(Some(1)), new(), new()], "Failed");
+    check_init_phase("Never", &[record(Some(1)), record(None), new()], "Pending");
     let done = record(Some(0));
-    check_init_phase("Never", [done.clone(), record(None), new()], "Pending");
+    check_init_phase("Never", &[done.clone(), record(None), new()], "Pending");
     check_init_phase(
         "Never",
-        [done.clone(), record(None), record(None)],
+        &[done.clone(), record(None), record(None)],
         "Running",
     );
     check_init_phase(
         "Never",
-        [done.clone(), record(None), record(Some(0))],
+        &[done.clone(), record(None), record(Some(0))],
         "Running",
     );
     // How a sidecar ended does not matter.
     check_init_phase(
         "Never",
-        [done.clone(), record(Some(137)), done.clone()],
+        &[done.clone(), record(Some(137)), done.clone()],
         "Succeeded",
     );
     check_init_phase(
         "OnFailure",
-        [done, record(Some(0)), record(Some(1))],
+        &[done, record(Some(0)), record(Some(1))],
         "Running",
     );
 }
@@ -158,10 +162,7 @@ fn a_terminal_phase_stays() {
         phase: Some("Failed".into()),
         ..PodStatus::default()
     });
-    assert_eq!(
-        phase(&pod, &BTreeMap::from([("a".into(), record(None))])),
-        "Failed"
-    );
+    assert_eq!(phase(&pod, &observed(&["a"], &[record(None)])), "Failed");
 }
 
 #[test]
@@ -315,4 +316,31 @@ fn times_are_cut_to_whole_seconds() {
         seconds(Timestamp::from_millisecond(5_999).unwrap()),
         Time(at(5))
     );
+}
+
+#[test]
+fn what_a_pods_containers_say_of_their_ends_is_bounded_together() {
+    let said = |text: &str| Record {
+        current: Some(Instance {
+            message: Some(text.to_owned()),
+            ..instance(1, Some(1))
+        }),
+        previous: Some(Instance {
+            message: Some("before".to_owned()),
+            ..instance(0, Some(1))
+        }),
+        ..Record::default()
+    };
+    let long = "€".repeat(5000);
+    let observed = observed(&["a", "b"], &[said(&long), said("b")]);
+    let status = containers(&pod("Always", &["a", "b"]), &observed);
+    let statuses = status.container_statuses.unwrap();
+    let message = |state: &Option<ContainerState>| {
+        let ended = state.as_ref().unwrap().terminated.clone();
+        ended.unwrap().message.unwrap()
+    };
+    // Half of 12 KiB, in whole letters of three bytes.
+    assert_eq!(message(&statuses[0].state), "€".repeat(2048));
+    assert_eq!(message(&statuses[1].state), "b");
+    assert_eq!(message(&statuses[1].last_state), "before");
 }

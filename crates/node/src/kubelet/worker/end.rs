@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::Api;
 use kube::api::{DeleteParams, Preconditions};
@@ -12,9 +13,39 @@ use tokio_util::sync::CancellationToken;
 use super::{LEAST_GRACE, Worker};
 use crate::events::EventType::{Normal, Warning};
 use crate::kubelet::hooks::Subject;
+use crate::kubelet::instance::Waiting;
 use crate::runtime::ContainerId;
 
+/// Why a pod that is past its deadline has failed.
+const PAST_DEADLINE: (&str, &str) = (
+    "DeadlineExceeded",
+    "Pod was active on the node longer than the specified deadline",
+);
+
 impl Worker {
+    /// Ends a pod that has been here for longer than it may.
+    pub(super) async fn is_past_its_deadline(&mut self, pod: &Pod) -> bool {
+        let spec = pod.spec.as_ref();
+        let seconds = spec.and_then(|spec| spec.active_deadline_seconds);
+        let began = self.state.start_time;
+        let Some(deadline) = began.zip(seconds).map(|(began, seconds)| {
+            let seconds = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+            began.saturating_add(seconds).unwrap_or(Timestamp::MAX)
+        }) else {
+            return false;
+        };
+        let now = self.context.clock.now();
+        if now < deadline {
+            self.next = Some(self.next.map_or(deadline, |next| next.min(deadline)));
+            return false;
+        }
+        let (reason, message) = PAST_DEADLINE;
+        self.event(pod, None, Normal, reason, message);
+        self.state.failed = Some(Waiting::new(reason, message));
+        self.stop_all(pod, of_pod(pod)).await;
+        true
+    }
+
     /// Ends a container and says why; returns once it is known to have ended. `own` are the seconds that the reason allows.
     pub(super) async fn kill(
         &mut self,

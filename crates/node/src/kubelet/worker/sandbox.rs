@@ -2,29 +2,19 @@
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::{RETRY, Worker};
+use super::{RESYNC, RETRY, Worker};
 use crate::events::EventType;
 use crate::kubelet::volumes;
-use crate::runtime::SandboxConfig;
+use crate::runtime::{SandboxConfig, Volume};
 
 impl Worker {
     pub(super) async fn has_sandbox(&mut self, pod: &Pod) -> bool {
         if self.sandbox.is_some() {
+            self.refresh_volumes(pod).await;
             return true;
         }
-        let volumes = match volumes::resolve(&self.context.client, pod).await {
-            Ok(volumes) => volumes,
-            Err(error) => {
-                self.event(
-                    pod,
-                    None,
-                    EventType::Warning,
-                    "FailedMount",
-                    &error.to_string(),
-                );
-                self.look_again(RETRY);
-                return false;
-            }
+        let Some(volumes) = self.resolved_volumes(pod).await else {
+            return false;
         };
         let (meta, spec) = (&pod.metadata, pod.spec.as_ref());
         let name = meta.name.clone().unwrap_or_default();
@@ -35,7 +25,7 @@ impl Worker {
                 .and_then(|spec| spec.hostname.clone())
                 .unwrap_or_else(|| name.clone()),
             name,
-            volumes,
+            volumes: volumes.clone(),
             fs_group: spec
                 .and_then(|spec| spec.security_context.as_ref()?.fs_group)
                 .and_then(|group| u32::try_from(group).ok()),
@@ -57,6 +47,10 @@ impl Worker {
             Ok(sandbox) => {
                 self.state.ip = Some(sandbox.ip);
                 self.sandbox = Some(sandbox);
+                self.volumes = volumes;
+                if volumes::may_change(pod) {
+                    self.look_again(RESYNC);
+                }
                 true
             }
             Err(error) => {
@@ -70,6 +64,50 @@ impl Worker {
                 );
                 self.look_again(RETRY);
                 false
+            }
+        }
+    }
+
+    /// What its volumes are to have now; none, and word of it, where that cannot be said.
+    async fn resolved_volumes(&mut self, pod: &Pod) -> Option<Vec<Volume>> {
+        let context = self.context.clone();
+        let facts = context.facts(pod, self.state.ip);
+        match volumes::resolve(&context.client, &facts).await {
+            Ok(volumes) => Some(volumes),
+            Err(error) => {
+                let message = error.to_string();
+                self.event(pod, None, EventType::Warning, "FailedMount", &message);
+                self.look_again(RETRY);
+                None
+            }
+        }
+    }
+
+    /// Gives its volumes what they are made of has now. The kubelet, too, sees it when it looks at the pod the next time.
+    async fn refresh_volumes(&mut self, pod: &Pod) {
+        if !volumes::may_change(pod) {
+            return;
+        }
+        self.look_again(RESYNC);
+        let Some(sandbox) = self.sandbox.as_ref().map(|sandbox| sandbox.id.clone()) else {
+            return;
+        };
+        let Some(volumes) = self.resolved_volumes(pod).await else {
+            return;
+        };
+        if volumes == self.volumes {
+            return;
+        }
+        match self
+            .context
+            .runtime
+            .update_volumes(&sandbox, &volumes)
+            .await
+        {
+            Ok(()) => self.volumes = volumes,
+            Err(error) => {
+                let message = error.to_string();
+                self.event(pod, None, EventType::Warning, "FailedMount", &message);
             }
         }
     }

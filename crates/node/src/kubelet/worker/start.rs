@@ -3,16 +3,20 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, Pod, PodSecurityContext, SecurityContext};
+use k8s_openapi::api::core::v1::{
+    Container, Pod, PodSecurityContext, SecurityContext, VolumeMount,
+};
 use probe::expand::expand;
 
 use super::{RETRY, Waiting, Worker};
 use crate::events::EventType::{Normal, Warning};
 use crate::kubelet::actions::RestartPolicy;
-use crate::kubelet::environment::{self, Sources};
+use crate::kubelet::environment::{self, EnvironmentError, Sources};
 use crate::kubelet::instance::Instance;
 use crate::kubelet::pods::Desired;
-use crate::runtime::{ContainerConfig, ContainerId, Image, Mount, StreamsConfig, User};
+use crate::runtime::{
+    ContainerConfig, ContainerId, Image, Mount, StreamsConfig, Termination, User,
+};
 
 /// The first and the longest wait for an image that cannot be had.
 const PULL_WAITS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(300));
@@ -56,6 +60,7 @@ impl Worker {
             image,
             started_at: self.context.clock.now(),
             exit: None,
+            message: None,
         };
         let record = self
             .state
@@ -221,11 +226,11 @@ impl Worker {
         pod: &Pod,
         container: &Container,
         image: Image,
-    ) -> Result<ContainerConfig, environment::EnvironmentError> {
-        let ip = self.state.ip.map(|ip| ip.to_string()).unwrap_or_default();
-        let node_ip = self.context.config.node_ip.clone();
-        let sources = Sources::fetch(&self.context.client, pod, container, ip, node_ip).await?;
-        let env = environment::resolve(pod, container, &sources)?;
+    ) -> Result<ContainerConfig, EnvironmentError> {
+        let context = self.context.clone();
+        let sources = Sources::fetch(&context.client, pod, container).await?;
+        let facts = context.facts(pod, self.state.ip);
+        let env = environment::resolve(&facts, container, &sources)?;
         let lookup = |name: &str| {
             env.iter()
                 .find(|(known, _)| known == name)
@@ -253,7 +258,7 @@ impl Worker {
             command: expanded(&container.command),
             args: expanded(&container.args),
             working_dir: container.working_dir.clone(),
-            mounts: mounts(container),
+            mounts: mounts(container, lookup)?,
             user: user(of_pod, security),
             read_only_root: security
                 .and_then(|s| s.read_only_root_filesystem)
@@ -262,6 +267,14 @@ impl Worker {
                 stdin: container.stdin.unwrap_or(false),
                 stdin_once: container.stdin_once.unwrap_or(false),
                 tty: container.tty.unwrap_or(false),
+            },
+            termination: Termination {
+                path: container
+                    .termination_message_path
+                    .clone()
+                    .unwrap_or_default(),
+                or_log: container.termination_message_policy.as_deref()
+                    == Some("FallbackToLogsOnError"),
             },
             env,
         })
@@ -288,14 +301,23 @@ fn user(of_pod: Option<&PodSecurityContext>, own: Option<&SecurityContext>) -> U
     }
 }
 
-fn mounts(container: &Container) -> Vec<Mount> {
+fn mounts(
+    container: &Container,
+    lookup: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<Mount>, EnvironmentError> {
     let mounts = container.volume_mounts.iter().flatten();
-    mounts
-        .map(|mount| Mount {
+    let mount = |mount: &VolumeMount| {
+        let expanded = mount
+            .sub_path_expr
+            .as_deref()
+            .filter(|path| !path.is_empty());
+        let expanded = expanded.map(|path| environment::sub_path(path, &lookup));
+        Ok(Mount {
             volume: mount.name.clone(),
             path: mount.mount_path.clone(),
-            sub_path: mount.sub_path.clone(),
+            sub_path: expanded.transpose()?.or_else(|| mount.sub_path.clone()),
             read_only: mount.read_only.unwrap_or(false),
         })
-        .collect()
+    };
+    mounts.map(mount).collect()
 }

@@ -258,3 +258,27 @@ async fn an_image_that_cannot_be_had_is_told_of_then_waited_for_then_asked_for_a
         Fixture::is(&node.shown(after).await, status, "0/1");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_here_for_too_long_is_ended_and_has_failed() {
+    let node = Fixture::pod(json!({
+        "activeDeadlineSeconds": 20,
+        "terminationGracePeriodSeconds": 5,
+        "containers": [container("c", "stubborn")],
+    }))
+    .await;
+    Fixture::is(&node.shown(19).await, "Running", "1/1");
+    // It does not end by itself.
+    Fixture::is(&node.shown(4).await, "Running", "1/1");
+    Fixture::is(&node.shown(5).await, "Error", "0/1");
+    let status = &node.get().await["status"];
+    assert_eq!(status["phase"], "Failed");
+    assert_eq!(status["reason"], "DeadlineExceeded");
+    let message = "Pod was active on the node longer than the specified deadline";
+    assert_eq!(status["message"], message);
+    node.shown(600).await;
+    assert_eq!(
+        node.get().await["status"]["containerStatuses"][0]["restartCount"],
+        0
+    );
+}

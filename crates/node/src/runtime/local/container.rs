@@ -18,6 +18,7 @@ use super::images::Found;
 use super::log::{self, Log};
 use super::processes;
 use super::role;
+use super::said;
 use super::sandbox::Pod;
 use super::spec::{ContainerSpec, SharedProcesses};
 use super::streams::{self, Streams};
@@ -58,6 +59,7 @@ impl Container {
         let stop = config.image.stop_signal.as_deref();
         let stop = stop.and_then(|name| Signal::from_str(name).ok());
         let opened = open_streams(config.streams, &folder);
+        let termination = config.termination.clone();
         let (streams, terminal) = opened.map_err(system("making the container's folder"))?;
         let spec = spec(pod, &folder, config, streams.stdin(), found)?;
         let mut child = spawn(&spec, terminal)
@@ -66,6 +68,7 @@ impl Container {
         let holder = child.id().and_then(|id| i32::try_from(id).ok());
         let holder = holder.ok_or_else(|| RuntimeError::Start("it ended at once".to_owned()))?;
         let (writer, log) = log::new(clock.clone());
+        let (printed_log, said) = (log.clone(), said::file(&folder));
         let printed = streams.printed(&mut child);
         let printed = printed.map_err(system("opening the container's terminal"))?;
         let (end, ended) = watch::channel(false);
@@ -86,13 +89,16 @@ impl Container {
                 let _ = copy.await;
             }
             let code = status.ok().and_then(|status| status.code());
+            // Killed from outside, and with it all that it held.
+            let code = code.unwrap_or(128 + Signal::SIGKILL as i32);
+            let message = termination.message(code, &said::read(&said), || printed_log.lines());
             end.send_replace(true);
             told(Exit {
                 container: id,
-                // Killed from outside, and with it all that it held.
-                code: code.unwrap_or(128 + Signal::SIGKILL as i32),
+                code,
                 signal: None,
                 at: clock.now(),
+                message,
             });
         });
         Ok(Self {
@@ -227,9 +233,11 @@ fn spec(
         env.retain(|(known, _)| *known != name);
         env.push((name, value));
     }
-    let binds = pod
+    let mut binds = pod
         .binds(&config.mounts)
         .map_err(|error| RuntimeError::Start(error.to_string()))?;
+    let said = said::make(folder, &config.termination);
+    binds.extend(said.map_err(system("making the file of its termination message"))?);
     Ok(ContainerSpec {
         network: pod.place.path.clone(),
         pid_file: pid_file(folder),

@@ -133,6 +133,11 @@ impl Log {
         .boxed()
     }
 
+    /// All lines that are kept.
+    pub(super) fn lines(&self) -> Vec<LogLine> {
+        lock(&self.lines).kept.iter().cloned().collect()
+    }
+
     /// Line `number`, or the first after it that is kept, and the number of the one after that.
     fn line(&self, number: u64) -> Option<(LogLine, u64)> {
         let lines = lock(&self.lines);

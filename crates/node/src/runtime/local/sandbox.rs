@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, umount2};
 
+use super::files;
 use super::network::{Network, Place};
 use super::processes::Processes;
 use super::spec::Bind;
 use super::system;
 use super::volumes::{self, below};
 use crate::proxy::DNS;
-use crate::runtime::{Mount, RuntimeError, SandboxConfig, VolumeSource};
+use crate::runtime::{Mount, RuntimeError, SandboxConfig, Volume, VolumeSource};
 
 pub(super) struct Pod {
     pub(super) place: Place,
@@ -25,6 +26,8 @@ pub(super) struct Pod {
     pub(super) processes: Option<Processes>,
     /// Which volumes there are, and whether they may be written to.
     volumes: HashMap<String, bool>,
+    /// The group that may use them.
+    group: Option<u32>,
 }
 
 impl Pod {
@@ -51,6 +54,7 @@ impl Pod {
                     )
                 })
                 .collect(),
+            group: config.fs_group,
         };
         if let Err(error) = pod.fill(config) {
             pod.remove(network).await;
@@ -80,6 +84,19 @@ impl Pod {
             volumes::make(&folder, &volume.source, config.fs_group)?;
         }
         self.names(config)
+    }
+
+    /// Gives the volumes of files that it has what these have.
+    pub(super) fn update(&self, volumes: &[Volume]) -> io::Result<()> {
+        for volume in volumes {
+            if let VolumeSource::Files(files) = &volume.source
+                && self.volumes.contains_key(&volume.name)
+            {
+                let folder = self.folder.join("volumes").join(&volume.name);
+                files::write(&folder, files, self.group)?;
+            }
+        }
+        Ok(())
     }
 
     /// `/etc/hosts`, `/etc/hostname` and `/etc/resolv.conf`.
@@ -117,7 +134,9 @@ impl Pod {
             let folder = self.folder.join("volumes").join(&mount.volume);
             let source = match mount.sub_path.as_deref().filter(|path| !path.is_empty()) {
                 None => folder,
-                Some(path) => sub_path(&folder, path, writable)?,
+                Some(path) if writable => sub_path(&folder, path, true)?,
+                // Of the state that there is now, whatever comes later.
+                Some(path) => sub_path(&files::newest(&folder)?, path, false)?,
             };
             binds.push(Bind {
                 source,

@@ -9,11 +9,12 @@ use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::unistd::{Gid, chown};
 
+use super::files;
 use super::user::explain;
 use crate::runtime::VolumeSource;
 
 /// What the owner and the group of a volume's files may at least, by whether it can be written to (SetVolumeOwnership).
-const READ: u32 = 0o440;
+pub(super) const READ: u32 = 0o440;
 const READ_AND_WRITE: u32 = 0o660;
 /// What they may with folders beside it: go into them, and have what is made there belong to the same group.
 const FOLDER: u32 = 0o2110;
@@ -26,19 +27,15 @@ pub(super) fn make(folder: &Path, source: &VolumeSource, group: Option<u32>) -> 
             empty(folder, *size_limit)?;
             READ_AND_WRITE
         }
-        VolumeSource::Files(files) => {
-            for (path, (content, mode)) in files {
-                let path = below(folder, path)?;
-                if let Some(parent) = path.parent() {
-                    fs::create_dir_all(parent)?;
-                }
-                fs::write(&path, content)?;
-                fs::set_permissions(&path, fs::Permissions::from_mode(*mode & 0o777))?;
-            }
-            READ
-        }
+        VolumeSource::Files(_) => READ,
     };
-    group.map_or(Ok(()), |group| give_to(folder, group, may))
+    if let Some(group) = group {
+        give_to(folder, group, may)?;
+    }
+    match source {
+        VolumeSource::EmptyDir { .. } => Ok(()),
+        VolumeSource::Files(files) => files::write(folder, files, group),
+    }
 }
 
 /// An empty folder for everybody, bounded by a file system of its own where it has a limit.
@@ -74,7 +71,7 @@ pub(super) fn below(folder: &Path, path: &str) -> io::Result<PathBuf> {
 }
 
 /// Gives a folder and all in it to a group.
-fn give_to(path: &Path, group: u32, may: u32) -> io::Result<()> {
+pub(super) fn give_to(path: &Path, group: u32, may: u32) -> io::Result<()> {
     match chown(path, None, Some(Gid::from_raw(group))) {
         // Where only one user is mapped there are no other groups, and everything belongs to the one that runs.
         Err(Errno::EINVAL) => return Ok(()),

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 
 use super::*;
-use crate::runtime::{Mount, StreamsConfig, User, Volume, VolumeSource};
+use crate::runtime::{Mount, StreamsConfig, Termination, User, Volume, VolumeSource};
 
 fn runtime() -> Scripted {
     Scripted::new(Clock::new(Timestamp::UNIX_EPOCH, 1.0), Workloads::chapter())
@@ -43,6 +43,7 @@ async fn start(runtime: &Scripted, image: &str, command: &[&str], attempt: u32) 
         user: User::default(),
         read_only_root: false,
         streams: StreamsConfig::default(),
+        termination: Termination::default(),
     };
     runtime
         .start_container(&SandboxId("u".into()), config)
