@@ -37,6 +37,7 @@ mod remote;
 mod review;
 mod scale;
 mod selector;
+mod socket;
 mod spdy;
 mod subresource;
 mod table;
@@ -46,6 +47,7 @@ mod watch;
 pub use failure::Failure;
 use path::Path;
 use query::Query;
+use socket::Pieces;
 
 /// The largest request body that is read, as etcd's limit makes it in Kubernetes.
 const MAX_BODY: usize = 3 << 20;
@@ -119,7 +121,10 @@ async fn respond(api: &Api, request: Request) -> Result<Response, Failure> {
     let query = Query::parse(parts.uri.query().unwrap_or_default()).of_agent(&parts.headers);
     let form = table::Form::of(&parts.headers, &query);
     match (path.subresource, &parts.method) {
-        (Some(Subresource::Log), &Method::GET) => return log::respond(api, &path, &query).await,
+        (Some(Subresource::Log), &Method::GET) => {
+            let response = log::respond(api, &path, &query).await?;
+            return Ok(socket::answer(parts, response, Pieces::OfLog).await);
+        }
         (Some(Subresource::Exec), &(Method::GET | Method::POST)) => {
             return remote::exec(api, &path, &query, parts).await;
         }
@@ -133,7 +138,10 @@ async fn respond(api: &Api, request: Request) -> Result<Response, Failure> {
     }
     let body = body::Body::read(&parts.headers, body).await?;
     match (parts.method.clone(), path.subresource) {
-        (Method::GET, None) if query.watches() => watch::respond(api, &path, &query, form),
+        (Method::GET, None) if query.watches() => {
+            let response = watch::respond(api, &path, &query, form)?;
+            Ok(socket::answer(parts, response, Pieces::OfWatch).await)
+        }
         (Method::GET, None) => read::respond(api, &path, &query, form),
         (Method::POST, None) if path.name.is_none() => create::respond(api, &path, &query, &body),
         (Method::PUT, None) if path.name.is_some() => update::put(api, &path, &query, &body),

@@ -18,7 +18,8 @@ use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Endpoints, Namespace, Node, Pod, Secret, Service, ServiceAccount,
+    ConfigMap, Endpoints, Namespace, Node, Pod, ReplicationController, Secret, Service,
+    ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Client;
@@ -79,6 +80,7 @@ struct Informers {
     namespaces: Informer<Namespace>,
     nodes: Informer<Node>,
     pods: Informer<Pod>,
+    replication_controllers: Informer<ReplicationController>,
     secrets: Informer<Secret>,
     service_accounts: Informer<ServiceAccount>,
     services: Informer<Service>,
@@ -94,6 +96,8 @@ impl Informers {
         tasks.spawn(self.namespaces.clone().run(Api::all(client.clone())));
         tasks.spawn(self.nodes.clone().run(Api::all(client.clone())));
         tasks.spawn(self.pods.clone().run(Api::all(client.clone())));
+        let controllers = self.replication_controllers.clone();
+        tasks.spawn(controllers.run(Api::all(client.clone())));
         tasks.spawn(self.secrets.clone().run(Api::all(client.clone())));
         tasks.spawn(self.service_accounts.clone().run(Api::all(client.clone())));
         tasks.spawn(self.services.clone().run(Api::all(client.clone())));
@@ -108,6 +112,7 @@ impl Informers {
         self.namespaces.synced().await;
         self.nodes.synced().await;
         self.pods.synced().await;
+        self.replication_controllers.synced().await;
         self.secrets.synced().await;
         self.service_accounts.synced().await;
         self.services.synced().await;
@@ -143,7 +148,13 @@ pub async fn run(
         &mut tasks,
         &context,
         "replicaset",
-        replicaset::controller(&context),
+        replicaset::of_replica_sets(&context),
+    );
+    start(
+        &mut tasks,
+        &context,
+        "replicationcontroller",
+        replicaset::of_replication_controllers(&context),
     );
     start(
         &mut tasks,

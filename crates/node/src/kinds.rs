@@ -48,6 +48,7 @@ pub struct Kind {
 mod defaults;
 mod names;
 mod rows;
+mod selectable;
 mod tables;
 mod typed;
 mod unsupported;
@@ -91,6 +92,16 @@ pub fn find(group: &str, version: &str, plural: &str) -> Option<&'static Kind> {
     KINDS
         .iter()
         .find(|kind| kind.group == group && kind.version == version && kind.plural == plural)
+}
+
+/// The labels that a workload's pods have; in a replication controller's selector there is nothing else.
+pub(crate) fn selected(workload: &Value) -> &Value {
+    let selector = &workload["spec"]["selector"];
+    if workload["kind"] == "ReplicationController" {
+        selector
+    } else {
+        &selector["matchLabels"]
+    }
 }
 
 /// What is served below an object's path.

@@ -1,5 +1,5 @@
-//! A command in a container, or the container's own process, with its streams: over a WebSocket (the subprotocols v5 and v4
-//! of `channel.k8s.io`) or over SPDY, which was all that kubectl spoke before 1.29.
+//! A command in a container, or the container's own process, with its streams: over a WebSocket (the subprotocols of
+//! `channel.k8s.io`: v5, v4, the first, and the last two in text) or over SPDY, which was all that kubectl spoke before 1.29.
 
 use axum::extract::FromRequestParts as _;
 use axum::extract::ws::WebSocketUpgrade;
@@ -21,6 +21,11 @@ mod streams;
 /// By the same name over SPDY; there is no v5 of it there.
 const V4: &str = "v4.channel.k8s.io";
 const V5: &str = "v5.channel.k8s.io";
+/// Those in text, for clients whose WebSockets have no bytes.
+const BASE64_V4: &str = "v4.base64.channel.k8s.io";
+const BASE64: &str = "base64.channel.k8s.io";
+/// What is spoken where a client names none.
+const V1: &str = "channel.k8s.io";
 
 /// Begins what a client is to be connected with, once it is; or says why not, in the kubelet's words.
 type Start = BoxFuture<'static, Result<ExecSession, String>>;
@@ -66,7 +71,7 @@ pub(super) async fn attach(
 async fn connect(query: &Query, mut parts: Parts, start: Start) -> Result<Response, Failure> {
     if let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         return Ok(upgrade
-            .protocols([V5, V4])
+            .protocols([V5, V4, BASE64_V4, V1, BASE64])
             .on_upgrade(move |socket| channels::serve(socket, start)));
     }
     let wanted = streams::wanted(query);
@@ -92,3 +97,6 @@ fn command(query: &str) -> Result<Vec<String>, Failure> {
     }
     Ok(command)
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use super::path::Path;
 use super::query::Query;
 use super::update::{self, Patch};
 use super::{Api, Failure, read};
-use crate::kinds::Kind;
+use crate::kinds::{Kind, selected};
 
 pub(super) fn respond(
     api: &Api,
@@ -104,7 +104,7 @@ fn of(object: &Value) -> Value {
         "spec": {"replicas": object["spec"].get("replicas").cloned().unwrap_or(json!(1))},
         "status": {
             "replicas": object["status"].get("replicas").cloned().unwrap_or(json!(0)),
-            "selector": selector(&object["spec"]["selector"]["matchLabels"]),
+            "selector": selector(selected(object)),
         },
     })
 }

@@ -18,6 +18,7 @@ mod change;
 mod delete;
 mod review;
 mod watch;
+pub(in crate::api) mod web_socket;
 
 use super::*;
 

@@ -30,6 +30,7 @@ macro_rules! every_kind {
         $call(&$informers.namespaces, $with);
         $call(&$informers.nodes, $with);
         $call(&$informers.pods, $with);
+        $call(&$informers.replication_controllers, $with);
         $call(&$informers.secrets, $with);
         $call(&$informers.service_accounts, $with);
         $call(&$informers.services, $with);

@@ -1,55 +1,70 @@
-//! Keeps as many pods of a template as a replica set asks for.
+//! Keeps as many pods of a template as a replica set or a replication controller asks for.
 
 mod claim;
+mod copies;
 mod status;
 mod victims;
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::join_all;
 use k8s_openapi::api::apps::v1::ReplicaSet;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, ReplicationController};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, PostParams};
-use kube::{Resource, ResourceExt};
 
-use super::meta::{controlled_by, controller_of, selects};
+use super::meta::{controlled_by, controller_of};
 use super::queue::{Key, Queue, Reconcile};
 use super::{Context, Error, pods};
 use crate::events::{EventType, Recorder};
+use copies::Copies;
 use status::Failure;
 
 /// The most pods one sync makes or deletes.
 const BURST: usize = 500;
 
-pub(super) struct Controller {
+pub(super) struct Controller<S> {
     context: Context,
     recorder: Recorder,
+    kind: PhantomData<fn() -> S>,
 }
 
-/// Starts the controller's part in the informers; returns its queue and its work.
-pub(super) fn controller(context: &Context) -> (Queue, Controller) {
+/// Starts the replica sets' controller's part in the informers; returns its queue and its work.
+pub(super) fn of_replica_sets(context: &Context) -> (Queue, Controller<ReplicaSet>) {
+    controller(context)
+}
+
+/// The same of replication controllers.
+pub(super) fn of_replication_controllers(
+    context: &Context,
+) -> (Queue, Controller<ReplicationController>) {
+    controller(context)
+}
+
+fn controller<S: Copies>(context: &Context) -> (Queue, Controller<S>) {
     let queue = Queue::default();
     let sets = queue.clone();
-    context.informers.sets.on_change(move |old, new| {
+    S::informer(&context.informers).on_change(move |old, new| {
         if let Some(set) = new.or(old) {
             sets.add(Key::of(set));
         }
     });
-    let (owners, cache) = (queue.clone(), context.informers.sets.clone());
+    let (owners, cache) = (queue.clone(), S::informer(&context.informers).clone());
     context.informers.pods.on_change(move |old, new| {
         for pod in [old, new].into_iter().flatten() {
             let namespace = pod.namespace().unwrap_or_default();
             match controller_of(&pod.metadata) {
-                Some(owner) if owner.kind == "ReplicaSet" => {
+                Some(owner) if owner.kind == S::kind(&()) => {
                     owners.add(Key::new(&namespace, &owner.name));
                 }
                 Some(_) => {}
                 None => {
                     let sets = cache.in_namespace(&namespace);
-                    let suitors = sets.iter().filter(|set| chooses(set, pod));
+                    let suitors = sets.iter().filter(|set| set.chooses(pod));
                     suitors.for_each(|set| owners.add(Key::of(&**set)));
                 }
             }
@@ -59,21 +74,16 @@ pub(super) fn controller(context: &Context) -> (Queue, Controller) {
         queue,
         Controller {
             context: context.clone(),
-            recorder: context.recorder("replicaset-controller"),
+            recorder: context.recorder(S::COMPONENT),
+            kind: PhantomData,
         },
     )
 }
 
-fn chooses(set: &ReplicaSet, pod: &Pod) -> bool {
-    set.spec
-        .as_ref()
-        .is_some_and(|spec| selects(&spec.selector, pod.metadata.labels.as_ref()))
-}
-
 #[async_trait]
-impl Reconcile for Controller {
+impl<S: Copies> Reconcile for Controller<S> {
     async fn sync(&self, key: &Key) -> Result<Option<Duration>, Error> {
-        let Some(set) = self.context.informers.sets.get(key) else {
+        let Some(set) = S::informer(&self.context.informers).get(key) else {
             return Ok(None);
         };
         let in_namespace = self.context.informers.pods.in_namespace(&key.namespace);
@@ -81,28 +91,22 @@ impl Reconcile for Controller {
             .into_iter()
             .filter(|pod| pods::active(pod))
             .collect();
-        let mine = claim::claim(&self.context, &set, candidates).await?;
-        let failure = match set.metadata.deletion_timestamp {
+        let mine = claim::claim(&self.context, &*set, candidates).await?;
+        let failure = match set.meta().deletion_timestamp {
             None => self.manage(&set, &mine).await?,
             Some(_) => None,
         };
         let active: Vec<&Pod> = mine.iter().map(|pod| &**pod).collect();
         let (status, due) =
-            status::compute(&set, &active, failure.as_ref(), self.context.clock.now());
-        if set.status.as_ref() != Some(&status) {
-            let update = ReplicaSet {
-                status: Some(status),
-                ..(*set).clone()
-            };
-            let api: Api<ReplicaSet> = Api::namespaced(self.context.client.clone(), &key.namespace);
+            status::compute(&*set, &active, failure.as_ref(), self.context.clock.now());
+        if set.status().as_ref() != Some(&status) {
+            let api: Api<S> = Api::namespaced(self.context.client.clone(), &key.namespace);
+            let update = set.saying(status);
             let written = api
                 .replace_status(&key.name, &PostParams::default(), &update)
                 .await?;
-            self.context
-                .informers
-                .sets
-                .caught_up(&written.metadata)
-                .await;
+            let cache = S::informer(&self.context.informers);
+            cache.caught_up(written.meta()).await;
         }
         match failure {
             Some(failure) => Err(Error::Replicas(failure.message)),
@@ -111,15 +115,10 @@ impl Reconcile for Controller {
     }
 }
 
-impl Controller {
+impl<S: Copies> Controller<S> {
     /// Makes or deletes pods until there are as many as asked for; returns what stopped it.
-    async fn manage(&self, set: &ReplicaSet, mine: &[Arc<Pod>]) -> Result<Option<Failure>, Error> {
-        let wanted = set
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.replicas)
-            .unwrap_or(1);
-        let wanted = usize::try_from(wanted).unwrap_or(0);
+    async fn manage(&self, set: &S, mine: &[Arc<Pod>]) -> Result<Option<Failure>, Error> {
+        let wanted = usize::try_from(set.wanted()).unwrap_or(0);
         if mine.len() < wanted {
             return Ok(self.create(set, (wanted - mine.len()).min(BURST)).await);
         }
@@ -130,7 +129,7 @@ impl Controller {
     }
 
     /// In batches of 1, 2, 4 …, so that what must fail fails once and not five hundred times.
-    async fn create(&self, set: &ReplicaSet, missing: usize) -> Option<Failure> {
+    async fn create(&self, set: &S, missing: usize) -> Option<Failure> {
         let api: Api<Pod> = Api::namespaced(
             self.context.client.clone(),
             &set.namespace().unwrap_or_default(),
@@ -173,7 +172,7 @@ impl Controller {
         failure
     }
 
-    async fn delete(&self, set: &ReplicaSet, victims: &[&Pod]) -> Option<Failure> {
+    async fn delete(&self, set: &S, victims: &[&Pod]) -> Option<Failure> {
         let api: Api<Pod> = Api::namespaced(
             self.context.client.clone(),
             &set.namespace().unwrap_or_default(),
@@ -213,19 +212,15 @@ impl Controller {
         failure
     }
 
-    fn tell(&self, set: &ReplicaSet, kind: EventType, reason: &str, message: String) {
+    fn tell(&self, set: &S, kind: EventType, reason: &str, message: String) {
         self.recorder
             .event(&set.object_ref(&()), kind, reason, message);
     }
 }
 
 /// A pod of the set's template. Its name is the API's to make.
-fn pod_of(set: &ReplicaSet) -> Pod {
-    let template = set
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.template.clone())
-        .unwrap_or_default();
+fn pod_of<S: Copies>(set: &S) -> Pod {
+    let template = set.template().cloned().unwrap_or_default();
     let meta = template.metadata.unwrap_or_default();
     Pod {
         metadata: ObjectMeta {

@@ -159,6 +159,23 @@ pub(super) fn replica_set(set_: &mut Value) {
     }
 }
 
+/// What its template's labels are stands for what it does not say.
+pub(super) fn replication_controller(controller: &mut Value) {
+    let labels = controller["spec"]["template"]["metadata"]["labels"].clone();
+    if let Some(spec) = present(controller, "spec") {
+        set(spec, "replicas", json!(1));
+        template(spec);
+        if labels.is_object() {
+            set(spec, "selector", labels.clone());
+        }
+    }
+    if labels.is_object()
+        && let Some(metadata) = present(controller, "metadata")
+    {
+        set(metadata, "labels", labels);
+    }
+}
+
 fn template(spec: &mut Value) {
     if let Some(pod) = spec
         .pointer_mut("/template/spec")
@@ -309,6 +326,39 @@ mod tests {
             "/spec/strategy",
             &json!({"type": "Recreate"}),
         );
+    }
+
+    #[test]
+    fn a_replication_controllers_pods_say_what_it_chooses_and_is_called() {
+        let given = |more: Value| {
+            let mut given = json!({"metadata": {"name": "r"}, "spec": {
+                "template": {"metadata": {"labels": {"a": "1"}}, "spec": {"containers": []}}}});
+            json_patch::merge(&mut given, &more);
+            given
+        };
+        let defaulted = replication_controller;
+        for (more, pointer, expected) in [
+            (json!({}), "/spec/replicas", json!(1)),
+            (json!({}), "/spec/selector", json!({"a": "1"})),
+            (json!({}), "/metadata/labels", json!({"a": "1"})),
+            (
+                json!({}),
+                "/spec/template/spec/restartPolicy",
+                json!("Always"),
+            ),
+            (
+                json!({"spec": {"selector": {"a": "2"}}}),
+                "/spec/selector",
+                json!({"a": "2"}),
+            ),
+            (
+                json!({"metadata": {"labels": {"b": "1"}}}),
+                "/metadata/labels",
+                json!({"b": "1"}),
+            ),
+        ] {
+            check(defaulted, given(more), pointer, &expected);
+        }
     }
 
     #[test]

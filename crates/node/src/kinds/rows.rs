@@ -2,13 +2,13 @@
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Endpoints, Event, Namespace, Node, Pod, Secret, Service, ServiceAccount,
+    ConfigMap, Endpoints, Event, Namespace, Node, Pod, ReplicationController, Secret, Service,
+    ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use serde_json::Value;
 
 use super::tables::{network, others, pods, workloads};
-use super::{Kind, Subresource, defaults, typed, unsupported, validate};
+use super::{Kind, Subresource, defaults, selectable, typed, unsupported, validate};
 
 /// What a kind has that says nothing else of itself.
 const PLAIN: Kind = Kind {
@@ -30,35 +30,6 @@ const PLAIN: Kind = Kind {
     selectable: |_| Vec::new(),
     schema: |_| schemars::json_schema!({"type": "object"}),
 };
-
-fn pod_fields(pod: &Value) -> Vec<(&'static str, String)> {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    vec![
-        ("spec.nodeName", text(&pod["spec"]["nodeName"])),
-        ("spec.restartPolicy", text(&pod["spec"]["restartPolicy"])),
-        (
-            "spec.serviceAccountName",
-            text(&pod["spec"]["serviceAccountName"]),
-        ),
-        ("status.phase", text(&pod["status"]["phase"])),
-        ("status.podIP", text(&pod["status"]["podIP"])),
-    ]
-}
-
-fn event_fields(event: &Value) -> Vec<(&'static str, String)> {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let about = &event["involvedObject"];
-    vec![
-        ("involvedObject.kind", text(&about["kind"])),
-        ("involvedObject.namespace", text(&about["namespace"])),
-        ("involvedObject.name", text(&about["name"])),
-        ("involvedObject.uid", text(&about["uid"])),
-        ("involvedObject.fieldPath", text(&about["fieldPath"])),
-        ("reason", text(&event["reason"])),
-        ("type", text(&event["type"])),
-        ("source", text(&event["source"]["component"])),
-    ]
-}
 
 /// Every kind that this node serves.
 pub static KINDS: &[Kind] = &[
@@ -90,7 +61,7 @@ pub static KINDS: &[Kind] = &[
         schema: typed::schema::<Event>,
         columns: others::EVENTS,
         cells: others::event,
-        selectable: event_fields,
+        selectable: selectable::event,
         plural: "events",
         singular: "event",
         short_names: &["ev"],
@@ -103,6 +74,7 @@ pub static KINDS: &[Kind] = &[
         schema: typed::schema::<Namespace>,
         columns: others::NAMESPACES,
         cells: others::namespace,
+        selectable: selectable::namespace,
         plural: "namespaces",
         singular: "namespace",
         short_names: &["ns"],
@@ -116,6 +88,7 @@ pub static KINDS: &[Kind] = &[
         schema: typed::schema::<Node>,
         columns: others::NODES,
         cells: others::node,
+        selectable: selectable::node,
         plural: "nodes",
         singular: "node",
         short_names: &["no"],
@@ -132,7 +105,7 @@ pub static KINDS: &[Kind] = &[
         schema: typed::schema::<Pod>,
         columns: pods::COLUMNS,
         cells: pods::cells,
-        selectable: pod_fields,
+        selectable: selectable::pod,
         plural: "pods",
         singular: "pod",
         short_names: &["po"],
@@ -149,12 +122,30 @@ pub static KINDS: &[Kind] = &[
         ..PLAIN
     },
     Kind {
+        kind: "ReplicationController",
+        default: defaults::replication_controller,
+        validate: validate::replication_controller,
+        unsupported: unsupported::workload,
+        unknown_fields: typed::unknown_fields::<ReplicationController>,
+        schema: typed::schema::<ReplicationController>,
+        columns: workloads::REPLICA_SETS,
+        cells: workloads::replica_set,
+        selectable: selectable::replica_set,
+        plural: "replicationcontrollers",
+        singular: "replicationcontroller",
+        short_names: &["rc"],
+        categories: &["all"],
+        subresources: &[Subresource::Status, Subresource::Scale],
+        ..PLAIN
+    },
+    Kind {
         kind: "Secret",
         default: defaults::secret,
         unknown_fields: typed::unknown_fields::<Secret>,
         schema: typed::schema::<Secret>,
         columns: others::SECRETS,
         cells: others::secret,
+        selectable: selectable::secret,
         plural: "secrets",
         singular: "secret",
         ..PLAIN
@@ -179,6 +170,7 @@ pub static KINDS: &[Kind] = &[
         schema: typed::schema::<Service>,
         columns: network::SERVICES,
         cells: network::service,
+        selectable: selectable::service,
         plural: "services",
         singular: "service",
         short_names: &["svc"],
@@ -213,6 +205,7 @@ pub static KINDS: &[Kind] = &[
         schema: typed::schema::<ReplicaSet>,
         columns: workloads::REPLICA_SETS,
         cells: workloads::replica_set,
+        selectable: selectable::replica_set,
         plural: "replicasets",
         singular: "replicaset",
         short_names: &["rs"],

@@ -12,7 +12,7 @@ mod workload;
 
 pub(super) use pod::pod;
 pub(super) use service::service;
-pub(super) use workload::{deployment, replica_set};
+pub(super) use workload::{deployment, replica_set, replication_controller};
 
 /// Objects about which nothing is checked but their names.
 pub(super) fn named(new: &Value, old: Option<&Value>) -> Vec<FieldError> {

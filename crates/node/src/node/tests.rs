@@ -8,7 +8,8 @@ use futures::StreamExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Endpoints, Event, Namespace, Pod, Secret, Service, ServiceAccount,
+    ConfigMap, Endpoints, Event, Namespace, Pod, ReplicationController, Secret, Service,
+    ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{DeleteParams, ListParams, WatchEvent, WatchParams};
@@ -165,6 +166,44 @@ async fn a_watcher_sees_that_a_replica_set_was_made_before_it_sees_the_counts() 
     });
     let first = std::pin::pin!(reasons).next().await.unwrap();
     assert_eq!(first, ["NewReplicaSetCreated"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replication_controller_keeps_its_pods_and_adopts_none_of_a_replica_sets() {
+    let node = node().await;
+    node.create::<Deployment>(numbers_api()).await;
+    let mut controller = numbers_api();
+    controller["metadata"]["name"] = json!("old");
+    controller["spec"]
+        .as_object_mut()
+        .unwrap()
+        .remove("selector");
+    node.create::<ReplicationController>(controller).await;
+    let second = Duration::from_secs(1);
+    tokio::time::sleep(10 * second).await;
+    let names = async || -> Vec<String> {
+        let pods = node.pods().await.into_iter();
+        let names = pods.map(|pod| pod.metadata.name.unwrap());
+        names.filter(|name| name.starts_with("old-")).collect()
+    };
+    let before = names().await;
+    assert_eq!((before.len(), node.pods().await.len()), (2, 4));
+    let pods: Objects<Pod> = Objects::default_namespaced(node.client.clone());
+    let at_once = DeleteParams::default().grace_period(0);
+    pods.delete(&before[0], &at_once).await.unwrap();
+    tokio::time::sleep(10 * second).await;
+    let after = names().await;
+    assert!(after.len() == 2 && !after.contains(&before[0]), "{after:?}");
+    let controllers: Objects<ReplicationController> =
+        Objects::default_namespaced(node.client.clone());
+    let status = controllers.get("old").await.unwrap().status.unwrap();
+    assert_eq!((status.replicas, status.ready_replicas), (2, Some(2)));
+    controllers
+        .delete("old", &DeleteParams::background())
+        .await
+        .unwrap();
+    tokio::time::sleep(60 * second).await;
+    assert_eq!((names().await.len(), node.pods().await.len()), (0, 2));
 }
 
 #[tokio::test(start_paused = true)]

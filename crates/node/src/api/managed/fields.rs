@@ -45,7 +45,12 @@ pub(super) fn list(kind: &Kind, name: &str, elements: &[Value]) -> List {
         "addresses" if kind.kind == "Node" => &["type"],
         "topologySpreadConstraints" => &["topologyKey", "whenUnsatisfiable"],
         "ports" if kind.kind == "Service" => &["port", "protocol"],
-        "ports" if matches!(kind.kind, "Pod" | "Deployment" | "ReplicaSet") => {
+        "ports"
+            if matches!(
+                kind.kind,
+                "Pod" | "Deployment" | "ReplicaSet" | "ReplicationController"
+            ) =>
+        {
             &["containerPort", "protocol"]
         }
         _ => return List::Atomic,

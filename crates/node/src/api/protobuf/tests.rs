@@ -119,3 +119,67 @@ proptest::proptest! {
         let _ = decode(&envelope("v1", "Pod", &raw[..raw.len().min(100)]));
     }
 }
+
+/// Follows a message and its kind's schema side by side.
+fn compare(
+    message: &str,
+    schema: &Value,
+    all: &Value,
+    seen: &mut Vec<String>,
+    strange: &mut Vec<String>,
+) {
+    let schema = resolved(schema, all);
+    let known = format!("{message} {}", schema["title"]);
+    let Some(fields) = MESSAGES.get(message).filter(|_| !seen.contains(&known)) else {
+        return;
+    };
+    seen.push(known);
+    for field in fields.values() {
+        if field.name == "*" {
+            compare(field.kind, schema, all, seen, strange);
+            continue;
+        }
+        let property = &schema["properties"][field.name];
+        if property.is_null() {
+            strange.push(format!("{message}.{}", field.name));
+            continue;
+        }
+        let property = resolved(property, all);
+        let kind = field.kind.trim_start_matches(['[', ']', '{', '}']);
+        let inner = match (&property["items"], &property["additionalProperties"]) {
+            (items @ Value::Object(_), _) => items,
+            (_, values @ Value::Object(_)) => values,
+            _ => property,
+        };
+        compare(kind, inner, all, seen, strange);
+    }
+}
+
+/// What a reference, or the one choice that is no null, stands for.
+fn resolved<'a>(schema: &'a Value, all: &'a Value) -> &'a Value {
+    let choices = [&schema["anyOf"], &schema["allOf"]].into_iter();
+    let mut choices = choices.filter_map(Value::as_array).flatten();
+    if let Some(choice) = choices.find(|choice| choice["type"] != "null") {
+        return resolved(choice, all);
+    }
+    match schema["$ref"].as_str().and_then(|to| to.rsplit('/').next()) {
+        Some(name) => resolved(&all[name], all),
+        None => schema,
+    }
+}
+
+#[test]
+fn every_field_of_a_message_is_called_as_in_json() {
+    let mut strange = Vec::new();
+    for kind in crate::kinds::KINDS {
+        let mut generator = schemars::SchemaGenerator::default();
+        let schema = json!((kind.schema)(&mut generator));
+        let all = json!(generator.take_definitions(false));
+        let mut seen = Vec::new();
+        compare(kind.kind, &schema, &all, &mut seen, &mut strange);
+        assert!(seen.len() > 1, "{}: {seen:?}", kind.kind);
+    }
+    strange.sort();
+    strange.dedup();
+    assert_eq!(strange, [""; 0]);
+}

@@ -1,15 +1,14 @@
-//! Whose pods are whose: a replica set adopts pods it chooses that nobody manages, and lets go of those it no longer
+//! Whose pods are whose: what keeps copies adopts pods it chooses that nobody manages, and lets go of those it no longer
 //! chooses.
 
 use std::sync::Arc;
 
-use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 
-use super::chooses;
+use super::copies::Copies;
 use crate::controllers::meta::{controlled_by, controller_of};
 use crate::controllers::{Context, Error};
 
@@ -22,14 +21,14 @@ enum Claim {
     Ignore,
 }
 
-fn decide(set: &ReplicaSet, pod: &Pod) -> Claim {
-    let dying = set.metadata.deletion_timestamp.is_some();
+fn decide(set: &impl Copies, pod: &Pod) -> Claim {
+    let dying = set.meta().deletion_timestamp.is_some();
     match controller_of(&pod.metadata) {
-        Some(owner) if Some(&owner.uid) != set.metadata.uid.as_ref() => Claim::Ignore,
-        Some(_) if chooses(set, pod) => Claim::Keep,
+        Some(owner) if Some(&owner.uid) != set.meta().uid.as_ref() => Claim::Ignore,
+        Some(_) if set.chooses(pod) => Claim::Keep,
         Some(_) if dying => Claim::Ignore,
         Some(_) => Claim::Release,
-        None if chooses(set, pod) && !dying => Claim::Adopt,
+        None if set.chooses(pod) && !dying => Claim::Adopt,
         None => Claim::Ignore,
     }
 }
@@ -37,7 +36,7 @@ fn decide(set: &ReplicaSet, pod: &Pod) -> Claim {
 /// The set's pods among `candidates`, after adoption and release.
 pub(super) async fn claim(
     context: &Context,
-    set: &ReplicaSet,
+    set: &impl Copies,
     candidates: Vec<Arc<Pod>>,
 ) -> Result<Vec<Arc<Pod>>, Error> {
     let mut mine = Vec::new();
@@ -53,7 +52,7 @@ pub(super) async fn claim(
                 }
             }
             Claim::Release => {
-                let uid = set.metadata.uid.as_ref();
+                let uid = set.meta().uid.as_ref();
                 let owners: Vec<_> = pod
                     .owner_references()
                     .iter()
@@ -95,6 +94,7 @@ async fn own(
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::apps::v1::ReplicaSet;
     use serde_json::Value;
 
     use super::*;
@@ -113,7 +113,7 @@ mod tests {
             .into_iter()
             .collect();
         let pod = json!({"metadata": {"labels": {"app": label}, "ownerReferences": owners}});
-        let set = serde_json::from_value(set).expect("a replica set");
+        let set: ReplicaSet = serde_json::from_value(set).expect("a replica set");
         let pod = serde_json::from_value(pod).expect("a pod");
         assert_eq!(decide(&set, &pod), claim);
     }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus};
+use k8s_openapi::api::apps::v1::{ReplicaSetCondition, ReplicaSetStatus};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::copies::Copies;
 use crate::controllers::meta::has_all;
 use crate::controllers::pods;
 
@@ -23,16 +24,14 @@ pub(super) struct Failure {
 
 /// The status of `set` with these active pods, and when one of them becomes available next.
 pub(super) fn compute(
-    set: &ReplicaSet,
+    set: &impl Copies,
     active: &[&Pod],
     failure: Option<&Failure>,
     now: Timestamp,
 ) -> (ReplicaSetStatus, Option<Duration>) {
-    let spec = set.spec.as_ref();
-    let min_ready = spec.and_then(|spec| spec.min_ready_seconds).unwrap_or(0);
-    let min_ready = Duration::from_secs(u64::try_from(min_ready).unwrap_or(0));
-    let template = spec
-        .and_then(|spec| spec.template.as_ref())
+    let min_ready = set.min_ready();
+    let template = set
+        .template()
         .and_then(|template| template.metadata.as_ref());
     let template = template
         .and_then(|meta| meta.labels.clone())
@@ -41,7 +40,7 @@ pub(super) fn compute(
         .iter()
         .filter_map(|pod| pods::until_available(pod, min_ready, now))
         .collect();
-    let old = set.status.as_ref();
+    let old = set.status();
     let status = ReplicaSetStatus {
         replicas: count(active.len()),
         fully_labeled_replicas: some(
@@ -52,9 +51,9 @@ pub(super) fn compute(
         ),
         ready_replicas: some(active.iter().filter(|pod| pods::ready(pod)).count()),
         available_replicas: some(waits.iter().filter(|wait| wait.is_zero()).count()),
-        observed_generation: set.metadata.generation,
+        observed_generation: set.meta().generation,
         conditions: conditions(
-            old.and_then(|status| status.conditions.as_deref()),
+            old.as_ref().and_then(|status| status.conditions.as_deref()),
             failure,
             now,
         ),
@@ -105,6 +104,7 @@ fn some(pods: usize) -> Option<i32> {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::apps::v1::ReplicaSet;
     use serde_json::json;
 
     use super::*;

@@ -1,11 +1,11 @@
-//! The tables of deployments and replica sets.
+//! The tables of deployments, replica sets and replication controllers.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::age::age;
 use super::{AGE, NAME, list, number, or_none, pairs, str_of, text, wide};
-use crate::kinds::Column;
+use crate::kinds::{Column, selected};
 
 pub(in crate::kinds) const DEPLOYMENTS: &[Column] = &[
     NAME,
@@ -72,9 +72,5 @@ fn wide_cells(object: &Value) -> [Value; 3] {
             .collect();
         or_none(&texts.join(","))
     };
-    [
-        joined("name"),
-        joined("image"),
-        pairs(&object["spec"]["selector"]["matchLabels"]),
-    ]
+    [joined("name"), joined("image"), pairs(selected(object))]
 }

@@ -283,6 +283,50 @@ fn a_deployment_is_refused_for_what_is_wrong_with_it() {
 }
 
 #[test]
+fn a_replication_controller_is_refused_for_what_is_wrong_with_it() {
+    let good = || {
+        json!({"metadata": {"name": "r"}, "spec": {"selector": {"app": "r"}, "template": {
+            "metadata": {"labels": {"app": "r"}},
+            "spec": {"containers": [{"name": "c", "image": "x"}]},
+        }}})
+    };
+    let check = |pointer, value, expected: &[&str]| {
+        check(
+            good(),
+            defaults::replication_controller,
+            replication_controller,
+            pointer,
+            value,
+            expected,
+        );
+    };
+    check(
+        "/spec/replicas",
+        json!(-1),
+        &["spec.replicas: Invalid value: -1: must be greater than or equal to 0"],
+    );
+    check(
+        "/spec/selector",
+        json!({}),
+        &["spec.selector: Required value"],
+    );
+    check(
+        "/spec/selector",
+        json!({"app": "x"}),
+        &[
+            "spec.template.metadata.labels: Invalid value: {\"app\":\"r\"}: `selector` does not match template `labels`",
+        ],
+    );
+    let mut changed = good();
+    changed["spec"]["selector"] = json!({"app": "r", "more": "1"});
+    changed["spec"]["template"]["metadata"]["labels"] = json!({"app": "r", "more": "1"});
+    defaults::replication_controller(&mut changed);
+    let mut old = good();
+    defaults::replication_controller(&mut old);
+    assert_eq!(replication_controller(&changed, Some(&old)), []);
+}
+
+#[test]
 fn a_selector_never_changes() {
     let mut old = a_deployment();
     defaults::deployment(&mut old);

@@ -10,7 +10,8 @@ use crate::kinds::FieldError;
 use crate::kinds::names;
 
 pub(in crate::kinds) fn deployment(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
-    let mut errors = common(new, old, "deployment");
+    let mut errors = common(new, old);
+    errors.extend(chosen(new, old, "deployment"));
     let spec = &new["spec"];
     errors.extend(strategy(&spec["strategy"]));
     for field in [
@@ -32,17 +33,31 @@ pub(in crate::kinds) fn deployment(new: &Value, old: Option<&Value>) -> Vec<Fiel
     errors
 }
 
-pub(in crate::kinds) fn replica_set(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
-    common(new, old, "replicaset")
+pub(in crate::kinds) fn replication_controller(
+    new: &Value,
+    old: Option<&Value>,
+) -> Vec<FieldError> {
+    let mut errors = common(new, old);
+    let spec = &new["spec"];
+    let wanted = spec["selector"].as_object();
+    errors.extend(match wanted.filter(|wanted| !wanted.is_empty()) {
+        None => Some(FieldError::required("spec.selector", "")),
+        Some(wanted) => mismatch(wanted, &spec["template"]["metadata"]["labels"]),
+    });
+    errors
 }
 
-/// Replicas, selector and template.
-fn common(new: &Value, old: Option<&Value>, kind: &str) -> Vec<FieldError> {
+pub(in crate::kinds) fn replica_set(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    let mut errors = common(new, old);
+    errors.extend(chosen(new, old, "replicaset"));
+    errors
+}
+
+/// Replicas and template.
+fn common(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut errors = metadata(new, old, names::subdomain);
     let spec = &new["spec"];
     errors.extend(not_negative("spec.replicas", spec["replicas"].as_i64()));
-    errors.extend(selector(spec, kind));
-    errors.extend(immutable(new, old, "/spec/selector", "spec.selector"));
     let template = &spec["template"];
     errors.extend(labels(
         &template["metadata"]["labels"],
@@ -64,6 +79,12 @@ fn common(new: &Value, old: Option<&Value>, kind: &str) -> Vec<FieldError> {
     errors
 }
 
+/// The selector, which never changes.
+fn chosen(new: &Value, old: Option<&Value>, kind: &str) -> impl Iterator<Item = FieldError> {
+    let wrong = selector(&new["spec"], kind).into_iter();
+    wrong.chain(immutable(new, old, "/spec/selector", "spec.selector"))
+}
+
 /// There is one, it asks for something, and the template has it.
 fn selector(spec: &Value, kind: &str) -> Option<FieldError> {
     let selector = &spec["selector"];
@@ -82,11 +103,15 @@ fn selector(spec: &Value, kind: &str) -> Option<FieldError> {
             detail,
         ));
     }
-    let labels = &spec["template"]["metadata"]["labels"];
-    let matches = wanted
-        .into_iter()
-        .flatten()
-        .all(|(key, value)| labels[key] == *value);
+    let nothing = serde_json::Map::new();
+    mismatch(
+        wanted.unwrap_or(&nothing),
+        &spec["template"]["metadata"]["labels"],
+    )
+}
+
+fn mismatch(wanted: &serde_json::Map<String, Value>, labels: &Value) -> Option<FieldError> {
+    let matches = wanted.iter().all(|(key, value)| labels[key] == *value);
     (!matches).then(|| {
         let detail = "`selector` does not match template `labels`";
         FieldError::invalid("spec.template.metadata.labels", labels.to_string(), detail)

@@ -7,6 +7,9 @@ use crate::events::EventType;
 use crate::kubelet::volumes;
 use crate::runtime::{SandboxConfig, Volume};
 
+/// The kernel has room for one more.
+const LONGEST_HOST_NAME: usize = 63;
+
 impl Worker {
     pub(super) async fn has_sandbox(&mut self, pod: &Pod) -> bool {
         if self.sandbox.is_some() {
@@ -21,9 +24,10 @@ impl Worker {
         let config = SandboxConfig {
             uid: meta.uid.clone().unwrap_or_default(),
             namespace: meta.namespace.clone().unwrap_or_default(),
-            hostname: spec
-                .and_then(|spec| spec.hostname.clone())
-                .unwrap_or_else(|| name.clone()),
+            hostname: host_name(
+                spec.and_then(|spec| spec.hostname.as_deref())
+                    .unwrap_or(&name),
+            ),
             name,
             volumes: volumes.clone(),
             fs_group: spec
@@ -110,5 +114,26 @@ impl Worker {
                 self.event(pod, None, EventType::Warning, "FailedMount", &message);
             }
         }
+    }
+}
+
+/// As much of a pod's name as a host name may have.
+fn host_name(name: &str) -> String {
+    let name: String = name.chars().take(LONGEST_HOST_NAME).collect();
+    name.trim_end_matches(['-', '.']).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_name_is_as_much_of_a_pods_name_as_the_kernel_takes() {
+        assert_eq!(host_name("web-0"), "web-0");
+        let long = "a".repeat(63);
+        assert_eq!(host_name(&long), long);
+        assert_eq!(host_name(&format!("{long}b")), long);
+        let ends_badly = format!("{}-.-bcd", "a".repeat(60));
+        assert_eq!(host_name(&ends_badly), "a".repeat(60));
     }
 }

@@ -4,40 +4,23 @@ use axum::Router;
 use axum::routing::any;
 use bytes::Bytes;
 use futures::{SinkExt as _, StreamExt as _};
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::Message;
 
 use super::*;
-
-type Socket = tokio_tungstenite::WebSocketStream<TcpStream>;
+use crate::api::tests::web_socket::{self, Socket, connect};
 
 /// A WebSocket to `pod`, by a protocol.
 async fn web_socket(pod: Pod, protocol: &str, query: &'static str) -> Option<Socket> {
     let app = Router::new().fallback(any(move |upgrade: WebSocketUpgrade| async move {
         over_web_socket(upgrade, pod, query).unwrap_or_else(Failure::into_response)
     }));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    let mut request = format!("ws://{address}/").into_client_request().unwrap();
-    let protocol = protocol.parse().unwrap();
-    request
-        .headers_mut()
-        .insert("sec-websocket-protocol", protocol);
-    let stream = TcpStream::connect(address).await.unwrap();
-    let connected = tokio_tungstenite::client_async(request, stream).await;
-    connected.ok().map(|(socket, _)| socket)
+    connect(app, "/", protocol).await
 }
 
-/// Messages until the other side closes.
+/// What is said in bytes until the other side closes.
 async fn all(socket: &mut Socket) -> Vec<Bytes> {
-    let mut messages = Vec::new();
-    while let Some(Ok(message)) = socket.next().await {
-        if let Message::Binary(bytes) = message {
-            messages.push(bytes);
-        }
-    }
-    messages
+    let messages = web_socket::all(socket).await.into_iter();
+    messages.map(Message::into_data).collect()
 }
 
 #[tokio::test]

@@ -219,7 +219,12 @@ fn strategy(kind: &Kind, name: &str, patch: &[Value], old: &[Value]) -> Merge {
         "conditions" | "addresses" if is_typed(patch, old) => Merge::Keyed("type"),
         "topologySpreadConstraints" => Merge::Keyed("topologyKey"),
         "ports" if kind.kind == "Service" => Merge::Keyed("port"),
-        "ports" if matches!(kind.kind, "Pod" | "Deployment" | "ReplicaSet") => {
+        "ports"
+            if matches!(
+                kind.kind,
+                "Pod" | "Deployment" | "ReplicaSet" | "ReplicationController"
+            ) =>
+        {
             Merge::Keyed("containerPort")
         }
         _ => Merge::Replace,
