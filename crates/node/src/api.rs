@@ -3,7 +3,7 @@
 //! The router does not ask who calls: in this process it is trusted, and whoever serves it to others puts the check for
 //! the token in front.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
 use axum::body::Body;
@@ -87,6 +87,13 @@ impl Api {
         }
     }
 
+    /// Held by whoever chooses addresses and ports.
+    fn allocating(&self) -> MutexGuard<'_, ()> {
+        self.allocation
+            .lock()
+            .expect("nothing panics while it allocates")
+    }
+
     /// The API as a service.
     pub fn router(&self) -> Router {
         Router::new().fallback(handle).with_state(self.clone())
@@ -113,13 +120,13 @@ async fn respond(api: &Api, request: Request) -> Result<Response, Failure> {
     {
         return answer;
     }
-    if let Some(review) = review::find(parts.uri.path()) {
-        let body = body::Body::read(&parts.headers, body).await?;
-        return review::respond(review, &parts.method, &body);
-    }
-    let path = Path::parse(parts.uri.path())?;
     let query = Query::parse(parts.uri.query().unwrap_or_default()).of_agent(&parts.headers);
     let form = table::Form::of(&parts.headers, &query);
+    if let Some(review) = review::find(parts.uri.path()) {
+        let body = body::Body::read(&parts.headers, body).await?;
+        return review::respond(review, &parts.method, form, &body);
+    }
+    let path = Path::parse(parts.uri.path())?;
     match (path.subresource, &parts.method) {
         (Some(Subresource::Log), &Method::GET) => {
             let response = log::respond(api, &path, &query).await?;

@@ -17,9 +17,10 @@ mod service;
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Endpoints, Namespace, Node, Pod, ReplicationController, Secret, Service,
-    ServiceAccount,
+    ConfigMap, Endpoints, Namespace, Node, Pod, PodTemplate, ReplicationController, Secret,
+    Service, ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Client;
@@ -77,8 +78,10 @@ struct Informers {
     config_maps: Informer<ConfigMap>,
     deployments: Informer<Deployment>,
     endpoints: Informer<Endpoints>,
+    leases: Informer<Lease>,
     namespaces: Informer<Namespace>,
     nodes: Informer<Node>,
+    pod_templates: Informer<PodTemplate>,
     pods: Informer<Pod>,
     replication_controllers: Informer<ReplicationController>,
     secrets: Informer<Secret>,
@@ -93,8 +96,10 @@ impl Informers {
         tasks.spawn(self.config_maps.clone().run(Api::all(client.clone())));
         tasks.spawn(self.deployments.clone().run(Api::all(client.clone())));
         tasks.spawn(self.endpoints.clone().run(Api::all(client.clone())));
+        tasks.spawn(self.leases.clone().run(Api::all(client.clone())));
         tasks.spawn(self.namespaces.clone().run(Api::all(client.clone())));
         tasks.spawn(self.nodes.clone().run(Api::all(client.clone())));
+        tasks.spawn(self.pod_templates.clone().run(Api::all(client.clone())));
         tasks.spawn(self.pods.clone().run(Api::all(client.clone())));
         let controllers = self.replication_controllers.clone();
         tasks.spawn(controllers.run(Api::all(client.clone())));
@@ -109,8 +114,10 @@ impl Informers {
         self.config_maps.synced().await;
         self.deployments.synced().await;
         self.endpoints.synced().await;
+        self.leases.synced().await;
         self.namespaces.synced().await;
         self.nodes.synced().await;
+        self.pod_templates.synced().await;
         self.pods.synced().await;
         self.replication_controllers.synced().await;
         self.secrets.synced().await;

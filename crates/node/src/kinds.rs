@@ -47,6 +47,7 @@ pub struct Kind {
 
 mod defaults;
 mod names;
+mod qos;
 mod rows;
 mod selectable;
 mod tables;
@@ -55,6 +56,7 @@ mod unsupported;
 mod validate;
 
 pub use probe::spec::field::{ErrorClass, FieldError};
+pub(crate) use qos::qos_class;
 pub use rows::KINDS;
 pub(crate) use typed::quantities;
 

@@ -1,7 +1,8 @@
-//! What the API server chooses for a new service: its address in the cluster, and ports on the node.
+//! What the API server chooses for a service: its address in the cluster, and ports on the node.
 
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -17,14 +18,93 @@ const FIRST: u32 = 16;
 /// The ports that services may have on the node.
 const NODE_PORTS: std::ops::RangeInclusive<i64> = 30_000..=32_767;
 
-/// Gives a new service what it does not bring itself.
-pub(super) fn addresses(store: &Store, kind: &Kind, object: &mut Value) -> Result<(), Failure> {
-    if kind.kind != "Service" || object["spec"]["type"] == "ExternalName" {
+/// Gives a service what it does not bring itself; one that is there already keeps what it has, unless its type has no use for it.
+pub(super) fn addresses(
+    store: &Store,
+    kind: &Kind,
+    object: &mut Value,
+    old: Option<&Value>,
+) -> Result<(), Failure> {
+    if kind.kind != "Service" {
+        return Ok(());
+    }
+    if let Some(old) = old {
+        keep(object, old);
+        give_up(object, old);
+    }
+    if !has_address(object) {
         return Ok(());
     }
     let (services, _) = store.list("/services", None);
-    cluster_ip(&services, object)?;
-    node_ports(&services, object)
+    let uid = |service: &Value| service["metadata"]["uid"].clone();
+    let is_other = |service: &&Arc<Value>| old.is_none_or(|old| uid(service) != uid(old));
+    let others: Vec<_> = services.iter().filter(is_other).cloned().collect();
+    cluster_ip(&others, object)?;
+    node_ports(&others, object)
+}
+
+fn has_address(service: &Value) -> bool {
+    service["spec"]["type"] != "ExternalName"
+}
+
+fn has_node_ports(service: &Value) -> bool {
+    let kind = service["spec"]["type"].as_str();
+    matches!(kind, Some("NodePort" | "LoadBalancer"))
+}
+
+fn is_unset(value: &Value) -> bool {
+    value.is_null() || *value == "" || *value == 0
+}
+
+/// Whoever writes a service need not say what was chosen for it.
+fn keep(object: &mut Value, old: &Value) {
+    if has_address(old) && has_address(object) && is_unset(&object["spec"]["clusterIP"]) {
+        for field in ["clusterIP", "clusterIPs"] {
+            object["spec"][field] = old["spec"][field].clone();
+        }
+    }
+    if !has_node_ports(old) || !has_node_ports(object) {
+        return;
+    }
+    let was = |name: &Value| {
+        let ports = old["spec"]["ports"].as_array()?;
+        let port = ports.iter().find(|port| port["name"] == *name)?;
+        port["nodePort"].as_i64()
+    };
+    let ports = object["spec"]["ports"].as_array().into_iter().flatten();
+    let mut taken: HashSet<i64> = ports.filter_map(|port| port["nodePort"].as_i64()).collect();
+    for port in object["spec"]["ports"].as_array_mut().into_iter().flatten() {
+        let kept = was(&port["name"]).filter(|_| is_unset(&port["nodePort"]));
+        if let Some(kept) = kept.filter(|kept| taken.insert(*kept)) {
+            port["nodePort"] = json!(kept);
+        }
+    }
+}
+
+/// What its new type has no use for, unless it is asked for anew.
+fn give_up(object: &mut Value, old: &Value) {
+    if has_address(old)
+        && !has_address(object)
+        && object["spec"]["clusterIP"] == old["spec"]["clusterIP"]
+        && let Some(spec) = object["spec"].as_object_mut()
+    {
+        spec.remove("clusterIP");
+        spec.remove("clusterIPs");
+    }
+    if has_node_ports(old) && !has_node_ports(object) {
+        let old_ports = old["spec"]["ports"].as_array().into_iter().flatten();
+        let were: HashSet<i64> = old_ports
+            .filter_map(|port| port["nodePort"].as_i64())
+            .collect();
+        for port in object["spec"]["ports"].as_array_mut().into_iter().flatten() {
+            let was_chosen = port["nodePort"]
+                .as_i64()
+                .is_some_and(|port| were.contains(&port));
+            if let Some(port) = port.as_object_mut().filter(|_| was_chosen) {
+                port.remove("nodePort");
+            }
+        }
+    }
 }
 
 fn cluster_ip(
@@ -59,10 +139,7 @@ fn node_ports(
     services: &[impl std::ops::Deref<Target = Value>],
     object: &mut Value,
 ) -> Result<(), Failure> {
-    if !matches!(
-        object["spec"]["type"].as_str(),
-        Some("NodePort" | "LoadBalancer")
-    ) {
+    if !has_node_ports(object) {
         return Ok(());
     }
     let ports = services
@@ -90,8 +167,6 @@ fn node_ports(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     fn service(spec: &Value) -> Arc<Value> {
@@ -151,5 +226,58 @@ mod tests {
         let mut taken =
             json!({"spec": {"type": "NodePort", "ports": [{"port": 1, "nodePort": 30_000}]}});
         assert!(node_ports(&services, &mut taken).is_err());
+    }
+
+    /// A service after it was written anew, with nothing beside it.
+    #[track_caller]
+    fn check(old: &Value, new: Value, expected: &Value) {
+        let kind = crate::kinds::find("", "v1", "services").unwrap();
+        let mut object = json!({"spec": new});
+        let old = json!({"spec": old});
+        addresses(&Store::default(), kind, &mut object, Some(&old)).unwrap();
+        assert_eq!(object["spec"], *expected);
+    }
+
+    #[test]
+    fn a_service_that_is_written_anew_keeps_what_was_chosen_for_it() {
+        let ip = "10.96.0.99";
+        let whole = |port: i64| {
+            json!({"type": "NodePort", "clusterIP": ip, "clusterIPs": [ip], "ports": [
+                {"name": "a", "port": 1, "nodePort": port}, {"name": "b", "port": 2, "nodePort": 31_001}]})
+        };
+        let bare = json!({"type": "NodePort", "ports": [{"name": "a", "port": 1}, {"name": "b", "port": 2, "nodePort": 0}]});
+        check(&whole(31_000), bare, &whole(31_000));
+        check(&whole(31_000), whole(31_002), &whole(31_002));
+        // Another port asks for the number.
+        let swapped = json!({"type": "NodePort", "ports": [{"name": "a", "port": 1}, {"name": "b", "port": 2, "nodePort": 31_000}]});
+        let expected = json!({"type": "NodePort", "clusterIP": ip, "clusterIPs": [ip], "ports": [
+            {"name": "a", "port": 1, "nodePort": 30_000}, {"name": "b", "port": 2, "nodePort": 31_000}]});
+        check(&whole(31_000), swapped, &expected);
+    }
+
+    #[test]
+    fn another_type_of_service_gets_what_it_needs_and_gives_up_the_rest() {
+        let first = "10.96.0.16";
+        let named = json!({"type": "ExternalName", "externalName": "x"});
+        let inside = json!({"type": "ClusterIP", "clusterIP": first, "clusterIPs": [first], "ports": [{"port": 1}]});
+        let outside = json!({"type": "NodePort", "clusterIP": first, "clusterIPs": [first], "ports": [{"port": 1, "nodePort": 30_000}]});
+        let typed = |spec: &Value, kind: &str| {
+            let mut spec = spec.clone();
+            spec["type"] = json!(kind);
+            spec
+        };
+        check(
+            &named,
+            json!({"type": "ClusterIP", "ports": [{"port": 1}]}),
+            &inside,
+        );
+        check(&inside, typed(&inside, "NodePort"), &outside);
+        check(&outside, typed(&outside, "ClusterIP"), &inside);
+        let gone = json!({"type": "ExternalName", "ports": [{"port": 1}]});
+        check(&inside, typed(&inside, "ExternalName"), &gone);
+        check(&outside, typed(&outside, "ExternalName"), &gone);
+        // Asked for anew, it is for the rules to refuse.
+        let other = json!({"type": "ClusterIP", "clusterIP": first, "clusterIPs": [first], "ports": [{"port": 1, "nodePort": 31_000}]});
+        check(&outside, other.clone(), &other);
     }
 }

@@ -69,12 +69,9 @@ pub(super) fn create(
     meta::stamp_new(kind, &mut object, api.clock.now());
     (kind.default)(&mut object);
     initial_status(kind, &mut object);
-    // Held until the object is stored, so that nobody else is given the same.
-    let _allocating = api
-        .allocation
-        .lock()
-        .expect("nothing panics while it allocates");
-    allocate::addresses(&api.store, kind, &mut object)?;
+    // Until the object is stored, so that nobody else is given the same.
+    let _allocating = api.allocating();
+    allocate::addresses(&api.store, kind, &mut object, None)?;
     update::check(kind, &name, &object, None)?;
     if applied {
         object["metadata"]["managedFields"] = managed;
@@ -144,7 +141,10 @@ fn initial_status(kind: &Kind, object: &mut Value) {
             object["spec"] = json!({"finalizers": ["kubernetes"]});
             object["status"] = json!({"phase": "Active"});
         }
-        "Pod" => object["status"] = json!({"phase": "Pending", "qosClass": "BestEffort"}),
+        "Pod" => {
+            let class = crate::kinds::qos_class(&object["spec"]);
+            object["status"] = json!({"phase": "Pending", "qosClass": class});
+        }
         "Service" => object["status"] = json!({"loadBalancer": {}}),
         // A node comes with what it knows of itself.
         "Node" => {}

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::Failure;
 use super::body::Body;
+use super::table::Form;
 
 /// As the kubeconfig calls whoever has the token.
 const USER: &str = "selfheal";
@@ -94,9 +95,17 @@ pub(super) fn find(path: &str) -> Option<&'static Review> {
 }
 
 /// What is asked, with its answer.
-pub(super) fn respond(review: &Review, method: &Method, body: &Body) -> Result<Response, Failure> {
+pub(super) fn respond(
+    review: &Review,
+    method: &Method,
+    form: Form,
+    body: &Body,
+) -> Result<Response, Failure> {
     if method != Method::POST {
         return Err(Failure::method_not_allowed());
+    }
+    if form != Form::Objects {
+        return Err(Failure::not_acceptable());
     }
     let mut asked = body.object()?;
     asked["kind"] = json!(review.kind);

@@ -10,7 +10,7 @@ use super::body::Body;
 use super::managed::Writer;
 use super::path::Path;
 use super::query::Query;
-use super::{Api, Failure, meta, read};
+use super::{Api, Failure, allocate, meta, read};
 use crate::kinds::{FieldError, Kind, Subresource};
 use crate::store::WriteError;
 
@@ -119,6 +119,9 @@ fn put_in_place(
         object["status"] = old["status"].clone();
     }
     (kind.default)(&mut object);
+    // As for a new one.
+    let _allocating = (kind.kind == "Service").then(|| api.allocating());
+    allocate::addresses(&api.store, kind, &mut object, Some(&**old))?;
     meta::stamp_changed(kind, &mut object, old);
     let metadata = meta::metadata(&mut object);
     match managed {

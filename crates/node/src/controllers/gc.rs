@@ -27,8 +27,10 @@ macro_rules! every_kind {
         $call(&$informers.config_maps, $with);
         $call(&$informers.deployments, $with);
         $call(&$informers.endpoints, $with);
+        $call(&$informers.leases, $with);
         $call(&$informers.namespaces, $with);
         $call(&$informers.nodes, $with);
+        $call(&$informers.pod_templates, $with);
         $call(&$informers.pods, $with);
         $call(&$informers.replication_controllers, $with);
         $call(&$informers.secrets, $with);

@@ -176,6 +176,10 @@ pub(super) fn replication_controller(controller: &mut Value) {
     }
 }
 
+pub(super) fn pod_template(holder: &mut Value) {
+    template(holder);
+}
+
 fn template(spec: &mut Value) {
     if let Some(pod) = spec
         .pointer_mut("/template/spec")

@@ -8,6 +8,7 @@ const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower ca
 const DNS_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 const QUALIFIED: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 const VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+const DATA_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
 const ENVIRONMENT: &str = "a valid environment variable name must consist only of printable ASCII characters other than '='";
 
 fn limit(name: &str, most: usize) -> Option<String> {
@@ -90,6 +91,22 @@ pub(super) fn label_value(value: &str) -> Vec<String> {
         .collect()
 }
 
+/// Keys of what config maps and secrets hold, which become names of files.
+pub(super) fn data_key(key: &str) -> Vec<String> {
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let holds = !key.is_empty() && key.bytes().all(inner);
+    let dots = match key {
+        "." => Some("must not be '.'"),
+        ".." => Some("must not be '..'"),
+        _ => key.starts_with("..").then_some("must not start with '..'"),
+    };
+    limit(key, 253)
+        .into_iter()
+        .chain(broken(holds, DATA_KEY))
+        .chain(dots.map(str::to_owned))
+        .collect()
+}
+
 /// Names of environment variables.
 pub(super) fn environment(name: &str) -> Vec<String> {
     let holds = name
@@ -105,7 +122,7 @@ mod tests {
     #[test]
     fn names_keep_to_their_rules() {
         let long = "a".repeat(64);
-        let rules: [(Rule, &[&str], &[&str]); 5] = [
+        let rules: [(Rule, &[&str], &[&str]); 6] = [
             (
                 label,
                 &["a", "a-1", "1"],
@@ -123,6 +140,11 @@ mod tests {
                 &["", "/a", "a/", "a/b/c", "-a", "Up/a", &long],
             ),
             (label_value, &["", "A_b.c-1"], &["-a", "a b", "ü", &long]),
+            (
+                data_key,
+                &["a", ".hidden", "-A_b.c", "a..b", &long],
+                &["", ".", "..", "..a", "a/b", "a b", "ü"],
+            ),
         ];
         for (rule, good, bad) in rules {
             for name in good {

@@ -1,9 +1,10 @@
 //! The table of kinds.
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Endpoints, Event, Namespace, Node, Pod, ReplicationController, Secret, Service,
-    ServiceAccount,
+    ConfigMap, Endpoints, Event, Namespace, Node, Pod, PodTemplate, ReplicationController, Secret,
+    Service, ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 
@@ -35,6 +36,7 @@ const PLAIN: Kind = Kind {
 pub static KINDS: &[Kind] = &[
     Kind {
         kind: "ConfigMap",
+        validate: validate::config_map,
         unknown_fields: typed::unknown_fields::<ConfigMap>,
         schema: typed::schema::<ConfigMap>,
         columns: others::CONFIG_MAPS,
@@ -122,6 +124,18 @@ pub static KINDS: &[Kind] = &[
         ..PLAIN
     },
     Kind {
+        kind: "PodTemplate",
+        default: defaults::pod_template,
+        validate: validate::pod_template,
+        unknown_fields: typed::unknown_fields::<PodTemplate>,
+        schema: typed::schema::<PodTemplate>,
+        columns: workloads::POD_TEMPLATES,
+        cells: workloads::pod_template,
+        plural: "podtemplates",
+        singular: "podtemplate",
+        ..PLAIN
+    },
+    Kind {
         kind: "ReplicationController",
         default: defaults::replication_controller,
         validate: validate::replication_controller,
@@ -140,6 +154,7 @@ pub static KINDS: &[Kind] = &[
     },
     Kind {
         kind: "Secret",
+        validate: validate::secret,
         default: defaults::secret,
         unknown_fields: typed::unknown_fields::<Secret>,
         schema: typed::schema::<Secret>,
@@ -211,6 +226,17 @@ pub static KINDS: &[Kind] = &[
         short_names: &["rs"],
         categories: &["all"],
         subresources: &[Subresource::Status, Subresource::Scale],
+        ..PLAIN
+    },
+    Kind {
+        group: "coordination.k8s.io",
+        kind: "Lease",
+        unknown_fields: typed::unknown_fields::<Lease>,
+        schema: typed::schema::<Lease>,
+        columns: others::LEASES,
+        cells: others::lease,
+        plural: "leases",
+        singular: "lease",
         ..PLAIN
     },
     Kind {

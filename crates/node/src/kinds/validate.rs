@@ -5,14 +5,16 @@ use serde_json::Value;
 use super::FieldError;
 use super::names::{self, Rule};
 
+mod data;
 mod lifecycle;
 mod pod;
 mod service;
 mod workload;
 
+pub(super) use data::{config_map, secret};
 pub(super) use pod::pod;
 pub(super) use service::service;
-pub(super) use workload::{deployment, replica_set, replication_controller};
+pub(super) use workload::{deployment, pod_template, replica_set, replication_controller};
 
 /// Objects about which nothing is checked but their names.
 pub(super) fn named(new: &Value, old: Option<&Value>) -> Vec<FieldError> {

@@ -135,11 +135,13 @@ fn of_dependent(object: &Object, present: &HashMap<&str, &Object>) -> Option<Act
             foreground,
         });
     }
-    let whole = absent.is_empty();
-    // Some owners are left: it stays, and theirs only.
-    (!whole).then(|| Action::Disown {
+    // Some owners are left, and none of those waits for it: it stays, and theirs only.
+    let is_left =
+        |owner: &OwnerReference| find(owner).is_some_and(|found| !found.waits(FOREGROUND));
+    let (left, others): (Vec<_>, Vec<_>) = object.owners.iter().cloned().partition(is_left);
+    (!others.is_empty()).then(|| Action::Disown {
         object: object.clone(),
-        owners: kept,
+        owners: left,
     })
 }
 

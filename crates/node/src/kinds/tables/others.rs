@@ -45,6 +45,16 @@ pub(in crate::kinds) fn service_account(object: &Value, now: Timestamp) -> Vec<V
     ]
 }
 
+pub(in crate::kinds) const LEASES: &[Column] = &[NAME, text("Holder"), AGE];
+
+pub(in crate::kinds) fn lease(object: &Value, now: Timestamp) -> Vec<Value> {
+    vec![
+        super::name(object),
+        json!(str_of(&object["spec"]["holderIdentity"])),
+        age(&object["metadata"]["creationTimestamp"], now),
+    ]
+}
+
 pub(in crate::kinds) const NAMESPACES: &[Column] = &[NAME, text("Status"), AGE];
 
 pub(in crate::kinds) fn namespace(object: &Value, now: Timestamp) -> Vec<Value> {

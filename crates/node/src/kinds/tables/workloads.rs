@@ -59,18 +59,33 @@ pub(in crate::kinds) fn replica_set(object: &Value, now: Timestamp) -> Vec<Value
     cells
 }
 
+pub(in crate::kinds) const POD_TEMPLATES: &[Column] =
+    &[NAME, text("Containers"), text("Images"), text("Pod Labels")];
+
+pub(in crate::kinds) fn pod_template(object: &Value, _: Timestamp) -> Vec<Value> {
+    let template = &object["template"];
+    let [names, images] = containers(template);
+    let labels = pairs(&template["metadata"]["labels"]);
+    vec![super::name(object), names, images, labels]
+}
+
 fn count(value: &Value) -> i64 {
     value.as_i64().unwrap_or(0)
 }
 
 fn wide_cells(object: &Value) -> [Value; 3] {
-    let containers = list(&object["spec"]["template"]["spec"]["containers"]);
-    let joined = |field: &str| {
+    let [names, images] = containers(&object["spec"]["template"]);
+    [names, images, pairs(selected(object))]
+}
+
+/// The names of a template's containers, and their images.
+fn containers(template: &Value) -> [Value; 2] {
+    let containers = list(&template["spec"]["containers"]);
+    ["name", "image"].map(|field| {
         let texts: Vec<_> = containers
             .iter()
             .map(|container| str_of(&container[field]))
             .collect();
         or_none(&texts.join(","))
-    };
-    [joined("name"), joined("image"), pairs(selected(object))]
+    })
 }

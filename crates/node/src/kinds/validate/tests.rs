@@ -371,3 +371,55 @@ fn a_service_is_refused_for_what_is_wrong_with_it() {
         ["spec.clusterIPs[0]: Invalid value: \"10.96.0.2\": may not change once set"]
     );
 }
+
+#[test]
+fn config_maps_and_secrets_are_refused_for_their_keys() {
+    let wrong = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
+    let given = |list: &str, key: &str| json!({"metadata": {"name": "x"}, list: {key: "eA=="}});
+    let empty = format!("data[]: Invalid value: \"\": {wrong}");
+    assert_eq!(
+        texts(&config_map(&given("data", ""), None)),
+        [empty.clone()]
+    );
+    assert_eq!(texts(&secret(&given("data", ""), None)), [empty]);
+    let slash = format!("binaryData[a/b]: Invalid value: \"a/b\": {wrong}");
+    assert_eq!(
+        texts(&config_map(&given("binaryData", "a/b"), None)),
+        [slash]
+    );
+    assert_eq!(config_map(&given("data", "a.b"), None), []);
+    let mut twice = given("data", "a");
+    twice["binaryData"] = json!({"a": "eA=="});
+    let expected = "binaryData[a]: Invalid value: \"a\": duplicate of key present in data";
+    assert_eq!(texts(&config_map(&twice, None)), [expected]);
+}
+
+#[test]
+fn what_is_immutable_stays_as_it_is() {
+    let given = |immutable: bool, value: &str, kind: &str| json!({"metadata": {"name": "x"}, "type": kind, "immutable": immutable, "data": {"a": value}});
+    let why = "field is immutable when `immutable` is set";
+    for (old, new, expected) in [
+        (given(true, "1", "t"), given(true, "1", "t"), vec![]),
+        (given(false, "1", "t"), given(true, "2", "t"), vec![]),
+        (
+            given(true, "1", "t"),
+            given(true, "2", "t"),
+            vec![format!("data: Forbidden: {why}")],
+        ),
+        (
+            given(true, "1", "t"),
+            given(false, "1", "t"),
+            vec![format!("immutable: Forbidden: {why}")],
+        ),
+    ] {
+        assert_eq!(
+            texts(&config_map(&new, Some(&old))),
+            expected,
+            "{old} {new}"
+        );
+        assert_eq!(texts(&secret(&new, Some(&old))), expected, "{old} {new}");
+    }
+    let changed = secret(&given(false, "1", "u"), Some(&given(false, "1", "t")));
+    let expected = "type: Invalid value: \"u\": field is immutable";
+    assert_eq!(texts(&changed), [expected]);
+}

@@ -33,6 +33,17 @@ pub(in crate::kinds) fn deployment(new: &Value, old: Option<&Value>) -> Vec<Fiel
     errors
 }
 
+pub(in crate::kinds) fn pod_template(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    let mut errors = metadata(new, old, names::subdomain);
+    let template = &new["template"];
+    errors.extend(labels(
+        &template["metadata"]["labels"],
+        "template.metadata.labels",
+    ));
+    errors.extend(pod_spec(&template["spec"], "template.spec"));
+    errors
+}
+
 pub(in crate::kinds) fn replication_controller(
     new: &Value,
     old: Option<&Value>,

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
+use super::root;
 use super::spec::Fittings;
 use crate::runtime::{Image, ImageError};
 
@@ -96,7 +97,7 @@ impl Images {
         let image = Image {
             reference: reference.to_owned(),
             id: identity(program),
-            entrypoint: vec![format!("/app/{file}")],
+            entrypoint: vec![root::program(&file)],
             env: Vec::new(),
             stop_signal: None,
         };

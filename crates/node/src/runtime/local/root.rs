@@ -29,6 +29,11 @@ const SHARED_ETC: [&str; 5] = [
     "ca-certificates",
 ];
 
+/// What every container has of its own.
+const OWN: [&str; 9] = [
+    "app", "dev", "etc", "home", "proc", "root", "run", "sys", "var",
+];
+
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
 const PASSWD: &str =
@@ -53,11 +58,7 @@ pub(super) fn enter(spec: &ContainerSpec) -> io::Result<()> {
     own_folders(root)?;
     fit(root, &spec.fittings)?;
     devices(root)?;
-    let program = root
-        .join("app")
-        .join(spec.program.file_name().unwrap_or_default());
-    File::create(&program)?;
-    bind(&spec.program, &program, true)?;
+    own_program(root, &spec.program)?;
     for volume in &spec.binds {
         bind_volume(root, volume)?;
     }
@@ -92,12 +93,33 @@ fn share(root: &Path, name: &str) -> io::Result<()> {
     bind(&source, &target, true)
 }
 
+/// Where a container sees its image's program: at its root, as in this project's images and many others.
+pub(super) fn program(name: &str) -> String {
+    if SHARED.contains(&name) || OWN.contains(&name) || name == "tmp" {
+        format!("/app/{name}")
+    } else {
+        format!("/{name}")
+    }
+}
+
+/// The program is found by its name alone in `/app`, which is in the path.
+fn own_program(root: &Path, source: &Path) -> io::Result<()> {
+    let name = source.file_name().unwrap_or_default();
+    let target = root.join("app").join(name);
+    File::create(&target)?;
+    bind(source, &target, true)?;
+    let seen = inside(root, &program(&name.to_string_lossy()))?;
+    if seen == target {
+        return Ok(());
+    }
+    symlink(Path::new("app").join(name), seen)
+}
+
 fn own_folders(root: &Path) -> io::Result<()> {
-    for name in [
-        "app", "dev", "etc", "home", "proc", "root", "run", "sys", "var", "var/log",
-    ] {
+    for name in OWN {
         fs::create_dir(root.join(name))?;
     }
+    fs::create_dir(root.join("var/log"))?;
     for name in ["tmp", "var/tmp"] {
         fs::create_dir(root.join(name))?;
         fs::set_permissions(root.join(name), fs::Permissions::from_mode(0o1777))?;

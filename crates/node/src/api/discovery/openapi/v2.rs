@@ -1,45 +1,60 @@
-//! OpenAPI v2, which kubectl before 1.27 asks for whatever it is to make, and gives up without. There is nothing in it: what it
-//! has no schema of such a kubectl leaves to the server to check. The schemas here are OpenAPI v3.
+//! OpenAPI v2, which kubectl before 1.27 asks for whatever it is to make, and gives up without. There is nothing in it but which
+//! kinds can be tried without a change (`kubectl diff`, `--dry-run=server`): what it has no schema of such a kubectl leaves to
+//! the server to check. The schemas here are OpenAPI v3.
 
 use axum::response::{IntoResponse as _, Response};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
-use serde_json::json;
+use serde_json::{Map, Value, json};
+
+use crate::kinds::{KINDS, Kind};
+
+mod gnostic;
 
 /// As kubectl asks for it, and as it is answered: Go takes no media type with an @ in it.
 const ASKED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
 const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
-const TITLE: &str = "Kubernetes";
-
 pub(in crate::api) fn document(headers: &HeaderMap) -> Response {
     let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
     if accept.is_some_and(|accept| accept.contains(ASKED) || accept.contains(PROTOBUF)) {
-        return ([(CONTENT_TYPE, PROTOBUF)], protobuf()).into_response();
+        return ([(CONTENT_TYPE, PROTOBUF)], gnostic::encode(&whole())).into_response();
     }
-    let document = json!({
+    crate::api::json(StatusCode::OK, &whole())
+}
+
+fn whole() -> Value {
+    let paths: Map<String, Value> = KINDS.iter().map(|kind| (path(kind), patch(kind))).collect();
+    json!({
         "swagger": "2.0",
-        "info": {"title": TITLE, "version": crate::node::VERSION},
-        "paths": {},
-    });
-    crate::api::json(StatusCode::OK, &document)
+        "info": {"title": "Kubernetes", "version": crate::node::VERSION},
+        "paths": paths,
+    })
 }
 
-/// The same as a `Document` of gnostic's: swagger is its field 1 and info its field 2, which has title and version as its own
-/// fields 1 and 2.
-fn protobuf() -> Vec<u8> {
-    let (title, version) = (TITLE.as_bytes(), crate::node::VERSION.as_bytes());
-    let info = [field(1, title), field(2, version)].concat();
-    [field(1, b"2.0"), field(2, &info)].concat()
+/// Where objects of a kind are.
+fn path(kind: &Kind) -> String {
+    let group = if kind.group.is_empty() {
+        "/api"
+    } else {
+        "/apis"
+    };
+    let namespace = if kind.namespaced {
+        "/namespaces/{namespace}"
+    } else {
+        ""
+    };
+    let (version, plural) = (kind.api_version(), kind.plural);
+    format!("{group}/{version}{namespace}/{plural}/{{name}}")
 }
 
-/// A field of bytes, which are few.
-fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
-    const LENGTH_DELIMITED: u8 = 2;
-    let length = u8::try_from(bytes.len()).expect("titles and versions are short");
-    let mut field = vec![number << 3 | LENGTH_DELIMITED, length];
-    field.extend_from_slice(bytes);
-    field
+fn patch(kind: &Kind) -> Value {
+    let dry_run = json!({"name": "dryRun", "in": "query", "type": "string", "uniqueItems": true});
+    json!({"patch": {
+        "parameters": [dry_run],
+        "responses": {"200": {"description": "OK"}},
+        "x-kubernetes-group-version-kind": {"group": kind.group, "version": kind.version, "kind": kind.kind},
+    }})
 }
 
 #[cfg(test)]
@@ -60,14 +75,14 @@ mod tests {
     }
 
     #[test]
-    fn the_protobuf_says_what_the_json_says() {
-        let version = crate::node::VERSION;
-        let length = u8::try_from(version.len()).unwrap();
-        let mut expected = b"\x0a\x032.0\x12".to_vec();
-        expected.extend_from_slice(&[2 + 10 + 2 + length, 0x0a, 10]);
-        expected.extend_from_slice(b"Kubernetes");
-        expected.extend_from_slice(&[0x12, length]);
-        expected.extend_from_slice(version.as_bytes());
-        assert_eq!(protobuf(), expected);
+    fn every_kind_can_be_tried_without_a_change() {
+        let document = whole();
+        let deployments = "/apis/apps/v1/namespaces/{namespace}/deployments/{name}";
+        let patch = &document["paths"][deployments]["patch"];
+        assert_eq!(patch["parameters"][0]["name"], "dryRun");
+        let kind = json!({"group": "apps", "version": "v1", "kind": "Deployment"});
+        assert_eq!(patch["x-kubernetes-group-version-kind"], kind);
+        assert!(document["paths"]["/api/v1/nodes/{name}"].is_object());
+        assert_eq!(document["paths"].as_object().unwrap().len(), KINDS.len());
     }
 }

@@ -84,6 +84,19 @@ fn an_owner_that_is_deleted_in_the_foreground_waits_for_its_dependents() {
         &["delete pod without "],
     );
     check(&[set("a", &[FOREGROUND, "x"])], &["release a but x"]);
+    // Whoever has another owner stays with that one.
+    check(
+        &[pod(&["a", "b"]), set("a", &[FOREGROUND]), set("b", &[])],
+        &["disown pod but b"],
+    );
+    check(
+        &[
+            pod(&["a", "b"]),
+            set("a", &[FOREGROUND]),
+            set("b", &[FOREGROUND]),
+        ],
+        &["delete pod without "],
+    );
     let mut unblocking = pod(&["a"]);
     unblocking.owners[0].block_owner_deletion = None;
     unblocking.deleted = true;
