@@ -31,6 +31,7 @@ mod meta;
 mod page;
 mod path;
 mod protobuf;
+mod proxy;
 mod query;
 mod read;
 mod remote;
@@ -126,7 +127,11 @@ async fn respond(api: &Api, request: Request) -> Result<Response, Failure> {
         let body = body::Body::read(&parts.headers, body).await?;
         return review::respond(review, &parts.method, form, &body);
     }
-    let path = Path::parse(parts.uri.path())?;
+    let (own, rest) = proxy::split(parts.uri.path());
+    let path = Path::parse(own)?;
+    if let Some(rest) = rest.map(str::to_owned) {
+        return proxy::respond(api, &path, &rest, parts, body).await;
+    }
     match (path.subresource, &parts.method) {
         (Some(Subresource::Log), &Method::GET) => {
             let response = log::respond(api, &path, &query).await?;

@@ -125,6 +125,8 @@ pub enum Subresource {
     Binding,
     /// `pods/eviction`.
     Eviction,
+    /// `pods/proxy`, `services/proxy`, and all paths below.
+    Proxy,
     /// `namespaces/finalize`.
     Finalize,
 }

@@ -57,6 +57,9 @@ fn ok() -> Response {
     Response::new("ok".into())
 }
 
+/// Of Kubernetes there is none here; clients read it as a number.
+const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
+
 fn version() -> Value {
     let version = crate::node::VERSION;
     let mut numbers = version.trim_start_matches('v').split('.');
@@ -64,7 +67,7 @@ fn version() -> Value {
         "major": numbers.next(),
         "minor": numbers.next(),
         "gitVersion": version,
-        "gitCommit": "",
+        "gitCommit": NO_COMMIT,
         "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z",
         "goVersion": "",
@@ -165,6 +168,15 @@ impl Below {
             }
             Subresource::Binding => of("binding", ("", "v1", "Binding"), &["create"]),
             Subresource::Eviction => of("eviction", ("policy", "v1", "Eviction"), &["create"]),
+            Subresource::Proxy => {
+                let options = if kind.kind == "Pod" {
+                    "PodProxyOptions"
+                } else {
+                    "ServiceProxyOptions"
+                };
+                let verbs = &["create", "delete", "get", "patch", "update"];
+                of("proxy", ("", "v1", options), verbs)
+            }
             Subresource::Finalize => of("finalize", own, &["update"]),
         }
     }

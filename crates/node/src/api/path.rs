@@ -116,6 +116,7 @@ fn subresource(name: &str) -> Option<Subresource> {
         "portforward" => Subresource::PortForward,
         "binding" => Subresource::Binding,
         "eviction" => Subresource::Eviction,
+        "proxy" => Subresource::Proxy,
         "finalize" => Subresource::Finalize,
         _ => return None,
     })

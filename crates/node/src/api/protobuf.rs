@@ -146,7 +146,9 @@ fn value(kind: &str, wire: Wire<'_>, depth: usize) -> Result<Value, String> {
         "bool" => json!(wire.number()? != 0),
         // Negative numbers are written as 64 bits, whatever their type.
         "int32" | "int64" => json!(wire.number()?.cast_signed()),
-        "Time" | "MicroTime" => time(wire.bytes()?)?,
+        "Time" => time(wire.bytes()?)?.map_or(Value::Null, |at| json!(at.to_string())),
+        // Go reads it with so many digits only.
+        "MicroTime" => time(wire.bytes()?)?.map_or(Value::Null, |at| json!(format!("{at:.6}"))),
         "Quantity" => field(wire.bytes()?, 1)?
             .map_or(Ok(json!("0")), |wire| wire.text().map(|text| json!(text)))?,
         "IntOrString" => int_or_string(wire.bytes()?)?,
@@ -179,13 +181,13 @@ fn number(bytes: &[u8], tag: u64) -> Result<i64, String> {
 }
 
 /// An empty one is no time.
-fn time(bytes: &[u8]) -> Result<Value, String> {
+fn time(bytes: &[u8]) -> Result<Option<Timestamp>, String> {
     if bytes.is_empty() {
-        return Ok(Value::Null);
+        return Ok(None);
     }
     let nanos = i32::try_from(number(bytes, 2)?).map_err(|error| error.to_string())?;
     let at = Timestamp::new(number(bytes, 1)?, nanos).map_err(|error| error.to_string())?;
-    Ok(json!(at.to_string()))
+    Ok(Some(at))
 }
 
 fn int_or_string(bytes: &[u8]) -> Result<Value, String> {

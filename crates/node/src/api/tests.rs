@@ -22,7 +22,7 @@ pub(in crate::api) mod web_socket;
 
 use super::*;
 
-fn api() -> Api {
+pub(in crate::api) fn api() -> Api {
     let api = Api::new(Clock::new(
         "2026-01-02T03:04:05Z".parse::<Timestamp>().unwrap(),
         1.0,
@@ -41,7 +41,7 @@ fn api() -> Api {
     api
 }
 
-async fn call(
+pub(in crate::api) async fn call(
     api: &Api,
     method: &str,
     path: &str,
@@ -65,7 +65,12 @@ async fn call(
     (status, serde_json::from_slice(&bytes).unwrap())
 }
 
-async fn send(api: &Api, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
+pub(in crate::api) async fn send(
+    api: &Api,
+    method: &str,
+    path: &str,
+    body: Value,
+) -> (StatusCode, Value) {
     call(api, method, path, "application/json", body).await
 }
 

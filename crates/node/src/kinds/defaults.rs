@@ -211,6 +211,14 @@ pub(super) fn service(service: &mut Value) {
     };
     set(spec, "type", json!("ClusterIP"));
     set(spec, "sessionAffinity", json!("None"));
+    if spec["sessionAffinity"] == "ClientIP" {
+        set(spec, "sessionAffinityConfig", json!({}));
+        let config = &mut spec["sessionAffinityConfig"];
+        set(config, "clientIP", json!({}));
+        set(&mut config["clientIP"], "timeoutSeconds", json!(10_800));
+    } else if let Some(spec) = spec.as_object_mut() {
+        spec.remove("sessionAffinityConfig");
+    }
     if spec["type"] != "ExternalName" {
         set(spec, "internalTrafficPolicy", json!("Cluster"));
         set(spec, "ipFamilies", json!(["IPv4"]));
@@ -375,6 +383,12 @@ mod tests {
         ] {
             check(service, given(), pointer, &expected);
         }
+        check(
+            service,
+            json!({"spec": {"sessionAffinity": "ClientIP"}}),
+            "/spec/sessionAffinityConfig",
+            &json!({"clientIP": {"timeoutSeconds": 10_800}}),
+        );
         check(
             service,
             json!({"spec": {}}),

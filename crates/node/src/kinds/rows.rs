@@ -120,6 +120,7 @@ pub static KINDS: &[Kind] = &[
             Subresource::PortForward,
             Subresource::Binding,
             Subresource::Eviction,
+            Subresource::Proxy,
         ],
         ..PLAIN
     },
@@ -190,7 +191,7 @@ pub static KINDS: &[Kind] = &[
         singular: "service",
         short_names: &["svc"],
         categories: &["all"],
-        subresources: &[Subresource::Status],
+        subresources: &[Subresource::Status, Subresource::Proxy],
         ..PLAIN
     },
     Kind {

@@ -171,10 +171,6 @@ fn of_container(container: &Value, path: &str) -> Vec<Unsupported> {
 pub(super) fn service(service: &Value) -> Vec<Unsupported> {
     let mut found = Vec::new();
     let spec = &service["spec"];
-    if spec["sessionAffinity"] == "ClientIP" {
-        let message = "this node gives every connection to the next pod";
-        found.push(field("spec.sessionAffinity".to_owned(), message, false));
-    }
     for (at, port) in spec["ports"].as_array().into_iter().flatten().enumerate() {
         if matches!(port["protocol"].as_str(), Some("UDP" | "SCTP")) {
             let message = "this node forwards TCP only";

@@ -1,6 +1,6 @@
 //! Which pods are behind which port of which service, as the watches have it.
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,11 +10,13 @@ use kube::ResourceExt as _;
 use kube::runtime::reflector::{ObjectRef, Store};
 
 use super::Target;
+use super::affinity::{self, Affinity};
 
 #[derive(Default)]
 pub(super) struct Backends {
     stores: OnceLock<(Store<Service>, Store<EndpointSlice>)>,
     turn: AtomicUsize,
+    affinity: Affinity,
 }
 
 impl Backends {
@@ -57,8 +59,8 @@ impl Backends {
             .collect()
     }
 
-    /// The next pod in turn; none where nobody is ready.
-    pub(super) fn next(&self, target: &Target) -> Option<SocketAddr> {
+    /// The next pod in turn, or the one that the client had before; none where nobody is ready.
+    pub(super) fn next(&self, target: &Target, client: Option<IpAddr>) -> Option<SocketAddr> {
         let (services, slices) = self.stores.get()?;
         let key = ObjectRef::new(&target.service).within(&target.namespace);
         let service = services.get(&key)?;
@@ -76,9 +78,18 @@ impl Backends {
         let mut usable = if ready.is_empty() { terminating } else { ready };
         usable.sort_unstable();
         usable.dedup();
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let chosen = usable.get(turn % usable.len().max(1))?;
-        Some(SocketAddr::V4(*chosen))
+        let next = || {
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+            usable.get(turn % usable.len().max(1)).copied()
+        };
+        let chosen = match affinity::of(&service).zip(client) {
+            Some((remembered, client)) => {
+                let affinity = &self.affinity;
+                affinity.pod(target, client, remembered, &usable, next)
+            }
+            None => next(),
+        };
+        chosen.map(SocketAddr::V4)
     }
 }
 

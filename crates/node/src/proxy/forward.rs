@@ -1,7 +1,7 @@
 //! Connections passed on to pods.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -44,8 +44,9 @@ pub(super) async fn serve(listener: TcpListener, proxy: Proxy, target: Target) {
 
 async fn pass_on(mut caller: TcpStream, proxy: Proxy, target: Target) {
     let network = proxy.network.clone();
+    let client = caller.peer_addr().ok().map(|address| address.ip());
     // The pod's end is made where pods can be reached, whichever network the caller's end is of.
-    let dialled = network.spawn(async move { dial(&proxy, &target).await });
+    let dialled = network.spawn(async move { dial(&proxy, &target, client).await });
     match dialled.await {
         Ok(Ok(mut pod)) => {
             let _ = (caller.set_nodelay(true), pod.set_nodelay(true));
@@ -58,10 +59,10 @@ async fn pass_on(mut caller: TcpStream, proxy: Proxy, target: Target) {
     }
 }
 
-async fn dial(proxy: &Proxy, target: &Target) -> io::Result<TcpStream> {
+async fn dial(proxy: &Proxy, target: &Target, client: Option<IpAddr>) -> io::Result<TcpStream> {
     let mut last = io::Error::from(io::ErrorKind::ConnectionRefused);
     for _ in 0..TRIES {
-        let Some(pod) = proxy.backends.next(target) else {
+        let Some(pod) = proxy.backends.next(target, client) else {
             break;
         };
         match timeout(CONNECT, TcpStream::connect(pod)).await {

@@ -43,6 +43,7 @@ use super::{
 };
 use container::Container;
 pub use images::Images;
+pub use network::GATEWAY;
 pub(crate) use network::Network;
 pub use role::dispatch;
 pub(crate) use role::{again, hold_signals, supervise};

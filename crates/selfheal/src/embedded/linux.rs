@@ -52,6 +52,9 @@ fn reserve(file: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The node's address in the pods' network.
+const NODE: Ipv4Addr = node::runtime::local::GATEWAY;
+
 /// A node that runs.
 pub(crate) struct Embedded {
     pub(crate) node: Node,
@@ -72,13 +75,13 @@ impl Embedded {
         let runtime = Local::start(clock.clone(), images(arguments)?, folder)
             .await
             .context("making the pod network")?;
-        let proxy = Proxy::new(runtime.pod_network());
+        let proxy = Proxy::new(runtime.pod_network(), NODE);
         let options = Options {
             clock: clock.clone(),
             runtime: Arc::new(runtime),
             load_balancer: Arc::new(proxy.load_balancer()),
             name: "selfheal".to_owned(),
-            ip: "10.244.0.1".to_owned(),
+            ip: NODE.to_string(),
             jitter: true,
         };
         let node = Node::start(options, shutdown.clone())
