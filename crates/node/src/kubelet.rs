@@ -5,6 +5,7 @@
 //! The rules are pure and have files of their own: [`actions`], [`init`], [`status`], [`instance`].
 
 pub mod actions;
+mod dns;
 mod downward;
 mod environment;
 mod hooks;
@@ -39,6 +40,8 @@ pub struct Config {
     pub node_name: String,
     /// Its node's address.
     pub node_ip: String,
+    /// Whom pods ask for names.
+    pub cluster_dns: Ipv4Addr,
     /// What its node has for all pods.
     pub allocatable: BTreeMap<String, Quantity>,
     /// How long containers that end again and again wait.

@@ -1,6 +1,7 @@
 //! The whole node: API, controllers and kubelet on one clock, over a runtime that is given.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node as NodeObject, ServiceAccount};
@@ -20,6 +21,9 @@ use crate::{controllers, kubelet};
 
 /// The version of Kubernetes whose behaviour this is.
 pub const VERSION: &str = "v1.36.0";
+
+/// Where names are asked for: the address that clusters give their DNS service.
+pub(crate) const CLUSTER_DNS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 
 /// What a node is made from.
 pub struct Options {
@@ -64,6 +68,7 @@ impl Node {
         let config = kubelet::Config {
             node_name: options.name,
             node_ip: options.ip,
+            cluster_dns: CLUSTER_DNS,
             allocatable,
             back_off: Limits::default(),
             jitter: options.jitter,

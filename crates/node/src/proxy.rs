@@ -27,9 +27,6 @@ pub use balancer::Loopback;
 
 use backends::Backends;
 
-/// Where names are asked for: the address that clusters give their DNS service.
-pub(crate) const DNS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
-
 /// What the proxy knows of services, for whoever forwards. Clones share it.
 #[derive(Clone)]
 pub struct Proxy {

@@ -131,8 +131,21 @@ pub struct SandboxConfig {
     pub fs_group: Option<u32>,
     /// Whether its containers see each other's processes.
     pub share_processes: bool,
+    /// Whom its programs ask for names.
+    pub dns: Dns,
     /// Extra lines for its hosts file (`hostAliases`).
     pub host_aliases: Vec<(String, Vec<String>)>,
+}
+
+/// What a `resolv.conf` says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dns {
+    /// Addresses of servers, the first one first.
+    pub nameservers: Vec<String>,
+    /// What is added to names that are not whole.
+    pub searches: Vec<String>,
+    /// `ndots:5` …
+    pub options: Vec<String>,
 }
 
 /// A sandbox that runs.

@@ -12,6 +12,15 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use super::Target;
 use super::affinity::{self, Affinity};
 
+/// What a name leads to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// The service's own address, or its ready pods' where it has none.
+    Addresses(Vec<Ipv4Addr>),
+    /// Another name (`ExternalName`).
+    Name(String),
+}
+
 #[derive(Default)]
 pub(super) struct Backends {
     stores: OnceLock<(Store<Service>, Store<EndpointSlice>)>,
@@ -25,15 +34,18 @@ impl Backends {
         let _ = self.stores.set((services, slices));
     }
 
-    /// The addresses of a service, for names: its own, or its ready pods' where it has none. None where there is no such
-    /// service.
-    pub(super) fn addresses(&self, namespace: &str, service: &str) -> Option<Vec<Ipv4Addr>> {
+    /// What a service's name means; none where there is no such service.
+    pub(super) fn meaning(&self, namespace: &str, service: &str) -> Option<Meaning> {
         let (services, _) = self.stores.get()?;
         let found = services.get(&ObjectRef::new(service).within(namespace))?;
-        match found.spec.as_ref()?.cluster_ip.as_deref()? {
-            "None" => Some(self.pods(namespace, service)),
-            ip => Some(vec![ip.parse().ok()?]),
+        let spec = found.spec.as_ref()?;
+        if spec.type_.as_deref() == Some("ExternalName") {
+            return spec.external_name.clone().map(Meaning::Name);
         }
+        Some(Meaning::Addresses(match spec.cluster_ip.as_deref()? {
+            "None" => self.pods(namespace, service),
+            ip => vec![ip.parse().ok()?],
+        }))
     }
 
     fn pods(&self, namespace: &str, service: &str) -> Vec<Ipv4Addr> {

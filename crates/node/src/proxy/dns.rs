@@ -6,24 +6,27 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
-use hickory_proto::rr::rdata::A;
+use hickory_proto::rr::rdata::{A, CNAME};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
-use super::DNS;
-use super::backends::Backends;
+use super::backends::{Backends, Meaning};
+use crate::node::CLUSTER_DNS;
 
 const PORT: u16 = 53;
 
 /// How long an answer counts, as a cluster's DNS has it.
 const TTL: u32 = 5;
 
+/// So many names one may lead to, in a ring as well.
+const MOST_NAMES: usize = 8;
+
 const DOMAIN: [&str; 3] = ["svc", "cluster", "local"];
 
 /// Serves on the network that this runs on, over UDP and TCP.
 pub(super) async fn serve(backends: Arc<Backends>) {
-    let address = SocketAddr::from((DNS, PORT));
+    let address = SocketAddr::from((CLUSTER_DNS, PORT));
     let (udp, tcp) = tokio::join!(UdpSocket::bind(address), TcpListener::bind(address));
     match (udp, tcp) {
         (Ok(udp), Ok(tcp)) => {
@@ -95,18 +98,47 @@ fn answer(bytes: &[u8], backends: &Backends) -> Option<Vec<u8>> {
         response.metadata.response_code = ResponseCode::NotImp;
         return response.to_vec().ok();
     }
-    let found = service(question.name())
-        .and_then(|(service, namespace)| backends.addresses(&namespace, &service));
-    match found {
+    let wanted = question.query_type();
+    match records(question.name(), &|namespace, service| {
+        backends.meaning(namespace, service)
+    }) {
         None => response.metadata.response_code = ResponseCode::NXDomain,
-        Some(addresses) if question.query_type() == RecordType::A => {
-            let records = addresses.into_iter().map(|ip| record(question.name(), ip));
-            response.add_answers(records);
+        // A name that exists may have nothing of this type.
+        Some(records) => {
+            let is_wanted =
+                |record: &Record| [wanted, RecordType::CNAME].contains(&record.record_type());
+            response.add_answers(records.into_iter().filter(is_wanted));
         }
-        // The name exists and has nothing of this type.
-        Some(_) => {}
     }
     response.to_vec().ok()
+}
+
+/// All that is known of a name, and of those that it leads to; none where there is no such name.
+fn records(name: &Name, meaning: &dyn Fn(&str, &str) -> Option<Meaning>) -> Option<Vec<Record>> {
+    let mut records = Vec::new();
+    let mut name = name.clone();
+    for _ in 0..MOST_NAMES {
+        let found = service(&name).and_then(|(service, namespace)| meaning(&namespace, &service));
+        match found {
+            // Of what another name leads to nothing need be known.
+            None if records.is_empty() => return None,
+            None => return Some(records),
+            Some(Meaning::Addresses(addresses)) => {
+                records.extend(addresses.into_iter().map(|ip| record(&name, ip)));
+                return Some(records);
+            }
+            Some(Meaning::Name(text)) => {
+                let Ok(mut other) = Name::from_ascii(text) else {
+                    return Some(records);
+                };
+                other.set_fqdn(true);
+                let leads = RData::CNAME(CNAME(other.clone()));
+                records.push(Record::from_rdata(name, TTL, leads));
+                name = other;
+            }
+        }
+    }
+    Some(records)
 }
 
 fn record(name: &Name, ip: Ipv4Addr) -> Record {
@@ -153,5 +185,46 @@ mod tests {
         assert_eq!(answer(b"garbage", &Backends::default()), None);
         let response = Message::response(7, OpCode::Query).to_vec().unwrap();
         assert_eq!(answer(&response, &Backends::default()), None);
+    }
+
+    /// What is known of a name: `own` has an address, `other` leads to it, `far` leads away, `ring` to itself.
+    fn told(name: &str) -> Option<Vec<String>> {
+        let meaning = |_: &str, service: &str| match service {
+            "own" => Some(Meaning::Addresses(vec![Ipv4Addr::new(10, 96, 0, 9)])),
+            "none" => Some(Meaning::Addresses(Vec::new())),
+            "other" => Some(Meaning::Name("own.n.svc.cluster.local".to_owned())),
+            "far" => Some(Meaning::Name("example.org".to_owned())),
+            "ring" => Some(Meaning::Name("ring.n.svc.cluster.local".to_owned())),
+            _ => None,
+        };
+        let name = Name::from_ascii(format!("{name}.n.svc.cluster.local.")).unwrap();
+        let records = records(&name, &meaning)?;
+        let told = records.iter().map(|record| {
+            let to = record.data.to_string();
+            format!(
+                "{} {to}",
+                record
+                    .name
+                    .to_string()
+                    .split('.')
+                    .next()
+                    .unwrap_or_default()
+            )
+        });
+        Some(told.collect())
+    }
+
+    #[test]
+    fn a_name_leads_to_addresses_or_by_way_of_another() {
+        let lines = |lines: &[&str]| Some(lines.iter().map(|line| (*line).to_owned()).collect());
+        assert_eq!(told("own"), lines(&["own 10.96.0.9"]));
+        assert_eq!(told("none"), lines(&[]));
+        assert_eq!(
+            told("other"),
+            lines(&["other own.n.svc.cluster.local.", "own 10.96.0.9"])
+        );
+        assert_eq!(told("far"), lines(&["far example.org."]));
+        assert_eq!(told("missing"), None);
+        assert_eq!(told("ring").map(|lines| lines.len()), Some(MOST_NAMES));
     }
 }

@@ -15,4 +15,5 @@ mod forward;
 mod original;
 mod rig;
 mod script;
+mod services;
 mod volumes;

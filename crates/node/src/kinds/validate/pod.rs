@@ -112,6 +112,14 @@ pub(super) fn pod_spec(value: &Value, path: &str) -> Vec<FieldError> {
             &["Always", "OnFailure", "Never"],
         ));
     }
+    let config = pod.dns_config.as_ref();
+    let servers = config.and_then(|config| config.nameservers.as_ref());
+    if pod.dns_policy.as_deref() == Some("None") && servers.is_none_or(Vec::is_empty) {
+        errors.push(FieldError::required(
+            format!("{path}.dnsConfig.nameservers"),
+            "must provide at least one DNS nameserver when `dnsPolicy` is None",
+        ));
+    }
     let deadline = pod.active_deadline_seconds;
     if let Some(seconds) = deadline.filter(|seconds| !(1..=LONGEST_DEADLINE).contains(seconds)) {
         errors.push(FieldError::invalid(

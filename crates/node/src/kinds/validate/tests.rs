@@ -109,6 +109,13 @@ fn a_pod_is_refused_for_what_is_wrong_with_it() {
         ],
     );
     check(
+        "/spec/dnsPolicy",
+        json!("None"),
+        &[
+            "spec.dnsConfig.nameservers: Required value: must provide at least one DNS nameserver when `dnsPolicy` is None",
+        ],
+    );
+    check(
         "/spec/activeDeadlineSeconds",
         json!(0),
         &[

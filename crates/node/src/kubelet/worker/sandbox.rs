@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::{RESYNC, RETRY, Worker};
 use crate::events::EventType;
-use crate::kubelet::volumes;
+use crate::kubelet::{dns, volumes};
 use crate::runtime::{SandboxConfig, Volume};
 
 /// The kernel has room for one more.
@@ -33,6 +33,7 @@ impl Worker {
             fs_group: spec
                 .and_then(|spec| spec.security_context.as_ref()?.fs_group)
                 .and_then(|group| u32::try_from(group).ok()),
+            dns: dns::of(pod, self.context.config.cluster_dns),
             share_processes: spec
                 .and_then(|spec| spec.share_process_namespace)
                 .unwrap_or(false),

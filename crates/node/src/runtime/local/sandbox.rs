@@ -15,8 +15,7 @@ use super::processes::Processes;
 use super::spec::Bind;
 use super::system;
 use super::volumes::{self, below};
-use crate::proxy::DNS;
-use crate::runtime::{Mount, RuntimeError, SandboxConfig, Volume, VolumeSource};
+use crate::runtime::{Dns, Mount, RuntimeError, SandboxConfig, Volume, VolumeSource};
 
 pub(super) struct Pod {
     pub(super) place: Place,
@@ -110,11 +109,7 @@ impl Pod {
         }
         fs::write(self.folder.join("hosts"), hosts)?;
         fs::write(self.folder.join("hostname"), format!("{}\n", self.hostname))?;
-        let namespace = &config.namespace;
-        let resolv = format!(
-            "nameserver {DNS}\nsearch {namespace}.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n"
-        );
-        fs::write(self.folder.join("resolv.conf"), resolv)
+        fs::write(self.folder.join("resolv.conf"), resolv_conf(&config.dns))
     }
 
     /// What a container sees of all this.
@@ -164,6 +159,19 @@ impl Pod {
     }
 }
 
+fn resolv_conf(dns: &Dns) -> String {
+    let mut text = String::new();
+    for server in &dns.nameservers {
+        text.push_str(&format!("nameserver {server}\n"));
+    }
+    for (word, list) in [("search", &dns.searches), ("options", &dns.options)] {
+        if !list.is_empty() {
+            text.push_str(&format!("{word} {}\n", list.join(" ")));
+        }
+    }
+    text
+}
+
 /// A folder in a volume. A container may have put links there that lead elsewhere: none is followed.
 fn sub_path(volume: &Path, path: &str, writable: bool) -> io::Result<PathBuf> {
     let wanted = below(volume, path)?;
@@ -194,6 +202,19 @@ fn sub_path(volume: &Path, path: &str, writable: bool) -> io::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_resolv_conf_has_a_line_for_what_there_is() {
+        let list = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let dns = Dns {
+            nameservers: list(&["10.96.0.10", "1.1.1.1"]),
+            searches: list(&["a", "b"]),
+            options: list(&["ndots:5"]),
+        };
+        let expected = "nameserver 10.96.0.10\nnameserver 1.1.1.1\nsearch a b\noptions ndots:5\n";
+        assert_eq!(resolv_conf(&dns), expected);
+        assert_eq!(resolv_conf(&Dns::default()), "");
+    }
 
     #[test]
     fn a_sub_path_stays_in_its_volume() {

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 
 use super::*;
-use crate::runtime::{Mount, StreamsConfig, Termination, User, Volume, VolumeSource};
+use crate::runtime::{Dns, Mount, StreamsConfig, Termination, User, Volume, VolumeSource};
 
 fn runtime() -> Scripted {
     Scripted::new(Clock::new(Timestamp::UNIX_EPOCH, 1.0), Workloads::chapter())
@@ -18,6 +18,7 @@ async fn sandbox(runtime: &Scripted) -> Sandbox {
             source: VolumeSource::EmptyDir { size_limit: None },
         }],
         fs_group: None,
+        dns: Dns::default(),
         share_processes: false,
         host_aliases: vec![],
     };

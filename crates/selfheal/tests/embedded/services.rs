@@ -1,0 +1,100 @@
+//! The ways to a service beside its own address: ports of the node, the API, names of elsewhere.
+
+use k8s_openapi::api::core::v1::{Pod, Service};
+use kube::api::PostParams;
+use kube::runtime::wait::await_condition;
+use kube::{Api, Client};
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::rig::{Up, running_pod};
+use crate::script::script;
+
+/// A port that no other node of these tests has, in all likelihood.
+fn node_port() -> u16 {
+    30_000 + u16::try_from(std::process::id() % 2_767).unwrap()
+}
+
+fn is_ready(pod: Option<&Pod>) -> bool {
+    let status = pod.and_then(|pod| pod.status.as_ref());
+    let conditions = status.and_then(|status| status.conditions.as_ref());
+    let mut conditions = conditions.into_iter().flatten();
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// The first line of an answer at this machine's loopback; nothing while nobody answers.
+async fn answer(port: u16) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    stream.write_all(b"GET /rng HTTP/1.0\r\n\r\n").await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer.lines().next().unwrap_or_default().to_owned())
+}
+
+async fn through_the_api(client: &Client, path: &str) -> String {
+    let path = format!("/api/v1/namespaces/default/{path}");
+    let request = http::Request::get(path).body(Vec::new()).unwrap();
+    client.request_text(request).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_is_reached_at_a_port_of_the_node_and_through_the_api() {
+    let Some(up) = Up::start() else {
+        return;
+    };
+    let pods = running_pod(
+        &up,
+        json!({
+            "metadata": {"name": "p", "labels": {"app": "numbers"}},
+            "spec": {"terminationGracePeriodSeconds": 0, "containers": [{
+                "name": "c", "image": "selfheal/numbers-api",
+                "readinessProbe": {"httpGet": {"path": "/healthz", "port": 80}, "periodSeconds": 1},
+            }]},
+        }),
+    )
+    .await;
+    let client = up.client().await;
+    let services = Api::<Service>::namespaced(client.clone(), "default");
+    let port = node_port();
+    for (name, spec) in [
+        (
+            "numbers",
+            json!({"type": "NodePort", "selector": {"app": "numbers"}, "ports": [{"port": 80, "nodePort": port}]}),
+        ),
+        (
+            "other",
+            json!({"type": "ExternalName", "externalName": "numbers.default.svc.cluster.local"}),
+        ),
+    ] {
+        let service = json!({"metadata": {"name": name}, "spec": spec});
+        let service = serde_json::from_value(service).unwrap();
+        services
+            .create(&PostParams::default(), &service)
+            .await
+            .unwrap();
+    }
+    await_condition(pods.clone(), "p", is_ready).await.unwrap();
+    // Proxies are told of it a moment later.
+    while !answer(port)
+        .await
+        .is_ok_and(|line| line.ends_with("200 OK"))
+    {
+        tokio::task::yield_now().await;
+    }
+    let get = |host: &str, port: u16| {
+        format!(
+            "bash -c 'exec 3<>/dev/tcp/{host}/{port}; printf \"GET /rng HTTP/1.0\\r\\n\\r\\n\" >&3; head -1 <&3 | cut -d\" \" -f2'"
+        )
+    };
+    assert_eq!(script(&pods, &get("10.244.0.1", port)).await, "200\n");
+    assert_eq!(script(&pods, &get("other", 80)).await, "200\n");
+    for path in [
+        "pods/p/proxy/rng",
+        "pods/p:80/proxy/rng",
+        "services/numbers:80/proxy/rng",
+    ] {
+        let number = through_the_api(&client, path).await;
+        assert!(number.trim().parse::<u32>().is_ok(), "{path}: {number}");
+    }
+}
