@@ -22,6 +22,7 @@ mod container;
 mod create;
 mod delete;
 mod discovery;
+mod evict;
 mod failure;
 mod forward;
 mod log;

@@ -3,6 +3,7 @@
 //! None calls another, and none knows the store. They share the informers, so one watch a kind serves them all.
 
 mod deployment;
+mod disruption;
 mod endpoints;
 mod gc;
 mod informer;
@@ -23,6 +24,8 @@ use k8s_openapi::api::core::v1::{
     Service, ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Client;
 use kube::api::Api;
 use probe::Clock;
@@ -75,12 +78,14 @@ impl Context {
 /// One cache a kind.
 #[derive(Default)]
 struct Informers {
+    budgets: Informer<PodDisruptionBudget>,
     config_maps: Informer<ConfigMap>,
     deployments: Informer<Deployment>,
     endpoints: Informer<Endpoints>,
     leases: Informer<Lease>,
     namespaces: Informer<Namespace>,
     nodes: Informer<Node>,
+    network_policies: Informer<NetworkPolicy>,
     pod_templates: Informer<PodTemplate>,
     pods: Informer<Pod>,
     replication_controllers: Informer<ReplicationController>,
@@ -93,12 +98,14 @@ struct Informers {
 
 impl Informers {
     fn start(&self, client: &Client, tasks: &mut JoinSet<()>) {
+        tasks.spawn(self.budgets.clone().run(Api::all(client.clone())));
         tasks.spawn(self.config_maps.clone().run(Api::all(client.clone())));
         tasks.spawn(self.deployments.clone().run(Api::all(client.clone())));
         tasks.spawn(self.endpoints.clone().run(Api::all(client.clone())));
         tasks.spawn(self.leases.clone().run(Api::all(client.clone())));
         tasks.spawn(self.namespaces.clone().run(Api::all(client.clone())));
         tasks.spawn(self.nodes.clone().run(Api::all(client.clone())));
+        tasks.spawn(self.network_policies.clone().run(Api::all(client.clone())));
         tasks.spawn(self.pod_templates.clone().run(Api::all(client.clone())));
         tasks.spawn(self.pods.clone().run(Api::all(client.clone())));
         let controllers = self.replication_controllers.clone();
@@ -111,12 +118,14 @@ impl Informers {
     }
 
     async fn synced(&self) {
+        self.budgets.synced().await;
         self.config_maps.synced().await;
         self.deployments.synced().await;
         self.endpoints.synced().await;
         self.leases.synced().await;
         self.namespaces.synced().await;
         self.nodes.synced().await;
+        self.network_policies.synced().await;
         self.pod_templates.synced().await;
         self.pods.synced().await;
         self.replication_controllers.synced().await;
@@ -162,6 +171,12 @@ pub async fn run(
         &context,
         "replicationcontroller",
         replicaset::of_replication_controllers(&context),
+    );
+    start(
+        &mut tasks,
+        &context,
+        "disruption",
+        disruption::controller(&context),
     );
     start(
         &mut tasks,

@@ -8,6 +8,7 @@ pub mod controllers;
 pub mod events;
 pub mod kinds;
 pub mod kubelet;
+mod labels;
 pub mod node;
 #[cfg(target_os = "linux")]
 pub mod proxy;

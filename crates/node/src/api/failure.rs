@@ -162,6 +162,19 @@ impl Failure {
         )
     }
 
+    pub(super) fn internal(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message)
+    }
+
+    /// An eviction that a budget forbids for now; `after` are seconds.
+    pub(super) fn too_many_disruptions(why: &str, after: u32) -> Self {
+        let message = "Cannot evict pod as it would violate the pod's disruption budget.";
+        let mut failure = Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message);
+        let causes = [json!({"reason": "DisruptionBudget", "message": why})];
+        failure.details = json!({"causes": causes, "retryAfterSeconds": after});
+        failure
+    }
+
     pub(super) fn not_acceptable() -> Self {
         let message = "only the following media types are accepted: application/json";
         Self::new(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", message)

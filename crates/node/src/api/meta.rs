@@ -62,7 +62,8 @@ pub(super) fn finalizers(object: &Value) -> &[Value] {
 
 /// The kinds whose changes of `spec` are numbered.
 pub(super) fn counts_generations(kind: &Kind) -> bool {
-    kind.group == "apps" || kind.kind == "Pod"
+    matches!(kind.group, "apps" | "networking.k8s.io" | "policy")
+        || matches!(kind.kind, "Pod" | "ReplicationController")
 }
 
 /// Fills in the metadata of a new object.

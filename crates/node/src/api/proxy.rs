@@ -3,13 +3,20 @@
 //!
 //! A pod is reached at its loopback, as by `kubectl port-forward`: a server that listens at its pod's address only is not.
 
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use http::header::{AUTHORIZATION, CONNECTION, HOST, LOCATION, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use self::target::Target;
 use super::path::Path;
@@ -83,7 +90,11 @@ pub(super) async fn respond(
     let stream = runtime.connect(&target.sandbox, target.port).await;
     let stream = stream.map_err(|error| unreachable(&error))?;
     let request = request(&target, rest, parts, body)?;
-    let mut response = exchange(stream, request).await?;
+    let mut response = if target.secure {
+        exchange(over_tls(stream).await?, request).await?
+    } else {
+        exchange(stream, request).await?
+    };
     mend(response.headers_mut(), &own);
     Ok(response)
 }
@@ -92,7 +103,20 @@ fn unreachable(error: &dyn std::fmt::Display) -> Failure {
     Failure::unavailable(format!("error trying to reach service: {error}"))
 }
 
-async fn exchange(stream: TcpStream, request: http::Request<Body>) -> Result<Response, Failure> {
+/// Any certificate is good enough, as for the API server, which knows of none that pods have.
+async fn over_tls(stream: TcpStream) -> Result<TlsStream<TcpStream>, Failure> {
+    let config = probe::tls::client(None, None).map_err(|error| unreachable(&error))?;
+    let name = ServerName::from(Ipv4Addr::LOCALHOST);
+    let connected = TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await;
+    connected.map_err(|error| unreachable(&error))
+}
+
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    request: http::Request<Body>,
+) -> Result<Response, Failure> {
     let io = TokioIo::new(stream);
     let (mut sender, connection) = hyper::client::conn::http1::handshake(io)
         .await

@@ -32,12 +32,12 @@ impl Selector {
         })
     }
 
-    /// Whether fields are named that `kind` cannot be selected by.
     /// Whether everything matches.
     pub(super) fn is_empty(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
     }
 
+    /// Whether fields are named that `kind` cannot be selected by.
     pub(super) fn check(&self, kind: &Kind) -> Result<(), Failure> {
         let known = (kind.selectable)(&Value::Null);
         let is_known = |field: &str| {

@@ -8,7 +8,7 @@ use super::body::Body;
 use super::path::Path;
 use super::query::Query;
 use super::table::Form;
-use super::{Api, Failure, meta, read, scale, update};
+use super::{Api, Failure, evict, meta, read, scale, update};
 use crate::kinds::Subresource;
 
 pub(super) fn respond(
@@ -25,7 +25,7 @@ pub(super) fn respond(
         (Subresource::Status, &Method::PATCH) => update::patch(api, path, query, body),
         (Subresource::Scale, method) => scale::respond(api, path, method, query, body),
         (Subresource::Binding, &Method::POST) => bind(api, path, body),
-        (Subresource::Eviction, &Method::POST) => evict(api, path, query, body),
+        (Subresource::Eviction, &Method::POST) => evict::respond(api, path, query, body),
         (Subresource::Finalize, &Method::PUT) => finalize(api, path, body),
         _ => Err(Failure::method_not_allowed()),
     }
@@ -70,19 +70,6 @@ fn schedule(pod: &mut Value, now: &Value) {
     conditions.retain(|condition| condition["type"] != "PodScheduled");
     conditions.push(scheduled);
     pod["status"]["conditions"] = Value::Array(conditions);
-}
-
-/// Deletes a pod as its evictor asks; there are no disruption budgets here to forbid it.
-fn evict(api: &Api, path: &Path, query: &Query, body: &Body) -> Result<Response, Failure> {
-    let eviction = body.object()?;
-    let options = Body::of(&eviction["deleteOptions"]);
-    let pod = Path {
-        subresource: None,
-        ..path.clone()
-    };
-    super::delete::respond(api, &pod, query, &options)?;
-    let done = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
-    Ok(super::json(StatusCode::CREATED, &done))
 }
 
 /// Takes what holds a namespace off it.

@@ -75,7 +75,7 @@ pub(in crate::api) async fn send(
 }
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
-const PODS: &str = "/api/v1/namespaces/default/pods";
+pub(in crate::api) const PODS: &str = "/api/v1/namespaces/default/pods";
 
 fn map(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"a": "1"}})

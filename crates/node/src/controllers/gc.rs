@@ -24,12 +24,14 @@ use graph::{Action, Object, decide};
 /// dependents is held by a deletion in the foreground as well, and nobody else lets go of it.
 macro_rules! every_kind {
     ($call:ident, $informers:expr, $with:expr) => {
+        $call(&$informers.budgets, $with);
         $call(&$informers.config_maps, $with);
         $call(&$informers.deployments, $with);
         $call(&$informers.endpoints, $with);
         $call(&$informers.leases, $with);
         $call(&$informers.namespaces, $with);
         $call(&$informers.nodes, $with);
+        $call(&$informers.network_policies, $with);
         $call(&$informers.pod_templates, $with);
         $call(&$informers.pods, $with);
         $call(&$informers.replication_controllers, $with);

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
-    LabelSelector, LabelSelectorRequirement, ObjectMeta, OwnerReference,
-};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 use kube::Resource;
 
-pub(super) type Labels = BTreeMap<String, String>;
+pub(super) use crate::labels::Labels;
+use crate::labels::{label, matches};
 
 /// The owner that manages the object.
 pub(super) fn controller_of(meta: &ObjectMeta) -> Option<&OwnerReference> {
@@ -42,16 +41,8 @@ pub(super) fn has_all(labels: Option<&Labels>, selector: &Labels) -> bool {
 pub(super) fn selects(selector: &LabelSelector, labels: Option<&Labels>) -> bool {
     let pairs = selector.match_labels.as_ref();
     let expressions = selector.match_expressions.as_deref().unwrap_or_default();
-    if pairs.is_none_or(BTreeMap::is_empty) && expressions.is_empty() {
-        return false;
-    }
-    pairs
-        .into_iter()
-        .flatten()
-        .all(|(key, value)| label(labels, key) == Some(value))
-        && expressions
-            .iter()
-            .all(|expression| meets(expression, labels))
+    let is_empty = pairs.is_none_or(BTreeMap::is_empty) && expressions.is_empty();
+    !is_empty && matches(selector, labels)
 }
 
 /// Takes "not found" for done, where something was to go.
@@ -62,25 +53,10 @@ pub(super) fn gone_is_fine<T>(answer: kube::Result<T>) -> kube::Result<()> {
     }
 }
 
-fn meets(expression: &LabelSelectorRequirement, labels: Option<&Labels>) -> bool {
-    let value = label(labels, &expression.key);
-    let listed =
-        || value.is_some_and(|value| expression.values.iter().flatten().any(|one| one == value));
-    match expression.operator.as_str() {
-        "In" => listed(),
-        "NotIn" => !listed(),
-        "Exists" => value.is_some(),
-        "DoesNotExist" => value.is_none(),
-        _ => false,
-    }
-}
-
-fn label<'a>(labels: Option<&'a Labels>, key: &str) -> Option<&'a String> {
-    labels.and_then(|labels| labels.get(key))
-}
-
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelectorRequirement;
+
     use super::*;
 
     fn labels(pairs: &[(&str, &str)]) -> Labels {

@@ -7,6 +7,8 @@ use k8s_openapi::api::core::v1::{
     Service, ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 use super::tables::{network, others, pods, workloads};
 use super::{Kind, Subresource, defaults, selectable, typed, unsupported, validate};
@@ -249,6 +251,33 @@ pub static KINDS: &[Kind] = &[
         cells: network::endpoint_slice,
         plural: "endpointslices",
         singular: "endpointslice",
+        ..PLAIN
+    },
+    Kind {
+        group: "networking.k8s.io",
+        kind: "NetworkPolicy",
+        unsupported: unsupported::network_policy,
+        unknown_fields: typed::unknown_fields::<NetworkPolicy>,
+        schema: typed::schema::<NetworkPolicy>,
+        columns: network::POLICIES,
+        cells: network::policy,
+        plural: "networkpolicies",
+        singular: "networkpolicy",
+        short_names: &["netpol"],
+        ..PLAIN
+    },
+    Kind {
+        group: "policy",
+        kind: "PodDisruptionBudget",
+        validate: validate::disruption_budget,
+        unknown_fields: typed::unknown_fields::<PodDisruptionBudget>,
+        schema: typed::schema::<PodDisruptionBudget>,
+        columns: others::BUDGETS,
+        cells: others::budget,
+        plural: "poddisruptionbudgets",
+        singular: "poddisruptionbudget",
+        short_names: &["pdb"],
+        subresources: &[Subresource::Status],
         ..PLAIN
     },
 ];

@@ -180,6 +180,11 @@ pub(super) fn service(service: &Value) -> Vec<Unsupported> {
     found
 }
 
+pub(super) fn network_policy(_: &Value) -> Vec<Unsupported> {
+    let message = "this node lets every pod reach every other";
+    vec![field("spec".to_owned(), message, false)]
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

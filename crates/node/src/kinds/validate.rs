@@ -6,12 +6,14 @@ use super::FieldError;
 use super::names::{self, Rule};
 
 mod data;
+mod disruption;
 mod lifecycle;
 mod pod;
 mod service;
 mod workload;
 
 pub(super) use data::{config_map, secret};
+pub(super) use disruption::disruption_budget;
 pub(super) use pod::pod;
 pub(super) use service::service;
 pub(super) use workload::{deployment, pod_template, replica_set, replication_controller};

@@ -18,6 +18,7 @@ use serde_json::Value;
 use super::*;
 use crate::runtime::scripted::{Scripted, Workloads};
 
+mod disruption;
 mod pods;
 
 struct NoBalancer;

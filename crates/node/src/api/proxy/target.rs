@@ -15,18 +15,22 @@ pub(super) struct Target {
     pub(super) port: u16,
     /// As the pod is told whom the request is for.
     pub(super) host: String,
+    /// Whether it is spoken to over TLS.
+    pub(super) secure: bool,
 }
 
 impl Target {
     pub(super) fn find(api: &Api, path: &Path) -> Result<Self, Failure> {
         let asked = path.name.as_deref().unwrap_or_default();
-        let (name, port) = parse(asked)?;
+        let (secure, name, port) = parse(asked)?;
         let object = read::object(api, path, name)?;
-        if path.kind.kind == "Pod" {
-            return Self::of_pod(&object, port);
-        }
-        let (pod, port) = behind(api, path, &object, port)?;
-        Self::at(&pod, port)
+        let found = if path.kind.kind == "Pod" {
+            Self::of_pod(&object, port)?
+        } else {
+            let (pod, port) = behind(api, path, &object, port)?;
+            Self::at(&pod, port)?
+        };
+        Ok(Self { secure, ..found })
     }
 
     fn of_pod(pod: &Value, port: &str) -> Result<Self, Failure> {
@@ -60,19 +64,18 @@ impl Target {
             sandbox: SandboxId(uid.to_owned()),
             port,
             host: format!("{ip}:{port}"),
+            secure: false,
         })
     }
 }
 
-/// `NAME`, `NAME:PORT` or `SCHEME:NAME:PORT`.
-fn parse(asked: &str) -> Result<(&str, &str), Failure> {
+/// `NAME`, `NAME:PORT` or `SCHEME:NAME:PORT`: whether over TLS, the name, the port.
+fn parse(asked: &str) -> Result<(bool, &str, &str), Failure> {
     let parts: Vec<&str> = asked.split(':').collect();
     match parts[..] {
-        [name] => Ok((name, "")),
-        [name, port] | ["" | "http", name, port] => Ok((name, port)),
-        ["https", ..] => Err(Failure::bad_request(
-            "this node passes requests on over http only",
-        )),
+        [name] => Ok((false, name, "")),
+        [name, port] | ["" | "http", name, port] => Ok((false, name, port)),
+        ["https", name, port] => Ok((true, name, port)),
         _ => Err(Failure::bad_request(format!(
             "invalid request {asked:?}: it is NAME, NAME:PORT or SCHEME:NAME:PORT"
         ))),

@@ -69,9 +69,10 @@ async fn a_port_is_found_by_its_number_its_name_or_by_being_the_first() {
         ("pods/http:p:81", Ok(81)),
         ("pods/p:none", Err("the pod has no port \"none\"")),
         ("pods/p:99999", Err("the pod has no port \"99999\"")),
+        ("pods/https:p:443", Ok(443)),
         (
-            "pods/https:p:443",
-            Err("this node passes requests on over http only"),
+            "pods/ftp:p:443",
+            Err("invalid request \"ftp:p:443\": it is NAME, NAME:PORT or SCHEME:NAME:PORT"),
         ),
         ("pods/none", Err("pods \"none\" not found")),
         ("services/s", Ok(8080)),
@@ -124,6 +125,7 @@ async fn passed_on(request: http::Request<Body>, rest: &str) -> (Response, Value
         sandbox: SandboxId("u".to_owned()),
         port: 80,
         host: "10.244.0.7:80".to_owned(),
+        secure: false,
     };
     let (parts, body) = request.into_parts();
     let passed = super::request(&target, rest, parts, body).unwrap();
@@ -192,4 +194,41 @@ async fn a_page_without_its_slash_is_sent_to_the_one_with_it() {
         response.headers()[LOCATION],
         "/api/v1/namespaces/default/pods/p/proxy/?a=b"
     );
+}
+
+#[tokio::test]
+async fn a_pod_may_be_spoken_to_over_tls_whatever_it_shows() {
+    let own = rcgen::generate_simple_self_signed(["elsewhere".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.cert.der().clone()], key)
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let stream = acceptor.accept(stream).await.unwrap();
+        let service = hyper::service::service_fn(async |_| {
+            Ok::<_, std::io::Error>(Response::new(Body::from("safe")))
+        });
+        let connection = hyper::server::conn::http1::Builder::new();
+        connection
+            .serve_connection(TokioIo::new(stream), service)
+            .await
+            .unwrap();
+    });
+    let stream = over_tls(TcpStream::connect(address).await.unwrap())
+        .await
+        .unwrap();
+    let request = http::Request::get("/").body(Body::empty()).unwrap();
+    let response = exchange(stream, request).await.unwrap();
+    let body = axum::body::to_bytes(response.into_body(), 1 << 20)
+        .await
+        .unwrap();
+    assert_eq!(&body[..], b"safe");
 }

@@ -39,6 +39,16 @@ pub(in crate::kinds) fn service(object: &Value, now: Timestamp) -> Vec<Value> {
     ]
 }
 
+pub(in crate::kinds) const POLICIES: &[Column] = &[NAME, text("Pod-Selector"), AGE];
+
+pub(in crate::kinds) fn policy(object: &Value, now: Timestamp) -> Vec<Value> {
+    vec![
+        super::name(object),
+        pairs(&object["spec"]["podSelector"]["matchLabels"]),
+        age(&object["metadata"]["creationTimestamp"], now),
+    ]
+}
+
 fn external(object: &Value) -> String {
     let spec = &object["spec"];
     let mut addresses: Vec<&str> = match str_of(&spec["type"]) {

@@ -55,6 +55,29 @@ pub(in crate::kinds) fn lease(object: &Value, now: Timestamp) -> Vec<Value> {
     ]
 }
 
+pub(in crate::kinds) const BUDGETS: &[Column] = &[
+    NAME,
+    text("Min Available"),
+    text("Max Unavailable"),
+    number("Allowed Disruptions"),
+    AGE,
+];
+
+pub(in crate::kinds) fn budget(object: &Value, now: Timestamp) -> Vec<Value> {
+    let bound = |field: &str| match &object["spec"][field] {
+        Value::Null => json!("N/A"),
+        Value::String(text) => json!(text),
+        other => json!(other.to_string()),
+    };
+    vec![
+        super::name(object),
+        bound("minAvailable"),
+        bound("maxUnavailable"),
+        json!(object["status"]["disruptionsAllowed"].as_i64().unwrap_or(0)),
+        age(&object["metadata"]["creationTimestamp"], now),
+    ]
+}
+
 pub(in crate::kinds) const NAMESPACES: &[Column] = &[NAME, text("Status"), AGE];
 
 pub(in crate::kinds) fn namespace(object: &Value, now: Timestamp) -> Vec<Value> {

@@ -430,3 +430,32 @@ fn what_is_immutable_stays_as_it_is() {
     let expected = "type: Invalid value: \"u\": field is immutable";
     assert_eq!(texts(&changed), [expected]);
 }
+
+#[test]
+fn a_disruption_budget_is_refused_for_what_is_wrong_with_it() {
+    let check = |spec: Value, expected: &[&str]| {
+        let object = json!({"metadata": {"name": "b"}, "spec": spec});
+        assert_eq!(texts(&disruption_budget(&object, None)), expected, "{spec}");
+    };
+    for good in [
+        json!({}),
+        json!({"minAvailable": 1}),
+        json!({"maxUnavailable": "100%"}),
+    ] {
+        check(good, &[]);
+    }
+    let negative = "spec.minAvailable: Invalid value: -1: must be greater than or equal to 0";
+    check(json!({"minAvailable": -1}), &[negative]);
+    let above = "spec.maxUnavailable: Invalid value: \"101%\": must not be greater than 100%";
+    check(json!({"maxUnavailable": "101%"}), &[above]);
+    for text in ["5", "%", "-1%", "a%"] {
+        let expected = format!(
+            "spec.minAvailable: Invalid value: {text:?}: a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
+        );
+        check(json!({"minAvailable": text}), &[&expected]);
+    }
+    let both = "spec: Invalid value: {\"maxUnavailable\":1,\"minAvailable\":1}: minAvailable and maxUnavailable cannot be both set";
+    check(json!({"minAvailable": 1, "maxUnavailable": 1}), &[both]);
+    let policy = "spec.unhealthyPodEvictionPolicy: Unsupported value: \"Never\": supported values: \"AlwaysAllow\", \"IfHealthyBudget\"";
+    check(json!({"unhealthyPodEvictionPolicy": "Never"}), &[policy]);
+}
