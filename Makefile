@@ -21,7 +21,7 @@ PG_READY_LIMIT = 2097152
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help build up exercise-programs exercises exercises-cluster e2e compare resilience test test-programs fmt lint docs deny check bench dist dist-glibc $(GLIBC:%=dist-%) dist-pg-ready musl clean
+.PHONY: help build up exercise-programs exercises exercises-cluster e2e compare resilience conformance test test-programs fmt lint docs deny check bench dist dist-glibc $(GLIBC:%=dist-%) dist-pg-ready musl clean
 
 ##@ Use
 
@@ -58,6 +58,9 @@ compare: exercise-programs # What the cluster showed with what the embedded node
 
 resilience: ## What only a real node can show: kubelet and containers killed, a drain (.ci/resilience says what it needs)
 	@.ci/resilience
+
+conformance: build ## Kubernetes' own tests on the embedded node (E2E_TEST, AGNHOST: crates/node/conformance says what these are)
+	@crates/node/conformance "$(E2E_TEST)" "$(AGNHOST)"
 
 ##@ Work on it
 

@@ -6,9 +6,9 @@ use super::Found;
 use crate::runtime::ImageError;
 use crate::runtime::local::container::PATH;
 
-/// The official image's user.
-const USER: &str = "postgres:x:999:999::/var/lib/postgresql:/bin/sh";
-const GROUP: &str = "postgres:x:999:";
+/// The number of the official image's user, in Debian's and in Alpine's; manifests name it.
+const USER: u32 = 999;
+const ALPINE_USER: u32 = 70;
 
 /// Its folders, which whoever the container runs as may write to.
 const FOLDERS: [&str; 2] = ["/var/lib/postgresql/data", "/run/postgresql"];
@@ -18,6 +18,15 @@ pub(super) fn major(reference: &str) -> Option<u32> {
     let (_, tag) = reference.split('@').next()?.rsplit_once(':')?;
     let end = tag.find(|c: char| !c.is_ascii_digit()).unwrap_or(tag.len());
     tag[..end].parse().ok()
+}
+
+fn user(reference: &str) -> u32 {
+    let tag = reference.rsplit_once(':').map_or("", |(_, tag)| tag);
+    if tag.contains("alpine") {
+        ALPINE_USER
+    } else {
+        USER
+    }
 }
 
 /// Gives the image what the installation has.
@@ -38,8 +47,9 @@ pub(super) fn fit(mut found: Found, installed: Option<Installation>) -> Result<F
     // The server's own words: a fast shutdown, which does not wait for clients.
     found.image.stop_signal = Some("SIGINT".to_owned());
     found.fittings.folders = FOLDERS.map(str::to_owned).into();
-    found.fittings.users = vec![USER.to_owned()];
-    found.fittings.groups = vec![GROUP.to_owned()];
+    let id = user(&found.image.reference);
+    found.fittings.users = vec![format!("postgres:x:{id}:{id}::/var/lib/postgresql:/bin/sh")];
+    found.fittings.groups = vec![format!("postgres:x:{id}:")];
     found.fittings.trees = installed.tree.into_iter().collect();
     Ok(found)
 }
@@ -67,6 +77,18 @@ mod tests {
             ("postgres:alpine", None),
         ] {
             assert_eq!(major(reference), expected, "{reference}");
+        }
+    }
+
+    #[test]
+    fn its_user_has_the_number_that_manifests_name() {
+        for (reference, expected) in [
+            ("postgres:15-alpine", 70),
+            ("postgres:alpine3.20", 70),
+            ("postgres:15", 999),
+            ("postgres", 999),
+        ] {
+            assert_eq!(user(reference), expected, "{reference}");
         }
     }
 
