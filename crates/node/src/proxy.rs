@@ -173,8 +173,8 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(spec: Value, expected: &[&str]) {
-        let service = json!({"metadata": {"name": "s", "namespace": "n"}, "spec": spec});
+    fn check(spec: &Value, expected: &[&str]) {
+        let service = json!({"metadata": {"name": "s", "namespace": "n"}, "spec": *spec});
         let service: Service = serde_json::from_value(service).unwrap();
         let found: Vec<_> = places(&service, Ipv4Addr::new(10, 244, 0, 1))
             .into_iter()
@@ -192,18 +192,18 @@ mod tests {
                 .extend(more.as_object().unwrap().clone());
             json!({"type": "NodePort", "clusterIP": "10.96.0.20", "ports": [port]})
         };
-        check(port(json!({})), &["Pods 10.96.0.20:80 80"]);
-        check(port(json!({"protocol": "UDP"})), &[]);
+        check(&port(json!({})), &["Pods 10.96.0.20:80 80"]);
+        check(&port(json!({"protocol": "UDP"})), &[]);
         let on_node = [
             "Pods 10.96.0.20:80 80",
             "Pods 10.244.0.1:30080 80",
             "Machine 127.0.0.1:30080 80",
         ];
-        check(port(json!({"nodePort": 30080})), &on_node);
+        check(&port(json!({"nodePort": 30080})), &on_node);
         let mut balanced = port(json!({"nodePort": 30080}));
         balanced["type"] = json!("LoadBalancer");
-        check(balanced, &on_node[..2]);
-        check(json!({"clusterIP": "None", "ports": [{"port": 80}]}), &[]);
-        check(json!({"type": "ExternalName"}), &[]);
+        check(&balanced, &on_node[..2]);
+        check(&json!({"clusterIP": "None", "ports": [{"port": 80}]}), &[]);
+        check(&json!({"type": "ExternalName"}), &[]);
     }
 }

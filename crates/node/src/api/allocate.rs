@@ -230,9 +230,9 @@ mod tests {
 
     /// A service after it was written anew, with nothing beside it.
     #[track_caller]
-    fn check(old: &Value, new: Value, expected: &Value) {
+    fn check(old: &Value, new: &Value, expected: &Value) {
         let kind = crate::kinds::find("", "v1", "services").unwrap();
-        let mut object = json!({"spec": new});
+        let mut object = json!({"spec": *new});
         let old = json!({"spec": old});
         addresses(&Store::default(), kind, &mut object, Some(&old)).unwrap();
         assert_eq!(object["spec"], *expected);
@@ -246,13 +246,13 @@ mod tests {
                 {"name": "a", "port": 1, "nodePort": port}, {"name": "b", "port": 2, "nodePort": 31_001}]})
         };
         let bare = json!({"type": "NodePort", "ports": [{"name": "a", "port": 1}, {"name": "b", "port": 2, "nodePort": 0}]});
-        check(&whole(31_000), bare, &whole(31_000));
-        check(&whole(31_000), whole(31_002), &whole(31_002));
+        check(&whole(31_000), &bare, &whole(31_000));
+        check(&whole(31_000), &whole(31_002), &whole(31_002));
         // Another port asks for the number.
         let swapped = json!({"type": "NodePort", "ports": [{"name": "a", "port": 1}, {"name": "b", "port": 2, "nodePort": 31_000}]});
         let expected = json!({"type": "NodePort", "clusterIP": ip, "clusterIPs": [ip], "ports": [
             {"name": "a", "port": 1, "nodePort": 30_000}, {"name": "b", "port": 2, "nodePort": 31_000}]});
-        check(&whole(31_000), swapped, &expected);
+        check(&whole(31_000), &swapped, &expected);
     }
 
     #[test]
@@ -268,16 +268,16 @@ mod tests {
         };
         check(
             &named,
-            json!({"type": "ClusterIP", "ports": [{"port": 1}]}),
+            &json!({"type": "ClusterIP", "ports": [{"port": 1}]}),
             &inside,
         );
-        check(&inside, typed(&inside, "NodePort"), &outside);
-        check(&outside, typed(&outside, "ClusterIP"), &inside);
+        check(&inside, &typed(&inside, "NodePort"), &outside);
+        check(&outside, &typed(&outside, "ClusterIP"), &inside);
         let gone = json!({"type": "ExternalName", "ports": [{"port": 1}]});
-        check(&inside, typed(&inside, "ExternalName"), &gone);
-        check(&outside, typed(&outside, "ExternalName"), &gone);
+        check(&inside, &typed(&inside, "ExternalName"), &gone);
+        check(&outside, &typed(&outside, "ExternalName"), &gone);
         // Asked for anew, it is for the rules to refuse.
         let other = json!({"type": "ClusterIP", "clusterIP": first, "clusterIPs": [first], "ports": [{"port": 1, "nodePort": 31_000}]});
-        check(&outside, other.clone(), &other);
+        check(&outside, &other, &other);
     }
 }

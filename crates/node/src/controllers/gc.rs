@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use serde_json::json;
 
@@ -110,20 +110,27 @@ impl Controller {
                         return Ok(());
                     }
                 }
+                let api = self.api(&object);
+                let live = api.get_opt(&object.name).await?.map(|live| live.metadata);
+                // The caches may not have seen yet that somebody gave it another owner, or none; then they will, and it is looked at again.
+                let same = |live: &ObjectMeta| {
+                    let owners = live.owner_references.as_deref().unwrap_or_default();
+                    live.uid.as_ref() == Some(&object.uid) && owners == object.owners
+                };
+                let Some(live) = live.filter(same) else {
+                    return Ok(());
+                };
                 let parameters = if foreground {
                     DeleteParams::foreground()
                 } else {
                     DeleteParams::background()
                 };
                 let preconditions = Preconditions {
-                    uid: Some(object.uid.clone()),
-                    ..Preconditions::default()
+                    uid: live.uid,
+                    resource_version: live.resource_version,
                 };
-                let answer = self
-                    .api(&object)
-                    .delete(&object.name, &parameters.preconditions(preconditions))
-                    .await;
-                Ok(gone_is_fine(answer)?)
+                let parameters = parameters.preconditions(preconditions);
+                Ok(gone_is_fine(api.delete(&object.name, &parameters).await)?)
             }
             Action::Disown { object, owners } => {
                 self.patch(
@@ -193,3 +200,6 @@ where
             .map(|object| Object::new(&resource, object.meta())),
     );
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ mod role;
 mod root;
 mod said;
 mod sandbox;
+mod shadow;
 mod spec;
 mod streams;
 mod taps;

@@ -152,3 +152,51 @@ async fn what_a_container_says_of_its_end_is_in_its_status() {
     assert_eq!(log, ["one", "two"]);
     assert_eq!(said("well"), None);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn volumes_may_lie_in_the_machines_own_folders() {
+    let Some(up) = Up::start() else {
+        return;
+    };
+    let pods = running_pod(
+        &up,
+        json!({"metadata": {"name": "p"}, "spec": {
+            "terminationGracePeriodSeconds": 0,
+            "containers": [{
+                "name": "c", "image": "selfheal/numbers-api", "command": ["sleep", "600"],
+                "volumeMounts": [
+                    {"name": "v", "mountPath": "/usr/share/of-the-test/html"},
+                    {"name": "v", "mountPath": "/usr/share/of-the-test-too"},
+                    {"name": "v", "mountPath": "/usr/share/doc/of-the-test", "readOnly": true},
+                ],
+            }],
+            "volumes": [{"name": "v", "emptyDir": {}}],
+        }}),
+    )
+    .await;
+    for (text, expected) in [
+        (
+            "echo hi > /usr/share/of-the-test/html/x; cat /usr/share/of-the-test-too/x /usr/share/doc/of-the-test/x",
+            "hi\nhi\n",
+        ),
+        (
+            "touch /usr/share/y 2>/dev/null || echo refused",
+            "refused\n",
+        ),
+        (
+            "touch /usr/share/doc/y 2>/dev/null || echo refused",
+            "refused\n",
+        ),
+        (
+            "touch /usr/share/doc/of-the-test/y 2>/dev/null || echo refused",
+            "refused\n",
+        ),
+        // What is there otherwise is there.
+        (
+            "ls /usr/share/doc | wc -l | xargs test 2 -lt && test -d /usr/share/zoneinfo/.. && ls -d /usr/bin",
+            "/usr/bin\n",
+        ),
+    ] {
+        assert_eq!(script(&pods, text).await, expected, "{text}");
+    }
+}

@@ -91,8 +91,11 @@ fn behind(
 ) -> Result<(Arc<Value>, u16), Failure> {
     let name = service["metadata"]["name"].as_str().unwrap_or_default();
     let ports = service["spec"]["ports"].as_array().into_iter().flatten();
+    let number = asked.parse::<u16>().ok();
     let is_asked = |port: &&Value| {
-        asked.is_empty() || port["name"] == asked || port["port"].to_string() == asked
+        asked.is_empty()
+            || port["name"] == asked
+            || number.is_some_and(|number| port["port"] == number)
     };
     let unavailable = |why: String| Failure::unavailable(why);
     let port = ports.clone().find(is_asked).ok_or_else(|| {

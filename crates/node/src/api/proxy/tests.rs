@@ -12,7 +12,7 @@ use crate::runtime::SandboxId;
 fn a_path_is_split_where_the_api_ends_and_the_pods_own_begins() {
     let pod = "/api/v1/namespaces/default/pods/web:80/proxy";
     for (path, rest) in [
-        (format!("{pod}"), Some("")),
+        (pod.to_owned(), Some("")),
         (format!("{pod}/"), Some("/")),
         (format!("{pod}/a%20b/proxy/c"), Some("/a%20b/proxy/c")),
         (format!("{pod}x"), None),

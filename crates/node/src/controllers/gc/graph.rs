@@ -20,7 +20,7 @@ pub(super) struct Object {
     pub(super) namespace: String,
     pub(super) name: String,
     pub(super) uid: String,
-    owners: Vec<OwnerReference>,
+    pub(super) owners: Vec<OwnerReference>,
     finalizers: Vec<String>,
     deleted: bool,
 }

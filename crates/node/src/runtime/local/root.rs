@@ -14,11 +14,12 @@ use nix::sys::signal::Signal;
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 use super::confine::{confine_proc, drop_rights};
+use super::shadow::Shadows;
 use super::spec::{Bind, ContainerSpec, Fittings};
 use super::user::{become_user, explain};
 
 /// What programs need of the machine they were built for.
-const SHARED: [&str; 6] = ["usr", "bin", "sbin", "lib", "lib32", "lib64"];
+pub(super) const SHARED: [&str; 6] = ["usr", "bin", "sbin", "lib", "lib32", "lib64"];
 
 /// What libraries need of `/etc`. The rest of it is nobody's business in a container.
 const SHARED_ETC: [&str; 5] = [
@@ -59,9 +60,11 @@ pub(super) fn enter(spec: &ContainerSpec) -> io::Result<()> {
     fit(root, &spec.fittings)?;
     devices(root)?;
     own_program(root, &spec.program)?;
+    let mut shadows = Shadows::of(root);
     for volume in &spec.binds {
-        bind_volume(root, volume)?;
+        bind_volume(root, volume, &mut shadows)?;
     }
+    shadows.seal()?;
     // Some machines do not allow it; few programs look.
     let proc = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     let mounted = mount(Some("proc"), &root.join("proc"), Some("proc"), proc, none());
@@ -182,22 +185,18 @@ fn devices(root: &Path) -> io::Result<()> {
     fs::set_permissions(root.join("dev/shm"), fs::Permissions::from_mode(0o1777))
 }
 
-fn bind_volume(root: &Path, volume: &Bind) -> io::Result<()> {
+fn bind_volume(root: &Path, volume: &Bind, shadows: &mut Shadows<'_>) -> io::Result<()> {
     let explain = |error: io::Error| {
         let text = format!("mounting a volume at {}: {error}", volume.target);
         io::Error::new(error.kind(), text)
     };
     let target = inside(root, &volume.target)?;
-    if volume.source.is_dir() {
-        fs::create_dir_all(&target).map_err(explain)?;
+    let made = if volume.source.is_dir() {
+        shadows.create_dir_all(&target)
     } else {
-        if let Some(folder) = target.parent() {
-            fs::create_dir_all(folder).map_err(explain)?;
-        }
-        if !target.exists() {
-            File::create(&target).map_err(explain)?;
-        }
-    }
+        shadows.create(&target)
+    };
+    made.map_err(explain)?;
     bind(&volume.source, &target, volume.read_only).map_err(explain)
 }
 
@@ -218,7 +217,7 @@ fn inside(root: &Path, path: &str) -> io::Result<PathBuf> {
     Ok(target)
 }
 
-fn bind(source: &Path, target: &Path, ro: bool) -> io::Result<()> {
+pub(super) fn bind(source: &Path, target: &Path, ro: bool) -> io::Result<()> {
     mount(
         Some(source),
         target,

@@ -1,0 +1,53 @@
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::PostParams;
+use probe::Clock;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+
+/// A map that belongs to a deployment that is gone, what a cache has of it, and whether it is deleted for that.
+async fn is_deleted(change: fn(&mut Object)) -> bool {
+    let clock = Clock::new("2026-01-02T03:04:05Z".parse().unwrap(), 1.0);
+    let node = crate::api::Api::new(clock.clone());
+    let client = node.client();
+    for namespace in ["default"] {
+        let made = json!({"metadata": {"name": namespace}});
+        let made = serde_json::from_value(made).unwrap();
+        let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client.clone());
+        namespaces
+            .create(&PostParams::default(), &made)
+            .await
+            .unwrap();
+    }
+    let owner = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "d", "uid": "gone"});
+    let map = json!({"metadata": {"name": "m", "ownerReferences": [owner]}});
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "default");
+    let map = serde_json::from_value(map).unwrap();
+    let map = maps.create(&PostParams::default(), &map).await.unwrap();
+    let mut object = Object::new(&ApiResource::erase::<ConfigMap>(&()), &map.metadata);
+    change(&mut object);
+    let controller = Controller {
+        context: Context {
+            client,
+            clock,
+            informers: Arc::default(),
+            shutdown: CancellationToken::new(),
+        },
+    };
+    let action = Action::Delete {
+        absent: object.owners.clone(),
+        object,
+        foreground: false,
+    };
+    controller.carry_out(action).await.unwrap();
+    maps.get_opt("m").await.unwrap().is_none()
+}
+
+#[tokio::test]
+async fn what_a_cache_has_another_owner_for_is_not_deleted_yet() {
+    assert!(is_deleted(|_| {}).await);
+    assert!(!is_deleted(|object| object.owners[0].uid = "before".to_owned()).await);
+    assert!(!is_deleted(|object| object.uid = "another".to_owned()).await);
+}
