@@ -53,6 +53,11 @@ async fn a_container_sees_its_volumes_and_has_no_rights_over_the_machine() {
             "full\n",
         ),
         ("touch /usr/x 2>/dev/null || echo refused", "refused\n"),
+        // As in its image, and by its name alone.
+        (
+            "/numbers-api --version | cut -d' ' -f1; numbers-api --version | cut -d' ' -f1",
+            "numbers-api\nnumbers-api\n",
+        ),
         (
             "echo x 2>/dev/null > /proc/sys/kernel/core_pattern || echo refused",
             "refused\n",

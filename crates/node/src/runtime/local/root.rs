@@ -315,3 +315,16 @@ pub(super) fn lookup(program: &str, env: &[(String, String)]) -> io::Result<Path
         .find(|path| path.is_file())
         .ok_or_else(|| missing("executable file not found in $PATH"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::program;
+
+    #[test]
+    fn a_program_is_at_the_root_unless_a_folder_there_has_its_name() {
+        assert_eq!(program("numbers-api"), "/numbers-api");
+        for taken in ["run", "usr", "tmp", "app"] {
+            assert_eq!(program(taken), format!("/app/{taken}"));
+        }
+    }
+}
