@@ -59,7 +59,7 @@ compare: exercise-programs # What the cluster showed with what the embedded node
 resilience: ## What only a real node can show: kubelet and containers killed, a drain (.ci/resilience says what it needs)
 	@.ci/resilience
 
-conformance: build ## Kubernetes' own tests on the embedded node (E2E_TEST, AGNHOST: crates/node/conformance says what these are)
+conformance: exercise-programs ## Kubernetes' own tests on the embedded node (E2E_TEST, AGNHOST: crates/node/conformance says what these are)
 	@crates/node/conformance "$(E2E_TEST)" "$(AGNHOST)"
 
 ##@ Work on it
