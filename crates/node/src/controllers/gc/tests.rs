@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::PostParams;
 use probe::Clock;
 use tokio_util::sync::CancellationToken;
@@ -12,20 +12,16 @@ async fn is_deleted(change: fn(&mut Object)) -> bool {
     let clock = Clock::new("2026-01-02T03:04:05Z".parse().unwrap(), 1.0);
     let node = crate::api::Api::new(clock.clone());
     let client = node.client();
-    for namespace in ["default"] {
-        let made = json!({"metadata": {"name": namespace}});
-        let made = serde_json::from_value(made).unwrap();
-        let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client.clone());
-        namespaces
-            .create(&PostParams::default(), &made)
-            .await
-            .unwrap();
-    }
+    let default = json!({"metadata": {"name": "default"}});
+    let default: Namespace = serde_json::from_value(default).unwrap();
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let made = PostParams::default();
+    namespaces.create(&made, &default).await.unwrap();
     let owner = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "d", "uid": "gone"});
     let map = json!({"metadata": {"name": "m", "ownerReferences": [owner]}});
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "default");
     let map = serde_json::from_value(map).unwrap();
-    let map = maps.create(&PostParams::default(), &map).await.unwrap();
+    let map = maps.create(&made, &map).await.unwrap();
     let mut object = Object::new(&ApiResource::erase::<ConfigMap>(&()), &map.metadata);
     change(&mut object);
     let controller = Controller {
