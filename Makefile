@@ -95,9 +95,9 @@ deny: ## Licences, sources and duplicates of the dependencies (needs cargo-deny)
 	  { $(CARGO) deny --locked check advisories || echo "deny: advisories could not be checked or need attention (see above)"; }; \
 	else echo "SKIPPED: cargo-deny is not installed: cargo install --locked cargo-deny"; fi
 
-check: ## What CI asks of a change: format, clippy, docs, dependencies, tests
+check: ## What CI asks of a change: format, clippy, docs, licences, dependencies, tests
 	$(CARGO) fmt --all --check
-	$(MAKE) lint docs deny test
+	$(MAKE) reuse lint docs deny test
 
 bench: dist-pg-ready dist-probe-sidecar ## What probes, checks, the to-do list and the sidecar cost, each beside its peer (takes half an hour)
 	$(CARGO) build --release --locked -p todo-web
@@ -139,7 +139,7 @@ dist-pg-ready: musl
 musl: # Rust's library for it, if it can be had; without it pg-ready is built on glibc, and is larger.
 	@$(HAS_MUSL) || timeout 120 rustup target add $(MUSL) || true
 
-include docker/images.mk k8s/deploy/deploy.mk
+include docker/images.mk k8s/deploy/deploy.mk release/release.mk
 
 clean: ## Remove what was built
 	$(CARGO) clean
