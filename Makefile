@@ -21,7 +21,7 @@ PG_READY_LIMIT = 2097152
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help build up exercise-programs exercises exercises-cluster e2e compare resilience conformance test test-programs fmt lint docs deny check bench dist dist-glibc $(GLIBC:%=dist-%) dist-pg-ready musl clean
+.PHONY: help build up exercise-programs exercises exercises-cluster e2e compare resilience conformance test test-programs fmt lint docs check bench dist dist-glibc $(GLIBC:%=dist-%) dist-pg-ready musl clean
 
 ##@ Use
 
@@ -89,15 +89,9 @@ lint: ## Clippy, warnings denied
 docs: ## API documentation, warnings denied
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
 
-deny: ## Licences, sources and duplicates of the dependencies (needs cargo-deny), advisories where they can be reached
-	@if $(CARGO) deny --version >/dev/null 2>&1; then \
-	  $(CARGO) deny --locked check licenses bans sources && \
-	  { $(CARGO) deny --locked check advisories || echo "deny: advisories could not be checked or need attention (see above)"; }; \
-	else echo "SKIPPED: cargo-deny is not installed: cargo install --locked cargo-deny"; fi
-
-check: ## What CI asks of a change: format, clippy, docs, licences, dependencies, tests
+check: ## What CI asks of a change: format, licences, workflows, dependencies, clippy, docs, tests
 	$(CARGO) fmt --all --check
-	$(MAKE) reuse lint docs deny test
+	$(MAKE) reuse workflows deny lint docs test
 
 bench: dist-pg-ready dist-probe-sidecar ## What probes, checks, the to-do list and the sidecar cost, each beside its peer (takes half an hour)
 	$(CARGO) build --release --locked -p todo-web
@@ -108,6 +102,7 @@ bench: dist-pg-ready dist-probe-sidecar ## What probes, checks, the to-do list a
 
 dist: dist-glibc dist-probe-sidecar dist-pg-ready ## Static programs for images (target/<triple>/compact)
 
+STATIC = -C target-feature=+crt-static
 # Small enough for their images: what they do is mostly waiting. All at once, so that what they share is built once; of what
 # one of them gets because another asks for it nothing is left by the linker.
 $(GLIBC:%=dist-%): dist-glibc

@@ -12,18 +12,23 @@ roots: $(IMAGES:%=root-%) ## What is in the images, a folder each (dist/<archite
 
 root-numbers-api: dist-numbers-api
 	rm -rf $(ROOTS)/numbers-api && install -D -m 0555 $(BUILT)/$(TARGET)/compact/numbers-api $(ROOTS)/numbers-api/numbers-api
+	@$(NOTICES) numbers-api $(TARGET) $(ROOTS)/numbers-api/licenses
 
 root-todo-web: dist-todo-web
 	rm -rf $(ROOTS)/todo-web && install -D -m 0555 $(BUILT)/$(TARGET)/compact/todo-web $(ROOTS)/todo-web/todo-web
+	@$(NOTICES) todo-web $(TARGET) $(ROOTS)/todo-web/licenses
 
 root-probe-sidecar: dist-probe-sidecar
 	rm -rf $(ROOTS)/probe-sidecar && install -D -m 0555 $(SIDECAR) $(ROOTS)/probe-sidecar/probe-sidecar
+	@$(NOTICES) probe-sidecar $(MUSL_TARGET) $(ROOTS)/probe-sidecar/licenses
 
 root-pg-ready: dist-pg-ready
 	rm -rf $(ROOTS)/pg-ready && install -D -m 0555 $(PG_READY) $(ROOTS)/pg-ready/pg-ready
+	@$(NOTICES) pg-ready $(MUSL_TARGET) $(ROOTS)/pg-ready/licenses
 
 root-todo-db: dist-todo-db dist-pg-ready
 	rm -rf $(ROOTS)/todo-db && docker/todo-db-root $(POSTGRES) $(BUILT)/$(TARGET)/compact/todo-db $(PG_READY) $(ROOTS)/todo-db
+	@umask 022 && $(NOTICES) todo-db $(TARGET) $(ROOTS)/todo-db/usr/share/doc/todo-db && $(NOTICES) pg-ready $(MUSL_TARGET) $(ROOTS)/todo-db/usr/share/doc/pg-ready
 
 # A commit's images have its time in them, not the time at which they were made: the same commit, the same digests.
 REVISION := $(shell git describe --always --abbrev=40 --dirty --exclude '*' 2>/dev/null || echo unknown)
@@ -63,21 +68,3 @@ image-facts: ## How large the images are and how soon they answer, beside the ch
 
 print-image-facts:
 	@IMAGE_ARCHIVES=dist/archives $(CARGO) run --quiet --locked --bin image-facts
-
-.PHONY: sbom release-images
-# What each program is made of, in CycloneDX; `cargo auditable` writes the same into the programs themselves, where it is.
-sbom: ## What the programs are made of (dist/sbom, CycloneDX)
-	@$(CARGO) cyclonedx --version > /dev/null 2>&1 || { echo "sbom: needs cargo-cyclonedx: cargo install --locked cargo-cyclonedx" >&2; exit 2; }
-	@rm -rf dist/sbom && mkdir -p dist/sbom
-	@SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(CARGO) cyclonedx --quiet --format json --target $(TARGET) --override-filename sbom
-	@for image in $(filter-out todo-db,$(IMAGES)); do mv crates/$$image/sbom.json dist/sbom/$$image.cdx.json && echo "sbom: dist/sbom/$$image.cdx.json"; done
-	@rm -f crates/*/sbom.json bench/sbom.json
-
-# The release workflow's: the folders of both architectures are there, and cosign has an identity.
-release-images:
-	@test -n "$(REGISTRY)" || { echo "release-images: where to? REGISTRY=" >&2; exit 2; }
-	$(FACTS) SOURCE=$(SOURCE) PREFIX=$(REGISTRY)/ docker buildx bake --file docker/docker-bake.hcl --push \
-	  --set '*.platform=linux/amd64,linux/arm64' --set '*.attest=type=provenance,mode=max' --set '*.attest=type=sbom' \
-	  --metadata-file dist/pushed.json numbers-api todo-web probe-sidecar pg-ready
-	for image in numbers-api todo-web probe-sidecar pg-ready; do \
-	  cosign sign --yes "$(REGISTRY)/selfheal/$$image@$$(jq --raw-output --arg image $$image '.[$$image]["containerimage.digest"]' dist/pushed.json)" || exit; done

@@ -69,11 +69,62 @@ fn no_image_is_larger_than_its_budget() {
 }
 
 #[test]
-fn a_programs_image_holds_the_program_and_nothing_else() {
+fn program_image_holds_the_program_its_licences_and_nothing_else() {
     for (name, _, image) in images() {
         if name != DATABASE.0 {
-            assert_eq!(image.paths(), [name]);
+            let licenses = ["LICENSE-APACHE", "LICENSE-MIT", "THIRD-PARTY-NOTICES.txt"];
+            let mut expected: Vec<String> = licenses.map(|it| format!("licenses/{it}")).into();
+            expected.push(name.to_owned());
+            expected.sort();
+            assert_eq!(image.paths(), expected);
             assert_eq!(image.files[name].mode & 0o777, 0o555);
+        }
+    }
+}
+
+#[test]
+fn licence_label_of_a_program_image_is_what_its_notices_list() {
+    let has_musl = has_musl();
+    for (name, _, image) in images() {
+        if !has_musl && ["probe-sidecar", "pg-ready"].contains(&name) {
+            skipped(&format!(
+                "licences of {name}, built on glibc: its musl target is missing (rustup target add)"
+            ));
+        } else if name != DATABASE.0 {
+            let notices = image.files["licenses/THIRD-PARTY-NOTICES.txt"]
+                .notice
+                .as_ref();
+            let mut lines = notices.unwrap().lines();
+            let listed = lines.find_map(|line| line.strip_prefix("Licences: "));
+            let label = &image.config["Labels"]["org.opencontainers.image.licenses"];
+            assert_eq!(label.as_str(), listed, "{name}");
+        }
+    }
+}
+
+#[test]
+fn database_image_keeps_the_copyright_file_of_every_package() {
+    for (name, _, image) in images() {
+        if name == DATABASE.0 {
+            for package in [
+                "postgresql-",
+                "busybox-static",
+                "tzdata",
+                "libc6",
+                "libssl",
+                "todo-db",
+                "pg-ready",
+            ] {
+                let found = image.paths().into_iter().any(|path| {
+                    let doc = path.strip_prefix("usr/share/doc/");
+                    doc.is_some_and(|it| it.starts_with(package) && it.contains('/'))
+                });
+                assert!(found, "{package}");
+            }
+            for text in ["Apache-2.0", "GPL-2", "GPL-3", "LGPL-2.1"] {
+                let path = format!("usr/share/common-licenses/{text}");
+                assert!(image.files.contains_key(&path), "{path}");
+            }
         }
     }
 }
