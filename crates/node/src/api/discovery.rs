@@ -14,18 +14,6 @@ mod openapi;
 /// The newer form of discovery: everything in two answers.
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
-/// What can be done with objects of every kind.
-const VERBS: [&str; 8] = [
-    "create",
-    "delete",
-    "deletecollection",
-    "get",
-    "list",
-    "patch",
-    "update",
-    "watch",
-];
-
 /// The answer to a path that names no objects; none if it is not one of these.
 pub(super) fn respond(path: &str, headers: &HeaderMap) -> Option<Result<Response, Failure>> {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
@@ -108,7 +96,7 @@ fn resources(group: &str, version: &str) -> Result<Response, Failure> {
     for kind in of_group(group, version) {
         resources.push(json!({
             "name": kind.plural, "singularName": kind.singular, "namespaced": kind.namespaced, "kind": kind.kind,
-            "verbs": VERBS, "shortNames": kind.short_names, "categories": kind.categories,
+            "verbs": kind.verbs(), "shortNames": kind.short_names, "categories": kind.categories,
         }));
         for below in kind
             .subresources
@@ -249,7 +237,7 @@ fn aggregated_resource(kind: &Kind) -> Value {
         "responseKind": {"group": kind.group, "version": kind.version, "kind": kind.kind},
         "scope": scope(kind.namespaced),
         "singularResource": kind.singular,
-        "verbs": VERBS,
+        "verbs": kind.verbs(),
         "shortNames": kind.short_names,
         "categories": kind.categories,
         "subresources": below.collect::<Vec<_>>(),
