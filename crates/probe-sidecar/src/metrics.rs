@@ -223,7 +223,9 @@ fn gauge<const N: usize>(
     metric.encode_family(labels)?.encode_gauge(&value)
 }
 
-/// `counts` has one more than `bounds`: what is above them all.
+/// Encodes one histogram series. `counts` has one element more than `bounds`: the bucket `+Inf`.
+///
+/// The encoder writes `+Inf` for an infinite bound only; without that bucket Prometheus computes no quantile.
 fn histogram<const N: usize>(
     metric: &mut MetricEncoder<'_>,
     labels: Option<&Labels<'_, N>>,
@@ -231,7 +233,7 @@ fn histogram<const N: usize>(
     bounds: &[f64],
     counts: &[u64],
 ) -> fmt::Result {
-    let bounds = bounds.iter().copied().chain([f64::MAX]);
+    let bounds = bounds.iter().copied().chain([f64::INFINITY]);
     let buckets: Vec<(f64, u64)> = bounds.zip(counts.iter().copied()).collect();
     let count = counts.iter().sum();
     match labels {
