@@ -34,11 +34,12 @@ pub struct Probes {
 }
 
 /// The names of every metric here, as they are scraped.
-pub const NAMES: [&str; 8] = [
+pub const NAMES: [&str; 9] = [
     "prober_probe_total",
     "prober_probe_duration_seconds",
     "probe_sidecar_probe_errors_total",
     "probe_sidecar_probe_failures_total",
+    "probe_sidecar_probe_transitions_total",
     "probe_sidecar_probe_status",
     "probe_sidecar_probe_healthy",
     "probe_sidecar_group_healthy",
@@ -54,6 +55,7 @@ impl Collector for Probes {
         self.durations(&set, &mut encoder)?;
         self.errors(&set, &mut encoder)?;
         self.failures(&set, &mut encoder)?;
+        self.transitions(&set, &mut encoder)?;
         self.statuses(&set, &mut encoder)?;
         self.groups(&set, &mut encoder)?;
         self.lateness(&mut encoder)
@@ -145,6 +147,20 @@ impl Probes {
                     &self.labels_and(entry, "reason", reason),
                     count,
                 )?;
+            }
+        }
+        Ok(())
+    }
+
+    fn transitions(&self, set: &Set, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Total number of transitions of a probe by its new status";
+        let name = "probe_sidecar_probe_transitions";
+        let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for entry in set.probes() {
+            let transitions = entry.state().totals.transitions.clone();
+            for (status, count) in transitions {
+                let labels = self.labels_and(entry, "status", status.as_str());
+                counter(&mut metric, &labels, count)?;
             }
         }
         Ok(())

@@ -1,3 +1,6 @@
+mod stall;
+mod startup;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,7 +79,12 @@ async fn app() -> App {
 }
 
 async fn ask(app: &App, path: &str, accept: &str) -> (StatusCode, String) {
+    ask_as("curl/8", app, path, accept).await
+}
+
+async fn ask_as(agent: &str, app: &App, path: &str, accept: &str) -> (StatusCode, String) {
     let request = Request::get(path).header(header::ACCEPT, accept);
+    let request = request.header(header::USER_AGENT, agent);
     let request = request.body(Body::empty()).unwrap();
     let answer = router(app, &Metrics::default())
         .oneshot(request)
