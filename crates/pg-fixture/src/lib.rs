@@ -107,10 +107,7 @@ impl Server {
         // It also refuses while the old one's number is taken, and it is until somebody asks how that one ended: its
         // parent, which is not this program and may be slow. We have seen its end.
         let socket = format!(".s.PGSQL.{}.lock", self.port);
-        for lock in [
-            self.data().join("postmaster.pid"),
-            self.folder().join(socket),
-        ] {
+        for lock in [self.data().join("postmaster.pid"), self.dir().join(socket)] {
             fs::remove_file(lock).unwrap();
         }
     }
@@ -143,7 +140,7 @@ impl Server {
         let output = self
             .command("psql")
             .args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-h"])
-            .arg(self.folder())
+            .arg(self.dir())
             .args([
                 "-p",
                 &self.port.to_string(),
@@ -192,15 +189,15 @@ impl Server {
             .succeed();
         let settings = format!(
             "port = {port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{}'\nfsync = off\n{settings}",
-            server.folder().display()
+            server.dir().display()
         );
         let file = data.join("postgresql.conf");
         fs::write(&file, fs::read_to_string(&file).unwrap() + &settings).unwrap();
         server
     }
 
-    /// Where its socket is.
-    pub fn folder(&self) -> &Path {
+    /// Directory of the socket, the log and the data.
+    pub fn dir(&self) -> &Path {
         self.folder.path()
     }
 

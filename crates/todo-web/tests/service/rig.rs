@@ -154,7 +154,7 @@ impl Rig {
 pub(crate) fn conninfo(server: &Server, role: &str) -> String {
     format!(
         "host={} port={} user={role}",
-        server.folder().display(),
+        server.dir().display(),
         server.port
     )
 }

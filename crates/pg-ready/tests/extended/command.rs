@@ -1,16 +1,16 @@
-//! Waiting, running, output, and what is documented.
+//! `--wait`, the command, the output, and the tables of `--help` and README.md.
 
 use super::*;
 
 #[test]
-fn it_waits_for_a_server_that_comes_and_then_becomes_the_command() {
+fn wait_for_a_server_that_starts_executes_the_command() {
     let Some(bin) = pg_fixture::programs() else {
         return;
     };
     let server = Server::prepare(&bin, "");
     let line = format!(
         "-h {} -p {} --wait=60s -- printf %s:%s",
-        server.folder().display(),
+        server.dir().display(),
         server.port
     );
     let waiting = Command::new(env!("CARGO_BIN_EXE_pg-ready"))
@@ -22,7 +22,7 @@ fn it_waits_for_a_server_that_comes_and_then_becomes_the_command() {
         .unwrap();
     let server = server.started();
     let output = waiting.wait_with_output().unwrap();
-    let label = format!("{}:{}", server.folder().display(), server.port);
+    let label = format!("{}:{}", server.dir().display(), server.port);
     assert_eq!(
         text(&output.stdout),
         format!("{label} - accepting connections\na b:c")
@@ -34,7 +34,7 @@ fn it_waits_for_a_server_that_comes_and_then_becomes_the_command() {
 }
 
 #[test]
-fn a_command_is_not_run_if_the_server_is_not_ready_and_its_exit_code_counts_if_it_is() {
+fn exit_code_is_that_of_the_command_if_the_server_is_ready() {
     let Some(bin) = pg_fixture::programs() else {
         return;
     };
@@ -53,13 +53,13 @@ fn a_command_is_not_run_if_the_server_is_not_ready_and_its_exit_code_counts_if_i
 }
 
 #[test]
-fn text_says_why_and_keeps_the_contracts_words() {
+fn text_output_has_the_reason_of_a_failed_check() {
     let Some(bin) = pg_fixture::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
     let port = server.port;
-    let line = "-h 127.0.0.1 -p {port} -U nobody";
+    let line = "-h 127.0.0.1 -p {port} -U missing";
     let plain = pg_ready(&server, line, &[], &[]);
     assert_eq!(
         text(&plain.stdout),
@@ -69,17 +69,17 @@ fn text_says_why_and_keeps_the_contracts_words() {
     assert_eq!(
         text(&checked.stdout),
         format!(
-            "127.0.0.1:{port} - rejecting connections (no_such_role: role \"nobody\" does not exist)\n"
+            "127.0.0.1:{port} - rejecting connections (no_such_role: role \"missing\" does not exist)\n"
         )
     );
     assert_eq!(checked.status.code(), Some(1));
-    // What pg_isready hides is told to scripts.
+    // Without a check the reason is only in the JSON output.
     let report = json(&pg_ready(&server, line, &["--output=json"], &[]));
-    assert_eq!(report["reason"], "role \"nobody\" does not exist");
+    assert_eq!(report["reason"], "role \"missing\" does not exist");
 }
 
 #[test]
-fn every_usage_error_is_no_attempt() {
+fn usage_error_is_no_attempt() {
     let Some(bin) = pg_fixture::programs() else {
         return;
     };
@@ -103,20 +103,20 @@ fn every_usage_error_is_no_attempt() {
 }
 
 #[test]
-fn under_the_name_pg_isready_it_knows_nothing_else() {
-    let folder = tempfile::tempdir().unwrap();
-    let program = folder.path().join("pg_isready");
+fn program_named_pg_isready_has_no_extensions() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("pg_isready");
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_pg-ready"), &program).unwrap();
     let run = |argument| Command::new(&program).arg(argument).output().unwrap();
     let help = text(&run("--help").stdout);
-    assert!(help.starts_with("pg_isready asks") && !help.contains("--check"));
-    let refused = run("--check=login");
-    assert_eq!(refused.status.code(), Some(3));
-    assert!(text(&refused.stderr).starts_with("pg_isready: error: invalid option"));
+    assert!(help.starts_with("pg_isready checks") && !help.contains("--check"));
+    let rejected = run("--check=login");
+    assert_eq!(rejected.status.code(), Some(3));
+    assert!(text(&rejected.stderr).starts_with("pg_isready: error: invalid option"));
 }
 
 #[test]
-fn the_exit_codes_of_help_and_readme_are_those_of_the_program() {
+fn exit_codes_are_documented_in_help_and_readme() {
     let help = Command::new(env!("CARGO_BIN_EXE_pg-ready"))
         .arg("--help")
         .output()
@@ -124,27 +124,27 @@ fn the_exit_codes_of_help_and_readme_are_those_of_the_program() {
     let help = text(&help.stdout);
     let readme =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    use pg_ready::verdict::Verdict;
-    for verdict in [
-        Verdict::Accepting,
-        Verdict::Rejecting,
-        Verdict::NoResponse,
-        Verdict::NoAttempt,
+    use pg_ready::{PingStatus, State};
+    for status in [
+        PingStatus::Ok,
+        PingStatus::Reject,
+        PingStatus::NoResponse,
+        PingStatus::NoAttempt,
     ] {
-        let (code, words) = (verdict.exit_code(), verdict.to_string());
-        let row = format!("| {code} | `{words}` |");
+        let (code, text) = (status.exit_code(), status.to_string());
+        let row = format!("| {code} | `{text}` |");
         assert!(readme.contains(&row), "README: {row}");
-        let beginning = words.split(' ').next().unwrap().trim_end_matches("ing");
+        let stem = text.split(' ').next().unwrap().trim_end_matches("ing");
         let line = help
             .lines()
             .find(|line| line.starts_with(&format!("  {code}  ")));
         assert!(
-            line.is_some_and(|line| line.contains(beginning)),
-            "--help: {code} {words}"
+            line.is_some_and(|line| line.contains(stem)),
+            "--help: {code} {text}"
         );
     }
-    for state in pg_ready::state::State::ALL {
-        let row = format!("| `{state}` | {} |", state.verdict().exit_code());
+    for state in State::ALL {
+        let row = format!("| `{state}` | {} |", state.ping_status().exit_code());
         assert!(readme.contains(&row), "README: {row}");
     }
 }

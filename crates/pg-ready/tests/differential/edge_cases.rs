@@ -1,20 +1,20 @@
-//! What a random comparison with pg_isready once found different: settings that are empty, out of range, or read in
-//! more ways than one.
+//! Settings that are empty, out of range or ambiguous; a random comparison with `pg_isready` once found different
+//! results for them.
 
 use super::*;
 
 #[test]
-fn agrees_on_odd_settings_of_an_accepting_server() {
+fn unusual_settings_have_the_same_output() {
     let Some(bin) = pg_fixture::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
     let fill = |text: &str| {
         text.replace("{port}", &server.port.to_string())
-            .replace("{folder}", &server.folder().display().to_string())
+            .replace("{dir}", &server.dir().display().to_string())
     };
     let strings = [
-        // Empty values of a connection string take away what the environment says.
+        // Empty values of a connection string override the environment.
         "host=''",
         "port=''",
         "sslmode=''",
@@ -24,7 +24,7 @@ fn agrees_on_odd_settings_of_an_accepting_server() {
         "hostaddr=''",
         "user=''",
         "dbname=''",
-        // Keepalives are set before the connection is made, and only within the system's limits.
+        // Keepalives are set before the connection, and only within the limits of Linux.
         "keepalives=x",
         "keepalives=''",
         "keepalives='1_'",
@@ -42,8 +42,8 @@ fn agrees_on_odd_settings_of_an_accepting_server() {
         "tcp_user_timeout=x",
         "tcp_user_timeout=''",
         "tcp_user_timeout=-1",
-        "keepalives=x_host={folder}",
-        // Versions of TLS.
+        "keepalives=x_host={dir}",
+        // TLS versions.
         "ssl_min_protocol_version=TLSv9",
         "ssl_min_protocol_version=tlsv1.3",
         "ssl_max_protocol_version=TLSv1",
@@ -51,28 +51,28 @@ fn agrees_on_odd_settings_of_an_accepting_server() {
         "ssl_min_protocol_version=TLSv1.3_ssl_max_protocol_version=TLSv1.2",
         "ssl_min_protocol_version=''_ssl_max_protocol_version=TLSv1",
         "ssl_min_protocol_version=TLSv1_ssl_max_protocol_version=TLSv1",
-        // An older spelling of sslmode.
+        // The obsolete form of sslmode.
         "requiressl=1",
         "requiressl=0",
         "requiressl=x",
         "requiressl=''",
-        // What cannot be had.
+        // GSSAPI encryption, without credentials.
         "gssencmode=require",
-        "gssencmode=require_host={folder}",
-        // Who runs the server.
-        "requirepeer=nobody_at_all_host={folder}",
-        "requirepeer=postgres_host={folder}",
-        "requirepeer=nobody_at_all",
-        "requirepeer=nobody_at_all_host={folder},127.0.0.1",
-        // A port that is no number ends the search, one that is too large does not.
-        "host=127.0.0.1,{folder}_sslmode=require",
-        "host={folder},127.0.0.1_sslmode=require",
-        "host=/nowhere,{folder}_sslmode=require",
+        "gssencmode=require_host={dir}",
+        // The user that runs the server.
+        "requirepeer=missing-user_host={dir}",
+        "requirepeer=postgres_host={dir}",
+        "requirepeer=missing-user",
+        "requirepeer=missing-user_host={dir},127.0.0.1",
+        // libpq stops at a port that is not an integer, and skips one that is out of range.
+        "host=127.0.0.1,{dir}_sslmode=require",
+        "host={dir},127.0.0.1_sslmode=require",
+        "host=/missing,{dir}_sslmode=require",
         "host=127.0.0.1,127.0.0.1_port=x,{port}",
         "host=127.0.0.1,127.0.0.1_port=65536,{port}",
         "host=127.0.0.1,127.0.0.1_port={port},x",
         "host=127.0.0.1,127.0.0.1_port=+{port},x",
-        // Addresses in short.
+        // Addresses in the forms of inet_aton.
         "hostaddr=127.1",
         "hostaddr=0x7f.1",
         "hostaddr=0177.0.0.1",
@@ -99,15 +99,14 @@ fn agrees_on_odd_settings_of_an_accepting_server() {
         "postgresql://u:p@q:r@127.0.0.1:{port}",
         "postgresql://127.0.0.1:{port}/#x",
     ];
-    let by_default = |situation: Situation| {
-        situation
-            .env("PGPORT", &server.port.to_string())
+    let with_defaults = |case: Case| {
+        case.env("PGPORT", &server.port.to_string())
             .env("PGHOST", "127.0.0.1")
     };
-    let mut situations: Vec<_> = strings
+    let mut cases: Vec<_> = strings
         .iter()
         .chain(&uris)
-        .map(|text| by_default(situation(&format!("-d {}", fill(text)))))
+        .map(|text| with_defaults(case(&format!("-d {}", fill(text)))))
         .collect();
     let environment = [
         ("PGREQUIRESSL", "1"),
@@ -121,17 +120,17 @@ fn agrees_on_odd_settings_of_an_accepting_server() {
         ("PGCHANNELBINDING", ""),
         ("PGTARGETSESSIONATTRS", ""),
     ];
-    let empty = || by_default(situation(""));
-    situations.extend(environment.map(|(name, value)| empty().env(name, value)));
-    situations.extend([
+    let empty = || with_defaults(case(""));
+    cases.extend(environment.map(|(name, value)| empty().env(name, value)));
+    cases.extend([
         empty().env("PGREQUIRESSL", "1").env("PGSSLMODE", "prefer"),
         empty()
-            .env("PGHOST", &fill("{folder}"))
+            .env("PGHOST", &fill("{dir}"))
             .env("PGREQUIREPEER", "x"),
-        // A file of passwords that others can read is no matter where no password is needed.
+        // A password file with insecure permissions is ignored if no password is needed.
         empty()
             .env("PGSSLMODE", "require")
             .env("PGPASSFILE", "/etc/passwd"),
     ]);
-    same(&bin, &situations);
+    assert_same_output(&bin, &cases);
 }

@@ -1,6 +1,6 @@
-//! What pg_isready cannot tell, asked of real servers.
+//! The extensions to `pg_isready`, run against real servers.
 //!
-//! Needs PostgreSQL's own programs; skipped with a word where they are missing.
+//! Skipped with a message if PostgreSQL's programs are not installed.
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers panic as tests do")]
 
@@ -12,14 +12,14 @@ use serde_json::Value;
 
 mod checks;
 mod command;
-mod noise;
+mod server_log;
 mod tls;
 
-/// The words of a command line, parted by blanks, and then words that may hold some.
+/// Runs `pg-ready` with the arguments of `line`, split at white space, and with `more`, which may contain some.
 fn pg_ready(server: &Server, line: &str, more: &[&str], environment: &[(&str, &str)]) -> Output {
     let line = line
         .replace("{port}", &server.port.to_string())
-        .replace("{folder}", &server.folder().display().to_string());
+        .replace("{dir}", &server.dir().display().to_string());
     Command::new(env!("CARGO_BIN_EXE_pg-ready"))
         .args(line.split_whitespace())
         .args(more)
@@ -35,7 +35,7 @@ fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
-/// The state that a check finds, after a look at what must hold of every report.
+/// Returns the state, after checking the invariants of every report.
 #[track_caller]
 fn state(output: &Output) -> String {
     let report = json(output);
@@ -56,11 +56,11 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// TCP by password, the socket for free.
-const BY_PASSWORD: &str = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
+/// Password authentication over TCP, `trust` over the socket.
+const PASSWORD_HBA: &str = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
 
-fn with_password(bin: &Path) -> Server {
-    let server = Server::start_with_hba(bin, BY_PASSWORD);
+fn start_with_password(bin: &Path) -> Server {
+    let server = Server::start_with_hba(bin, PASSWORD_HBA);
     server.sql("CREATE ROLE app LOGIN PASSWORD 's3cret'");
     server.sql("CREATE ROLE closed NOLOGIN");
     server

@@ -1,12 +1,12 @@
-//! Who is at the other end of a unix socket.
+//! libpq's `requirepeer`: the user that runs the server at the other end of a Unix-domain socket.
 
 use std::os::fd::AsFd;
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::{Uid, User};
 
-/// Whether a server runs as the user that `requirepeer` names, if it names one.
-pub(crate) fn is_as_required(socket: &impl AsFd, required: Option<&str>) -> bool {
+/// Returns `true` if the server runs as the user `required`, or if no user is required.
+pub(crate) fn peer_matches(socket: &impl AsFd, required: Option<&str>) -> bool {
     let name = || {
         let peer = getsockopt(socket, PeerCredentials).ok()?;
         Some(User::from_uid(Uid::from_raw(peer.uid())).ok()??.name)

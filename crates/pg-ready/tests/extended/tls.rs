@@ -1,4 +1,4 @@
-//! TLS as `sslmode` asks for it, against a server with a certificate of a test's own authority.
+//! TLS settings, against servers with a certificate of the test's own certificate authority.
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
@@ -11,16 +11,16 @@ struct Authority {
 impl Authority {
     fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
-        // Without a name of its own OpenSSL takes what it signs for signed by itself.
+        // Without its own name OpenSSL would treat the certificates that it signs as self-signed.
         params
             .distinguished_name
-            .push(DnType::CommonName, "the authority of a test");
+            .push(DnType::CommonName, "test certificate authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         Self { issuer }
     }
 
-    /// A certificate for one name, and its key.
+    /// Issues a certificate for `name`; returns it and its key as PEM.
     fn issue(&self, name: &str) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
@@ -29,12 +29,12 @@ impl Authority {
     }
 }
 
-/// A server with a certificate for `localhost`; who may come over its socket is said already.
-fn encrypting(bin: &Path, authority: &Authority, hba: &str) -> Server {
-    encrypting_with(bin, authority, hba, "")
+/// Starts a server with a certificate for `localhost`; `hba` has the rules for TCP, the socket is trusted.
+fn start_with_tls(bin: &Path, authority: &Authority, hba: &str) -> Server {
+    start_with_tls_settings(bin, authority, hba, "")
 }
 
-fn encrypting_with(bin: &Path, authority: &Authority, hba: &str, settings: &str) -> Server {
+fn start_with_tls_settings(bin: &Path, authority: &Authority, hba: &str, settings: &str) -> Server {
     let (certificate, key) = authority.issue("localhost");
     let server = Server::prepare(bin, &format!("ssl = on\n{settings}"))
         .with_hba(&format!("local all all trust\n{hba}"))
@@ -46,19 +46,19 @@ fn encrypting_with(bin: &Path, authority: &Authority, hba: &str, settings: &str)
 }
 
 #[test]
-fn each_sslmode_trusts_what_it_should() {
+fn sslmode_determines_trust_as_in_libpq() {
     let Some(bin) = pg_fixture::programs() else {
         return;
     };
     let authority = Authority::new();
-    let server = encrypting(
+    let server = start_with_tls(
         &bin,
         &authority,
         "hostssl all all 127.0.0.1/32 scram-sha-256\n",
     );
-    let folder = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
-        let path = folder.path().join(name);
+        let path = dir.path().join(name);
         std::fs::write(&path, text).unwrap();
         path.display().to_string()
     };
@@ -69,14 +69,14 @@ fn each_sslmode_trusts_what_it_should() {
         ("127.0.0.1", "disable", "", "not_permitted", false),
         ("127.0.0.1", "prefer", "", "accepting", true),
         ("127.0.0.1", "require", "", "accepting", true),
-        ("127.0.0.1", "require", &other, "tls_refused", false),
+        ("127.0.0.1", "require", &other, "tls_failed", false),
         ("127.0.0.1", "verify-ca", &known, "accepting", true),
-        ("127.0.0.1", "verify-ca", &other, "tls_refused", false),
-        ("127.0.0.1", "verify-ca", "/nowhere", "tls_refused", false),
-        ("127.0.0.1", "verify-ca", &broken, "tls_refused", false),
-        ("127.0.0.1", "verify-full", &known, "tls_refused", false),
+        ("127.0.0.1", "verify-ca", &other, "tls_failed", false),
+        ("127.0.0.1", "verify-ca", "/missing", "tls_failed", false),
+        ("127.0.0.1", "verify-ca", &broken, "tls_failed", false),
+        ("127.0.0.1", "verify-full", &known, "tls_failed", false),
         ("localhost", "verify-full", &known, "accepting", true),
-        ("localhost", "verify-full", &other, "tls_refused", false),
+        ("localhost", "verify-full", &other, "tls_failed", false),
     ] {
         let conninfo = format!(
             "host={host} hostaddr=127.0.0.1 port={} user=app dbname=postgres sslmode={mode} sslrootcert='{root}'",
@@ -96,7 +96,7 @@ fn each_sslmode_trusts_what_it_should() {
             text(&checked.stdout)
         );
         assert_eq!(json(&checked)["server"]["tls"], encrypted, "{mode}");
-        // The contract's answer is the real pg_isready's.
+        // The status without a check is that of pg_isready.
         let theirs = Command::new(bin.join("pg_isready"))
             .args(["-d", &conninfo])
             .env_clear()
@@ -112,15 +112,15 @@ fn each_sslmode_trusts_what_it_should() {
 }
 
 #[test]
-fn a_server_without_tls_is_refused_where_tls_is_demanded() {
+fn server_without_tls_fails_if_tls_is_required() {
     let Some(bin) = pg_fixture::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
     for (mode, expected) in [
         ("prefer", "accepting"),
-        ("require", "tls_refused"),
-        ("verify-full", "tls_refused"),
+        ("require", "tls_failed"),
+        ("verify-full", "tls_failed"),
     ] {
         let line = "-h 127.0.0.1 -p {port} -U postgres --output=json --check=login";
         let output = pg_ready(&server, line, &[], &[("PGSSLMODE", mode)]);
@@ -129,24 +129,24 @@ fn a_server_without_tls_is_refused_where_tls_is_demanded() {
 }
 
 #[test]
-fn a_password_is_bound_to_the_certificate_where_that_is_demanded_as_by_libpq() {
+fn channel_binding_is_required_as_in_libpq() {
     let Some(bin) = pg_fixture::programs() else {
         return;
     };
     let hba = "host trusted all 127.0.0.1/32 trust\nhost plain all 127.0.0.1/32 password\n\
                host all all 127.0.0.1/32 scram-sha-256\n";
-    let server = encrypting(&bin, &Authority::new(), hba);
+    let server = start_with_tls(&bin, &Authority::new(), hba);
     server.sql("CREATE DATABASE trusted");
     server.sql("CREATE DATABASE plain");
     for (database, tls, binding, expected) in [
         ("postgres", "require", "require", "accepting"),
         ("postgres", "require", "prefer", "accepting"),
         ("postgres", "require", "disable", "accepting"),
-        ("postgres", "disable", "require", "tls_refused"),
+        ("postgres", "disable", "require", "tls_failed"),
         ("postgres", "disable", "prefer", "accepting"),
-        ("plain", "require", "require", "tls_refused"),
+        ("plain", "require", "require", "tls_failed"),
         ("plain", "require", "prefer", "accepting"),
-        ("trusted", "require", "require", "tls_refused"),
+        ("trusted", "require", "require", "tls_failed"),
         ("trusted", "require", "disable", "accepting"),
     ] {
         let conninfo = format!(
@@ -166,20 +166,20 @@ fn a_password_is_bound_to_the_certificate_where_that_is_demanded_as_by_libpq() {
 }
 
 #[test]
-fn a_version_of_tls_that_will_not_do_is_refused_as_by_pg_isready() {
+fn tls_version_outside_the_range_fails_as_in_pg_isready() {
     let Some(bin) = pg_fixture::programs() else {
         return;
     };
     let hba = "hostssl all all 127.0.0.1/32 trust\n";
     let settings = "ssl_max_protocol_version = 'TLSv1.2'\n";
-    let server = encrypting_with(&bin, &Authority::new(), hba, settings);
+    let server = start_with_tls_settings(&bin, &Authority::new(), hba, settings);
     for (versions, expected) in [
         ("", "accepting"),
-        ("ssl_min_protocol_version=TLSv1.3", "tls_refused"),
+        ("ssl_min_protocol_version=TLSv1.3", "tls_failed"),
         ("ssl_max_protocol_version=tlsv1.2", "accepting"),
         (
             "ssl_min_protocol_version=TLSv1 ssl_max_protocol_version=TLSv1.1",
-            "tls_refused",
+            "tls_failed",
         ),
         (
             "ssl_min_protocol_version=TLSv1 ssl_max_protocol_version=TLSv1.2",

@@ -1,44 +1,40 @@
-//! Each state is told from the others.
+//! The state of each check.
 
 use super::*;
 
 const APP: &str = "-h 127.0.0.1 -p {port} -U app -d postgres --output=json";
 
 #[test]
-fn logins_are_told_apart_from_each_other() {
+fn login_failures_have_different_states() {
     let Some(bin) = pg_fixture::programs() else {
         return;
     };
-    let server = with_password(&bin);
-    let pass = ("PGPASSWORD", "s3cret");
+    let server = start_with_password(&bin);
+    let password = ("PGPASSWORD", "s3cret");
     for (line, environment, expected) in [
-        ("--check=login", vec![pass], "accepting"),
+        ("--check=login", vec![password], "accepting"),
         ("--check=login", vec![], "bad_password"),
         (
             "--check=login",
             vec![("PGPASSWORD", "wrong")],
             "bad_password",
         ),
-        ("--check=login -d missing", vec![pass], "no_such_database"),
-        ("--check=login -U nobody", vec![pass], "bad_password"),
         (
-            "--check=login -h {folder} -U nobody",
-            vec![],
-            "no_such_role",
+            "--check=login -d missing",
+            vec![password],
+            "no_such_database",
         ),
-        (
-            "--check=login -h {folder} -U closed",
-            vec![],
-            "not_permitted",
-        ),
+        ("--check=login -U missing", vec![password], "bad_password"),
+        ("--check=login -h {dir} -U missing", vec![], "no_such_role"),
+        ("--check=login -h {dir} -U closed", vec![], "not_permitted"),
         (
             "--check=login -h no-such-host.invalid",
             vec![],
             "dns_failure",
         ),
         ("--check=login -p 1", vec![], "refused"),
-        ("--check=login -h /nowhere", vec![], "refused"),
-        // Without a check it is pg_isready's question: there is somebody.
+        ("--check=login -h /missing", vec![], "refused"),
+        // Without a check the state is that of pg_isready: the server is up.
         ("-d missing", vec![], "accepting"),
         ("-h no-such-host.invalid", vec![], "dns_failure"),
         (
@@ -48,24 +44,24 @@ fn logins_are_told_apart_from_each_other() {
         ),
         (
             "--check=login -h 127.0.0.1,127.0.0.1 -p 1,{port}",
-            vec![pass],
+            vec![password],
             "accepting",
         ),
     ] {
         let output = pg_ready(&server, &format!("{APP} {line}"), &[], &environment);
         assert_eq!(state(&output), expected, "{line} {environment:?}");
-        let all = text(&output.stdout) + &text(&output.stderr);
-        assert!(!all.contains("s3cret"), "{all}");
+        let printed = text(&output.stdout) + &text(&output.stderr);
+        assert!(!printed.contains("s3cret"), "{printed}");
     }
 }
 
 #[test]
-fn a_password_is_taken_from_every_place_that_may_hold_one() {
+fn password_is_read_from_every_source() {
     let Some(bin) = pg_fixture::programs() else {
         return;
     };
     use std::os::unix::fs::PermissionsExt as _;
-    let server = with_password(&bin);
+    let server = start_with_password(&bin);
     let home = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str, mode| {
         let path = home.path().join(name);
@@ -99,7 +95,7 @@ fn a_password_is_taken_from_every_place_that_may_hold_one() {
             "no_attempt",
         ),
         (APP, vec![from_secret.as_str()], vec![], "accepting"),
-        (APP, vec!["--password-file=/nowhere"], vec![], "no_attempt"),
+        (APP, vec!["--password-file=/missing"], vec![], "no_attempt"),
         ("--output=json -d", vec![uri.as_str()], vec![], "accepting"),
         (
             "--output=json -p {port} -d postgres",
@@ -110,7 +106,7 @@ fn a_password_is_taken_from_every_place_that_may_hold_one() {
         (
             "--output=json -p {port}",
             vec![],
-            vec![("PGSERVICE", "none")],
+            vec![("PGSERVICE", "missing")],
             "no_attempt",
         ),
     ] {
@@ -123,20 +119,20 @@ fn a_password_is_taken_from_every_place_that_may_hold_one() {
             "{line} {more:?} {environment:?} {}",
             text(&output.stderr)
         );
-        let all = text(&output.stdout) + &text(&output.stderr);
-        assert!(!all.contains("s3cret"), "{all}");
+        let printed = text(&output.stdout) + &text(&output.stderr);
+        assert!(!printed.contains("s3cret"), "{printed}");
     }
 }
 
 #[test]
-fn a_primary_passes_and_fails_what_it_should() {
+fn checks_of_a_primary_have_the_expected_state() {
     let Some(bin) = pg_fixture::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
     server.sql("CREATE TABLE schema_migrations (version text)");
     server.sql("INSERT INTO schema_migrations VALUES ('9'), ('10')");
-    let line = "-h {folder} -p {port} -U postgres --output=json";
+    let line = "-h {dir} -p {port} -U postgres --output=json";
     for (check, expected) in [
         ("login,write,primary,lag=1ms,schema=10", "accepting"),
         ("standby", "primary"),
@@ -166,14 +162,14 @@ fn a_primary_passes_and_fails_what_it_should() {
     }
     let output = pg_ready(&server, line, &["--check=login,query=SELECT false"], &[]);
     let report = json(&output);
-    let made: Vec<_> = report["checks"]
+    let checks: Vec<_> = report["checks"]
         .as_array()
         .unwrap()
         .iter()
-        .map(|made| (&made["check"], &made["state"]))
+        .map(|check| (&check["check"], &check["state"]))
         .collect();
     assert_eq!(
-        format!("{made:?}"),
+        format!("{checks:?}"),
         r#"[(String("login"), String("accepting")), (String("query"), String("query_failed"))]"#
     );
     assert_eq!(report["phase"], "checks");
@@ -192,12 +188,12 @@ fn a_primary_passes_and_fails_what_it_should() {
 }
 
 #[test]
-fn a_server_that_takes_no_writes_is_read_only() {
+fn server_with_read_only_transactions_is_read_only() {
     let Some(bin) = pg_fixture::programs() else {
         return;
     };
     let server = Server::start(&bin, "default_transaction_read_only = on\n");
-    let line = "-h {folder} -p {port} -U postgres --output=json --check";
+    let line = "-h {dir} -p {port} -U postgres --output=json --check";
     assert_eq!(
         state(&pg_ready(&server, line, &["write"], &[])),
         "read_only"
@@ -209,17 +205,17 @@ fn a_server_that_takes_no_writes_is_read_only() {
 }
 
 #[test]
-fn a_standby_is_told_from_a_primary() {
+fn checks_of_a_standby_have_the_expected_state() {
     let Some(bin) = pg_fixture::programs() else {
         return;
     };
     let server = Server::start_as_standby(&bin);
-    let line = "-h {folder} -p {port} -U postgres --output=json --check";
+    let line = "-h {dir} -p {port} -U postgres --output=json --check";
     for (check, expected) in [
         ("standby", "accepting"),
         ("primary", "standby"),
         ("write", "read_only"),
-        // It receives from nobody: what it has is as old as it looks, here older than anything.
+        // A standby without a primary has no received position, so the age of its data counts.
         ("lag=1d", "lagging"),
         ("schema=1", "schema_behind"),
     ] {
@@ -229,16 +225,19 @@ fn a_standby_is_told_from_a_primary() {
             "{check}"
         );
     }
-    // Any of several servers will do.
+}
+
+#[test]
+fn first_server_that_passes_the_checks_is_reported() {
+    let Some(bin) = pg_fixture::programs() else {
+        return;
+    };
+    let standby = Server::start_as_standby(&bin);
     let primary = Server::start(&bin, "");
-    let hosts = format!(
-        "{},{}",
-        server.folder().display(),
-        primary.folder().display()
-    );
-    let ports = format!("{},{}", server.port, primary.port);
+    let hosts = format!("{},{}", standby.dir().display(), primary.dir().display());
+    let ports = format!("{},{}", standby.port, primary.port);
     let output = pg_ready(
-        &server,
+        &standby,
         "-U postgres --output=json",
         &["-h", &hosts, "-p", &ports, "--check=primary"],
         &[],
@@ -248,7 +247,7 @@ fn a_standby_is_told_from_a_primary() {
 }
 
 #[test]
-fn a_full_server_and_one_in_recovery_are_told_apart() {
+fn server_without_free_slots_has_too_many_connections() {
     let Some(bin) = pg_fixture::programs() else {
         return;
     };
@@ -257,12 +256,19 @@ fn a_full_server_and_one_in_recovery_are_told_apart() {
         "max_connections = 2\nsuperuser_reserved_connections = 1\nmax_wal_senders = 0\n",
     );
     full.sql("CREATE ROLE app LOGIN");
-    let _held = Held::session(&bin, &full);
-    let line = "-h {folder} -p {port} -U app -d postgres --output=json --check=login";
+    let _session = Session::open(&bin, &full);
+    let line = "-h {dir} -p {port} -U app -d postgres --output=json --check=login";
     assert_eq!(
         state(&pg_ready(&full, line, &[], &[])),
         "too_many_connections"
     );
+}
+
+#[test]
+fn server_in_recovery_is_starting_or_in_recovery() {
+    let Some(bin) = pg_fixture::programs() else {
+        return;
+    };
     let recovering = Server::start_in_recovery(&bin);
     let output = pg_ready(
         &recovering,
@@ -277,31 +283,31 @@ fn a_full_server_and_one_in_recovery_are_told_apart() {
     assert_eq!(output.status.code(), Some(1));
 }
 
-struct Held(std::process::Child);
+/// A session of `psql`, which occupies a connection slot until it is dropped.
+struct Session(std::process::Child);
 
-impl Held {
-    /// A session that has been let in.
-    fn session(bin: &Path, server: &Server) -> Self {
+impl Session {
+    fn open(bin: &Path, server: &Server) -> Self {
         use std::io::{BufRead as _, BufReader, Write as _};
         let mut psql = Command::new(bin.join("psql"))
             .args(["-XAtq", "-U", "app", "-d", "postgres", "-h"])
-            .arg(server.folder())
+            .arg(server.dir())
             .args(["-p", &server.port.to_string()])
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::piped())
             .spawn()
             .unwrap();
-        writeln!(psql.stdin.as_mut().unwrap(), "SELECT 'in';").unwrap();
-        let mut answer = String::new();
+        writeln!(psql.stdin.as_mut().unwrap(), "SELECT 'open';").unwrap();
+        let mut line = String::new();
         BufReader::new(psql.stdout.take().unwrap())
-            .read_line(&mut answer)
+            .read_line(&mut line)
             .unwrap();
-        assert_eq!(answer, "in\n");
+        assert_eq!(line, "open\n");
         Self(psql)
     }
 }
 
-impl Drop for Held {
+impl Drop for Session {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn addresses_are_read_in_all_the_ways_of_inet_aton() {
+fn address_in_any_form_of_inet_aton_is_parsed() {
     for (text, expected) in [
         ("127.0.0.1", Some("127.0.0.1")),
         ("127.1", Some("127.0.0.1")),
@@ -30,6 +30,6 @@ fn addresses_are_read_in_all_the_ways_of_inet_aton() {
         ("::1", Some("::1")),
     ] {
         let expected = expected.map(|text| text.parse::<IpAddr>().unwrap());
-        assert_eq!(address(text), expected, "{text}");
+        assert_eq!(parse_address(text), expected, "{text}");
     }
 }

@@ -1,46 +1,46 @@
-//! What a check leaves in the server's log: the README's table, measured.
+//! Log messages that a check causes on the server: measures the table of README.md.
 
 use super::*;
 
-/// How a server lets people in over TCP, and what is run against it.
+/// Methods of `pg_hba.conf` for TCP, the columns of the table.
 const METHODS: [&str; 3] = ["trust", "password", "scram-sha-256"];
 
 #[test]
-fn the_readme_tells_what_each_mode_leaves_in_the_servers_log() {
+fn log_messages_are_documented_in_the_readme() {
     let Some(bin) = pg_fixture::programs() else {
         return;
     };
-    let measured = table(&bin);
+    let measured = measure_table(&bin);
     let readme =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
     for row in &measured {
         assert!(
             readme.contains(row),
-            "README.md is to say:\n{}",
+            "README.md has to contain:\n{}",
             measured.join("\n")
         );
     }
 }
 
-fn table(bin: &Path) -> Vec<String> {
-    let isready = bin.join("pg_isready").display().to_string();
-    let ours = env!("CARGO_BIN_EXE_pg-ready");
+fn measure_table(bin: &Path) -> Vec<String> {
+    let pg_isready = bin.join("pg_isready").display().to_string();
+    let pg_ready = env!("CARGO_BIN_EXE_pg-ready");
     let rows = [
-        ("`pg_isready`, run by root", isready.as_str(), ""),
-        ("`pg-ready`, run by root", ours, ""),
-        ("`pg_isready -U app`", &isready, "-U app -d postgres"),
-        ("`pg-ready -U app`", ours, "-U app -d postgres"),
-        ("`pg_isready -U nobody`", &isready, "-U nobody"),
-        ("`pg-ready -U nobody`", ours, "-U nobody"),
+        ("`pg_isready`, run by root", pg_isready.as_str(), ""),
+        ("`pg-ready`, run by root", pg_ready, ""),
+        ("`pg_isready -U app`", &pg_isready, "-U app -d postgres"),
+        ("`pg-ready -U app`", pg_ready, "-U app -d postgres"),
+        ("`pg_isready -U missing`", &pg_isready, "-U missing"),
+        ("`pg-ready -U missing`", pg_ready, "-U missing"),
         (
             "`pg-ready -U app --check=login`",
-            ours,
+            pg_ready,
             "-U app -d postgres --check=login",
         ),
         (
-            "`pg-ready -U nobody --check=login`",
-            ours,
-            "-U nobody -d postgres --check=login",
+            "`pg-ready -U missing --check=login`",
+            pg_ready,
+            "-U missing -d postgres --check=login",
         ),
     ];
     let servers = METHODS.map(|method| {
@@ -54,15 +54,15 @@ fn table(bin: &Path) -> Vec<String> {
         .map(|(name, program, line)| {
             let cells: Vec<_> = servers
                 .iter()
-                .map(|server| left(server, program, line))
+                .map(|server| logged_by(server, program, line))
                 .collect();
             format!("| {name} | {} |", cells.join(" | "))
         })
         .collect()
 }
 
-/// The lines that one run adds to the log.
-fn left(server: &Server, program: &str, line: &str) -> String {
+/// Returns the messages that one run adds to the log.
+fn logged_by(server: &Server, program: &str, line: &str) -> String {
     let before = server.log().len();
     let status = Command::new(program)
         .args(["-h", "127.0.0.1", "-p", &server.port.to_string()])
@@ -73,7 +73,7 @@ fn left(server: &Server, program: &str, line: &str) -> String {
         .unwrap()
         .status;
     assert!(status.code().is_some());
-    // A backend logs before it ends, so once there is none left all of it is there.
+    // A backend writes its log before it exits, so the log is complete once no backend is left.
     let backends = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
     while server.sql(backends) != "0" {
         std::thread::yield_now();
@@ -86,8 +86,8 @@ fn left(server: &Server, program: &str, line: &str) -> String {
 }
 
 fn message(line: &str) -> Option<String> {
-    let at = ["FATAL:", "ERROR:", "LOG:"]
+    let start = ["FATAL:", "ERROR:", "LOG:"]
         .iter()
         .find_map(|kind| line.find(kind))?;
-    Some(line[at..].replace(":  ", ": "))
+    Some(line[start..].replace(":  ", ": "))
 }

@@ -1,4 +1,4 @@
-//! From a server's name to a stream.
+//! Resolves a server's name, connects to it, and negotiates TLS.
 
 use std::fmt;
 use std::io;
@@ -10,17 +10,17 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect as _, TlsStream};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{Failure, names};
-use crate::peer;
-use crate::protocol;
+use super::{Failure, resolver};
+use crate::protocol::{self, SslReply};
+use crate::require_peer::peer_matches;
 use crate::state::State;
 use crate::target::Target;
 use crate::tls::{Mode, TlsSettings};
 
-/// Anything that goes both ways.
+/// A connection to a server, encrypted or not.
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {
-    /// What of its encryption a password can be bound to.
-    fn binding(&self) -> ChannelBinding {
+    /// Channel binding data for SCRAM; none without TLS.
+    fn binding_data(&self) -> ChannelBinding {
         ChannelBinding::none()
     }
 }
@@ -29,17 +29,17 @@ impl Duplex for TcpStream {}
 
 impl Duplex for UnixStream {}
 
-impl Duplex for Encrypted {
-    fn binding(&self) -> ChannelBinding {
+impl Duplex for RustlsStream {
+    fn binding_data(&self) -> ChannelBinding {
         self.channel_binding()
     }
 }
 
 pub(super) type Stream = Box<dyn Duplex>;
-/// rustls' stream, which has no name of its own.
-type Encrypted = <MakeRustlsConnect as MakeTlsConnect<Stream>>::Stream;
+/// The stream type of `tokio_postgres_rustls`, which that crate does not export by name.
+type RustlsStream = <MakeRustlsConnect as MakeTlsConnect<Stream>>::Stream;
 
-/// Where a server may be.
+/// An address to connect to.
 pub(super) enum Address {
     Ip(SocketAddr),
     Socket(PathBuf),
@@ -51,6 +51,7 @@ impl Address {
     }
 }
 
+/// Shows an abstract socket with `@`, as libpq writes it.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -60,38 +61,41 @@ impl fmt::Display for Address {
     }
 }
 
-pub(super) async fn addresses(target: &Target) -> Result<Vec<Address>, Failure> {
+pub(super) async fn resolve(target: &Target) -> Result<Vec<Address>, Failure> {
     match target {
         Target::Name(host, port) => {
-            let mut why = String::new();
-            for name in Target::spellings(host) {
-                match names::look_up(&name, *port).await {
+            let mut reason = String::new();
+            for name in Target::name_variants(host) {
+                match resolver::look_up(&name, *port).await {
                     Ok(found) => return Ok(found.into_iter().map(Address::Ip).collect()),
-                    Err(error) => why = format!("could not resolve {host:?}: {error}"),
+                    Err(error) => reason = format!("could not resolve {host:?}: {error}"),
                 }
             }
-            Err(Failure::new(State::DnsFailure, &why))
+            Err(Failure::new(State::DnsFailure, &reason))
         }
         Target::Address(address, port, _) => {
             Ok(vec![Address::Ip(SocketAddr::new(*address, *port))])
         }
         Target::Socket(path) => Ok(vec![Address::Socket(path.clone())]),
-        Target::Unusable => Err(Failure::new(
+        Target::Invalid => Err(Failure::new(
             State::DnsFailure,
-            "its address, its port or a setting of its keepalives is none",
+            "invalid host address, port or keepalives setting",
         )),
     }
 }
 
-/// A connection; over a unix socket to a server that runs as `peer`, if that is asked for.
-pub(super) async fn connect(address: &Address, peer: Option<&str>) -> Result<Stream, Failure> {
+/// Connects to `address`; a server at a Unix-domain socket has to run as `required_peer`, if that is set.
+pub(super) async fn connect(
+    address: &Address,
+    required_peer: Option<&str>,
+) -> Result<Stream, Failure> {
     let stream: io::Result<Stream> = match address {
         Address::Ip(address) => TcpStream::connect(address)
             .await
             .map(|stream| Box::new(stream) as _),
         Address::Socket(path) => match UnixStream::connect(path).await {
-            Ok(stream) if !peer::is_as_required(&stream, peer) => {
-                let reason = "the server runs as another user than requirepeer names";
+            Ok(stream) if !peer_matches(&stream, required_peer) => {
+                let reason = "the server does not run as the user that requirepeer requires";
                 return Err(Failure::new(State::Protocol, reason));
             }
             connected => connected.map(|stream| Box::new(stream) as _),
@@ -107,40 +111,40 @@ pub(super) async fn connect(address: &Address, peer: Option<&str>) -> Result<Str
     })
 }
 
-/// Asks for TLS; the stream after it, and whether it is encrypted.
+/// Sends `SSLRequest` and performs the TLS handshake; returns the stream, and `true` if it is encrypted.
 ///
-/// Only the one byte of the answer is read before the handshake: whatever else came in plain text would be an attack.
-pub(super) async fn encrypt(
+/// Reads exactly one byte before the handshake: further plain-text bytes would be injected by an attacker
+/// (CVE-2021-23222).
+pub(super) async fn negotiate_tls(
     mut stream: Stream,
     settings: &TlsSettings,
     name: &str,
 ) -> Result<(Stream, bool), Failure> {
-    stream.write_all(&protocol::ssl_request()).await?;
-    let answer = stream.read_u8().await?;
-    match protocol::offers_tls(answer) {
-        Some(true) => {}
-        Some(false) if settings.mode <= Mode::Prefer => return Ok((stream, false)),
-        Some(false) => return Err(refused("the server does not offer TLS")),
-        None => {
-            return Err(Failure::new(
-                State::Protocol,
-                "what answers is no PostgreSQL server",
-            ));
-        }
+    stream.write_all(&protocol::SSL_REQUEST).await?;
+    let reply = stream.read_u8().await?;
+    match protocol::parse_ssl_reply(reply) {
+        Some(SslReply::Accepted) => {}
+        Some(SslReply::Rejected) if settings.mode <= Mode::Prefer => return Ok((stream, false)),
+        Some(SslReply::Rejected) => return Err(tls_failed("the server does not support TLS")),
+        None => return Err(not_postgres()),
     }
     let config = settings
         .client_config()
-        .map_err(|error| refused(&error.to_string()))?;
+        .map_err(|error| tls_failed(&error.to_string()))?;
     let Ok(tls) =
         MakeTlsConnect::<Stream>::make_tls_connect(&mut MakeRustlsConnect::new(config), name);
     match tls.connect(stream).await {
         Ok(stream) => Ok((Box::new(stream), true)),
-        Err(error) => Err(refused(&error.to_string())),
+        Err(error) => Err(tls_failed(&error.to_string())),
     }
 }
 
-fn refused(why: &str) -> Failure {
-    Failure::new(State::TlsRefused, why)
+fn tls_failed(reason: &str) -> Failure {
+    Failure::new(State::TlsFailed, reason)
+}
+
+pub(super) fn not_postgres() -> Failure {
+    Failure::new(State::Protocol, "the peer is not a PostgreSQL server")
 }
 
 impl From<io::Error> for Failure {
@@ -152,7 +156,7 @@ impl From<io::Error> for Failure {
             }
             io::ErrorKind::InvalidData => Self::new(
                 State::Protocol,
-                &format!("what answers sends what no server should: {error}"),
+                &format!("protocol violation by the server: {error}"),
             ),
             _ => Self::new(State::Unreachable, &error.to_string()),
         }
