@@ -2,7 +2,10 @@
 
 CARGO ?= cargo
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
-TARGET ?= x86_64-unknown-linux-gnu
+# What images are built for: this host's architecture. Without a Linux toolchain the programs are built in a container.
+HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+MACHINE := $(shell uname -m | sed 's/^arm64$$/aarch64/')
+TARGET ?= $(if $(findstring linux,$(HOST)),$(HOST),$(MACHINE)-unknown-linux-gnu)
 # What the embedded node asks of the kernel: root's namespaces, or a user's own.
 NAMESPACES = unshare --pid --mount --net --fork true || unshare --user --map-root-user --pid --mount --net --fork true
 # How many times as fast as a cluster's the embedded node's clock runs.
@@ -40,7 +43,7 @@ exercise-programs:
 	$(CARGO) build --locked -p selfheal -p numbers-api -p todo-web -p todo-db -p probe-sidecar -p browser-fixture -p pg-fixture
 
 exercises: exercise-programs ## Run the chapter's exercises, no cluster needed
-	$(BUILT)/debug/selfheal exercise --speed $(SPEED) --record $(RECORDINGS)/embedded
+	$(BUILT)/debug/selfheal exercise $(EXERCISES) --speed $(SPEED) --record $(RECORDINGS)/embedded
 
 exercises-cluster: exercise-programs ## Run them, or those of EXERCISES, on the cluster of KUBECONFIG (NODE_ADDRESS= if it has no load balancers)
 	$(BUILT)/debug/selfheal exercise $(EXERCISES) --kubeconfig "$${KUBECONFIG:-$$HOME/.kube/config}" \
@@ -65,11 +68,11 @@ conformance: exercise-programs ## Kubernetes' own tests on the embedded node (E2
 ##@ Work on it
 
 # Of what people run (default-members): measurements have no tests, and ask the same libraries for more.
-test: ## Run every test; with IMAGE_ARCHIVES=FOLDER those of the images in it, too
+test: ## Run every test; with IMAGE_ARCHIVES=DIR also those of the images in it
 ifeq ($(NEXTEST),yes)
-	$(if $(IMAGE_ARCHIVES),$(LABELS) )$(CARGO) nextest run --locked
+	$(if $(IMAGE_ARCHIVES),$(IMAGE_ENV) )$(CARGO) nextest run --locked
 else
-	$(if $(IMAGE_ARCHIVES),$(LABELS) )$(CARGO) test --locked
+	$(if $(IMAGE_ARCHIVES),$(IMAGE_ENV) )$(CARGO) test --locked
 endif
 
 # What they are made of, without running them.
@@ -102,12 +105,13 @@ bench: dist-pg-ready dist-probe-sidecar ## What probes, checks, the to-do list a
 
 dist: dist-glibc dist-probe-sidecar dist-pg-ready ## Static programs for images (target/<triple>/compact)
 
-STATIC = -C target-feature=+crt-static
-# Small enough for their images: what they do is mostly waiting. All at once, so that what they share is built once; of what
-# one of them gets because another asks for it nothing is left by the linker.
+# One cargo command for all, so that shared dependencies are built once. Features that one program enables in them for another are
+# removed by the linker. rustc links with its own lld on x86_64 only; GNU ld knows neither of the two options.
+GLIBC_LINK_ARGS = $(if $(filter x86_64-unknown-linux-gnu,$(TARGET)),-C link-arg=-Wl$(comma)--icf=all -C link-arg=-Wl$(comma)-z$(comma)pack-relative-relocs)
+comma := ,
 $(GLIBC:%=dist-%): dist-glibc
 dist-glibc:
-	RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,--icf=all -C link-arg=-Wl,-z,pack-relative-relocs" \
+	RUSTFLAGS="-C target-feature=+crt-static $(GLIBC_LINK_ARGS)" \
 	  $(CARGO) build --profile compact --locked --target $(TARGET) $(GLIBC:%=-p %)
 
 # It sits in every pod: its program is most of the memory that it takes.

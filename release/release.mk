@@ -39,12 +39,12 @@ RELEASED_PROGRAMS = selfheal=$(TARGET) pg-ready=$(MUSL_TARGET) probe-sidecar=$(M
 
 .PHONY: dist-selfheal
 dist-selfheal:
-	RUSTFLAGS="$(STATIC) $(ICF)" $(CARGO) build --profile compact --locked --target $(TARGET) -p selfheal
+	RUSTFLAGS="-C target-feature=+crt-static $(GLIBC_LINK_ARGS)" $(CARGO) build --profile compact --locked --target $(TARGET) -p selfheal
 	@release/check-static $(BUILT)/$(TARGET)/compact/selfheal
 
 .PHONY: release-artifact
 release-artifact: check-release-rust dist-selfheal sbom ## Build what a release has of this architecture (dist/release/<architecture>.tar)
-	$(MAKE) roots IMAGES="$(RELEASED_IMAGES)"
+	$(MAKE) rootfs IMAGES="$(RELEASED_IMAGES)"
 	VERSION=$(VERSION) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) BUILT=$(BUILT) NOTICES="$(NOTICES)" \
 	  release/archives $(ARCH) $(RELEASED_PROGRAMS)
 	release/pack $(ARCH) dist/release/$(ARCH).tar
@@ -63,7 +63,7 @@ sbom: ## Bills of materials of the released programs (dist/sbom, CycloneDX; need
 # Needs the artifacts of both architectures in dist, a login to the registry, and an identity for cosign.
 release-images: ## Push the images of a release and sign them (REGISTRY, SOURCE)
 	@test -n "$(REGISTRY)" || { echo "release-images: REGISTRY= is not set" >&2; exit 2; }
-	$(FACTS) SOURCE=$(SOURCE) PREFIX=$(REGISTRY)/ docker buildx bake --file docker/docker-bake.hcl --push \
+	$(BUILD_ENV) SOURCE=$(SOURCE) PREFIX=$(REGISTRY)/ docker buildx bake --file docker/docker-bake.hcl --push \
 	  --set '*.platform=linux/amd64,linux/arm64' --set '*.attest=type=provenance,mode=max,version=v1' \
 	  --metadata-file dist/pushed.json $(RELEASED_IMAGES)
 	release/digests dist/pushed.json > dist/digests.txt

@@ -202,7 +202,7 @@ async fn a_misspelt_field_is_refused_by_name() {
     let Some(cluster) = Cluster::start().await else {
         return;
     };
-    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n  - {name: c, image: selfheal/numbers-api:0.1.0, livenesProbe: {}}\n";
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n  - {name: c, image: localhost/selfheal/numbers-api:0.1.0, livenesProbe: {}}\n";
     let printed = cluster.kubectl("apply -f -", pod).await;
     assert!(!printed.ok);
     assert!(
@@ -262,13 +262,13 @@ async fn kubectls_own_commands_make_and_change_objects() {
         return;
     };
     for line in [
-        "create deployment web --image=selfheal/numbers-api:0.1.0 --replicas=2 --port=80",
+        "create deployment web --image=localhost/selfheal/numbers-api:0.1.0 --replicas=2 --port=80",
         "create configmap m --from-literal=a=b",
         "create secret generic s --from-literal=a=b",
         "create namespace other",
         "create serviceaccount robot",
         "create service clusterip nobody --tcp=80:8080",
-        "run one --image=selfheal/numbers-api:0.1.0 --port=80",
+        "run one --image=localhost/selfheal/numbers-api:0.1.0 --port=80",
         "expose deploy web --port=8099 --target-port=80",
         "wait --for=condition=Ready pod/one --timeout=60s",
         "rollout status deploy/web --timeout=60s",

@@ -42,12 +42,18 @@ impl Manifest {
         &self.object["spec"]["template"]["spec"]
     }
 
-    /// Its containers.
+    /// The containers of its pods, without init containers.
     #[must_use]
     pub fn containers(&self) -> &[Value] {
         self.pod()["containers"]
             .as_array()
             .map_or(&[], Vec::as_slice)
+    }
+
+    /// The init containers and the containers of its pods.
+    pub fn all_containers(&self) -> impl Iterator<Item = &Value> {
+        let init = self.pod()["initContainers"].as_array();
+        init.into_iter().flatten().chain(self.containers())
     }
 }
 
@@ -93,8 +99,9 @@ fn yaml_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// The base and the overlays, by their folders within `k8s/`.
-pub const OVERLAYS: [&str; 4] = [
+pub const OVERLAYS: [&str; 5] = [
     "base",
+    "overlays/sidecar",
     "overlays/kind",
     "overlays/registry",
     "overlays/hardened",

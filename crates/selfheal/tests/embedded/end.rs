@@ -124,7 +124,7 @@ async fn a_pod_whose_probes_time_out_at_once_ends_when_it_is_deleted() {
     // However long a command takes to begin here, some are ended just then.
     let container = |at: u32| {
         json!({
-            "name": format!("c{at}"), "image": "selfheal/numbers-api",
+            "name": format!("c{at}"), "image": "localhost/selfheal/numbers-api",
             "livenessProbe": probe(2 * at + 1), "readinessProbe": probe(2 * at + 2),
         })
     };

@@ -30,7 +30,7 @@ fn holds(names: &[&str], speed: &str, images: &[String]) {
 #[test]
 fn the_exercises_of_the_random_numbers_hold_on_the_embedded_node() {
     // For this version only: the last of them asks for another.
-    let version = concat!("selfheal/numbers-api:", env!("CARGO_PKG_VERSION"));
+    let version = concat!("localhost/selfheal/numbers-api:", env!("CARGO_PKG_VERSION"));
     let names = ["readiness", "liveness", "wrong-image"];
     holds(&names, "4", &[image(version, "numbers-api")]);
 }
@@ -39,7 +39,7 @@ fn the_exercises_of_the_random_numbers_hold_on_the_embedded_node() {
 #[test]
 fn the_exercises_of_the_to_do_list_hold_on_the_embedded_node() {
     let images = [
-        image("selfheal/todo-web", "todo-web"),
+        image("localhost/selfheal/todo-web", "todo-web"),
         image("postgres", "todo-db"),
     ];
     if pg_fixture::programs().is_some() {

@@ -45,7 +45,7 @@ pub(crate) fn image(name: &str, program: &str) -> String {
 }
 
 pub(crate) fn numbers_api() -> String {
-    image("selfheal/numbers-api", "numbers-api")
+    image("localhost/selfheal/numbers-api", "numbers-api")
 }
 
 /// Whether there is a kubectl, and a word about it where there is none.

@@ -14,12 +14,20 @@ use crate::runtime::{Image, ImageError};
 
 /// The images that this workspace's own programs stand for: by their names, and by the chapter's.
 const OWN: [(&str, &str, Needs); 7] = [
-    ("selfheal/numbers-api", "numbers-api", Needs::Nothing),
+    (
+        "localhost/selfheal/numbers-api",
+        "numbers-api",
+        Needs::Nothing,
+    ),
     ("kiamol/ch03-numbers-api", "numbers-api", Needs::Nothing),
-    ("selfheal/todo-web", "todo-web", Needs::Nothing),
+    ("localhost/selfheal/todo-web", "todo-web", Needs::Nothing),
     ("kiamol/ch04-todo-list", "todo-web", Needs::Nothing),
-    ("selfheal/probe-sidecar", "probe-sidecar", Needs::Nothing),
-    ("selfheal/todo-db", "todo-db", Needs::Postgres),
+    (
+        "localhost/selfheal/probe-sidecar",
+        "probe-sidecar",
+        Needs::Nothing,
+    ),
+    ("localhost/selfheal/todo-db", "todo-db", Needs::Postgres),
     ("postgres", "todo-db", Needs::Postgres),
 ];
 
@@ -60,7 +68,7 @@ impl Images {
     #[must_use]
     pub fn own(folder: &Path) -> Self {
         let found = OWN.iter().flat_map(|(name, program, needs)| {
-            let tags = if name.starts_with("selfheal/") {
+            let tags = if name.starts_with("localhost/selfheal/") {
                 TAGS.map(|tag| format!("{name}:{tag}")).to_vec()
             } else {
                 vec![(*name).to_owned()]
@@ -182,7 +190,7 @@ mod tests {
 
     fn images() -> Images {
         let mut images = Images::default();
-        images.insert("selfheal/numbers-api", "/p/numbers-api".into());
+        images.insert("localhost/selfheal/numbers-api", "/p/numbers-api".into());
         images.insert("postgres:15", "/p/fifteen".into());
         images.insert("docker.io/library/postgres", "/p/any".into());
         images.insert("localhost:5000/x", "/p/x".into());
@@ -192,9 +200,9 @@ mod tests {
     #[test]
     fn a_reference_finds_its_program_with_any_tag_unless_the_tag_has_its_own() {
         for (reference, expected) in [
-            ("selfheal/numbers-api", "/p/numbers-api"),
-            ("selfheal/numbers-api:0.1.0", "/p/numbers-api"),
-            ("docker.io/selfheal/numbers-api:0.1.0", "/p/numbers-api"),
+            ("localhost/selfheal/numbers-api", "/p/numbers-api"),
+            ("localhost/selfheal/numbers-api:0.1.0", "/p/numbers-api"),
+            ("docker.io/postgres:16", "/p/any"),
             ("postgres:15", "/p/fifteen"),
             ("postgres:16-alpine", "/p/any"),
             ("localhost:5000/x:1", "/p/x"),
@@ -215,21 +223,24 @@ mod tests {
         let mut images = Images::own(folder.path());
         let version = env!("CARGO_PKG_VERSION");
         for (reference, found) in [
-            ("selfheal/numbers-api", true),
-            ("selfheal/numbers-api:latest", true),
-            (&format!("selfheal/numbers-api:{version}"), true),
-            (&format!("docker.io/selfheal/todo-web:{version}"), true),
-            (&format!("selfheal/todo-web:{version}@sha256:0123"), true),
-            ("selfheal/numbers-api:no-such-tag", false),
-            ("selfheal/numbers-api:0.0.0@sha256:0123", false),
+            ("localhost/selfheal/numbers-api", true),
+            ("localhost/selfheal/numbers-api:latest", true),
+            (&format!("localhost/selfheal/numbers-api:{version}"), true),
+            (&format!("localhost/selfheal/todo-web:{version}"), true),
+            (
+                &format!("localhost/selfheal/todo-web:{version}@sha256:0123"),
+                true,
+            ),
+            ("localhost/selfheal/numbers-api:no-such-tag", false),
+            ("localhost/selfheal/numbers-api:0.0.0@sha256:0123", false),
             ("kiamol/ch03-numbers-api:any", true),
-            ("selfheal/probe-sidecar", false),
+            ("localhost/selfheal/probe-sidecar", false),
         ] {
             assert_eq!(images.resolve(reference).is_ok(), found, "{reference}");
         }
-        images.insert("selfheal/numbers-api", "/p/mine".into());
+        images.insert("localhost/selfheal/numbers-api", "/p/mine".into());
         for tag in ["", ":latest", ":mine"] {
-            let found = images.resolve(&format!("selfheal/numbers-api{tag}"));
+            let found = images.resolve(&format!("localhost/selfheal/numbers-api{tag}"));
             assert_eq!(found.unwrap().program, Path::new("/p/mine"), "{tag}");
         }
     }

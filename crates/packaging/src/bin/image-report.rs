@@ -1,5 +1,5 @@
 //! Prints how large the images are and how soon a container of each answers, beside the images of the chapter.
-//! `make image-facts` makes the archives first and says where they are.
+//! `make image-report` makes the archives first and says where they are.
 
 #![expect(
     clippy::unwrap_used,
