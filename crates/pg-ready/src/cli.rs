@@ -202,7 +202,7 @@ impl<'a> Invocation<'a> {
 /// Returns the name of the operating system's user, or its ID if it has no name.
 ///
 /// For root it is `postgres`, unlike in `pg_isready`: a role `root` usually does not exist, and a server with the
-/// method `trust` would log an error for every check. The status is the same for any role.
+/// method `trust` would log an error for each check. The status is the same for any role.
 fn default_role() -> Result<String, u32> {
     let uid = Uid::effective();
     if uid.is_root() {

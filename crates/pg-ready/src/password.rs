@@ -41,7 +41,7 @@ pub enum PasswordError {
 }
 
 impl Passwords {
-    /// Creates a password that is used for every server.
+    /// Creates a password that is used for each server.
     #[must_use]
     pub fn from_password(password: String) -> Self {
         Self {
