@@ -11,17 +11,23 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use pg_ready::Request;
 use pg_ready::check::Check;
-use pg_ready::request::{DEFAULT_TIMEOUT, RequestError};
+use pg_ready::request::DEFAULT_TIMEOUT;
 use pg_ready::wait::wait_until_ready;
+use pg_ready::{PingStatus, Request};
 
 const WAIT_LIMIT: Duration = Duration::from_secs(30);
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<ExitCode, RequestError> {
+async fn main() -> ExitCode {
     let conninfo = std::env::args().nth(1).unwrap_or_default();
-    let request = Request::parse(&conninfo)?.with_checks(vec![Check::Login, Check::Write]);
+    let request = match Request::parse(&conninfo) {
+        Ok(request) => request.with_checks(vec![Check::Login, Check::Write]),
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(PingStatus::NoAttempt.exit_code());
+        }
+    };
     let attempt = |left: Duration| {
         let request = request
             .clone()
@@ -36,5 +42,5 @@ async fn main() -> Result<ExitCode, RequestError> {
         Some(reason) => println!("{} ({}: {reason})", report.ping_status, report.state),
         None => println!("{}", report.ping_status),
     }
-    Ok(ExitCode::from(report.ping_status.exit_code()))
+    ExitCode::from(report.ping_status.exit_code())
 }

@@ -136,7 +136,7 @@ impl<'a> Invocation<'a> {
         settings.extend(self.service.clone()?);
         settings.insert("fallback_application_name", self.program.to_owned());
         settings.extend(self.options.settings());
-        // As opposed to an option, an empty value in the connection string overrides the environment.
+        // Unlike an option, an empty value in the connection string overrides the environment.
         settings.extend(self.connection_string.clone());
         Ok(settings)
     }
@@ -201,8 +201,8 @@ impl<'a> Invocation<'a> {
 
 /// Returns the name of the operating system's user, or its ID if it has no name.
 ///
-/// For root it is `postgres`, as opposed to `pg_isready`: a role `root` usually does not exist, and a server with the
-/// method `trust` would log an error for every check. The status is the same for any role.
+/// For root it is `postgres`, unlike in `pg_isready`: a role `root` usually does not exist, and a server with the
+/// method `trust` would log an error for each check. The status is the same for any role.
 fn default_role() -> Result<String, u32> {
     let uid = Uid::effective();
     if uid.is_root() {

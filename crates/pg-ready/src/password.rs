@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// Passwords of a request. Neither displayed nor logged.
+/// Passwords of a request. `Debug` omits their values.
 #[derive(Clone, Debug, Default)]
 pub struct Passwords {
     single: Option<SecretString>,
@@ -41,7 +41,7 @@ pub enum PasswordError {
 }
 
 impl Passwords {
-    /// Creates a password that is used for every server.
+    /// Creates a password that is used for each server.
     #[must_use]
     pub fn from_password(password: String) -> Self {
         Self {

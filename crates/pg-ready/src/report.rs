@@ -133,7 +133,7 @@ impl PhaseDurations {
     }
 }
 
-/// Measures the phases of an attempt. A phase that starts twice, such as a second connection, is summed up.
+/// Measures the phases of an attempt. The durations of a phase that runs twice, such as a connection, are added.
 #[derive(Debug)]
 pub(crate) struct PhaseTimer {
     phases: PhaseDurations,

@@ -16,7 +16,7 @@ use pg_ready::{Request, State, check};
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 const MAX_ALLOCATED_BYTES: usize = 64 * 1024;
-/// Long enough for every reply of the scripts.
+/// Long enough for each reply of the scripts.
 const TIMEOUT: Duration = Duration::from_millis(700);
 
 /// Behavior of a listener for each connection.

@@ -84,7 +84,7 @@ fn check_or_wait(
             // Progress is optional, so a closed standard error is ignored.
             let _ = writeln!(
                 err.borrow_mut(),
-                "{program}: {label} - {state}, retrying for up to {left:.0} s"
+                "{program}: {label} - {state}, retrying for up to {left:.1} s"
             );
         }
     };
@@ -144,7 +144,7 @@ pub(super) fn run_pg_isready_over_tls(
 }
 
 impl Options {
-    /// Returns the timeout of an attempt, by default [`DEFAULT_TIMEOUT`]. As opposed to `connect_timeout`, it accepts
+    /// Returns the timeout of an attempt, by default [`DEFAULT_TIMEOUT`]. Unlike `connect_timeout`, it accepts
     /// fractions of a second and has no minimum; 0 disables it.
     fn attempt_timeout(&self) -> Result<Option<Duration>, UsageError> {
         let Some(text) = self.timeout_text() else {

@@ -24,7 +24,7 @@ pub(super) fn parse(text: &str) -> Result<Settings, ConninfoError> {
     }
 }
 
-/// Matches C's `isspace`, which contains the vertical tab as opposed to `is_ascii_whitespace`.
+/// Matches the characters of C's `isspace`; `is_ascii_whitespace` lacks the vertical tab.
 fn is_space(char: &char) -> bool {
     char.is_ascii_whitespace() || *char == '\x0b'
 }
