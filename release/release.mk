@@ -40,7 +40,7 @@ RELEASED_PROGRAMS = selfheal=$(TARGET) pg-ready=$(MUSL_TARGET) probe-sidecar=$(M
 
 .PHONY: dist-selfheal
 dist-selfheal:
-	RUSTFLAGS="-C target-feature=+crt-static $(GLIBC_LINK_ARGS)" $(CARGO) build --profile compact --locked --target $(TARGET) -p selfheal
+	RUSTFLAGS="$(STATIC) $(GLIBC_LINK_ARGS)" $(CARGO) build --profile compact --locked --target $(TARGET) -p selfheal
 	@release/check-static $(BUILT)/$(TARGET)/compact/selfheal
 
 .PHONY: release-artifact
