@@ -105,8 +105,9 @@ bench: dist-pg-ready dist-probe-sidecar ## What probes, checks, the to-do list a
 
 dist: dist-glibc dist-probe-sidecar dist-pg-ready ## Static programs for images (target/<triple>/compact)
 
-# The same sources give the same bytes in every directory.
-REMAP = --remap-path-prefix=$(CURDIR)=/source --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
+# The same sources give the same bytes on every host: panics name files of dependencies by their paths. Those of the workspace are
+# relative already; this directory here would make cargo rebuild everything in a copy of it.
+REMAP = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
 STATIC = -C target-feature=+crt-static $(REMAP)
 # One cargo command for all, so that shared dependencies are built once. Features that one program enables in them for another are
 # removed by the linker. rustc links with its own lld on x86_64 only; elsewhere an installed lld is used. GNU ld knows neither option.
@@ -130,7 +131,7 @@ dist-probe-sidecar: musl
 dist-pg-ready: musl
 	CC_$(subst -,_,$(MUSL))=$(CC) \
 	RUSTFLAGS="$(STATIC) -C relocation-model=static -C force-unwind-tables=no \
-	  -C link-arg=-Wl,--no-eh-frame-hdr -C link-arg=-Wl,-T,$(CURDIR)/crates/pg-ready/discard-unwind.ld" \
+	  -C link-arg=-Wl,--no-eh-frame-hdr -C link-arg=-Wl,-T,crates/pg-ready/discard-unwind.ld" \
 	  $(CARGO) build --profile compact --config 'profile.compact.opt-level="z"' --config 'profile.compact.panic="abort"' \
 	  --locked --target $(MUSL_TARGET) -p pg-ready
 	@release/check-static --no-unwind-tables $(PG_READY)
