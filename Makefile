@@ -105,35 +105,38 @@ bench: dist-pg-ready dist-probe-sidecar ## What probes, checks, the to-do list a
 
 dist: dist-glibc dist-probe-sidecar dist-pg-ready ## Static programs for images (target/<triple>/compact)
 
+# The same sources give the same bytes on every host: panics name files of dependencies by their paths. Those of the workspace are
+# relative already; this directory here would make cargo rebuild everything in a copy of it.
+REMAP = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
+STATIC = -C target-feature=+crt-static $(REMAP)
 # One cargo command for all, so that shared dependencies are built once. Features that one program enables in them for another are
-# removed by the linker. rustc links with its own lld on x86_64 only; GNU ld knows neither of the two options.
-GLIBC_LINK_ARGS = $(if $(filter x86_64-unknown-linux-gnu,$(TARGET)),-C link-arg=-Wl$(comma)--icf=all -C link-arg=-Wl$(comma)-z$(comma)pack-relative-relocs)
+# removed by the linker. rustc links with its own lld on x86_64 only; elsewhere an installed lld is used. GNU ld knows neither option.
+USE_LLD = $(if $(filter x86_64-unknown-linux-gnu,$(TARGET)),yes,$(if $(shell command -v ld.lld),-C link-arg=-fuse-ld=lld))
+GLIBC_LINK_ARGS = $(if $(USE_LLD),$(filter-out yes,$(USE_LLD)) -C link-arg=-Wl$(comma)--icf=all -C link-arg=-Wl$(comma)-z$(comma)pack-relative-relocs)
 comma := ,
 $(GLIBC:%=dist-%): dist-glibc
 dist-glibc:
-	RUSTFLAGS="-C target-feature=+crt-static $(GLIBC_LINK_ARGS)" \
+	RUSTFLAGS="$(STATIC) $(GLIBC_LINK_ARGS)" \
 	  $(CARGO) build --profile compact --locked --target $(TARGET) $(GLIBC:%=-p %)
+	@release/check-static $(GLIBC:%=$(BUILT)/$(TARGET)/compact/%)
 
-# It sits in every pod: its program is most of the memory that it takes.
+# The sidecar runs in every pod, and most of its memory is its program. A static address (no PIE) needs no relocations.
 dist-probe-sidecar: musl
-	CC_$(subst -,_,$(MUSL))=$(CC) \
-	RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static \
-	  -C link-arg=-Wl,-T,$(CURDIR)/crates/probe-sidecar/seldom.ld" \
+	CC_$(subst -,_,$(MUSL))=$(CC) RUSTFLAGS="$(STATIC) -C relocation-model=static" \
 	  $(CARGO) build --profile compact --config 'profile.compact.opt-level="z"' --locked --target $(MUSL_TARGET) -p probe-sidecar
+	@release/check-static $(SIDECAR)
 
-# Run afresh every few seconds: every page that is not there need not be read, and a panic has nobody to come back to.
-# Without position independence there is nothing to relocate: a checker that lives a millisecond feels that. Nothing of
-# musl is in ring's C, so the compiler of this machine will do for it.
+# A checker starts every few seconds: fewer pages are read if it has no relocations and, with panic=abort, no unwind tables.
+# ring's C code includes no header of musl, so the host's compiler can build it.
 dist-pg-ready: musl
 	CC_$(subst -,_,$(MUSL))=$(CC) \
-	RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static -C force-unwind-tables=no \
-	  -C link-arg=-Wl,--no-eh-frame-hdr -C link-arg=-Wl,-T,$(CURDIR)/crates/pg-ready/no-unwinding.ld" \
+	RUSTFLAGS="$(STATIC) -C relocation-model=static -C force-unwind-tables=no \
+	  -C link-arg=-Wl,--no-eh-frame-hdr -C link-arg=-Wl,-T,crates/pg-ready/discard-unwind.ld" \
 	  $(CARGO) build --profile compact --config 'profile.compact.opt-level="z"' --config 'profile.compact.panic="abort"' \
 	  --locked --target $(MUSL_TARGET) -p pg-ready
-	@size=$$(stat -c %s $(PG_READY)); echo "$(PG_READY): $$size bytes, $(PG_READY_LIMIT) at most"; \
-	  if [ $(MUSL_TARGET) != $(MUSL) ]; then \
-	    echo "SKIPPED: the size of pg-ready, built on glibc: rustup target add $(MUSL)" >&2; \
-	  else [ $$size -le $(PG_READY_LIMIT) ]; fi
+	@release/check-static --no-unwind-tables $(PG_READY)
+	@size=$$(stat -c %s $(PG_READY)); [ $$size -le $(PG_READY_LIMIT) ] || \
+	  echo "dist-pg-ready: $$size bytes, more than the $(PG_READY_LIMIT) intended$(if $(filter $(MUSL),$(MUSL_TARGET)),, (built on glibc: rustup target add $(MUSL)))" >&2
 
 musl: # Rust's library for it, if it can be had; without it pg-ready is built on glibc, and is larger.
 	@$(HAS_MUSL) || timeout 120 rustup target add $(MUSL) || true

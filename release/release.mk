@@ -30,8 +30,9 @@ check-release-rust: ## Check that the compiler is that of releases
 	@rustc -vV | grep -qx 'release: $(RELEASE_RUST)' || \
 	  { echo "check-release-rust: releases are built with $(RELEASE_RUST), and this is $$(rustc -V)" >&2; exit 1; }
 
-# Licence notices of a program: $(NOTICES) PROGRAM TARGET DIRECTORY.
-NOTICES = $(CARGO) run --quiet --locked -p notices --
+# Licence notices of a program: $(NOTICES) PROGRAM TARGET DIRECTORY. A target directory of its own, because cargo would otherwise
+# wait for a build that runs at the same time.
+NOTICES = $(CARGO) run --quiet --locked --target-dir $(BUILT)/notices -p notices --
 
 RELEASED_IMAGES = numbers-api todo-web probe-sidecar pg-ready
 # Programs that are also released as archives, each with the target that it is built for.
@@ -39,7 +40,7 @@ RELEASED_PROGRAMS = selfheal=$(TARGET) pg-ready=$(MUSL_TARGET) probe-sidecar=$(M
 
 .PHONY: dist-selfheal
 dist-selfheal:
-	RUSTFLAGS="-C target-feature=+crt-static $(GLIBC_LINK_ARGS)" $(CARGO) build --profile compact --locked --target $(TARGET) -p selfheal
+	RUSTFLAGS="$(STATIC) $(GLIBC_LINK_ARGS)" $(CARGO) build --profile compact --locked --target $(TARGET) -p selfheal
 	@release/check-static $(BUILT)/$(TARGET)/compact/selfheal
 
 .PHONY: release-artifact

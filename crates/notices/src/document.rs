@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result};
 use spdx::LicenseReq;
 
 use crate::choice::{Accepted, standard_text};
-use crate::packages::Package;
-use crate::platform::{self, Library};
+use crate::packages::{Contents, Package};
+use crate::platform::{self, Component};
 use crate::texts::{self, Text, collapse};
 
 const OWN_LICENSE: &str = "(MIT OR Apache-2.0)";
@@ -39,18 +39,25 @@ const VENDORED: &str = "Vendored sources";
 pub(crate) fn render(
     program: &str,
     target: &str,
-    linked: &[Package],
+    contents: &Contents,
     accepted: &Accepted,
 ) -> Result<String> {
     let mut sections = Sections::default();
-    for package in linked {
+    for package in &contents.packages {
         add_package(&mut sections, package, accepted).with_context(|| package.title())?;
     }
-    let libraries = platform::libraries(target);
+    let mut libraries = platform::libraries(target).to_vec();
+    libraries.extend(contents.data.iter().cloned());
     for library in &libraries {
-        add_library(&mut sections, library)?;
+        add_component(&mut sections, library)?;
     }
-    Ok(write(program, target, linked, &libraries, &sections))
+    Ok(write(
+        program,
+        target,
+        &contents.packages,
+        &libraries,
+        &sections,
+    ))
 }
 
 fn add_package(sections: &mut Sections, package: &Package, accepted: &Accepted) -> Result<()> {
@@ -93,15 +100,15 @@ fn license_texts(license: &LicenseReq, package: &Package, found: &[Text]) -> Res
     Ok(own)
 }
 
-fn add_library(sections: &mut Sections, library: &Library) -> Result<()> {
-    let standard = spdx::license_id(library.license)
-        .context(library.license)?
+fn add_component(sections: &mut Sections, library: &Component) -> Result<()> {
+    let standard = spdx::license_id(&library.license)
+        .with_context(|| format!("licence {} of {}", library.license, library.name))?
         .text();
-    let text = match library.license {
+    let text = match &*library.license {
         "Apache-2.0" => standard.to_owned(),
         _ => format!("{}\n\n{standard}", library.note),
     };
-    sections.add(library.license, &text, library.name);
+    sections.add(&library.license, &text, &library.name);
     Ok(())
 }
 
@@ -109,7 +116,7 @@ fn write(
     program: &str,
     target: &str,
     linked: &[Package],
-    libraries: &[Library],
+    libraries: &[Component],
     sections: &Sections,
 ) -> String {
     let mut all = vec![OWN_LICENSE];

@@ -7,6 +7,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
+use crate::platform::Component;
+
 /// A package from a registry.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Package {
@@ -16,6 +18,8 @@ pub(crate) struct Package {
     pub(crate) license: Option<String>,
     pub(crate) authors: Vec<String>,
     manifest_path: PathBuf,
+    #[serde(default)]
+    metadata: Option<PackageMetadata>,
     /// `None` for packages of the workspace.
     source: Option<String>,
 }
@@ -31,14 +35,28 @@ impl Package {
     }
 }
 
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+struct PackageMetadata {
+    #[serde(default)]
+    notices: Vec<Component>,
+}
+
+/// The contents of a program.
+pub(crate) struct Contents {
+    /// Packages from outside the workspace.
+    pub(crate) packages: Vec<Package>,
+    /// Data that the program includes.
+    pub(crate) data: Vec<Component>,
+}
+
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
 }
 
-/// Returns the packages from outside the workspace that a program contains on a target: no build dependencies, no
+/// Returns what a program contains on a target: no build dependencies, no
 /// procedural macros, and only the features that the program asks for.
-pub(crate) fn linked(workspace: &Path, package: &str, target: &str) -> Result<Vec<Package>> {
+pub(crate) fn linked(workspace: &Path, package: &str, target: &str) -> Result<Contents> {
     let tree = cargo(
         workspace,
         &[
@@ -84,7 +102,17 @@ pub(crate) fn linked(workspace: &Path, package: &str, target: &str) -> Result<Ve
             linked.insert((*found).clone());
         }
     }
-    Ok(linked.into_iter().collect())
+    let program = metadata
+        .packages
+        .iter()
+        .find(|it| it.name == package && it.source.is_none());
+    let data = program
+        .and_then(|it| it.metadata.as_ref())
+        .map(|it| it.notices.clone());
+    Ok(Contents {
+        packages: linked.into_iter().collect(),
+        data: data.unwrap_or_default(),
+    })
 }
 
 /// Parses `NAME vVERSION (SOURCE)`.

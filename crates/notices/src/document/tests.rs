@@ -12,7 +12,7 @@ fn notices(program: &str) -> (Vec<Package>, String) {
     let accepted = Accepted::read(&root.join("deny.toml")).unwrap();
     let linked = packages::linked(&root, program, TARGET).unwrap();
     let text = render(program, TARGET, &linked, &accepted).unwrap();
-    (linked, text)
+    (linked.packages, text)
 }
 
 #[test]
@@ -61,14 +61,14 @@ fn package_without_a_licence_is_an_error_that_names_it() {
     let root = workspace();
     let accepted = Accepted::read(&root.join("deny.toml")).unwrap();
     let mut linked = packages::linked(&root, "pg-ready", TARGET).unwrap();
-    linked.truncate(1);
-    linked[0].license = None;
+    linked.packages.truncate(1);
+    linked.packages[0].license = None;
     let error = format!(
         "{:#}",
         render("pg-ready", TARGET, &linked, &accepted).unwrap_err()
     );
     assert!(
-        error.contains(&linked[0].title()) && error.contains("no licence"),
+        error.contains(&linked.packages[0].title()) && error.contains("no licence"),
         "{error}"
     );
 }
@@ -90,5 +90,18 @@ fn accepted_licences_of_a_missing_file_are_an_error_that_names_it() {
     assert!(
         error.to_string().contains("/nonexistent/deny.toml"),
         "{error}"
+    );
+}
+
+#[test]
+fn notices_of_a_program_name_the_data_that_it_includes() {
+    let (_, text) = notices("selfheal");
+    assert!(
+        text.contains("- kiamol, its manifests adapted (CC-BY-SA-4.0)"),
+        "{text}"
+    );
+    assert!(
+        text.contains("Creative Commons Attribution-ShareAlike 4.0 International"),
+        "{text}"
     );
 }
