@@ -11,5 +11,6 @@ mod api;
 mod faults;
 mod outage;
 mod pages;
+mod plans;
 mod rig;
 mod tmpfs;
