@@ -53,25 +53,22 @@ fn line(name: &str) -> Arc<Semaphore> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
-
-    use tokio::task::yield_now;
+    use tokio::sync::mpsc;
+    use tokio::sync::mpsc::error::TryRecvError;
 
     use super::*;
 
     #[tokio::test]
     async fn a_name_that_hangs_has_one_look_up_however_often_it_is_asked_for() {
-        let (calls, called) = mpsc::channel();
-        let (release, released) = mpsc::channel::<()>();
+        let (calls, mut called) = mpsc::unbounded_channel();
+        let (release, released) = std::sync::mpsc::channel::<()>();
         let first = calls.clone();
         let hangs = tokio::spawn(in_turn("hangs.test", move || {
             first.send("first").unwrap();
             let _ = released.recv();
             Ok(())
         }));
-        while called.try_recv() != Ok("first") {
-            yield_now().await;
-        }
+        assert_eq!(called.recv().await, Some("first"));
         hangs.abort();
         assert!(hangs.await.unwrap_err().is_cancelled());
 
@@ -87,7 +84,7 @@ mod tests {
         });
         assert_eq!(other.await.unwrap(), 3);
         assert_eq!(called.try_recv(), Ok("other"));
-        assert_eq!(called.try_recv(), Err(mpsc::TryRecvError::Empty));
+        assert_eq!(called.try_recv(), Err(TryRecvError::Empty));
         release.send(()).unwrap();
         assert_eq!(waits.await.unwrap().unwrap(), 2);
         assert_eq!(called.try_recv(), Ok("second"));
