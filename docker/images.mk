@@ -53,7 +53,7 @@ push: images ## Push them: make push REGISTRY=ghcr.io/you
 .PHONY: test-images
 test-images: ## Make archives and test them, as containers too where podman is (root)
 	$(MAKE) images ARCHIVES=dist/archives
-	$(LABELS) IMAGE_ARCHIVES=dist/archives $(CARGO) test --locked -p packaging
+	$(MAKE) --no-print-directory test IMAGE_ARCHIVES=dist/archives RUN_TESTS='$(CARGO) test --locked --no-fail-fast -p packaging'
 	@$(MAKE) --no-print-directory print-image-facts
 
 .PHONY: image-facts print-image-facts

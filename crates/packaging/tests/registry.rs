@@ -7,8 +7,9 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
 use packaging::podman::Podman;
-use packaging::{VERSION, repository, skipped};
+use packaging::{VERSION, repository};
 use tempfile::TempDir;
+use test_support::{Requirement, require};
 
 /// Debian's docker-registry on loopback.
 struct Registry {
@@ -36,10 +37,10 @@ impl Registry {
             .arg(config)
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
-        let Ok(mut process) = command.spawn() else {
-            skipped("this test needs docker-registry (the Debian package of that name)");
+        if !require(Requirement::DockerRegistry) {
             return None;
-        };
+        }
+        let mut process = command.spawn().unwrap();
         let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
         let listens = |line: &Result<String, _>| {
             line.as_ref()
@@ -65,7 +66,10 @@ impl Drop for Registry {
 
 #[test]
 fn an_image_that_is_pushed_is_pulled_by_the_digest_that_was_told_and_runs() {
-    let (Some(podman), Some(registry)) = (Podman::find(), Registry::start()) else {
+    let Some(podman) = Podman::find() else {
+        return;
+    };
+    let Some(registry) = Registry::start() else {
         return;
     };
     podman.load("pg-ready");

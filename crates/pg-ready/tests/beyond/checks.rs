@@ -6,7 +6,7 @@ const APP: &str = "-h 127.0.0.1 -p {port} -U app -d postgres --output=json";
 
 #[test]
 fn logins_are_told_apart_from_each_other() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = with_password(&bin);
@@ -61,7 +61,7 @@ fn logins_are_told_apart_from_each_other() {
 
 #[test]
 fn a_password_is_taken_from_every_place_that_may_hold_one() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     use std::os::unix::fs::PermissionsExt as _;
@@ -130,7 +130,7 @@ fn a_password_is_taken_from_every_place_that_may_hold_one() {
 
 #[test]
 fn a_primary_passes_and_fails_what_it_should() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -193,7 +193,7 @@ fn a_primary_passes_and_fails_what_it_should() {
 
 #[test]
 fn a_server_that_takes_no_writes_is_read_only() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "default_transaction_read_only = on\n");
@@ -210,7 +210,7 @@ fn a_server_that_takes_no_writes_is_read_only() {
 
 #[test]
 fn a_standby_is_told_from_a_primary() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start_as_standby(&bin);
@@ -249,7 +249,7 @@ fn a_standby_is_told_from_a_primary() {
 
 #[test]
 fn a_full_server_and_one_in_recovery_are_told_apart() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let full = Server::start(

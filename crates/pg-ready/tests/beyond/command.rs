@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn it_waits_for_a_server_that_comes_and_then_becomes_the_command() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::prepare(&bin, "");
@@ -35,7 +35,7 @@ fn it_waits_for_a_server_that_comes_and_then_becomes_the_command() {
 
 #[test]
 fn a_command_is_not_run_if_the_server_is_not_ready_and_its_exit_code_counts_if_it_is() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -54,7 +54,7 @@ fn a_command_is_not_run_if_the_server_is_not_ready_and_its_exit_code_counts_if_i
 
 #[test]
 fn text_says_why_and_keeps_the_contracts_words() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -80,7 +80,7 @@ fn text_says_why_and_keeps_the_contracts_words() {
 
 #[test]
 fn every_usage_error_is_no_attempt() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::prepare(&bin, "");

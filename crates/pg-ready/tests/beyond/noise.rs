@@ -7,7 +7,7 @@ const METHODS: [&str; 3] = ["trust", "password", "scram-sha-256"];
 
 #[test]
 fn the_readme_tells_what_each_mode_leaves_in_the_servers_log() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let measured = table(&bin);
@@ -63,7 +63,7 @@ fn table(bin: &Path) -> Vec<String> {
 
 /// The lines that one run adds to the log.
 fn left(server: &Server, program: &str, line: &str) -> String {
-    let before = server.log().len();
+    let (before, background) = (server.log().len(), server.children());
     let status = Command::new(program)
         .args(["-h", "127.0.0.1", "-p", &server.port.to_string()])
         .args(line.split_whitespace())
@@ -73,11 +73,8 @@ fn left(server: &Server, program: &str, line: &str) -> String {
         .unwrap()
         .status;
     assert!(status.code().is_some());
-    // A backend logs before it ends, so once there is none left all of it is there.
-    let backends = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
-    while server.sql(backends) != "0" {
-        std::thread::yield_now();
-    }
+    // A backend logs before it exits.
+    server.wait_for_backends(&background);
     let lines: Vec<_> = server.log()[before..].lines().filter_map(message).collect();
     if lines.is_empty() {
         return "nothing".to_owned();

@@ -47,7 +47,7 @@ fn encrypting_with(bin: &Path, authority: &Authority, hba: &str, settings: &str)
 
 #[test]
 fn each_sslmode_trusts_what_it_should() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let authority = Authority::new();
@@ -113,7 +113,7 @@ fn each_sslmode_trusts_what_it_should() {
 
 #[test]
 fn a_server_without_tls_is_refused_where_tls_is_demanded() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -130,7 +130,7 @@ fn a_server_without_tls_is_refused_where_tls_is_demanded() {
 
 #[test]
 fn a_password_is_bound_to_the_certificate_where_that_is_demanded_as_by_libpq() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let hba = "host trusted all 127.0.0.1/32 trust\nhost plain all 127.0.0.1/32 password\n\
@@ -167,7 +167,7 @@ fn a_password_is_bound_to_the_certificate_where_that_is_demanded_as_by_libpq() {
 
 #[test]
 fn a_version_of_tls_that_will_not_do_is_refused_as_by_pg_isready() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let hba = "hostssl all all 127.0.0.1/32 trust\n";

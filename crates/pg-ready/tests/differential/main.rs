@@ -12,7 +12,7 @@ mod listener;
 mod odd;
 
 use listener::{Listener, Script};
-use pg_fixture::Server;
+use test_support::postgres::Server;
 
 /// One run: options and environment, blank-separated, with `{host}`, `{port}` … replaced.
 struct Situation {
@@ -98,7 +98,7 @@ fn same(bin: &Path, situations: &[Situation]) {
 
 #[test]
 fn agrees_on_an_accepting_server() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -185,7 +185,7 @@ fn agrees_on_an_accepting_server() {
 
 #[test]
 fn agrees_on_services() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -231,7 +231,7 @@ fn situation_with(situation: &Situation, name: &str, value: &str) -> Situation {
 
 #[test]
 fn agrees_where_nothing_can_be_tried_or_nobody_answers() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let lines = [
@@ -285,7 +285,7 @@ fn agrees_where_nothing_can_be_tried_or_nobody_answers() {
 
 #[test]
 fn agrees_on_a_server_that_rejects_everyone() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start_in_recovery(&bin);
@@ -305,7 +305,7 @@ fn agrees_on_a_server_that_rejects_everyone() {
 
 #[test]
 fn agrees_on_a_server_that_is_stopped_full_or_demands_more() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let full = Server::start(
@@ -343,7 +343,7 @@ fn agrees_on_a_server_that_is_stopped_full_or_demands_more() {
 
 #[test]
 fn agrees_on_listeners_that_are_no_servers() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let scripts = [

@@ -5,7 +5,7 @@ use super::*;
 
 #[test]
 fn agrees_on_odd_settings_of_an_accepting_server() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
