@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use pg_fixture::Server;
+use test_support::postgres::Server;
 
 const ROUNDS: usize = 300;
 const IN_ONE_PROCESS: u32 = 1_000;
@@ -18,7 +18,7 @@ struct Run {
 }
 
 pub(crate) fn measure() -> anyhow::Result<Vec<String>> {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return Ok(Vec::new());
     };
     let Some(ours) = std::env::var_os("PG_READY").map(PathBuf::from) else {

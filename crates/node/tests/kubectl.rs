@@ -1,6 +1,6 @@
-//! The real kubectl against the node's API, with scripted workloads behind it. Skipped, and said so, without kubectl.
+//! The real kubectl against the node's API, with scripted workloads behind it. Skipped without kubectl.
 
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test")]
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::net::Ipv4Addr;
 use std::process::Stdio;
@@ -13,6 +13,7 @@ use node::runtime::LoadBalancer;
 use node::runtime::scripted::{Scripted, Workloads};
 use node::serve::{Credentials, serve};
 use probe::Clock;
+use test_support::{Requirement, require};
 use tokio::io::AsyncWriteExt as _;
 use tokio_util::sync::CancellationToken;
 
@@ -46,14 +47,9 @@ struct Printed {
 }
 
 impl Cluster {
-    /// None, and a word about it, where there is no kubectl.
+    /// Returns `None`, and records the test as skipped, without kubectl.
     async fn start() -> Option<Self> {
-        let version = tokio::process::Command::new("kubectl")
-            .args(["version", "--client"])
-            .output()
-            .await;
-        if !version.is_ok_and(|output| output.status.success()) {
-            eprintln!("SKIPPED: this test needs kubectl (1.32 or newer) in PATH");
+        if !require(Requirement::Kubectl) {
             return None;
         }
         let clock = Clock::new(Timestamp::now(), 20.0);

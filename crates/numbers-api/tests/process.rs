@@ -2,15 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a failed helper is a failed test")]
 
 use std::{
-    io::{BufRead, BufReader, Lines, Read, Write},
+    io::Read,
     net::TcpStream,
-    process::{Child, ChildStderr, Command, Output, Stdio},
+    ops::{Deref, DerefMut},
+    process::{Command, Output, Stdio},
 };
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
+use test_support::program::Program;
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_numbers-api"));
@@ -18,73 +17,36 @@ fn program() -> Command {
     command
 }
 
-/// A running instance, killed when the test is over.
-struct Running {
-    child: Child,
-    log: Lines<BufReader<ChildStderr>>,
-    address: String,
+/// A running instance, killed on drop.
+struct Running(Program);
+
+impl Deref for Running {
+    type Target = Program;
+
+    fn deref(&self) -> &Program {
+        &self.0
+    }
+}
+
+impl DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Program {
+        &mut self.0
+    }
 }
 
 impl Running {
     fn start(flags: &[&str]) -> Self {
-        let mut child = program()
+        let mut command = program();
+        command
             .args(["--listen=127.0.0.1:0", "--log-format=json"])
-            .args(flags)
-            .spawn()
-            .unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut running = Self {
-            child,
-            log,
-            address: String::new(),
-        };
-        let line = running.logged("listening");
-        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-        running.address = line["address"].as_str().unwrap().to_owned();
-        running
+            .args(flags);
+        Self(Program::spawn_server(command, "\"address\":\""))
     }
 
     /// Waits for a log line with these words.
+    #[track_caller]
     fn logged(&mut self, words: &str) -> String {
-        let line = self
-            .log
-            .by_ref()
-            .map(Result::unwrap)
-            .find(|line| line.contains(words));
-        line.unwrap_or_else(|| panic!("ended without logging {words:?}"))
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill(
-            Pid::from_raw(i32::try_from(self.child.id()).unwrap()),
-            signal,
-        )
-        .unwrap();
-    }
-
-    fn send(&self, path: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nHost: numbers\r\nConnection: close\r\n\r\n"
-        )
-        .unwrap();
-        stream
-    }
-
-    fn get(&self, path: &str) -> String {
-        read(self.send(path))
-    }
-
-    fn exit_code(&mut self) -> Option<i32> {
-        self.child.wait().unwrap().code()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.wait_for_line(&[words])
     }
 }
 

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
+use test_support::{Requirement, require};
 
-use crate::{repository, skipped};
+use crate::repository;
 
 /// An object, and where it is from.
 #[derive(Debug)]
@@ -107,18 +108,18 @@ pub const OVERLAYS: [&str; 5] = [
     "overlays/hardened",
 ];
 
-/// What kustomize makes of one; none, and a word about it, where there is no kubectl.
+/// Objects of an overlay, built by kubectl's kustomize. Returns `None`, and records the test as skipped, without kubectl.
 #[must_use]
 pub fn rendered(overlay: &str) -> Option<Vec<Manifest>> {
     let folder = repository().join("k8s").join(overlay);
-    let Ok(output) = Command::new("kubectl")
+    if !require(Requirement::Kubectl) {
+        return None;
+    }
+    let output = Command::new("kubectl")
         .arg("kustomize")
         .arg(&folder)
         .output()
-    else {
-        skipped("this test needs kubectl in PATH, for its kustomize");
-        return None;
-    };
+        .unwrap();
     let problem = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{overlay}: {problem}");
     assert!(problem.is_empty(), "{overlay}: {problem}");

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use packaging::archive::Image;
-use packaging::{VERSION, repository, skipped};
+use packaging::{VERSION, repository};
 use serde_json::json;
+use test_support::{Requirement, image_archives, require};
 
 const MIB: u64 = 1024 * 1024;
 /// The programs of the workspace that are images, and the most bytes that each may have.
@@ -19,11 +20,10 @@ const PROGRAMS: [(&str, u64); 4] = [
 const DATABASE: (&str, u64) = ("todo-db", 100 * MIB);
 
 fn archives() -> Option<PathBuf> {
-    let folder = std::env::var_os("IMAGE_ARCHIVES");
-    if folder.is_none() {
-        skipped("this test needs image archives: make test-images");
+    if !require(Requirement::ImageArchives) {
+        return None;
     }
-    folder.map(|folder| repository().join(folder))
+    image_archives()
 }
 
 fn images() -> Vec<(&'static str, u64, Image)> {
@@ -41,30 +41,26 @@ fn images() -> Vec<(&'static str, u64, Image)> {
     .collect()
 }
 
-/// Whether the programs that are small on musl only were built on it.
-fn has_musl() -> bool {
-    let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
-    let asked = Command::new("rustc")
-        .args(["--print", "target-libdir", "--target", &target])
-        .output();
-    let folder = asked
-        .ok()
-        .and_then(|told| String::from_utf8(told.stdout).ok());
-    folder.is_some_and(|folder| PathBuf::from(folder.trim()).is_dir())
+/// Programs that stay within their budget only if they are built on musl.
+const ON_MUSL: [&str; 2] = ["probe-sidecar", "pg-ready"];
+
+fn check_sizes(is_checked: impl Fn(&str) -> bool) {
+    for (name, limit, image) in images() {
+        if is_checked(name) {
+            assert!(image.size() <= limit, "{name}: {} > {limit}", image.size());
+        }
+    }
 }
 
 #[test]
 fn no_image_is_larger_than_its_budget() {
-    let has_musl = has_musl();
-    for (name, limit, image) in images() {
-        if !has_musl && ["probe-sidecar", "pg-ready"].contains(&name) {
-            skipped(&format!(
-                "the size of {name}, built on glibc: its musl target is missing (rustup target add)"
-            ));
-            continue;
-        }
-        println!("{name}: {} bytes, {limit} at most", image.size());
-        assert!(image.size() <= limit, "{name}: {} > {limit}", image.size());
+    check_sizes(|name| !ON_MUSL.contains(&name));
+}
+
+#[test]
+fn images_built_on_musl_are_not_larger_than_their_budget() {
+    if require(Requirement::Musl) {
+        check_sizes(|name| ON_MUSL.contains(&name));
     }
 }
 
@@ -214,8 +210,7 @@ fn an_archive_has_the_config_that_buildah_makes_of_the_same_dockerfile() {
     if archives().is_none() {
         return;
     }
-    if Command::new("buildah").arg("--version").output().is_err() {
-        skipped("this test needs buildah");
+    if !require(Requirement::Buildah) {
         return;
     }
     let store = tempfile::tempdir().unwrap();

@@ -8,8 +8,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use packaging::podman::Podman;
-use packaging::{VERSION, repository, skipped};
+use packaging::{VERSION, repository};
 use tempfile::TempDir;
+use test_support::{Requirement, require};
 
 /// A docker-registry, as Debian packages it, on loopback.
 struct Registry {
@@ -37,10 +38,10 @@ impl Registry {
             .arg(config)
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
-        let Ok(mut process) = command.spawn() else {
-            skipped("this test needs docker-registry (the Debian package of that name)");
+        if !require(Requirement::DockerRegistry) {
             return None;
-        };
+        }
+        let mut process = command.spawn().unwrap();
         let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
         let listens = |line: &Result<String, _>| {
             line.as_ref()
@@ -88,7 +89,10 @@ fn rootfs(content: &str) -> TempDir {
 
 #[test]
 fn pushed_image_is_pulled_by_the_printed_digest_and_runs() {
-    let (Some(podman), Some(registry)) = (Podman::find(), Registry::start()) else {
+    let Some(podman) = Podman::find() else {
+        return;
+    };
+    let Some(registry) = Registry::start() else {
         return;
     };
     podman.load("pg-ready");

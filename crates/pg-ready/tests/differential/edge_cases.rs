@@ -5,7 +5,7 @@ use super::*;
 
 #[test]
 fn unusual_settings_have_the_same_output() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");

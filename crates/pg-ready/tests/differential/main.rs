@@ -12,7 +12,7 @@ mod edge_cases;
 mod listener;
 
 use listener::{Listener, Script};
-use pg_fixture::Server;
+use test_support::postgres::Server;
 
 /// Arguments and environment of one run; see [`split_arguments`] for the former.
 struct Case {
@@ -95,7 +95,7 @@ fn assert_same_output(bin: &Path, cases: &[Case]) {
 
 #[test]
 fn accepting_server_has_the_same_output() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -182,7 +182,7 @@ fn accepting_server_has_the_same_output() {
 
 #[test]
 fn services_have_the_same_output() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -224,7 +224,7 @@ fn with_variable(case: &Case, name: &str, value: &str) -> Case {
 
 #[test]
 fn unreachable_server_or_invalid_options_have_the_same_output() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let lines = [
@@ -278,7 +278,7 @@ fn unreachable_server_or_invalid_options_have_the_same_output() {
 
 #[test]
 fn server_in_recovery_has_the_same_output() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start_in_recovery(&bin);
@@ -298,7 +298,7 @@ fn server_in_recovery_has_the_same_output() {
 
 #[test]
 fn full_strict_or_frozen_server_has_the_same_output() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let full = Server::start(
@@ -327,7 +327,7 @@ fn full_strict_or_frozen_server_has_the_same_output() {
 
 #[test]
 fn listener_that_is_not_a_server_has_the_same_output() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let scripts = [

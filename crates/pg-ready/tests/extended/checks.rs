@@ -6,7 +6,7 @@ const APP: &str = "-h 127.0.0.1 -p {port} -U app -d postgres --output=json";
 
 #[test]
 fn login_failures_have_different_states() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = start_with_password(&bin);
@@ -57,7 +57,7 @@ fn login_failures_have_different_states() {
 
 #[test]
 fn password_is_read_from_every_source() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     use std::os::unix::fs::PermissionsExt as _;
@@ -126,7 +126,7 @@ fn password_is_read_from_every_source() {
 
 #[test]
 fn checks_of_a_primary_have_the_expected_state() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -189,7 +189,7 @@ fn checks_of_a_primary_have_the_expected_state() {
 
 #[test]
 fn server_with_read_only_transactions_is_read_only() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "default_transaction_read_only = on\n");
@@ -206,7 +206,7 @@ fn server_with_read_only_transactions_is_read_only() {
 
 #[test]
 fn checks_of_a_standby_have_the_expected_state() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start_as_standby(&bin);
@@ -229,7 +229,7 @@ fn checks_of_a_standby_have_the_expected_state() {
 
 #[test]
 fn first_server_that_passes_the_checks_is_reported() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let standby = Server::start_as_standby(&bin);
@@ -248,7 +248,7 @@ fn first_server_that_passes_the_checks_is_reported() {
 
 #[test]
 fn server_without_free_slots_has_too_many_connections() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let full = Server::start(
@@ -266,7 +266,7 @@ fn server_without_free_slots_has_too_many_connections() {
 
 #[test]
 fn server_in_recovery_is_starting_or_in_recovery() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let recovering = Server::start_in_recovery(&bin);

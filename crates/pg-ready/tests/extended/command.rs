@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn wait_for_a_server_that_starts_executes_the_command() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::prepare(&bin, "");
@@ -35,7 +35,7 @@ fn wait_for_a_server_that_starts_executes_the_command() {
 
 #[test]
 fn exit_code_is_that_of_the_command_if_the_server_is_ready() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -54,7 +54,7 @@ fn exit_code_is_that_of_the_command_if_the_server_is_ready() {
 
 #[test]
 fn text_output_has_the_reason_of_a_failed_check() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -80,7 +80,7 @@ fn text_output_has_the_reason_of_a_failed_check() {
 
 #[test]
 fn usage_error_is_no_attempt() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::prepare(&bin, "");

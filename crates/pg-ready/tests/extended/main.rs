@@ -7,8 +7,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use pg_fixture::Server;
 use serde_json::Value;
+use test_support::postgres::Server;
 
 mod checks;
 mod command;

@@ -7,7 +7,7 @@ const METHODS: [&str; 3] = ["trust", "password", "scram-sha-256"];
 
 #[test]
 fn log_messages_are_documented_in_the_readme() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let measured = measure_table(&bin);
@@ -63,7 +63,7 @@ fn measure_table(bin: &Path) -> Vec<String> {
 
 /// Returns the messages that one run adds to the log.
 fn logged_by(server: &Server, program: &str, line: &str) -> String {
-    let before = server.log().len();
+    let (before, background) = (server.log().len(), server.children());
     let status = Command::new(program)
         .args(["-h", "127.0.0.1", "-p", &server.port.to_string()])
         .args(line.split_whitespace())
@@ -73,11 +73,8 @@ fn logged_by(server: &Server, program: &str, line: &str) -> String {
         .unwrap()
         .status;
     assert!(status.code().is_some());
-    // A backend writes its log before it exits, so the log is complete once no backend is left.
-    let backends = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
-    while server.sql(backends) != "0" {
-        std::thread::yield_now();
-    }
+    // A backend logs before it exits.
+    server.wait_for_backends(&background);
     let lines: Vec<_> = server.log()[before..].lines().filter_map(message).collect();
     if lines.is_empty() {
         return "nothing".to_owned();

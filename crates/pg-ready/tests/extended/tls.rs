@@ -47,7 +47,7 @@ fn start_with_tls_settings(bin: &Path, authority: &Authority, hba: &str, setting
 
 #[test]
 fn sslmode_determines_trust_as_in_libpq() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let authority = Authority::new();
@@ -113,7 +113,7 @@ fn sslmode_determines_trust_as_in_libpq() {
 
 #[test]
 fn server_without_tls_fails_if_tls_is_required() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -130,7 +130,7 @@ fn server_without_tls_fails_if_tls_is_required() {
 
 #[test]
 fn channel_binding_is_required_as_in_libpq() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let hba = "host trusted all 127.0.0.1/32 trust\nhost plain all 127.0.0.1/32 password\n\
@@ -167,7 +167,7 @@ fn channel_binding_is_required_as_in_libpq() {
 
 #[test]
 fn tls_version_outside_the_range_fails_as_in_pg_isready() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let hba = "hostssl all all 127.0.0.1/32 trust\n";

@@ -2,7 +2,9 @@
 
 use std::process::Output;
 
-use crate::rig::{image, is_skipped, selfheal, text};
+use test_support::{Requirement, require};
+
+use crate::rig::{image, selfheal, skips_without_namespaces, text};
 
 /// Runs exercises on the embedded node: every claim has to hold.
 #[track_caller]
@@ -15,7 +17,7 @@ fn holds(names: &[&str], speed: &str, images: &[String]) {
         .output()
         .unwrap();
     let (printed, errors) = (text(&output.stdout), text(&output.stderr));
-    if is_skipped(&errors) {
+    if skips_without_namespaces(&errors) {
         return;
     }
     assert_eq!(output.status.code(), Some(0), "{printed}{errors}");
@@ -42,7 +44,7 @@ fn the_exercises_of_the_to_do_list_hold_on_the_embedded_node() {
         image("localhost/selfheal/todo-web", "todo-web"),
         image("postgres", "todo-db"),
     ];
-    if pg_fixture::programs().is_some() {
+    if require(Requirement::Postgresql) {
         holds(&["todo", "bad-update"], "6", &images);
     }
 }

@@ -1,15 +1,15 @@
 //! The list for programs.
 
 use futures::future::join_all;
-use pg_fixture::Server;
 use serde_json::json;
+use test_support::postgres::Server;
 
 use crate::rig::Rig;
 
 /// The same rules on both stores.
 async fn on_both(test: impl AsyncFn(&Rig)) {
     test(&Rig::sqlite(&[], &[]).await).await;
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");

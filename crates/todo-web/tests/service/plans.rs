@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::future::join_all;
-use pg_fixture::Server;
+use test_support::postgres::Server;
 use serde_json::json;
 use todo_web::database::State;
 
@@ -28,7 +28,7 @@ const TYPES: [&str; 2] = ["varchar(300)", "text"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn list_survives_a_column_that_changes_its_type() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -52,7 +52,7 @@ async fn list_survives_a_column_that_changes_its_type() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_under_way_survive_a_column_that_changes_its_type() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -86,7 +86,7 @@ async fn requests_under_way_survive_a_column_that_changes_its_type() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn list_survives_statements_that_the_server_lost() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -106,7 +106,7 @@ async fn list_survives_statements_that_the_server_lost() {
 
 #[tokio::test]
 async fn table_that_cannot_be_read_makes_a_strict_service_unready() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");

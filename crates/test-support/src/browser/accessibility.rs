@@ -1,4 +1,4 @@
-//! A page as a screen reader is told of it.
+//! A page's accessibility tree, which screen readers use.
 
 use fantoccini::Client;
 use fantoccini::wd::WebDriverCompatibleCommand;
@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 use url::{ParseError, Url};
 
-/// Asks Chromium itself: WebDriver has no word for the whole tree.
+/// Command of the Chrome DevTools Protocol: WebDriver has none for the whole tree.
 #[derive(Debug)]
 struct FullTree;
 
@@ -22,11 +22,11 @@ impl WebDriverCompatibleCommand for FullTree {
     }
 }
 
-/// Role and name of everything in the page's accessibility tree that is not ignored, in its order.
+/// Role and name of each node of the page's accessibility tree that is not ignored, in its order.
 pub async fn tree(client: &Client) -> Vec<(String, String)> {
-    let told = client.issue_cmd(FullTree).await.unwrap();
+    let tree = client.issue_cmd(FullTree).await.unwrap();
     let text = |value: &Value| value["value"].as_str().unwrap_or_default().to_owned();
-    let nodes = told["nodes"].as_array().unwrap().iter();
+    let nodes = tree["nodes"].as_array().unwrap().iter();
     nodes
         .filter(|node| node["ignored"] != true)
         .map(|node| (text(&node["role"]), text(&node["name"])))
