@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use node::node::{Node, Options};
+use node::node::{DEFAULT_MAX_PODS, Node, Options};
 use node::runtime::LoadBalancer;
 use node::runtime::scripted::{Scripted, Workloads};
 use node::serve::{Credentials, serve};
+use node::supervisor::Supervisor;
 use probe::Clock;
 use test_support::{Requirement, require};
 use tokio::io::AsyncWriteExt as _;
@@ -55,14 +56,15 @@ impl Cluster {
         let clock = Clock::new(Timestamp::now(), 20.0);
         let shutdown = CancellationToken::new();
         let options = Options {
-            clock: clock.clone(),
+            supervisor: Supervisor::new(clock.clone(), shutdown.clone()),
             runtime: Arc::new(Scripted::new(clock, Workloads::chapter())),
             load_balancer: Arc::new(Loopback),
             name: "node".to_owned(),
             ip: "10.244.0.1".to_owned(),
             jitter: false,
+            max_pods: DEFAULT_MAX_PODS,
         };
-        let node = Node::start(options, shutdown.clone()).await.unwrap();
+        let node = Node::start(options).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let credentials = Credentials::generate().unwrap();
         let folder = tempfile::tempdir().unwrap();

@@ -54,6 +54,10 @@ pub(crate) struct NodeArguments {
     /// Runs the node's clock so many times as fast: probes, waits and deadlines come sooner.
     #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = parse_speed)]
     pub(crate) speed: f64,
+
+    /// Maximum number of pods on the node.
+    #[arg(long, value_name = "N", default_value_t = node::node::DEFAULT_MAX_PODS)]
+    pub(crate) max_pods: u32,
 }
 
 #[derive(Debug, clap::Args)]

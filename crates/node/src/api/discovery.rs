@@ -1,4 +1,4 @@
-//! What this API serves, told from the table of kinds: groups, resources, version, health, OpenAPI.
+//! What this API serves, told from the table of kinds: groups, resources, version, OpenAPI.
 
 use axum::response::Response;
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -18,7 +18,6 @@ const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGrou
 pub(super) fn respond(path: &str, headers: &HeaderMap) -> Option<Result<Response, Failure>> {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     let value = match parts.as_slice() {
-        ["healthz" | "livez" | "readyz", ..] => return Some(Ok(ok())),
         ["version"] => version(),
         ["api" | "apis"] if wants_aggregated(headers) => {
             return Some(Ok(aggregated(parts[0] == "api")));
@@ -39,10 +38,6 @@ pub(super) fn respond(path: &str, headers: &HeaderMap) -> Option<Result<Response
         _ => return None,
     };
     Some(Ok(super::json(StatusCode::OK, &value)))
-}
-
-fn ok() -> Response {
-    Response::new("ok".into())
 }
 
 /// Of Kubernetes there is none here; clients read it as a number.

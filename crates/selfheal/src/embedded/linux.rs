@@ -15,6 +15,7 @@ use node::node::{Node, Options};
 use node::proxy::Proxy;
 use node::runtime::local::{Images, Local};
 use node::serve::{Credentials, serve};
+use node::supervisor::Supervisor;
 pub(crate) use node::up::INSIDE;
 use probe::Clock;
 use tokio::net::TcpListener;
@@ -72,22 +73,22 @@ impl Embedded {
     ) -> anyhow::Result<Self> {
         let folder = folder.context("a node runs only inside its namespaces")?;
         let clock = Clock::new(Timestamp::now(), arguments.speed);
-        let runtime = Local::start(clock.clone(), images(arguments)?, folder)
+        let supervisor = Supervisor::new(clock.clone(), shutdown);
+        let runtime = Local::start(&supervisor, images(arguments)?, folder)
             .await
             .context("making the pod network")?;
-        let proxy = Proxy::new(runtime.pod_network(), NODE);
+        let proxy = Proxy::new(runtime.pod_network(), NODE, &supervisor);
         let options = Options {
-            clock: clock.clone(),
+            supervisor,
             runtime: Arc::new(runtime),
             load_balancer: Arc::new(proxy.load_balancer()),
             name: "selfheal".to_owned(),
             ip: NODE.to_string(),
             jitter: true,
+            max_pods: arguments.max_pods,
         };
-        let node = Node::start(options, shutdown.clone())
-            .await
-            .context("starting the node")?;
-        tokio::spawn(proxy.run(node.client(), shutdown));
+        let node = Node::start(options).await.context("starting the node")?;
+        tokio::spawn(proxy.run(node.client()));
         Ok(Self {
             node,
             clock,
