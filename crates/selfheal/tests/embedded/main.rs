@@ -8,10 +8,12 @@
 )]
 
 mod attach;
+mod conflicts;
 mod containers;
 mod end;
 mod exercises;
 mod forward;
+mod interrupt;
 mod original;
 mod rig;
 mod script;

@@ -1,4 +1,4 @@
-//! Whether there is room for an exercise: nothing may be there that it would take for its own.
+//! Checks before the first step: no object may exist that the exercise would take for its own.
 
 use std::time::Duration;
 
@@ -7,36 +7,37 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
-use super::Place;
+use super::RunContext;
 use crate::exercise::apply::Applier;
-use crate::exercise::step::Step;
-use crate::exercise::{Exercise, catalog, selector};
+use crate::exercise::{Exercise, manifests, selector};
 
-/// Enough for pods whose processes end only when they are killed.
-const WITHIN: Duration = Duration::from_secs(60);
-const PERIOD: Duration = Duration::from_secs(1);
+/// Limit for pods of deployments that were deleted shortly before, on the cluster's clock.
+const LEFTOVER_TIMEOUT: Duration = Duration::from_secs(60);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Refuses to change what somebody else has made.
-pub(super) async fn refuse_existing(exercise: &Exercise, applier: &Applier) -> anyhow::Result<()> {
-    for step in &exercise.steps {
-        let Step::Apply(path) = step else { continue };
-        for manifest in catalog::manifests(path) {
-            let found = applier.existing(manifest).await?;
-            if !found.is_empty() {
-                bail!(
-                    "{} is there already; delete it or say --force to change it",
-                    found.join(", ")
-                );
-            }
-        }
+/// Fails if one of the exercise's objects exists already.
+pub(super) async fn ensure_no_conflicts(
+    exercise: &Exercise,
+    applier: &Applier,
+) -> anyhow::Result<()> {
+    let objects = manifests::of_exercise(exercise)?;
+    let found = applier.existing(&objects).await?;
+    if found.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    bail!(
+        "{} exists already; delete it, or change it with --force",
+        found.join(", ")
+    )
 }
 
-/// Waits for the pods of deployments that were deleted a moment ago: a service finds them by the same labels.
-pub(super) async fn outlast(exercise: &Exercise, place: &Place<'_>) -> anyhow::Result<()> {
-    let pods = Api::<Pod>::namespaced(place.client.clone(), &place.namespace);
-    let deadline = place.clock.elapsed() + WITHIN;
+/// Waits for the pods of deployments that were deleted shortly before: a service selects them by the same labels.
+pub(super) async fn wait_for_leftover_pods(
+    exercise: &Exercise,
+    context: &RunContext<'_>,
+) -> anyhow::Result<()> {
+    let pods = Api::<Pod>::namespaced(context.client.clone(), &context.namespace);
+    let deadline = context.clock.elapsed() + LEFTOVER_TIMEOUT;
     for app in &exercise.apps {
         let of_app = ListParams::default().labels(&selector(app));
         loop {
@@ -44,14 +45,14 @@ pub(super) async fn outlast(exercise: &Exercise, place: &Place<'_>) -> anyhow::R
             if left.is_empty() {
                 break;
             }
-            if place.clock.elapsed() >= deadline {
+            if context.clock.elapsed() >= deadline {
                 let names: Vec<_> = left.iter().map(ResourceExt::name_any).collect();
                 bail!(
-                    "{} would be taken for pods of {app}; delete them, or what keeps them",
+                    "{} would be selected as pods of {app}; delete them, or their owner",
                     names.join(", ")
                 );
             }
-            place.clock.sleep(PERIOD).await;
+            context.clock.sleep(POLL_INTERVAL).await;
         }
     }
     Ok(())
