@@ -178,3 +178,41 @@ fn a_port_that_is_taken_ends_it_with_1() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr.contains(&running.address), "{stderr}");
 }
+
+#[test]
+fn endpoints_fail_during_the_startup_delay_except_livez() {
+    let running = Running::start(&["--startup-delay=1h"]);
+    for path in ["/healthz", "/readyz", "/startupz", "/rng"] {
+        starts_with(&running.get(path), "503");
+    }
+    starts_with(&running.get("/livez"), "200");
+}
+
+#[test]
+fn startup_delay_is_divided_by_the_clock_speed_of_the_environment() {
+    let mut child = program()
+        .env("SELFHEAL_CLOCK_SPEED", "10000")
+        .args(["--listen=127.0.0.1:0", "--startup-delay=10s"])
+        .spawn()
+        .unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut running = Running {
+        child,
+        log,
+        address: String::new(),
+    };
+    let line = running.logged("starting");
+    assert!(line.contains("delay=1ms"), "{line}");
+    running.logged("start is over");
+}
+
+#[test]
+fn call_that_breaks_the_instance_is_logged() {
+    let mut running = Running::start(&["--fail-after-call-count=2"]);
+    starts_with(&running.get("/rng"), "200");
+    starts_with(&running.get("/rng"), "200");
+    let line = running.logged("broken: ");
+    assert!(line.contains("\"calls\":2"), "{line}");
+    starts_with(&running.get("/rng"), "500");
+    running.logged("/rng failed: broken");
+}

@@ -28,6 +28,8 @@ pub enum Requirement {
     Namespaces,
     /// `podman` with `runc`, run by root.
     Podman,
+    /// Ports 8013 and 8081 of the loopback address, which no other program uses.
+    Ports,
     /// `PostgreSQL` server and client programs.
     Postgresql,
     /// User id 0.
@@ -35,7 +37,7 @@ pub enum Requirement {
 }
 
 /// Every requirement: its name in `SELFHEAL_TEST_REQUIRE`, and how a host meets it.
-const TABLE: [(Requirement, &str, &str); 10] = [
+const TABLE: [(Requirement, &str, &str); 11] = [
     (
         Requirement::Browser,
         "browser",
@@ -71,6 +73,11 @@ const TABLE: [(Requirement, &str, &str); 10] = [
         Requirement::Podman,
         "podman",
         "run as root after apt-get install podman runc",
+    ),
+    (
+        Requirement::Ports,
+        "ports",
+        "stop the program that uses port 8013 or 8081 of 127.0.0.1",
     ),
     (
         Requirement::Postgresql,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
+use k8s_openapi::api::core::v1::{Endpoints, Event, Pod, Service};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use tokio::sync::watch;
@@ -72,6 +72,8 @@ pub(crate) struct AppSeen {
     pub(crate) node_port: Option<u16>,
     /// Whether the deployment's newest revision is all there is.
     pub(crate) rolled_out: Option<bool>,
+    /// Message of the service's latest load balancer event if that is a failure.
+    pub(crate) load_balancer_failure: Option<String>,
 }
 
 impl Seen {
@@ -86,12 +88,26 @@ impl Seen {
             address: None,
             node_port: None,
             rolled_out: None,
+            load_balancer_failure: None,
         };
         self.apps.get(name).unwrap_or(NOTHING)
     }
 
-    /// What keeps pods from running, for whoever waited in vain.
-    pub(crate) fn complaints(&self) -> String {
+    /// Pods of all applications, by UID.
+    pub(crate) fn pods(&self) -> impl Iterator<Item = (&String, &PodSeen)> {
+        self.apps.values().flat_map(|app| &app.pods)
+    }
+
+    /// Returns a service without an address and the reason, if there is one.
+    pub(crate) fn load_balancer_failure(&self) -> Option<(String, String)> {
+        self.apps.iter().find_map(|(name, app)| {
+            let failure = app.load_balancer_failure.clone()?;
+            app.address.is_none().then(|| (name.clone(), failure))
+        })
+    }
+
+    /// Messages of waiting pods, for the error of a wait that timed out.
+    pub(crate) fn waiting_messages(&self) -> String {
         let pods = self.apps.values().flat_map(|app| app.pods.values());
         let complaint = |pod: &PodSeen| {
             let message = pod.message.as_ref()?;
@@ -104,7 +120,7 @@ impl Seen {
         self.apps.entry(name.to_owned()).or_default()
     }
 
-    /// Claims speak of what happens from now on.
+    /// Starts a new period of observation for the assertions.
     pub(crate) fn mark(&mut self) {
         self.apps.values_mut().for_each(AppSeen::mark);
         self.shown.clear();
@@ -112,7 +128,7 @@ impl Seen {
 }
 
 impl AppSeen {
-    /// Claims speak of what happens from now on.
+    /// Starts a new period of observation for the assertions.
     pub(crate) fn mark(&mut self) {
         self.marked = self.pods.clone();
         self.endpoints = self.endpoints.last().copied().into_iter().collect();
@@ -261,6 +277,10 @@ impl Observer {
             };
             watches.spawn(follow.clone().changes(labelled, on_pod));
             watches.spawn(follow.clone().changes(named.clone(), on_endpoints));
+            let of_service = watcher::Config::default().fields(&format!(
+                "involvedObject.kind=Service,involvedObject.name={app}"
+            ));
+            watches.spawn(follow.clone().changes(of_service, on_service_event));
             watches.spawn(follow.clone().changes(named.clone(), on_service));
             watches.spawn(follow.changes(named, on_deployment));
         }
@@ -359,6 +379,20 @@ fn on_service(seen: &mut AppSeen, event: &watcher::Event<Service>) {
         }
         Event::Delete(_) => (seen.address, seen.node_port) = (None, None),
         Event::Init | Event::InitDone => {}
+    }
+}
+
+fn on_service_event(seen: &mut AppSeen, event: &watcher::Event<Event>) {
+    use watcher::Event;
+    let (Event::Apply(event) | Event::InitApply(event)) = event else {
+        return;
+    };
+    match event.reason.as_deref() {
+        Some("SyncLoadBalancerFailed") => {
+            seen.load_balancer_failure = event.message.clone();
+        }
+        Some("EnsuredLoadBalancer") => seen.load_balancer_failure = None,
+        _ => {}
     }
 }
 

@@ -4,10 +4,12 @@
 #![expect(clippy::unwrap_used, reason = "a test's helpers panic as tests do")]
 
 mod attach;
+mod conflicts;
 mod containers;
 mod end;
 mod exercises;
 mod forward;
+mod interrupt;
 mod original;
 mod rig;
 mod script;

@@ -1,6 +1,8 @@
 //! The program under test, and a node of it.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -106,7 +108,7 @@ impl Up {
     pub(crate) fn start_with(images: &[String]) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mut process = selfheal()
-            .arg("up")
+            .args(["up", "--kubeconfig", "selfheal.kubeconfig"])
             .args(images)
             .current_dir(folder.path())
             .stdout(Stdio::piped())
@@ -167,5 +169,23 @@ impl Up {
         }
         let pid = |pid: &u32| Pid::from_raw(i32::try_from(*pid).unwrap()).unwrap();
         family.iter().map(pid).collect()
+    }
+}
+
+/// Reserves the load balancer ports of the exercises among the tests of this host, until the file is dropped. `None`, and the
+/// test is recorded as skipped, if another program uses one.
+pub(crate) fn reserve_ports() -> Option<File> {
+    let file = File::create(std::env::temp_dir().join("selfheal-test-ports.lock")).unwrap();
+    file.lock().unwrap();
+    let in_use = [8013, 8081].into_iter().find_map(|port: u16| {
+        let error = TcpListener::bind(("127.0.0.1", port)).err()?;
+        Some(format!("port {port} of the loopback address: {error}"))
+    });
+    match in_use {
+        None => Some(file),
+        Some(error) => {
+            test_support::skip(Requirement::Ports, &error);
+            None
+        }
     }
 }

@@ -1,10 +1,61 @@
-//! Whether a claim holds of what was observed.
+//! Judges assertions by what was observed.
 
 use super::Check;
 use super::observe::{AppSeen, PodSeen, Seen};
 
-/// Judges one check of an application: nothing to add when it holds, what was seen instead when it does not.
-pub(crate) fn judge(check: &Check, app: &str, seen: &Seen) -> Result<(), String> {
+/// Result of a check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Judgement {
+    /// The check holds.
+    Pass,
+    /// The check does not hold; the text is what was observed instead.
+    Fail(String),
+    /// Nothing was observed that the check could be judged by; the text says what is missing.
+    NotJudged(String),
+}
+
+/// Judges one check of an application. A check that would hold only because nothing ran is not judged.
+pub(crate) fn judge(check: &Check, app: &str, seen: &Seen) -> Judgement {
+    if let Some(missing) = missing_observation(check, app, seen) {
+        return Judgement::NotJudged(missing);
+    }
+    match compare(check, app, seen) {
+        Ok(()) => Judgement::Pass,
+        Err(observed) => Judgement::Fail(observed),
+    }
+}
+
+/// Returns what has to be observed before `check` means anything and was not.
+fn missing_observation(check: &Check, app: &str, seen: &Seen) -> Option<String> {
+    let of = seen.app(app);
+    let (is_missing, what) = match check {
+        Check::Restarts(_)
+        | Check::EachRestarted
+        | Check::Ready(_)
+        | Check::Waiting(_)
+        | Check::Logged(_) => (of.pods.is_empty(), format!("no pod of {app}")),
+        Check::SamePods | Check::Untouched | Check::Replaced => (
+            of.marked.is_empty(),
+            format!("no pod of {app} before the change"),
+        ),
+        Check::Endpoints(_) | Check::EndpointsAtLeast(_) => {
+            (of.endpoints.is_empty(), format!("no endpoints of {app}"))
+        }
+        Check::RolledOut(_) => (
+            of.rolled_out.is_none() || of.pods.is_empty(),
+            format!("no pod of deployment {app}"),
+        ),
+        Check::EveryVisitAnswered => (seen.visits.all == 0, "no request".to_owned()),
+        Check::Sooner(sooner) => (
+            !sooner.is_measured(&seen.outages),
+            "not every outage".to_owned(),
+        ),
+        Check::Shown(_) => (false, String::new()),
+    };
+    is_missing.then(|| format!("{what} was observed"))
+}
+
+fn compare(check: &Check, app: &str, seen: &Seen) -> Result<(), String> {
     let of = seen.app(app);
     match check {
         Check::Endpoints(want) => passes_through(want, &of.endpoints),
@@ -41,10 +92,10 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, want: &T, got: &T) -> Result
     }
 }
 
-/// The numbers wanted come in their order, from the first to the last, and no other number is seen between them.
+/// Checks that the observed numbers pass through the expected ones in order, and that no other number occurs.
 ///
-/// Coming back to one of them is not held against a cluster. A kubelet that has started a container anew may probe it
-/// while it still takes it for the old one; the pod is then in the service for a moment, leaves it, and returns.
+/// A number may occur again. A kubelet that has restarted a container may probe the new one while its status is still the
+/// old one's; the pod is then in the service for a moment, leaves it, and returns.
 fn passes_through(want: &[usize], got: &[usize]) -> Result<(), String> {
     let mut left = got.iter();
     let in_order = want.iter().all(|n| left.any(|m| m == n));
@@ -111,9 +162,6 @@ fn same_pods(seen: &AppSeen) -> Result<(), String> {
 
 /// Every pod of the mark is there, at its address.
 fn still_there(seen: &AppSeen) -> Result<(), String> {
-    if seen.marked.is_empty() {
-        return Err("no pods were observed".to_owned());
-    }
     for (uid, before) in &seen.marked {
         let Some(now) = seen.pods.get(uid) else {
             return Err(format!("pod {} is gone", before.name));
@@ -144,8 +192,8 @@ fn untouched(seen: &AppSeen) -> Result<(), String> {
 }
 
 fn replaced(seen: &AppSeen) -> Result<(), String> {
-    if seen.marked.is_empty() || seen.pods.is_empty() {
-        return Err("no pods were observed".to_owned());
+    if seen.pods.is_empty() {
+        return Err("no pod is left".to_owned());
     }
     let is_old = |(uid, _): &(&String, &PodSeen)| seen.marked.contains_key(*uid);
     if let Some((_, pod)) = seen.pods.iter().find(is_old) {
@@ -161,11 +209,10 @@ fn every_visit_answered(seen: &Seen) -> Result<(), String> {
     let visits = &seen.visits;
     match visits.failures.first() {
         Some(first) => Err(format!(
-            "{} of {} visits failed, the first: {first}",
+            "{} of {} requests failed; the first: {first}",
             visits.failures.len(),
             visits.all
         )),
-        None if visits.all == 0 => Err("nobody visited".to_owned()),
         None => Ok(()),
     }
 }
