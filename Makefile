@@ -31,13 +31,13 @@ help: ## List these commands
 build: ## Build every program (target/release)
 	$(CARGO) build --release --locked
 
-up: build ## Start a node on this machine for kubectl, until Ctrl-C
-	$(BUILT)/release/selfheal up
+up: exercise-programs ## Start a node on this host for kubectl, until Ctrl-C
+	$(BUILT)/debug/selfheal up
 
-# What the exercises run: unoptimized, which is built in a third of the time and loses nothing here, where probes wait for
-# seconds. The fixtures are for what they ask of libraries: without them the tests build a hundred of these a second time.
+# One program, which contains the workloads. Unoptimized: it compiles in a third of the time, and probes wait for seconds.
+# The fixtures add the library features that the tests need: without them the tests compile a hundred libraries again.
 exercise-programs:
-	$(CARGO) build --locked -p selfheal -p numbers-api -p todo-web -p todo-db -p probe-sidecar -p browser-fixture -p pg-fixture
+	$(CARGO) build --locked -p selfheal -p browser-fixture -p pg-fixture
 
 exercises: exercise-programs ## Run the chapter's exercises, no cluster needed
 	$(BUILT)/debug/selfheal exercise --speed $(SPEED) --record $(RECORDINGS)/embedded

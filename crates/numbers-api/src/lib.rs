@@ -23,6 +23,7 @@ mod fault_api;
 mod health;
 mod page;
 mod probes;
+pub mod program;
 mod starts;
 
 use std::sync::Arc;

@@ -15,6 +15,7 @@ pub mod password;
 mod peer;
 pub mod ping;
 mod probe;
+pub mod program;
 pub mod protocol;
 pub mod report;
 pub mod request;

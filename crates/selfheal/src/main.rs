@@ -10,6 +10,8 @@ mod exit;
 mod recording;
 mod simulated;
 mod up;
+#[cfg(target_os = "linux")]
+mod workloads;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -29,8 +31,8 @@ use crate::exit::Exit;
 
 fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
-    if let Some(played) = node::runtime::local::dispatch() {
-        return played;
+    if let Some(code) = workloads::dispatch().or_else(node::runtime::local::dispatch) {
+        return code;
     }
     let mut arguments: Vec<_> = std::env::args_os().collect();
     let inside = arguments

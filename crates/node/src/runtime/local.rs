@@ -43,7 +43,7 @@ use super::{
     ImageError, LogLine, Runtime, RuntimeError, Sandbox, SandboxConfig, SandboxId, Volume,
 };
 use container::Container;
-pub use images::Images;
+pub use images::{ImageProgram, Images, Requirement};
 pub use network::GATEWAY;
 pub(crate) use network::Network;
 pub use role::dispatch;

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Place;
 use crate::cli::{Cli, NodeArguments, client_of};
+use crate::workloads;
 
 /// Makes the namespaces that a node needs, and leaves the work to the process inside them.
 pub(crate) fn place(cli: &Cli, inside: bool, arguments: &[OsString]) -> anyhow::Result<Place> {
@@ -116,12 +117,12 @@ fn engine(speed: f64) -> String {
     }
 }
 
-/// This workspace's programs beside this one, and what the command line adds.
+/// This executable's workloads, and what the command line adds.
 fn images(arguments: &NodeArguments) -> anyhow::Result<Images> {
-    let own = std::env::current_exe().context("finding this program's folder")?;
-    let mut images = Images::own(own.parent().unwrap_or(Path::new("/")));
+    let executable = std::env::current_exe().context("finding this program's executable")?;
+    let mut images = workloads::images(&executable);
     for (name, program) in &arguments.images {
-        images.insert(name, program.clone());
+        images.insert_override(name, workloads::program_of(program));
     }
     Ok(images)
 }

@@ -17,7 +17,7 @@ const WEB_SOCKETS: &str = "KUBECTL_REMOTE_COMMAND_WEBSOCKETS";
 /// A pod `p` that runs, whose container `c` has this beside its image.
 async fn pod(up: &Up, mut container: Value) -> Api<Pod> {
     container["name"] = json!("c");
-    container["image"] = json!("selfheal/numbers-api");
+    container["image"] = json!("localhost/selfheal/numbers-api");
     let pod = json!({"metadata": {"name": "p"}, "spec": {
         "terminationGracePeriodSeconds": 0, "restartPolicy": "Never", "containers": [container],
     }});
@@ -108,7 +108,7 @@ async fn kubectl_run_is_given_what_a_pod_prints_and_takes_it_away() {
     };
     let mut kubectl = kubectl(&up)
         .args(["run", "-i", "--rm", "--restart=Never", "--quiet", "p"])
-        .args(["--image=selfheal/numbers-api", "--command", "--"])
+        .args(["--image=localhost/selfheal/numbers-api", "--command", "--"])
         .args(["sh", "-c", "read -r line; echo \"heard $line\"; exit 3"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

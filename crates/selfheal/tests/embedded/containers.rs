@@ -6,7 +6,7 @@ use kube::api::{LogParams, PostParams};
 use kube::runtime::wait::{await_condition, conditions::is_pod_running};
 use serde_json::json;
 
-use crate::rig::Up;
+use crate::rig::{Up, running_pod};
 use crate::script::{script, script_in};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -24,7 +24,7 @@ async fn a_container_sees_its_volumes_and_has_no_rights_over_the_machine() {
     let pod = json!({"metadata": {"name": "p"}, "spec": {
         "terminationGracePeriodSeconds": 0,
         "containers": [{
-            "name": "c", "image": "selfheal/numbers-api", "command": ["sleep", "600"],
+            "name": "c", "image": "localhost/selfheal/numbers-api", "command": ["sleep", "600"],
             "volumeMounts": [
                 {"name": "map", "mountPath": "/map"},
                 {"name": "small", "mountPath": "/small"},
@@ -104,7 +104,7 @@ async fn containers_that_share_processes_see_and_signal_each_other_and_end_alone
         return;
     };
     let app = "sleep 4000 & (setsid sleep 5000 &); exec sleep 6000";
-    let container = |name: &str, text: &str| json!({"name": name, "image": "selfheal/numbers-api", "command": ["sh", "-c", text]});
+    let container = |name: &str, text: &str| json!({"name": name, "image": "localhost/selfheal/numbers-api", "command": ["sh", "-c", text]});
     let pod = json!({"metadata": {"name": "p"}, "spec": {
         "shareProcessNamespace": true,
         "terminationGracePeriodSeconds": 0,
@@ -145,7 +145,7 @@ async fn init_containers_sidecars_and_hooks_do_their_part_in_order() {
     };
     let container = |name: &str, text: &str| {
         json!({
-            "name": name, "image": "selfheal/numbers-api", "command": ["sh", "-c", text],
+            "name": name, "image": "localhost/selfheal/numbers-api", "command": ["sh", "-c", text],
             "volumeMounts": [{"name": "shared", "mountPath": "/shared"}],
         })
     };
@@ -202,7 +202,7 @@ async fn a_container_and_commands_in_it_are_the_user_and_groups_of_their_pod() {
         "securityContext": {"runAsUser": 1000, "runAsGroup": 1001, "fsGroup": 2000, "supplementalGroups": [3000]},
         "containers": [
             {
-                "name": "c", "image": "selfheal/numbers-api",
+                "name": "c", "image": "localhost/selfheal/numbers-api",
                 "command": ["sh", "-c", "id > /empty/id; exec sleep 600"],
                 "readinessProbe": {"periodSeconds": 1, "exec": {"command": ["sh", "-c", "id > /empty/probe"]}},
                 "volumeMounts": [
@@ -211,7 +211,7 @@ async fn a_container_and_commands_in_it_are_the_user_and_groups_of_their_pod() {
                 ],
             },
             {
-                "name": "other", "image": "selfheal/numbers-api", "command": ["sleep", "600"],
+                "name": "other", "image": "localhost/selfheal/numbers-api", "command": ["sleep", "600"],
                 "securityContext": {"runAsUser": 1002},
             },
         ],
@@ -261,4 +261,27 @@ fn is_root() -> bool {
         eprintln!("SKIPPED: this test needs root");
     }
     is_root
+}
+
+/// A sidecar matches processes by these, so they have to be those of the image.
+#[tokio::test(flavor = "multi_thread")]
+async fn workload_process_shows_the_image_program_as_path_name_and_command() {
+    let Some(up) = Up::start() else {
+        return;
+    };
+    let container = json!({
+        "name": "c", "image": "localhost/selfheal/numbers-api:0.1.0", "args": ["--listen=127.0.0.1:8080"],
+    });
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [container]}});
+    let pods = running_pod(&up, pod).await;
+    for (text, expected) in [
+        ("readlink /proc/1/exe", "/numbers-api\n"),
+        ("cat /proc/1/comm", "numbers-api\n"),
+        (
+            "tr '\\0' ' ' < /proc/1/cmdline",
+            "/numbers-api --listen=127.0.0.1:8080 ",
+        ),
+    ] {
+        assert_eq!(script(&pods, text).await, expected, "{text}");
+    }
 }

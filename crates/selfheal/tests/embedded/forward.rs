@@ -73,7 +73,7 @@ async fn pod(up: &Up) {
     // Only its own processes can reach it at this address.
     let pod = json!({"metadata": {"name": "p"}, "spec": {
         "terminationGracePeriodSeconds": 0,
-        "containers": [{"name": "c", "image": "selfheal/numbers-api", "args": ["--listen=127.0.0.1:8080"]}],
+        "containers": [{"name": "c", "image": "localhost/selfheal/numbers-api", "args": ["--listen=127.0.0.1:8080"]}],
     }});
     let pods = running_pod(up, pod).await;
     let log = LogParams {

@@ -9,7 +9,7 @@ use kube::api::PostParams;
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
 
-use crate::rig::{Up, image};
+use crate::rig::Up;
 
 /// Creates what a document of YAML describes.
 async fn create(client: &Client, document: &str) {
@@ -59,14 +59,10 @@ const VISITOR: &str = "0123456789abcdef0123456789abcdef";
 
 /// An application of these manifests keeps an item.
 async fn keeps_an_item(manifests: [&str; 2]) {
-    let images = [
-        image("kiamol/ch04-todo-list", "todo-web"),
-        image("postgres", "todo-db"),
-    ];
     if pg_fixture::programs().is_none() {
         return;
     }
-    let Some(up) = Up::start_with(&images) else {
+    let Some(up) = Up::start() else {
         return;
     };
     let client = up.client().await;

@@ -1,7 +1,6 @@
 //! The program under test, and a node of it.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use k8s_openapi::api::core::v1::Pod;
@@ -31,21 +30,6 @@ pub(crate) fn is_skipped(stderr: &str) -> bool {
         eprintln!("SKIPPED: this test needs namespaces: {stderr}");
     }
     skipped
-}
-
-/// This workspace's program of that name, for an image.
-pub(crate) fn image(name: &str, program: &str) -> String {
-    let program = Path::new(env!("CARGO_BIN_EXE_selfheal")).with_file_name(program);
-    assert!(
-        program.is_file(),
-        "{} is not built: run the tests of the whole workspace",
-        program.display()
-    );
-    format!("--image={name}={}", program.display())
-}
-
-pub(crate) fn numbers_api() -> String {
-    image("selfheal/numbers-api", "numbers-api")
 }
 
 /// Whether there is a kubectl, and a word about it where there is none.
@@ -94,14 +78,14 @@ impl Drop for Up {
 
 impl Up {
     pub(crate) fn start() -> Option<Self> {
-        Self::start_with(&[numbers_api()])
+        Self::start_with(&[])
     }
 
-    pub(crate) fn start_with(images: &[String]) -> Option<Self> {
+    pub(crate) fn start_with(arguments: &[&str]) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mut process = selfheal()
             .arg("up")
-            .args(images)
+            .args(arguments)
             .current_dir(folder.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

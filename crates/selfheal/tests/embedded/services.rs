@@ -48,7 +48,7 @@ async fn a_service_is_reached_at_a_port_of_the_node_and_through_the_api() {
         json!({
             "metadata": {"name": "p", "labels": {"app": "numbers"}},
             "spec": {"terminationGracePeriodSeconds": 0, "containers": [{
-                "name": "c", "image": "selfheal/numbers-api",
+                "name": "c", "image": "localhost/selfheal/numbers-api",
                 "readinessProbe": {"httpGet": {"path": "/healthz", "port": 80}, "periodSeconds": 1},
             }]},
         }),
