@@ -22,16 +22,28 @@ use rustix::io::Errno;
 use rustix::process::{PidfdFlags, pidfd_open};
 use tempfile::TempDir;
 
-/// The folder of PostgreSQL's programs; says so where there is none.
+/// Returns the directory of PostgreSQL's programs; reports a skipped test if there is none that the server's user can run.
 pub fn programs() -> Option<PathBuf> {
-    let found = todo_db::installation::find(None);
-    if found.is_none() {
-        eprintln!(
-            "SKIPPED: needs PostgreSQL; {}",
-            todo_db::installation::HOW_TO_INSTALL
-        );
+    let Some(found) = todo_db::installation::find(None) else {
+        let how = todo_db::installation::HOW_TO_INSTALL;
+        eprintln!("SKIPPED: needs PostgreSQL; {how}");
+        return None;
+    };
+    // root's cache is closed to the user that root starts the server as.
+    if let Some(user) = ordinary_user().filter(|_| found.tree.is_some()) {
+        let mut version = Command::new(found.bin.join("postgres"));
+        version
+            .arg("--version")
+            .current_dir("/")
+            .stdout(Stdio::null());
+        version.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+        if !version.status().is_ok_and(|status| status.success()) {
+            let (bin, name) = (found.bin.display(), user.name);
+            eprintln!("SKIPPED: needs PostgreSQL; user {name} cannot run the one in {bin}");
+            return None;
+        }
     }
-    found.map(|found| found.bin)
+    Some(found.bin)
 }
 
 /// A server that runs.

@@ -20,6 +20,8 @@ use crate::exercise::report::Report;
 use crate::exercise::runner::{self, Place};
 use crate::exercise::transcript::Transcript;
 use crate::exit::Exit;
+#[cfg(target_os = "linux")]
+use crate::postgresql::postgresql_requirement;
 use crate::recording;
 use crate::simulated::{self, Simulated};
 use crate::up;
@@ -42,6 +44,10 @@ enum Command {
     Compare(CompareArguments),
     /// Starts a node in this process, writes a kubeconfig for it, and serves until Ctrl-C.
     Up(UpArguments),
+    /// Provides PostgreSQL for containers: finds the installed one, or unpacks the distribution's packages into the user's
+    /// cache, without root. Prints the directory of its programs.
+    #[cfg(target_os = "linux")]
+    Postgresql,
 }
 
 /// What a node on this machine is made from.
@@ -157,20 +163,31 @@ impl Cli {
     pub(crate) fn needs_node(&self) -> bool {
         match &self.command {
             Command::Up(_) => true,
-            Command::Compare(_) => false,
             Command::Exercise(arguments) => {
                 let listed =
                     arguments.names == ["list"] || catalog::select(&arguments.names).is_err();
                 !(arguments.simulated || arguments.kubeconfig.is_some() || listed)
             }
+            _ => false,
         }
+    }
+
+    /// `true` if exercises with a database run on a node of its own.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn needs_postgresql(&self) -> bool {
+        let Command::Exercise(arguments) = &self.command else {
+            return false;
+        };
+        let has_database = |exercise: &Exercise| exercise.apps.iter().any(|app| app == "todo-db");
+        self.needs_node()
+            && catalog::select(&arguments.names).is_ok_and(|all| all.iter().any(has_database))
     }
 
     /// The file that goes when the node does.
     pub(crate) fn kubeconfig(&self) -> Option<&Path> {
         match &self.command {
             Command::Up(arguments) => Some(&arguments.kubeconfig),
-            Command::Exercise(_) | Command::Compare(_) => None,
+            _ => None,
         }
     }
 }
@@ -185,6 +202,12 @@ pub(crate) async fn run(
         Command::Exercise(arguments) => exercise(&arguments, folder, stop).await,
         Command::Compare(arguments) => compare_recordings(&arguments),
         Command::Up(arguments) => up::run(&arguments, folder, stop).await,
+        #[cfg(target_os = "linux")]
+        Command::Postgresql => {
+            let found = postgresql_requirement()?;
+            writeln!(io::stdout(), "{}", found.bin.display())?;
+            Ok(Exit::Held)
+        }
     }
 }
 

@@ -7,6 +7,8 @@ mod compare;
 mod embedded;
 mod exercise;
 mod exit;
+#[cfg(target_os = "linux")]
+mod postgresql;
 mod recording;
 mod simulated;
 mod up;

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;
+use std::io::{self, Write as _};
 use std::net::Ipv4Addr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Place;
 use crate::cli::{Cli, NodeArguments, client_of};
+use crate::postgresql::postgresql_requirement;
 use crate::workloads;
 
 /// Makes the namespaces that a node needs, and leaves the work to the process inside them.
@@ -31,6 +33,13 @@ pub(crate) fn place(cli: &Cli, inside: bool, arguments: &[OsString]) -> anyhow::
     }
     if !cli.needs_node() {
         return Ok(Place::Here(None));
+    }
+    // The user's own number and network are here, and only here.
+    if cli.needs_postgresql()
+        && let Err(missing) = postgresql_requirement()
+    {
+        // The exercises without a database can run.
+        writeln!(io::stderr(), "warning: {missing}")?;
     }
     if let Some(file) = cli.kubeconfig() {
         reserve(file)?;
