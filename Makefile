@@ -28,7 +28,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 help: ## List these commands
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## Build every program (target/release)
+build: ## Build every program (target/release); `make dist` builds what is shipped
 	$(CARGO) build --release --locked
 
 up: exercise-programs ## Start a node on this host for kubectl, until Ctrl-C
@@ -100,9 +100,9 @@ check: ## What CI asks of a change: format, clippy, docs, dependencies, tests
 	$(MAKE) lint docs deny test
 
 bench: dist-pg-ready dist-probe-sidecar ## What probes, checks, the to-do list and the sidecar cost, each beside its peer (takes half an hour)
-	$(CARGO) build --release --locked -p todo-web
-	PG_READY=$(PG_READY) TODO_WEB=$(BUILT)/release/todo-web PROBE_SIDECAR=$(SIDECAR) \
-	  $(CARGO) run --release --locked -p bench
+	$(CARGO) build --profile compact --locked -p todo-web
+	PG_READY=$(PG_READY) TODO_WEB=$(BUILT)/compact/todo-web PROBE_SIDECAR=$(SIDECAR) \
+	  $(CARGO) run --profile compact --locked -p bench
 
 ##@ Ship it
 
