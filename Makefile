@@ -5,6 +5,9 @@ NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 TARGET ?= x86_64-unknown-linux-gnu
 # What the embedded node asks of the kernel: root's namespaces, or a user's own.
 NAMESPACES = unshare --pid --mount --net --fork true || unshare --user --map-root-user --pid --mount --net --fork true
+PREFIX ?= $(HOME)/.local
+INSTALLED = $(DESTDIR)$(PREFIX)
+COMPLETIONS = bash-completion/completions zsh/site-functions fish/vendor_completions.d
 # How many times as fast as a cluster's the embedded node's clock runs.
 SPEED ?= 5
 BUILT = $(or $(CARGO_TARGET_DIR),./target)
@@ -21,7 +24,7 @@ PG_READY_LIMIT = 2097152
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help build up exercise-programs exercises exercises-cluster e2e compare resilience conformance test test-programs fmt lint docs deny check bench dist dist-glibc $(GLIBC:%=dist-%) dist-pg-ready musl clean
+.PHONY: help build up install uninstall exercise-programs exercises exercises-cluster e2e compare resilience conformance test test-programs fmt lint docs deny check bench dist dist-glibc $(GLIBC:%=dist-%) dist-pg-ready musl clean
 
 ##@ Use
 
@@ -61,6 +64,20 @@ resilience: ## What only a real node can show: kubelet and containers killed, a 
 
 conformance: exercise-programs ## Kubernetes' own tests on the embedded node (E2E_TEST, AGNHOST: crates/node/conformance says what these are)
 	@crates/node/conformance "$(E2E_TEST)" "$(AGNHOST)"
+
+install: ## Install selfheal, its shell completions and man pages below PREFIX (~/.local)
+	$(CARGO) build --release --locked -p selfheal
+	install -D -m 0755 $(BUILT)/release/selfheal "$(INSTALLED)/bin/selfheal"
+	install -d $(COMPLETIONS:%="$(INSTALLED)/share/%") "$(INSTALLED)/share/man/man1"
+	$(BUILT)/release/selfheal completions bash > "$(INSTALLED)/share/bash-completion/completions/selfheal"
+	$(BUILT)/release/selfheal completions zsh > "$(INSTALLED)/share/zsh/site-functions/_selfheal"
+	$(BUILT)/release/selfheal completions fish > "$(INSTALLED)/share/fish/vendor_completions.d/selfheal.fish"
+	$(BUILT)/release/selfheal man "$(INSTALLED)/share/man/man1"
+
+uninstall: ## Remove what `make install` installed below PREFIX (not ~/.cache/selfheal)
+	rm -f "$(INSTALLED)/bin/selfheal" "$(INSTALLED)/share/bash-completion/completions/selfheal" \
+	  "$(INSTALLED)/share/zsh/site-functions/_selfheal" "$(INSTALLED)/share/fish/vendor_completions.d/selfheal.fish" \
+	  "$(INSTALLED)"/share/man/man1/selfheal.1 "$(INSTALLED)"/share/man/man1/selfheal-*.1
 
 ##@ Work on it
 

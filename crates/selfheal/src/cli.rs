@@ -12,6 +12,7 @@ use probe::Clock;
 use tokio_util::sync::CancellationToken;
 
 use crate::compare::{self, Known};
+use crate::completions::{self, CompletionsArguments, ManArguments};
 use crate::embedded::Embedded;
 use crate::exercise::Exercise;
 use crate::exercise::catalog::{self, CatalogError};
@@ -48,6 +49,10 @@ enum Command {
     /// cache, without root. Prints the directory of its programs.
     #[cfg(target_os = "linux")]
     Postgresql,
+    /// Prints the completion script for a shell.
+    Completions(CompletionsArguments),
+    /// Writes the man pages into a directory.
+    Man(ManArguments),
 }
 
 /// What a node on this machine is made from.
@@ -206,6 +211,14 @@ pub(crate) async fn run(
         Command::Postgresql => {
             let found = postgresql_requirement()?;
             writeln!(io::stdout(), "{}", found.bin.display())?;
+            Ok(Exit::Held)
+        }
+        Command::Completions(arguments) => {
+            completions::print::<Cli>(&arguments)?;
+            Ok(Exit::Held)
+        }
+        Command::Man(arguments) => {
+            completions::write_pages::<Cli>(&arguments)?;
             Ok(Exit::Held)
         }
     }

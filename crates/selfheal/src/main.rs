@@ -4,6 +4,7 @@
 
 mod cli;
 mod compare;
+mod completions;
 mod embedded;
 mod exercise;
 mod exit;
