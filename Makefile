@@ -8,6 +8,9 @@ MACHINE := $(shell uname -m | sed 's/^arm64$$/aarch64/')
 TARGET ?= $(if $(findstring linux,$(HOST)),$(HOST),$(MACHINE)-unknown-linux-gnu)
 # What the embedded node asks of the kernel: root's namespaces, or a user's own.
 NAMESPACES = unshare --pid --mount --net --fork true || unshare --user --map-root-user --pid --mount --net --fork true
+PREFIX ?= $(HOME)/.local
+INSTALLED = $(DESTDIR)$(PREFIX)
+COMPLETIONS = bash-completion/completions zsh/site-functions fish/vendor_completions.d
 # How many times as fast as a cluster's the embedded node's clock runs.
 SPEED ?= 5
 BUILT = $(or $(CARGO_TARGET_DIR),./target)
@@ -24,25 +27,25 @@ PG_READY_LIMIT = 2097152
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help build up exercise-programs exercises exercises-cluster e2e compare resilience conformance test test-programs fmt lint docs check bench dist dist-glibc $(GLIBC:%=dist-%) dist-pg-ready musl clean
+.PHONY: help build up install uninstall exercise-programs exercises exercises-cluster e2e compare resilience conformance test test-programs fmt lint docs check bench dist dist-glibc $(GLIBC:%=dist-%) dist-pg-ready musl clean
 
 ##@ Use
 
 help: ## List these commands
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## Build every program (target/release)
+build: ## Build every program (target/release); `make dist` builds what is shipped
 	$(CARGO) build --release --locked
 
-up: build ## Start a node on this machine for kubectl, until Ctrl-C
-	$(BUILT)/release/selfheal up
+up: exercise-programs ## Start a node on this host for kubectl, until Ctrl-C
+	$(BUILT)/debug/selfheal up
 
-# What the exercises run: unoptimized, which is built in a third of the time and loses nothing here, where probes wait for
-# seconds. test-support is for the features that it enables: without it the tests build a hundred libraries a second time.
+# One program, which contains the workloads. Unoptimized: it compiles in a third of the time, and probes wait for seconds.
+# test-support is for the features that it enables: without it the tests compile a hundred libraries again.
 # Everything is fetched first, so that the tests can be built without a network afterwards.
 exercise-programs:
 	$(CARGO) fetch --locked
-	$(CARGO) build --locked -p selfheal -p numbers-api -p todo-web -p todo-db -p probe-sidecar -p test-support
+	$(CARGO) build --locked -p selfheal -p test-support
 
 exercises: exercise-programs ## Run the chapter's exercises, no cluster needed
 	$(BUILT)/debug/selfheal exercise $(EXERCISES) --speed $(SPEED) --record $(RECORDINGS)/embedded
@@ -66,6 +69,20 @@ resilience: ## What only a real node can show: kubelet and containers killed, a 
 
 conformance: exercise-programs ## Kubernetes' own tests on the embedded node (E2E_TEST, AGNHOST: crates/node/conformance says what these are)
 	@crates/node/conformance "$(E2E_TEST)" "$(AGNHOST)"
+
+install: ## Install selfheal, its shell completions and man pages below PREFIX (~/.local)
+	$(CARGO) build --release --locked -p selfheal
+	install -D -m 0755 $(BUILT)/release/selfheal "$(INSTALLED)/bin/selfheal"
+	install -d $(COMPLETIONS:%="$(INSTALLED)/share/%") "$(INSTALLED)/share/man/man1"
+	$(BUILT)/release/selfheal completions bash > "$(INSTALLED)/share/bash-completion/completions/selfheal"
+	$(BUILT)/release/selfheal completions zsh > "$(INSTALLED)/share/zsh/site-functions/_selfheal"
+	$(BUILT)/release/selfheal completions fish > "$(INSTALLED)/share/fish/vendor_completions.d/selfheal.fish"
+	$(BUILT)/release/selfheal man "$(INSTALLED)/share/man/man1"
+
+uninstall: ## Remove what `make install` installed below PREFIX (not ~/.cache/selfheal)
+	rm -f "$(INSTALLED)/bin/selfheal" "$(INSTALLED)/share/bash-completion/completions/selfheal" \
+	  "$(INSTALLED)/share/zsh/site-functions/_selfheal" "$(INSTALLED)/share/fish/vendor_completions.d/selfheal.fish" \
+	  "$(INSTALLED)"/share/man/man1/selfheal.1 "$(INSTALLED)"/share/man/man1/selfheal-*.1
 
 ##@ Work on it
 
@@ -92,9 +109,9 @@ check: ## What CI asks of a change: format, licences, workflows, dependencies, c
 	$(MAKE) reuse workflows deny lint docs test
 
 bench: dist-pg-ready dist-probe-sidecar ## What probes, checks, the to-do list and the sidecar cost, each beside its peer (takes half an hour)
-	$(CARGO) build --release --locked -p todo-web
-	PG_READY=$(PG_READY) TODO_WEB=$(BUILT)/release/todo-web PROBE_SIDECAR=$(SIDECAR) \
-	  $(CARGO) run --release --locked -p bench
+	$(CARGO) build --profile compact --locked -p todo-web
+	PG_READY=$(PG_READY) TODO_WEB=$(BUILT)/compact/todo-web PROBE_SIDECAR=$(SIDECAR) \
+	  $(CARGO) run --profile compact --locked -p bench
 
 ##@ Ship it
 

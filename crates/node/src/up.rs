@@ -175,7 +175,12 @@ fn make_namespaces() -> Result<(), EnterError> {
 /// # Errors
 /// When a mount fails, or whoever started this is gone already.
 pub fn inside() -> Result<PathBuf, EnterError> {
-    let in_use = [std::env::current_dir(), std::env::current_exe()];
+    let postgresql = todo_db::installation::find(None).and_then(|found| found.tree);
+    let in_use = [
+        std::env::current_dir().ok(),
+        std::env::current_exe().ok(),
+        postgresql,
+    ];
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(system("tying the node to its parent"))?;
     if parent_is_gone().map_err(system("looking for the parent"))? {
         return Err(system("starting the node")(io::Error::other(

@@ -25,6 +25,7 @@ mod fault_api;
 mod health;
 mod page;
 mod probes;
+pub mod program;
 mod starts;
 
 use std::{convert::Infallible, future::pending, sync::Arc, time::Duration};

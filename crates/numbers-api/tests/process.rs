@@ -190,17 +190,11 @@ fn endpoints_fail_during_the_startup_delay_except_livez() {
 
 #[test]
 fn startup_delay_is_divided_by_the_clock_speed_of_the_environment() {
-    let mut child = program()
+    let mut command = program();
+    command
         .env("SELFHEAL_CLOCK_SPEED", "10000")
-        .args(["--listen=127.0.0.1:0", "--startup-delay=10s"])
-        .spawn()
-        .unwrap();
-    let log = BufReader::new(child.stderr.take().unwrap()).lines();
-    let mut running = Running {
-        child,
-        log,
-        address: String::new(),
-    };
+        .args(["--listen=127.0.0.1:0", "--startup-delay=10s"]);
+    let mut running = Running(Program::spawn(command));
     let line = running.logged("starting");
     assert!(line.contains("delay=1ms"), "{line}");
     running.logged("start is over");

@@ -5,7 +5,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use packaging::{VERSION, repository, skipped};
+use packaging::{VERSION, repository};
+use test_support::{Requirement, require};
 
 fn run(script: &str, arguments: &[&str]) -> Output {
     Command::new(repository().join("release").join(script))
@@ -21,20 +22,6 @@ fn stdout(output: &Output) -> &str {
 
 fn stderr(output: &Output) -> &str {
     std::str::from_utf8(&output.stderr).unwrap()
-}
-
-/// Returns `false`, visibly, if a program is not installed.
-fn is_installed(program: &str) -> bool {
-    let found = Command::new("sh")
-        .args(["-c", &format!("command -v {program}")])
-        .output()
-        .unwrap()
-        .status
-        .success();
-    if !found {
-        skipped(&format!("this test needs {program}"));
-    }
-    found
 }
 
 fn digest(digit: &str) -> String {
@@ -62,7 +49,7 @@ fn notes_of_a_version_without_a_section_are_an_error() {
 
 #[test]
 fn digests_of_pushed_images_are_printed_with_names_and_without_tags() {
-    if !is_installed("jq") {
+    if !require(Requirement::Jq) {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
@@ -91,7 +78,7 @@ fn overlay(digests: &str) -> Output {
 
 #[test]
 fn registry_overlay_names_released_images_by_digest() {
-    if !is_installed("kubectl") {
+    if !require(Requirement::Kubectl) {
         return;
     }
     let released: Vec<String> = ["numbers-api", "todo-web", "probe-sidecar", "pg-ready"]
@@ -122,7 +109,7 @@ fn registry_overlay_names_released_images_by_digest() {
 
 #[test]
 fn registry_overlay_with_an_image_that_was_not_released_is_an_error() {
-    if !is_installed("kubectl") {
+    if !require(Requirement::Kubectl) {
         return;
     }
     let output = overlay(&format!(

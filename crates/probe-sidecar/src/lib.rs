@@ -12,6 +12,7 @@ pub mod explain;
 pub mod finding;
 pub mod grpc;
 pub mod metrics;
+pub mod program;
 pub mod reload;
 pub mod source;
 pub mod spec;

@@ -6,13 +6,18 @@ mod doctor;
 pub(crate) mod exercise;
 mod node;
 
+#[cfg(target_os = "linux")]
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::node::{NodeArguments, UpArguments};
+use crate::completions::{self, CompletionsArguments, ManArguments};
 use crate::exit::Exit;
+#[cfg(target_os = "linux")]
+use crate::postgresql::postgresql_requirement;
 use crate::up;
 
 /// Starts a Kubernetes node on this host, and runs the self-healing exercises on it or on a cluster.
@@ -44,6 +49,14 @@ enum Command {
     /// Creates the namespaces of a node and exits; `doctor` starts it.
     #[command(hide = true)]
     TryNamespaces,
+    /// Provides PostgreSQL for containers: finds the installed one, or unpacks the distribution's packages into the user's
+    /// cache, without root. Prints the directory of its programs.
+    #[cfg(target_os = "linux")]
+    Postgresql,
+    /// Prints the completion script for a shell.
+    Completions(CompletionsArguments),
+    /// Writes the man pages into a directory.
+    Man(ManArguments),
 }
 
 /// Output format.
@@ -71,7 +84,7 @@ impl Cli {
         match &self.command {
             Command::Up(_) => true,
             Command::Exercise(arguments) => arguments.needs_node(),
-            Command::Compare(_) | Command::Doctor(_) | Command::TryNamespaces => false,
+            _ => false,
         }
     }
 
@@ -118,6 +131,20 @@ pub(crate) async fn run(
         Command::Up(arguments) => up::run(&arguments, dir, stop).await,
         Command::Doctor(arguments) => doctor::run(&arguments).await,
         Command::TryNamespaces => Ok(Exit::Passed),
+        #[cfg(target_os = "linux")]
+        Command::Postgresql => {
+            let found = postgresql_requirement()?;
+            writeln!(std::io::stdout(), "{}", found.bin.display())?;
+            Ok(Exit::Passed)
+        }
+        Command::Completions(arguments) => {
+            completions::print::<Cli>(&arguments)?;
+            Ok(Exit::Passed)
+        }
+        Command::Man(arguments) => {
+            completions::write_pages::<Cli>(&arguments)?;
+            Ok(Exit::Passed)
+        }
     }
 }
 

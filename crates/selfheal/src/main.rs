@@ -4,14 +4,19 @@
 
 mod cli;
 mod compare;
+mod completions;
 mod doctor;
 mod embedded;
 mod exercise;
 mod exit;
+#[cfg(target_os = "linux")]
+mod postgresql;
 mod preflight;
 mod recording;
 mod simulated;
 mod up;
+#[cfg(target_os = "linux")]
+mod workloads;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -31,8 +36,8 @@ use crate::exit::Exit;
 
 fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
-    if let Some(played) = node::runtime::local::dispatch() {
-        return played;
+    if let Some(code) = workloads::dispatch().or_else(node::runtime::local::dispatch) {
+        return code;
     }
     let mut arguments: Vec<_> = std::env::args_os().collect();
     let inside = arguments

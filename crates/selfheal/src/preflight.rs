@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::NodeArguments;
-use crate::doctor::{owner, postgresql};
+use crate::doctor::owner;
+use crate::doctor::postgresql::Provision;
 use crate::embedded::{ImageProblem, image_problem};
 use crate::exercise::report::Report;
 use crate::exercise::verdict::Verdict;
@@ -65,7 +66,8 @@ impl Preflight {
     }
 }
 
-/// Checks this host for exercises on a node in this process: programs of the images, PostgreSQL, ports.
+/// Checks this host for exercises on a node in this process: programs of the images, PostgreSQL, ports. Provides PostgreSQL if an
+/// exercise needs it, which takes the network of the host.
 ///
 /// # Errors
 /// When a manifest of the program is not valid.
@@ -74,12 +76,13 @@ pub(crate) fn check_host(
     arguments: &NodeArguments,
 ) -> anyhow::Result<Preflight> {
     let mut preflight = Preflight::default();
+    let postgresql = Provision::default();
     for exercise in exercises {
         for image in manifests::images(exercise)? {
             match image_problem(arguments, &image)? {
                 None => {}
                 Some(ImageProblem::NeedsPostgresql) => {
-                    if let Err(reason) = postgresql::postgresql_requirement() {
+                    if let Err(reason) = postgresql.ensure() {
                         preflight.add(exercise, Obstacle::Missing(reason));
                     }
                 }

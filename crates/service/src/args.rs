@@ -1,6 +1,6 @@
 //! The flags every service has, and an error that names the environment variable it came from.
 
-use std::{error::Error, ffi::OsString, net::SocketAddr, time::Duration};
+use std::{error::Error, ffi::OsString, net::SocketAddr, process::ExitCode, time::Duration};
 
 use clap::{
     CommandFactory, FromArgMatches,
@@ -67,7 +67,7 @@ impl Args {
 /// that came from the environment is blamed on its variable.
 ///
 /// # Errors
-/// Clap's own, to be shown with [`clap::Error::exit`]; its exit code is 2 for bad values.
+/// Clap's own, for [`report`]; its exit code is 2 for bad values.
 pub fn parse<A>(args: impl IntoIterator<Item = OsString>) -> Result<A, clap::Error>
 where
     A: CommandFactory + FromArgMatches,
@@ -77,6 +77,14 @@ where
         .try_get_matches_from_mut(args)
         .map_err(|error| name_variable(&mut A::command(), error))?;
     A::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+/// Prints what [`parse`] returned, help and version to stdout, and returns clap's exit code for it.
+#[must_use]
+pub fn report(error: &clap::Error) -> ExitCode {
+    // A closed output does not change the exit code.
+    let _ = error.print();
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 /// Clap names the flag whether or not anyone typed it. The value is the variable's when it says the same.

@@ -22,6 +22,27 @@ pub fn programs() -> Option<PathBuf> {
     todo_db::installation::find(None).map(|found| found.bin)
 }
 
+/// # Errors
+/// There is no installation that the user who runs the server can execute.
+pub(crate) fn check_installation() -> Result<(), String> {
+    let found = todo_db::installation::find(None).ok_or("no PostgreSQL server is installed")?;
+    // An installation in root's cache is not accessible to the user who runs the server.
+    let Some(user) = ordinary_user().filter(|_| found.tree.is_some()) else {
+        return Ok(());
+    };
+    let mut version = Command::new(found.bin.join("postgres"));
+    version
+        .arg("--version")
+        .current_dir("/")
+        .stdout(Stdio::null());
+    version.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+    if version.status().is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    let (bin, name) = (found.bin.display(), user.name);
+    Err(format!("user {name} cannot run the server in {bin}"))
+}
+
 /// A server in a directory of its own, stopped on drop.
 pub struct Server {
     bin: PathBuf,
@@ -124,12 +145,7 @@ impl Server {
             .unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         if let Some(user) = ordinary_user() {
-            chown(
-                dir.path(),
-                Some(user.uid.as_raw()),
-                Some(user.gid.as_raw()),
-            )
-            .unwrap();
+            chown(dir.path(), Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
         }
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()

@@ -20,6 +20,8 @@ pub enum Requirement {
     DockerRegistry,
     /// Archives of this workspace's images, in the directory that `IMAGE_ARCHIVES` names.
     ImageArchives,
+    /// `jq`.
+    Jq,
     /// `kubectl`, 1.32 or newer.
     Kubectl,
     /// Rust's standard library for the musl target of this architecture.
@@ -37,7 +39,7 @@ pub enum Requirement {
 }
 
 /// Every requirement: its name in `SELFHEAL_TEST_REQUIRE`, and how a host meets it.
-const TABLE: [(Requirement, &str, &str); 11] = [
+const TABLE: [(Requirement, &str, &str); 12] = [
     (
         Requirement::Browser,
         "browser",
@@ -54,6 +56,7 @@ const TABLE: [(Requirement, &str, &str); 11] = [
         "image-archives",
         "make test-images",
     ),
+    (Requirement::Jq, "jq", "apt-get install jq"),
     (
         Requirement::Kubectl,
         "kubectl",

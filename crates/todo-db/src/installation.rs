@@ -1,4 +1,4 @@
-//! The PostgreSQL server that is installed on this machine: in PATH, in Debian's places, in Homebrew's.
+//! The PostgreSQL server of the host: in PATH, in Debian's or Homebrew's directories, in the user's cache.
 
 use std::path::{Path, PathBuf};
 
@@ -14,9 +14,25 @@ const HOMEBREW: [&str; 3] = [
     "/usr/local/opt",
 ];
 
-/// What to say to whoever has none.
-pub const HOW_TO_INSTALL: &str = "install its server: apt-get install postgresql (Debian, Ubuntu), \
-                                  dnf install postgresql-server (Fedora), brew install postgresql (Homebrew)";
+/// Directory of this project below the user's cache directory.
+const CACHE: &str = "selfheal";
+/// Prefix of a directory in the cache; the major version follows.
+const CACHED: &str = "postgresql-";
+
+/// Commands that install the server, by the `ID` or `ID_LIKE` of `/etc/os-release`.
+const INSTALL_COMMANDS: [(&str, &str); 6] = [
+    ("debian", "sudo apt-get install postgresql"),
+    ("ubuntu", "sudo apt-get install postgresql"),
+    ("fedora", "sudo dnf install postgresql-server"),
+    ("arch", "sudo pacman -S postgresql"),
+    ("suse", "sudo zypper install postgresql-server"),
+    ("alpine", "doas apk add postgresql"),
+];
+
+/// Commands that install the server, for a message.
+pub const HOW_TO_INSTALL: &str = "run `selfheal postgresql` (Debian, Ubuntu; without root), or install its server: \
+                                  apt-get install postgresql (Debian, Ubuntu), dnf install postgresql-server (Fedora), \
+                                  pacman -S postgresql (Arch), brew install postgresql (Homebrew)";
 
 /// A PostgreSQL server's programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,22 +45,70 @@ pub struct Installation {
     pub tree: Option<PathBuf>,
 }
 
-/// The installation of this major version if there is one; else the one in PATH, else the newest.
+/// Returns the command that installs the server on this distribution; [`HOW_TO_INSTALL`] if it is unknown.
+#[must_use]
+pub fn install_command() -> &'static str {
+    let text = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    command_for(&text).unwrap_or(HOW_TO_INSTALL)
+}
+
+fn command_for(os_release: &str) -> Option<&'static str> {
+    let value = |key: &str| {
+        let mut lines = os_release.lines();
+        let value = lines.find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        value.unwrap_or_default().trim_matches(['"', '\''])
+    };
+    // Its own name comes first, then those of the distributions that it derives from.
+    let ids = std::iter::once(value("ID")).chain(value("ID_LIKE").split_whitespace());
+    let command = |id: &str| INSTALL_COMMANDS.iter().find(|(known, _)| *known == id);
+    ids.filter_map(command).map(|(_, command)| *command).next()
+}
+
+/// The installation of this major version if there is one; else the one in PATH, else the newest that is installed, else
+/// the newest of the user's cache.
 #[must_use]
 pub fn find(major: Option<u32>) -> Option<Installation> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     choose(candidates(std::env::split_paths(&path)), major)
 }
 
+/// Directory in which this project keeps files that can be downloaded again: below `XDG_CACHE_HOME` or `~/.cache`.
+#[must_use]
+pub fn cache_dir() -> Option<PathBuf> {
+    let absolute = |name: &str| {
+        let path = PathBuf::from(std::env::var_os(name)?);
+        path.is_absolute().then_some(path)
+    };
+    let base = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
+    Some(base?.join(CACHE))
+}
+
+/// Directory in `cache` with all files of a server of this major version; its programs are in `bin`.
+#[must_use]
+pub fn cached_tree(cache: &Path, major: u32) -> PathBuf {
+    cache.join(format!("{CACHED}{major}"))
+}
+
+/// Installations in `cache`, in no order.
+#[must_use]
+pub fn cached(cache: &Path) -> Vec<Installation> {
+    let number = |name: &str| name.strip_prefix(CACHED)?.parse().ok();
+    versioned(cache, number, |tree| Some(tree.to_owned()))
+}
+
 fn candidates(path: impl Iterator<Item = PathBuf>) -> Vec<Installation> {
     let mut found: Vec<_> = path.filter_map(in_path).collect();
-    let mut versions = versioned(Path::new(DEBIAN), |name| name.parse().ok(), None);
+    let mut versions = versioned(Path::new(DEBIAN), |name| name.parse().ok(), |_| None);
     for folder in HOMEBREW.map(Path::new) {
         let number = |name: &str| name.strip_prefix("postgresql@")?.parse().ok();
-        versions.extend(versioned(folder, number, folder.parent()));
+        let prefix = folder.parent().map(Path::to_owned);
+        versions.extend(versioned(folder, number, |_| prefix.clone()));
     }
-    versions.sort_by_key(|it| std::cmp::Reverse(it.major));
-    found.extend(versions);
+    let mut cached = cache_dir().map(|dir| cached(&dir)).unwrap_or_default();
+    for group in [&mut versions, &mut cached] {
+        group.sort_by_key(|it| std::cmp::Reverse(it.major));
+        found.append(group);
+    }
     found
 }
 
@@ -80,7 +144,7 @@ fn version_in(program: &Path) -> Option<u32> {
 fn versioned(
     folder: &Path,
     number: impl Fn(&str) -> Option<u32>,
-    tree: Option<&Path>,
+    tree: impl Fn(&Path) -> Option<PathBuf>,
 ) -> Vec<Installation> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let installation = |entry: std::fs::DirEntry| {
@@ -89,9 +153,7 @@ fn versioned(
         is_whole(&bin).then(|| Installation {
             bin,
             major: Some(major),
-            tree: tree
-                .filter(|tree| !tree.starts_with("/usr"))
-                .map(Path::to_owned),
+            tree: tree(&entry.path()).filter(|tree| !tree.starts_with("/usr")),
         })
     };
     entries.filter_map(installation).collect()
@@ -144,7 +206,7 @@ mod tests {
             }
         }
         let number = |name: &str| name.strip_prefix("postgresql@")?.parse().ok();
-        let found = versioned(root.path(), number, Some(root.path()));
+        let found = versioned(root.path(), number, |_| Some(root.path().to_owned()));
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(
             (found[0].major, found[0].tree.as_deref()),
@@ -160,5 +222,48 @@ mod tests {
                 .unwrap()
                 .starts_with(in_path.tree.unwrap())
         );
+    }
+
+    #[test]
+    fn cached_server_has_its_directory_as_tree() {
+        let cache = tempfile::tempdir().unwrap();
+        for dir in ["postgresql-15", ".work-1", "postgresql-x"] {
+            let bin = cache.path().join(dir).join("bin");
+            std::fs::create_dir_all(&bin).unwrap();
+            for program in PROGRAMS {
+                std::fs::write(bin.join(program), "").unwrap();
+            }
+        }
+        let tree = cached_tree(cache.path(), 15);
+        let expected = Installation {
+            bin: tree.join("bin"),
+            major: Some(15),
+            tree: Some(tree),
+        };
+        assert_eq!(cached(cache.path()), [expected]);
+    }
+
+    #[test]
+    fn install_command_is_that_of_the_distribution_or_of_its_parent() {
+        for (os_release, expected) in [
+            (
+                "NAME=x\nID=debian\n",
+                Some("sudo apt-get install postgresql"),
+            ),
+            (
+                "ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n",
+                Some("sudo apt-get install postgresql"),
+            ),
+            ("ID=fedora\n", Some("sudo dnf install postgresql-server")),
+            (
+                "ID=\"rhel\"\nID_LIKE=\"fedora\"\n",
+                Some("sudo dnf install postgresql-server"),
+            ),
+            ("ID=arch\n", Some("sudo pacman -S postgresql")),
+            ("ID=void\n", None),
+            ("", None),
+        ] {
+            assert_eq!(command_for(os_release), expected, "{os_release:?}");
+        }
     }
 }

@@ -5,6 +5,7 @@
 
 mod data;
 pub mod installation;
+pub mod program;
 mod programs;
 mod scripts;
 mod server;

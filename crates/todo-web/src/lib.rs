@@ -6,6 +6,7 @@
 pub mod args;
 pub mod database;
 pub mod item;
+pub mod program;
 pub mod settings;
 pub mod store;
 pub mod web;

@@ -1,69 +1,12 @@
-//! Reads the settings, listens for signals, serves, and turns the end into an exit code.
+//! The program `todo-web`.
 
-use std::io;
 use std::process::ExitCode;
-
-use anyhow::Context;
-use service::Ended;
-use todo_web::Args;
-use todo_web::settings::Settings;
-use tokio::runtime::{Builder, Runtime};
 
 /// A page of a hundred items is some hundred small pieces of memory, and the C library's allocator takes a fifth of the time
 /// of the whole request for them.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// As clap's own, for settings that come from files.
-const BAD_SETTINGS: u8 = 2;
-
 fn main() -> ExitCode {
-    let args: Args = match service::args::parse(std::env::args_os()) {
-        Ok(args) => args,
-        Err(error) => error.exit(),
-    };
-    if let Err(error) = args.service.init_log() {
-        tracing::error!(%error, "logs");
-        return ExitCode::FAILURE;
-    }
-    let settings = match Settings::load(&args, std::env::vars()) {
-        Ok(settings) => settings,
-        Err(error) => {
-            tracing::error!("{error}");
-            return ExitCode::from(BAD_SETTINGS);
-        }
-    };
-    let served = runtime(args.threads)
-        .context("cannot start threads")
-        .and_then(|runtime| runtime.block_on(serve(&args, settings)));
-    match served {
-        Ok(code) => code,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// One thread is the rule: a request is little work and much waiting for the database, and to hand it from thread to thread
-/// takes as long as the work.
-fn runtime(threads: u16) -> io::Result<Runtime> {
-    let mut builder = match threads {
-        1 => Builder::new_current_thread(),
-        _ => Builder::new_multi_thread(),
-    };
-    builder.worker_threads(threads.into()).enable_all().build()
-}
-
-async fn serve(args: &Args, settings: Settings) -> anyhow::Result<ExitCode> {
-    let stop = args.service.stop();
-    let signals = service::signal::listen(&stop).context("cannot listen for signals")?;
-    Ok(match todo_web::run(args, settings, &stop).await? {
-        Ended::Drained => ExitCode::SUCCESS,
-        Ended::DeadlinePassed { open } => {
-            tracing::warn!(open, "the grace ran out: connections dropped");
-            ExitCode::FAILURE
-        }
-        Ended::Aborted { .. } => ExitCode::from(signals.exit_code()),
-    })
+    todo_web::program::main()
 }

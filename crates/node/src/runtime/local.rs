@@ -44,7 +44,7 @@ use super::{
 };
 use crate::supervisor::{Component, Supervisor};
 use container::Container;
-pub use images::Images;
+pub use images::{ImageProgram, Images, Requirement};
 pub use network::GATEWAY;
 pub(crate) use network::Network;
 pub use role::dispatch;

@@ -94,7 +94,7 @@ fn host_findings(exercises: &[Exercise], node: &NodeArguments) -> anyhow::Result
 
 fn postgresql_finding(needed_by: &[&String]) -> Finding {
     let check = "PostgreSQL";
-    match postgresql::postgresql_requirement() {
+    match postgresql::find() {
         Ok(found) => Finding::new(check, Status::Ok, found),
         Err(reason) if needed_by.is_empty() => Finding::new(check, Status::Warning, reason),
         Err(reason) => {

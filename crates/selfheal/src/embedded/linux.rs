@@ -25,6 +25,7 @@ use super::{ImageProblem, Place};
 use crate::cli::cluster::client_of;
 use crate::cli::{Cli, HostCheck, NodeArguments};
 use crate::up::kubeconfig;
+use crate::workloads;
 
 /// Creates the namespaces that a node needs, and runs the command in a process inside them.
 pub(crate) fn place(cli: &mut Cli, inside: bool, arguments: &[OsString]) -> anyhow::Result<Place> {
@@ -152,12 +153,12 @@ fn engine(speed: f64) -> String {
     }
 }
 
-/// This workspace's programs beside this one, and what the command line adds.
+/// This executable's workloads, and what the command line adds.
 fn images(arguments: &NodeArguments) -> anyhow::Result<Images> {
-    let own = std::env::current_exe().context("finding this program's folder")?;
-    let mut images = Images::own(own.parent().unwrap_or(Path::new("/")));
+    let executable = std::env::current_exe().context("finding this program's executable")?;
+    let mut images = workloads::images(&executable);
     for (name, program) in &arguments.images {
-        images.insert(name, program.clone());
+        images.insert_override(name, workloads::program_of(program));
     }
     Ok(images)
 }

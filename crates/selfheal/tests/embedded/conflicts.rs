@@ -11,7 +11,7 @@ use kube::api::PostParams;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use crate::rig::{Up, skips_without_namespaces, numbers_api, reserve_ports, selfheal, text};
+use crate::rig::{Up, reserve_ports, selfheal, skips_without_namespaces, text};
 
 #[test]
 fn exercise_whose_port_is_in_use_reports_its_owner_before_the_first_step() {
@@ -19,10 +19,7 @@ fn exercise_whose_port_is_in_use_reports_its_owner_before_the_first_step() {
         return;
     };
     let _owner = TcpListener::bind(("127.0.0.1", 8013)).unwrap();
-    let output = selfheal()
-        .args(["exercise", "liveness", &numbers_api()])
-        .output()
-        .unwrap();
+    let output = selfheal().args(["exercise", "liveness"]).output().unwrap();
     let printed = text(&output.stdout);
     assert_eq!(output.status.code(), Some(3), "{printed}");
     let owner = format!("(pid {})", std::process::id());

@@ -8,7 +8,7 @@ use kube::runtime::wait::{await_condition, conditions::is_pod_running};
 use serde_json::json;
 use test_support::{Requirement, require};
 
-use crate::rig::{Up, is_pod_ready};
+use crate::rig::{Up, is_pod_ready, running_pod};
 use crate::script::{script, script_in};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -275,5 +275,28 @@ async fn a_container_and_commands_in_it_are_the_user_and_groups_of_their_pod() {
         ("other", "echo $(id -u)", "1002\n"),
     ] {
         assert_eq!(script_in(&pods, container, text).await, expected, "{text}");
+    }
+}
+
+/// A sidecar matches processes by these, so they have to be those of the image.
+#[tokio::test(flavor = "multi_thread")]
+async fn workload_process_shows_the_image_program_as_path_name_and_command() {
+    let Some(up) = Up::start() else {
+        return;
+    };
+    let container = json!({
+        "name": "c", "image": "localhost/selfheal/numbers-api:0.1.0", "args": ["--listen=127.0.0.1:8080"],
+    });
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [container]}});
+    let pods = running_pod(&up, pod).await;
+    for (text, expected) in [
+        ("readlink /proc/1/exe", "/numbers-api\n"),
+        ("cat /proc/1/comm", "numbers-api\n"),
+        (
+            "tr '\\0' ' ' < /proc/1/cmdline",
+            "/numbers-api --listen=127.0.0.1:8080 ",
+        ),
+    ] {
+        assert_eq!(script(&pods, text).await, expected, "{text}");
     }
 }

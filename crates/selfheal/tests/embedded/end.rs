@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use serde_json::json;
 
-use crate::rig::{Up, numbers_api, selfheal, text};
+use crate::rig::{Up, selfheal, text};
 
 /// Twenty pods of the workload, ready.
 async fn twenty_pods(client: Client) {
@@ -112,7 +112,7 @@ fn a_kubeconfig_that_is_there_is_not_overwritten() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_whose_probes_time_out_at_once_ends_when_it_is_deleted() {
     // A second of the probe's takes a hundredth of one.
-    let Some(up) = Up::start_with(&["--speed=100".to_owned(), numbers_api()]) else {
+    let Some(up) = Up::start_with(&["--speed=100"]) else {
         return;
     };
     let client = up.client().await;

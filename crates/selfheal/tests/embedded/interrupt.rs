@@ -8,7 +8,7 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::rig::{Up, skips_without_namespaces, numbers_api, reserve_ports, selfheal, text};
+use crate::rig::{Up, reserve_ports, selfheal, skips_without_namespaces, text};
 
 /// Two exercises: the first one's transcript has shown a restart, and the second one is in a sleep of 20 s.
 struct Running {
@@ -21,7 +21,7 @@ impl Running {
     /// Starts the exercises and reads their transcript up to the sleep; `None` without namespaces.
     fn start(arguments: &[&str]) -> Option<Self> {
         let mut process = selfheal()
-            .args(["exercise", "liveness,readiness", &numbers_api()])
+            .args(["exercise", "liveness,readiness"])
             .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -92,7 +92,7 @@ async fn interrupted_exercise_on_a_cluster_leaves_nothing() {
     let Some(_ports) = reserve_ports() else {
         return;
     };
-    let Some(up) = Up::start_with(&["--speed=4".to_owned(), numbers_api()]) else {
+    let Some(up) = Up::start_with(&["--speed=4"]) else {
         return;
     };
     let kubeconfig = up.kubeconfig();

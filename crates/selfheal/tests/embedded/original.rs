@@ -10,7 +10,7 @@ use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
 use test_support::{Requirement, require};
 
-use crate::rig::{Up, image, poll_until};
+use crate::rig::{Up, poll_until};
 
 /// Creates what a document of YAML describes.
 async fn create(client: &Client, document: &str) {
@@ -60,14 +60,10 @@ const VISITOR: &str = "0123456789abcdef0123456789abcdef";
 
 /// An application of these manifests keeps an item.
 async fn keeps_an_item(manifests: [&str; 2]) {
-    let images = [
-        image("kiamol/ch04-todo-list", "todo-web"),
-        image("postgres", "todo-db"),
-    ];
     if !require(Requirement::Postgresql) {
         return;
     }
-    let Some(up) = Up::start_with(&images) else {
+    let Some(up) = Up::start() else {
         return;
     };
     let client = up.client().await;

@@ -2,8 +2,6 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
-use std::net::TcpListener;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -35,21 +33,6 @@ pub(crate) fn skips_without_namespaces(stderr: &str) -> bool {
         test_support::skip(Requirement::Namespaces, stderr.trim());
     }
     skipped
-}
-
-/// This workspace's program of that name, for an image.
-pub(crate) fn image(name: &str, program: &str) -> String {
-    let program = Path::new(env!("CARGO_BIN_EXE_selfheal")).with_file_name(program);
-    assert!(
-        program.is_file(),
-        "{} is not built: run the tests of the whole workspace",
-        program.display()
-    );
-    format!("--image={name}={}", program.display())
-}
-
-pub(crate) fn numbers_api() -> String {
-    image("localhost/selfheal/numbers-api", "numbers-api")
 }
 
 /// The kubectl that there is, for this node.
@@ -102,14 +85,14 @@ impl Drop for Up {
 
 impl Up {
     pub(crate) fn start() -> Option<Self> {
-        Self::start_with(&[numbers_api()])
+        Self::start_with(&[])
     }
 
-    pub(crate) fn start_with(images: &[String]) -> Option<Self> {
+    pub(crate) fn start_with(arguments: &[&str]) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mut process = selfheal()
             .args(["up", "--kubeconfig", "selfheal.kubeconfig"])
-            .args(images)
+            .args(arguments)
             .current_dir(folder.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -177,15 +160,5 @@ impl Up {
 pub(crate) fn reserve_ports() -> Option<File> {
     let file = File::create(std::env::temp_dir().join("selfheal-test-ports.lock")).unwrap();
     file.lock().unwrap();
-    let in_use = [8013, 8081].into_iter().find_map(|port: u16| {
-        let error = TcpListener::bind(("127.0.0.1", port)).err()?;
-        Some(format!("port {port} of the loopback address: {error}"))
-    });
-    match in_use {
-        None => Some(file),
-        Some(error) => {
-            test_support::skip(Requirement::Ports, &error);
-            None
-        }
-    }
+    test_support::require(Requirement::Ports).then_some(file)
 }

@@ -6,13 +6,13 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
 
-use crate::rig::{Up, is_pod_ready, numbers_api, running_pod};
+use crate::rig::{Up, is_pod_ready, running_pod};
 use crate::script::script;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_tell_of_a_pod_and_of_objects_and_change_with_them() {
     // Volumes are looked at once a minute.
-    let Some(up) = Up::start_with(&[numbers_api(), "--speed=100".to_owned()]) else {
+    let Some(up) = Up::start_with(&["--speed=100"]) else {
         return;
     };
     let client = up.client().await;
@@ -106,8 +106,7 @@ async fn what_a_container_says_of_its_end_is_in_its_status() {
         return;
     };
     let container = |name: &str, more: Value, text: &str| {
-        let mut container =
-            json!({"name": name, "image": "localhost/selfheal/numbers-api", "command": ["sh", "-c", text]});
+        let mut container = json!({"name": name, "image": "localhost/selfheal/numbers-api", "command": ["sh", "-c", text]});
         container
             .as_object_mut()
             .unwrap()

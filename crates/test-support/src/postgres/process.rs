@@ -28,10 +28,7 @@ impl Server {
         wait_for_exits(&handles);
         // Nor does it while the old process id exists, which lasts until the parent, another process, has waited for it.
         let socket = format!(".s.PGSQL.{}.lock", self.port);
-        for lock in [
-            self.data().join("postmaster.pid"),
-            self.dir().join(socket),
-        ] {
+        for lock in [self.data().join("postmaster.pid"), self.dir().join(socket)] {
             fs::remove_file(lock).unwrap();
         }
     }

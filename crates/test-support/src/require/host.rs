@@ -1,5 +1,6 @@
 //! Checks of this host.
 
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -18,6 +19,7 @@ pub(super) fn check(requirement: Requirement) -> Result<(), String> {
         Requirement::ImageArchives => image_archives()
             .map(drop)
             .ok_or_else(|| "IMAGE_ARCHIVES is not set".to_owned()),
+        Requirement::Jq => program_in_path(&["jq"]),
         Requirement::Kubectl => program_in_path(&["kubectl"]),
         Requirement::Musl => musl(),
         Requirement::Namespaces => crate::namespaces::first_process().map(drop),
@@ -29,12 +31,19 @@ pub(super) fn check(requirement: Requirement) -> Result<(), String> {
             program_in_path(&["podman"])?;
             program_in_path(&["runc"])
         }
-        Requirement::Postgresql => todo_db::installation::find(None)
-            .map(drop)
-            .ok_or_else(|| "no PostgreSQL server is installed".to_owned()),
+        Requirement::Ports => [8013, 8081].into_iter().try_for_each(free_port),
+        Requirement::Postgresql => crate::postgres::check_installation(),
         Requirement::Root if nix::unistd::Uid::effective().is_root() => Ok(()),
         Requirement::Root => Err("the user is not root".to_owned()),
     }
+}
+
+/// # Errors
+/// Another program uses the port.
+fn free_port(port: u16) -> Result<(), String> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .map(drop)
+        .map_err(|error| format!("port {port} of 127.0.0.1: {error}"))
 }
 
 /// Directory of image archives, if the caller of the tests made them.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use futures::future::join_all;
-use test_support::postgres::Server;
 use serde_json::json;
+use test_support::postgres::Server;
 use todo_web::database::State;
 
 use crate::rig::Rig;

@@ -216,7 +216,10 @@ fn spec(
     found: Found,
 ) -> Result<ContainerSpec, RuntimeError> {
     let Found {
-        program, fittings, ..
+        program,
+        program_name,
+        fittings,
+        ..
     } = found;
     if !program.is_file() {
         let text = format!("{}: no such program", program.display());
@@ -255,6 +258,7 @@ fn spec(
         tty: config.streams.tty,
         hostname: pod.hostname.clone(),
         program,
+        program_name,
         argv,
         env,
         cwd: config.working_dir,

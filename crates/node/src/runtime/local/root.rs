@@ -59,7 +59,7 @@ pub(super) fn enter(spec: &ContainerSpec) -> io::Result<()> {
     own_folders(root)?;
     fit(root, &spec.fittings)?;
     devices(root)?;
-    own_program(root, &spec.program)?;
+    own_program(root, &spec.program, &spec.program_name)?;
     let mut shadows = Shadows::of(root);
     for volume in &spec.binds {
         bind_volume(root, volume, &mut shadows)?;
@@ -105,17 +105,18 @@ pub(super) fn program(name: &str) -> String {
     }
 }
 
-/// The program is found by its name alone in `/app`, which is in the path.
-fn own_program(root: &Path, source: &Path) -> io::Result<()> {
-    let name = source.file_name().unwrap_or_default();
-    let target = root.join("app").join(name);
+/// Mounts the program where the image has it, which is the path that `/proc/PID/exe` shows, and links to it from `/app`,
+/// which is in PATH.
+fn own_program(root: &Path, source: &Path, name: &str) -> io::Result<()> {
+    let path = program(name);
+    let target = inside(root, &path)?;
     File::create(&target)?;
     bind(source, &target, true)?;
-    let seen = inside(root, &program(&name.to_string_lossy()))?;
-    if seen == target {
+    let linked = root.join("app").join(name);
+    if linked == target {
         return Ok(());
     }
-    symlink(Path::new("app").join(name), seen)
+    symlink(path, linked)
 }
 
 fn own_folders(root: &Path) -> io::Result<()> {

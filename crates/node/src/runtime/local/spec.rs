@@ -22,8 +22,10 @@ pub(super) struct ContainerSpec {
     /// Whether its streams are a terminal, which its output is given as.
     pub(super) tty: bool,
     pub(super) hostname: String,
-    /// The image's program, shown under `/app`.
+    /// The executable of the image's program.
     pub(super) program: PathBuf,
+    /// Its file name in the container.
+    pub(super) program_name: String,
     pub(super) argv: Vec<String>,
     pub(super) env: Vec<(String, String)>,
     pub(super) cwd: Option<String>,

@@ -59,11 +59,16 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::runtime::local::images::Images;
+    use crate::runtime::local::images::{ImageProgram, Images, Requirement};
 
     fn found() -> Found {
         let mut images = Images::default();
-        images.insert("postgres", "/p/entry".into());
+        let program = ImageProgram {
+            file: "/p/entry".into(),
+            name: "entry".to_owned(),
+            requirement: Requirement::None,
+        };
+        images.insert("postgres", program);
         images.resolve("postgres:15").unwrap()
     }
 

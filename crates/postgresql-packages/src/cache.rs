@@ -1,0 +1,208 @@
+//! PostgreSQL in the user's cache: built once, checked before each use, shared by concurrent runs.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+use todo_db::installation::{self, Installation};
+
+use crate::apt::Apt;
+use crate::error::{Error, file};
+use crate::{dpkg, files, packages, programs};
+
+/// Prefix of directories that are being filled.
+const WORK_PREFIX: &str = ".work-";
+
+/// Returns the host's PostgreSQL, else that of the user's cache, which is filled first if it has none that runs.
+///
+/// Needs the network only then. `progress` receives a line a step; apt writes its own to standard error.
+///
+/// # Errors
+/// See [`Error`]; nothing is left behind.
+pub fn provide(progress: &mut dyn Write) -> Result<Installation, Error> {
+    let cache = installation::cache_dir();
+    match installation::find(None) {
+        Some(found)
+            if !cache
+                .as_deref()
+                .is_some_and(|cache| found.bin.starts_with(cache)) =>
+        {
+            Ok(found)
+        }
+        _ => provide_in(&cache.ok_or(Error::NoCacheDirectory)?, progress),
+    }
+}
+
+fn provide_in(cache: &Path, progress: &mut dyn Write) -> Result<Installation, Error> {
+    if let Some(found) = usable(cache) {
+        return Ok(found);
+    }
+    dpkg::require_programs()?;
+    fs::create_dir_all(cache).map_err(file("creating", cache))?;
+    let _lock = lock(cache, progress)?;
+    // Another run may have filled it since.
+    if let Some(found) = usable(cache) {
+        return Ok(found);
+    }
+    remove_leftovers(cache)?;
+    note(
+        progress,
+        &format!(
+            "PostgreSQL is not installed: unpacking its packages into {}",
+            cache.display()
+        ),
+    );
+    let work = TempDir::with_prefix_in(WORK_PREFIX, cache)
+        .map_err(file("creating a directory in", cache))?;
+    let apt = Apt::updated(work.path())?;
+    let major = apt.default_major()?;
+    let tree = work.path().join("tree");
+    build(&apt, major, work.path(), &tree)?;
+    publish(&tree, &installation::cached_tree(cache, major), work.path())?;
+    note(progress, &format!("PostgreSQL {major} is ready"));
+    usable(cache).ok_or_else(|| Error::Program {
+        program: "postgres".to_owned(),
+        reason: format!("it does not run from {}", cache.display()),
+    })
+}
+
+/// A line of progress that cannot be written changes nothing.
+fn note(progress: &mut dyn Write, text: &str) {
+    let _ = writeln!(progress, "selfheal: {text}");
+}
+
+/// Returns the newest installation of the cache whose programs run.
+fn usable(cache: &Path) -> Option<Installation> {
+    let mut cached = installation::cached(cache);
+    cached.sort_by_key(|it| std::cmp::Reverse(it.major));
+    cached
+        .into_iter()
+        .find(|it| programs::check(&it.bin).is_ok())
+}
+
+/// Waits until no other run fills the cache. The lock ends with the process.
+fn lock(cache: &Path, progress: &mut dyn Write) -> Result<File, Error> {
+    let path = cache.join(".lock");
+    let lock = File::create(&path).map_err(file("creating", &path))?;
+    match lock.try_lock() {
+        Ok(()) => return Ok(lock),
+        Err(TryLockError::WouldBlock) => {
+            note(progress, "waiting for another run that unpacks PostgreSQL");
+        }
+        Err(TryLockError::Error(error)) => return Err(file("locking", &path)(error)),
+    }
+    lock.lock().map_err(file("locking", &path))?;
+    Ok(lock)
+}
+
+/// Removes what an interrupted run has left, and installations whose programs do not run; to be called under the lock.
+///
+/// A broken installation is not kept until there is a new one: other callers find it by its files.
+fn remove_leftovers(cache: &Path) -> Result<(), Error> {
+    let is_work = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(WORK_PREFIX)
+    };
+    let work = files::entries(cache)?.into_iter().filter(is_work);
+    let broken = installation::cached(cache).into_iter();
+    let broken = broken.filter(|it| programs::check(&it.bin).is_err());
+    let mut paths = work.chain(broken.filter_map(|it| it.tree));
+    paths.try_for_each(|path| files::remove(&path))
+}
+
+fn build(apt: &Apt, major: u32, work: &Path, tree: &Path) -> Result<(), Error> {
+    let installed = dpkg::installed()?;
+    let mut names = packages::of_server(major).to_vec();
+    names.extend(
+        apt.libraries(major)?
+            .into_iter()
+            .filter(|name| !installed.contains(name)),
+    );
+    fs::create_dir_all(tree).map_err(file("creating", tree))?;
+    packages::unpack(apt, &names, work, tree)?;
+    let server = programs::server_dir(tree, major);
+    programs::remove_compiler(&server)?;
+    programs::write_scripts(tree, major)?;
+    files::open_to_all(tree)?;
+    programs::check(&tree.join("bin"))
+}
+
+/// Moves the tree to its final path in one step; what was there is removed with `work`.
+fn publish(tree: &Path, target: &Path, work: &Path) -> Result<(), Error> {
+    match fs::rename(target, work.join("replaced")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(file("replacing", target)(error));
+        }
+        _ => {}
+    }
+    fs::rename(tree, target).map_err(file("creating", target))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tree in the cache whose programs exit with this code.
+    fn fake(cache: &Path, major: u32, code: u8) {
+        let bin = installation::cached_tree(cache, major).join("bin");
+        fs::create_dir_all(&bin).unwrap();
+        for name in ["postgres", "initdb", "pg_ctl", "psql"] {
+            let path = bin.join(name);
+            fs::write(&path, format!("#!/bin/sh\nexit {code}\n")).unwrap();
+            files::set_mode(&path, 0o755).unwrap();
+        }
+    }
+
+    #[test]
+    fn cached_installation_whose_programs_do_not_run_is_not_used() {
+        let cache = tempfile::tempdir().unwrap();
+        assert_eq!(usable(cache.path()), None);
+        fake(cache.path(), 15, 0);
+        fake(cache.path(), 17, 1);
+        let found = usable(cache.path()).unwrap();
+        assert_eq!(found.major, Some(15));
+    }
+
+    #[test]
+    fn leftovers_of_interrupted_runs_and_broken_installations_are_removed() {
+        let cache = tempfile::tempdir().unwrap();
+        fake(cache.path(), 15, 1);
+        fake(cache.path(), 17, 0);
+        let leftover = cache.path().join(".work-abc");
+        fs::create_dir(&leftover).unwrap();
+        remove_leftovers(cache.path()).unwrap();
+        assert!(!leftover.exists());
+        let majors: Vec<_> = installation::cached(cache.path());
+        let majors: Vec<_> = majors.iter().map(|it| it.major).collect();
+        assert_eq!(majors, [Some(17)]);
+    }
+
+    #[test]
+    fn published_tree_replaces_the_one_that_is_there() {
+        let cache = tempfile::tempdir().unwrap();
+        fake(cache.path(), 15, 0);
+        let work = TempDir::with_prefix_in(WORK_PREFIX, cache.path()).unwrap();
+        let tree = work.path().join("tree");
+        fs::create_dir(&tree).unwrap();
+        fs::write(tree.join("new"), "").unwrap();
+        let target = installation::cached_tree(cache.path(), 15);
+        publish(&tree, &target, work.path()).unwrap();
+        assert!(target.join("new").is_file());
+        assert!(!target.join("bin").exists());
+    }
+
+    #[test]
+    fn second_run_waits_for_the_lock_of_the_first() {
+        let cache = tempfile::tempdir().unwrap();
+        let first = lock(cache.path(), &mut io::sink()).unwrap();
+        let path = cache.path().to_owned();
+        let (mut reader, writer) = io::pipe().unwrap();
+        let second = std::thread::spawn(move || lock(&path, &mut { writer }).map(drop));
+        let mut byte = [0];
+        io::Read::read_exact(&mut reader, &mut byte).unwrap();
+        assert!(!second.is_finished());
+        drop(first);
+        second.join().unwrap().unwrap();
+    }
+}

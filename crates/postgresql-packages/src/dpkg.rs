@@ -1,0 +1,143 @@
+//! dpkg's database of installed packages, and the contents of archives.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+use std::process::Stdio;
+
+use crate::command::{stdout, untranslated};
+use crate::error::{Error, file};
+
+/// Programs of apt and dpkg that are used.
+const PROGRAMS: [&str; 5] = ["apt-get", "apt-cache", "dpkg", "dpkg-deb", "dpkg-query"];
+
+/// Directories that no program reads when it runs.
+const UNWANTED: [&str; 4] = ["doc", "man", "locale", "lintian"];
+
+/// Returns an error that names the first of apt's and dpkg's programs that is not in PATH.
+pub(crate) fn require_programs() -> Result<(), Error> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let dirs: Vec<_> = std::env::split_paths(&path).collect();
+    let is_missing = |program: &&&str| !dirs.iter().any(|dir| dir.join(program).is_file());
+    match PROGRAMS.iter().find(is_missing) {
+        Some(program) => Err(Error::NoApt { program }),
+        None => Ok(()),
+    }
+}
+
+/// Names of the installed packages of the host's architecture.
+pub(crate) fn installed() -> Result<BTreeSet<String>, Error> {
+    let native = stdout(untranslated("dpkg").arg("--print-architecture"))?;
+    let format = "--showformat=${db:Status-Status} ${Architecture} ${Package}\n";
+    let text = stdout(untranslated("dpkg-query").args(["--show", format]))?;
+    Ok(installed_in(&text, native.trim()))
+}
+
+fn installed_in(text: &str, native: &str) -> BTreeSet<String> {
+    let name = |line: &str| {
+        let fields: Vec<_> = line.split(' ').collect();
+        match fields[..] {
+            ["installed", architecture, name] if [native, "all"].contains(&architecture) => {
+                Some(name.to_owned())
+            }
+            _ => None,
+        }
+    };
+    text.lines().filter_map(name).collect()
+}
+
+/// Paths of an installed package's files and directories.
+pub(crate) fn files_of(package: &str) -> Result<Vec<PathBuf>, Error> {
+    let text = stdout(untranslated("dpkg-query").args(["--listfiles", package]))?;
+    let paths = text
+        .lines()
+        .filter(|line| line.starts_with('/'))
+        .map(PathBuf::from);
+    Ok(paths.filter(|path| is_wanted(path)).collect())
+}
+
+/// Archives in a directory, sorted.
+pub(crate) fn archives_in(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = fs::read_dir(dir).map_err(file("reading", dir))?;
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut archives: Vec<_> = paths
+        .filter(|path| path.extension().is_some_and(|it| it == "deb"))
+        .collect();
+    archives.sort();
+    Ok(archives)
+}
+
+/// Unpacks the files of an archive below `tree`, without its documentation; scripts do not run.
+pub(crate) fn unpack(archive: &Path, tree: &Path) -> Result<(), Error> {
+    let failed = |reason: String| Error::Program {
+        program: format!("dpkg-deb --fsys-tarfile {}", archive.display()),
+        reason,
+    };
+    let mut command = untranslated("dpkg-deb");
+    command
+        .arg("--fsys-tarfile")
+        .arg(archive)
+        .stdout(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
+    let stream = child
+        .stdout
+        .take()
+        .ok_or_else(|| failed("no output".to_owned()))?;
+    let mut files = tar::Archive::new(stream);
+    files.set_preserve_permissions(true);
+    let unpacked = extract(&mut files, tree).map_err(file("unpacking into", tree));
+    // Its end of the pipe closes, so that it does not wait for a reader after an error here.
+    drop(files);
+    let status = child.wait().map_err(|error| failed(error.to_string()))?;
+    unpacked?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(failed(status.to_string()))
+    }
+}
+
+fn extract(files: &mut tar::Archive<impl std::io::Read>, tree: &Path) -> std::io::Result<()> {
+    for entry in files.entries()? {
+        let mut entry = entry?;
+        if is_wanted(&entry.path()?) {
+            entry.unpack_in(tree)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_wanted(path: &Path) -> bool {
+    let names = path.components().filter_map(|component| match component {
+        Component::Normal(name) => name.to_str(),
+        _ => None,
+    });
+    let names: Vec<_> = names.take(3).collect();
+    !matches!(names[..], ["usr", "share", dir] if UNWANTED.contains(&dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_that_are_removed_or_of_another_architecture_do_not_count_as_installed() {
+        let text = "installed amd64 libpq5\nconfig-files amd64 libold\ninstalled i386 libx\ninstalled all tzdata\n";
+        let names: Vec<_> = installed_in(text, "amd64").into_iter().collect();
+        assert_eq!(names, ["libpq5", "tzdata"]);
+    }
+
+    #[test]
+    fn documentation_is_left_out() {
+        for (path, expected) in [
+            ("./usr/share/doc/libpq5/copyright", false),
+            ("/usr/share/man/man1/psql.1.gz", false),
+            ("./usr/share/postgresql/15/man/x", true),
+            ("./usr/lib/x86_64-linux-gnu/libpq.so.5", true),
+            ("./usr/share/", true),
+            ("./", true),
+        ] {
+            assert_eq!(is_wanted(Path::new(path)), expected, "{path}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Programs of the exercises that this executable contains: which images each is run for, and the dispatch to it by name.
+//!
+//! In a container the node mounts this executable under the name of the image's program, so `argv[0]` names the workload.
+//! A link with such a name works outside a container too.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use node::runtime::local::{ImageProgram, Images, Requirement};
+
+/// Registry and namespace of this project's images.
+const NAMESPACES: [&str; 2] = ["localhost/selfheal", "selfheal"];
+
+/// Tags of this project's images: there is one version of each, so a mistyped tag is unknown.
+const TAGS: [&str; 2] = [env!("CARGO_PKG_VERSION"), "latest"];
+
+/// A program that this executable contains.
+struct Workload {
+    /// File name of the program, and name of this project's image of it.
+    name: &'static str,
+    /// Images of others that the program is run for, with any tag.
+    stands_for: &'static [&'static str],
+    requirement: Requirement,
+    main: fn() -> ExitCode,
+}
+
+const WORKLOADS: [Workload; 5] = [
+    Workload {
+        name: "numbers-api",
+        stands_for: &["kiamol/ch03-numbers-api"],
+        requirement: Requirement::None,
+        main: numbers_api::program::main,
+    },
+    Workload {
+        name: "todo-web",
+        stands_for: &["kiamol/ch04-todo-list"],
+        requirement: Requirement::None,
+        main: todo_web::program::main,
+    },
+    Workload {
+        name: "probe-sidecar",
+        stands_for: &[],
+        requirement: Requirement::None,
+        main: probe_sidecar::program::main,
+    },
+    Workload {
+        name: "todo-db",
+        stands_for: &["postgres"],
+        requirement: Requirement::PostgreSql,
+        main: todo_db::program::main,
+    },
+    Workload {
+        name: "pg-ready",
+        stands_for: &[],
+        requirement: Requirement::None,
+        main: pg_ready::program::main,
+    },
+];
+
+/// Names that stand for `pg-ready` too: it keeps the contract of `pg_isready` when it is called so.
+const PG_ISREADY: &str = "pg_isready";
+
+/// Runs the workload that `argv[0]` names; returns `None` for any other name. To be called first in `main`.
+pub(crate) fn dispatch() -> Option<ExitCode> {
+    let called = std::env::args_os().next()?;
+    find(&called).map(|workload| (workload.main)())
+}
+
+fn find(called: &OsStr) -> Option<&'static Workload> {
+    let name = Path::new(called).file_name()?;
+    let name = if name == PG_ISREADY {
+        OsStr::new("pg-ready")
+    } else {
+        name
+    };
+    WORKLOADS.iter().find(|workload| name == workload.name)
+}
+
+/// Returns the images that `executable`, this one, contains the programs of.
+pub(crate) fn images(executable: &Path) -> Images {
+    let mut images = Images::default();
+    for workload in &WORKLOADS {
+        let program = ImageProgram {
+            file: executable.to_owned(),
+            name: workload.name.to_owned(),
+            requirement: workload.requirement,
+        };
+        for name in image_names(workload) {
+            images.insert(&name, program.clone());
+        }
+    }
+    images
+}
+
+fn image_names(workload: &Workload) -> Vec<String> {
+    let own = NAMESPACES.iter().flat_map(|namespace| {
+        TAGS.iter()
+            .map(move |tag| format!("{namespace}/{}:{tag}", workload.name))
+    });
+    let others = workload.stands_for.iter().map(|name| (*name).to_owned());
+    own.chain(others).collect()
+}
+
+/// Returns the image's program for a file that the command line names: a separate build of a workload keeps its
+/// requirement.
+pub(crate) fn program_of(file: &Path) -> ImageProgram {
+    let name = file.file_name().unwrap_or_default();
+    let known = WORKLOADS.iter().find(|workload| name == workload.name);
+    ImageProgram {
+        file: file.to_owned(),
+        name: name.to_string_lossy().into_owned(),
+        requirement: known.map_or(Requirement::None, |workload| workload.requirement),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_name_of_argv0_selects_the_workload() {
+        for (called, expected) in [
+            ("/numbers-api", Some("numbers-api")),
+            ("numbers-api", Some("numbers-api")),
+            ("./links/todo-web", Some("todo-web")),
+            ("/app/probe-sidecar", Some("probe-sidecar")),
+            ("/usr/local/bin/todo-db", Some("todo-db")),
+            ("/usr/local/bin/pg_isready", Some("pg-ready")),
+            ("pg-ready", Some("pg-ready")),
+            ("selfheal", None),
+            ("/opt/numbers-api/selfheal", None),
+            ("numbers-api.old", None),
+            ("", None),
+            ("/", None),
+        ] {
+            let found = find(OsStr::new(called)).map(|workload| workload.name);
+            assert_eq!(found, expected, "{called:?}");
+        }
+    }
+
+    #[test]
+    fn image_of_this_project_has_its_version_and_latest() {
+        let names = image_names(&WORKLOADS[0]);
+        let version = env!("CARGO_PKG_VERSION");
+        for name in [
+            &format!("localhost/selfheal/numbers-api:{version}"),
+            "localhost/selfheal/numbers-api:latest",
+            "kiamol/ch03-numbers-api",
+        ] {
+            assert!(names.iter().any(|known| known == name), "{name}: {names:?}");
+        }
+        assert!(
+            !names
+                .iter()
+                .any(|name| name.ends_with("/numbers-api") && name.contains("selfheal"))
+        );
+    }
+
+    #[test]
+    fn separate_build_of_a_workload_keeps_its_requirement() {
+        for (file, requirement) in [
+            ("/elsewhere/todo-db", Requirement::PostgreSql),
+            ("/elsewhere/numbers-api", Requirement::None),
+            ("/usr/sbin/nginx", Requirement::None),
+        ] {
+            let program = program_of(Path::new(file));
+            assert_eq!(program.requirement, requirement, "{file}");
+            assert_eq!(program.file, Path::new(file));
+        }
+    }
+}
