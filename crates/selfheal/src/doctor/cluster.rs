@@ -143,7 +143,7 @@ impl ClusterChecks<'_> {
     }
 
     /// Load balancer ports on the addresses of nodes or on the loopback address, which services share; `None` without the
-    /// permission to list services. Services with an address of their own are in nobody's way.
+    /// permission to list services. Services with an address of their own conflict with none.
     async fn shared_ports(&self) -> anyhow::Result<Option<Vec<SharedPort>>> {
         if !self.has_load_balancers {
             return Ok(Some(Vec::new()));

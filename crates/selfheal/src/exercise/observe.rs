@@ -1,15 +1,18 @@
 //! What happens in the cluster, seen by watch: claims are judged on this, not on what a command happened to show.
 
+mod handlers;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Endpoints, Event, Pod, Service};
+use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use self::handlers::{on_deployment, on_endpoints, on_pod, on_service, on_service_event};
 use super::outage::Measured;
 use super::step::Wait;
 use super::{Exercise, selector};
@@ -339,71 +342,6 @@ impl Follow {
                 Err(error) => tracing::debug!(%error, "a watch was interrupted"),
             }
         }
-    }
-}
-
-fn on_pod(seen: &mut AppSeen, event: &watcher::Event<Pod>) {
-    use watcher::Event;
-    match event {
-        Event::Init => seen.listing.clear(),
-        Event::InitApply(pod) => drop(
-            seen.listing
-                .insert(pod.uid().unwrap_or_default(), pod_seen(pod)),
-        ),
-        Event::InitDone => seen.pods = std::mem::take(&mut seen.listing),
-        Event::Apply(pod) => drop(
-            seen.pods
-                .insert(pod.uid().unwrap_or_default(), pod_seen(pod)),
-        ),
-        Event::Delete(pod) => drop(seen.pods.remove(&pod.uid().unwrap_or_default())),
-    }
-}
-
-fn on_endpoints(seen: &mut AppSeen, event: &watcher::Event<Endpoints>) {
-    use watcher::Event;
-    match event {
-        Event::Apply(endpoints) | Event::InitApply(endpoints) => {
-            seen.count_endpoints(Some(endpoints));
-        }
-        Event::Delete(_) => seen.count_endpoints(None),
-        Event::Init | Event::InitDone => {}
-    }
-}
-
-fn on_service(seen: &mut AppSeen, event: &watcher::Event<Service>) {
-    use watcher::Event;
-    match event {
-        Event::Apply(service) | Event::InitApply(service) => {
-            seen.address = address(service);
-            seen.node_port = node_port(service);
-        }
-        Event::Delete(_) => (seen.address, seen.node_port) = (None, None),
-        Event::Init | Event::InitDone => {}
-    }
-}
-
-fn on_service_event(seen: &mut AppSeen, event: &watcher::Event<Event>) {
-    use watcher::Event;
-    let (Event::Apply(event) | Event::InitApply(event)) = event else {
-        return;
-    };
-    match event.reason.as_deref() {
-        Some("SyncLoadBalancerFailed") => {
-            seen.load_balancer_failure = event.message.clone();
-        }
-        Some("EnsuredLoadBalancer") => seen.load_balancer_failure = None,
-        _ => {}
-    }
-}
-
-fn on_deployment(seen: &mut AppSeen, event: &watcher::Event<Deployment>) {
-    use watcher::Event;
-    match event {
-        Event::Apply(deployment) | Event::InitApply(deployment) => {
-            seen.rolled_out = Some(rolled_out(deployment));
-        }
-        Event::Delete(_) => seen.rolled_out = None,
-        Event::Init | Event::InitDone => {}
     }
 }
 

@@ -6,6 +6,7 @@ mod outages;
 mod preflight;
 mod rollouts;
 mod visits;
+mod wait;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -16,7 +17,6 @@ use anyhow::Context as _;
 use kube::Client;
 use probe::Clock;
 use tokio::sync::watch;
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use self::visits::{Orders, Visitor};
@@ -25,7 +25,7 @@ use super::http::Caller;
 use super::observe::{AppSeen, Observer, Seen};
 use super::record::Recorder;
 use super::report::{AssertionResult, Report};
-use super::step::{Step, Wait};
+use super::step::Step;
 use super::transcript::Transcript;
 use super::verdict::Verdict;
 use super::{Assertion, Check, Exercise, assertions, catalog};
@@ -331,83 +331,6 @@ impl Run<'_> {
         let left = self.exercise.assertions().skip(results.len());
         results.extend(left.map(AssertionResult::not_reached));
         results
-    }
-
-    async fn wait(&self, wait: &Wait, transcript: &mut Transcript<'_>) -> Result<(), StepError> {
-        transcript.line(&format!("(waiting for {wait})"))?;
-        let app = self.app(&wait.app);
-        let what = wait.to_string();
-        let met = self.until(
-            &what,
-            wait.within,
-            |seen| seen.app(app).meets(wait),
-            transcript,
-        );
-        // A step that waits for a failure is not ended by it.
-        if wait.waiting.is_some() {
-            met.await?;
-            self.expect_image_failures();
-            return Ok(());
-        }
-        tokio::select! {
-            biased;
-            met = met => { met?; }
-            cause = self.image_failed() => {
-                transcript.clear_progress()?;
-                return Err(StepError::Blocked(cause?));
-            }
-        }
-        Ok(())
-    }
-
-    fn timeout_error(&self, within: u64, what: &str) -> StepError {
-        let messages = self.seen.borrow().waiting_messages();
-        StepError::Failed(format!("waited {within} s for {what}{messages}"))
-    }
-
-    /// Waits by watch until `condition` is met, at most `within` of the cluster's seconds.
-    async fn until(
-        &self,
-        what: &str,
-        within: u64,
-        condition: impl FnMut(&Seen) -> bool + Send,
-        transcript: &Transcript<'_>,
-    ) -> Result<Seen, StepError> {
-        let mut seen = self.seen.clone();
-        let met = async {
-            let seen = seen
-                .wait_for(condition)
-                .await
-                .context("the watches ended")?;
-            Ok(seen.clone())
-        };
-        self.wait_with_progress(what, within, met, transcript).await
-    }
-
-    /// Waits for `work`, and shows on a terminal how long it has taken.
-    async fn wait_with_progress<T>(
-        &self,
-        what: &str,
-        within: u64,
-        work: impl Future<Output = anyhow::Result<T>>,
-        transcript: &Transcript<'_>,
-    ) -> Result<T, StepError> {
-        let clock = &self.context.clock;
-        let mut work = std::pin::pin!(work);
-        let mut deadline = std::pin::pin!(clock.sleep(Duration::from_secs(within)));
-        let mut ticks = tokio::time::interval(Duration::from_secs(1));
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let started = clock.elapsed();
-        let outcome = loop {
-            tokio::select! {
-                biased;
-                done = &mut work => break done.map_err(StepError::from),
-                () = &mut deadline => break Err(self.timeout_error(within, what)),
-                _ = ticks.tick() => transcript.progress(what, clock.elapsed().saturating_sub(started).as_secs())?,
-            }
-        };
-        transcript.clear_progress()?;
-        outcome
     }
 }
 

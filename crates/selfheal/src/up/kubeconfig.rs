@@ -72,7 +72,7 @@ fn candidates(variable: impl Fn(&str) -> Option<PathBuf>) -> Vec<PathBuf> {
     named.chain([temporary]).collect()
 }
 
-/// Creates `dir` with mode 0700, or checks that an existing one is this user's and nobody else can enter it.
+/// Creates `dir` with mode 0700, or checks that an existing one belongs to this user and that other users cannot enter it.
 fn create_private_dir(dir: &Path) -> anyhow::Result<()> {
     let in_context = || {
         format!(

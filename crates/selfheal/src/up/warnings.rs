@@ -18,7 +18,7 @@ pub(super) fn clock(speed: f64) -> Option<String> {
     }
     Some(format!(
         "warning: the node's clock runs {speed} times as fast as this host's. `kubectl get` prints ages on the node's clock; \
-         `kubectl describe` and `kubectl events` compute them from this host's clock, so they differ. Programs in containers \
+         `kubectl describe` and `kubectl events` compute them from this host's clock, so those are too long. Programs in containers \
          are not accelerated; SELFHEAL_CLOCK_SPEED is set for them."
     ))
 }
