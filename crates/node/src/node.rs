@@ -27,7 +27,7 @@ pub(crate) const CLUSTER_DNS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 
 /// What a node is made from.
 pub struct Options {
-    /// Its components, their clock, and the token that stops them.
+    /// Runs the node's components; has their clock and the token that stops them.
     pub supervisor: Supervisor,
     /// What runs its pods.
     pub runtime: Arc<dyn Runtime>,

@@ -40,7 +40,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout of an idle connection after its first request, as of Go's `http.DefaultTransport`.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// How long requests in flight may take to finish when the node shuts down.
+/// Timeout of requests in flight when the node shuts down.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What callers need and the server proves itself with. Made anew at each start and kept nowhere but in the kubeconfig.

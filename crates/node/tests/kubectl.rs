@@ -291,3 +291,44 @@ async fn kubectls_own_commands_make_and_change_objects() {
     let history = cluster.ok("rollout history deploy/web").await;
     assert!(history.contains("\n3 "), "{history}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn immutable_objects_are_refused_and_components_are_shown_with_the_real_kubectl() {
+    let Some(cluster) = Cluster::start().await else {
+        return;
+    };
+    cluster.ok("create deployment d --image=numbers-api").await;
+    cluster.ok("rollout status deploy/d --timeout=60s").await;
+    let pod = cluster.ok("get pods -l app=d -o name").await;
+    let pod = pod.trim();
+    for kind in ["strategic", "merge"] {
+        let patch = format!("patch {pod} --type={kind} -p {{\"spec\":{{\"nodeName\":\"x\"}}}}");
+        let refused = cluster.kubectl(&patch, "").await;
+        assert!(!refused.ok);
+        for expected in [
+            "spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`",
+            "NodeName: \"x\"",
+        ] {
+            assert!(refused.err.contains(expected), "{}", refused.err);
+        }
+    }
+    for name in ["default", "kube-system", "kube-public"] {
+        let refused = cluster.kubectl(&format!("delete ns {name}"), "").await;
+        let expected =
+            format!("namespaces {name:?} is forbidden: this namespace may not be deleted");
+        assert!(
+            !refused.ok && refused.err.contains(&expected),
+            "{}",
+            refused.err
+        );
+    }
+    let ready = cluster.ok("get --raw /readyz?verbose").await;
+    assert!(ready.contains("[+]replicaset-controller ok\n"), "{ready}");
+    assert!(ready.ends_with("readyz check passed\n"), "{ready}");
+    let metrics = cluster.ok("get --raw /metrics").await;
+    let line = "selfheal_component_panics_total{component=\"replicaset-controller\"} 0\n";
+    assert!(metrics.contains(line), "{metrics}");
+    let condition =
+        "get node node -o jsonpath={.status.conditions[?(@.type==\"ComponentsHealthy\")].status}";
+    assert_eq!(cluster.ok(condition).await, "True");
+}

@@ -1,4 +1,4 @@
-//! What this API serves, told from the table of kinds: groups, resources, version, OpenAPI.
+//! Discovery, derived from the table of kinds: groups, resources, version, OpenAPI.
 
 use axum::response::Response;
 use http::header::{ACCEPT, CONTENT_TYPE};

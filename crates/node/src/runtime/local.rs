@@ -70,7 +70,7 @@ struct Shared {
 }
 
 impl Local {
-    /// A runtime without pods, with its network made, that keeps what it needs in `folder`. Its component is
+    /// Creates a runtime without pods, and its network. Its files are in `folder`; its component is
     /// `container-runtime`.
     ///
     /// # Errors

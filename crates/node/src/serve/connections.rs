@@ -27,7 +27,7 @@ struct Shared {
     next_id: AtomicU64,
 }
 
-/// What happens on one connection.
+/// Activity on one connection.
 pub(super) struct Activity {
     id: u64,
     state: watch::Sender<State>,

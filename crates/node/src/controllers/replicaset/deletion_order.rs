@@ -66,7 +66,7 @@ impl<'a> Rank<'a> {
     }
 }
 
-/// Binary logarithm of an age in nanoseconds, so that older pods need a greater difference in age to be told apart.
+/// Binary logarithm of an age in nanoseconds, so that the difference that counts grows with the age.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum AgeBucket {
     /// The time is not set: such a pod counts as the youngest.

@@ -13,6 +13,13 @@ fn a_pod() -> Value {
     json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "x"}]}})
 }
 
+fn a_deployment() -> Value {
+    json!({"metadata": {"name": "d"}, "spec": {
+        "selector": {"matchLabels": {"app": "x"}},
+        "template": {"metadata": {"labels": {"app": "x"}}, "spec": {"containers": [{"name": "c", "image": "x"}]}},
+    }})
+}
+
 /// The errors of a good object after one change.
 #[track_caller]
 fn check(

@@ -75,7 +75,7 @@ async fn a_pod_that_names_a_full_node_is_rejected_by_the_kubelet() {
     );
     assert_eq!(node.events("OutOfpods").await, [reason]);
     assert_eq!(status(&node, "a").await["phase"], "Running");
-    // A rejected pod takes no other's place, and can be deleted.
+    // A rejected pod does not count, and can be deleted.
     let pods: Objects<Pod> = Objects::default_namespaced(node.client.clone());
     pods.delete("a", &DeleteParams::default()).await.unwrap();
     pods.delete("b", &DeleteParams::default()).await.unwrap();

@@ -54,6 +54,7 @@ const REQUEST_COMPONENTS: [&str; 2] = ["kube-apiserver", "prober"];
 const NETWORK_COMPONENTS: [&str; 2] = ["dns", "service-listener"];
 
 /// An address that this host does not have, so that the proxy listens nowhere.
+#[cfg(target_os = "linux")]
 const NODE_WITHOUT_NETWORK: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
 impl Fixture {
@@ -143,6 +144,7 @@ impl Fixture {
 
 async fn panic_and_recover(component: &str) {
     let node = node().await;
+    #[cfg(target_os = "linux")]
     if component == "kube-proxy" {
         let proxy = crate::proxy::Proxy::new(
             tokio::runtime::Handle::current(),

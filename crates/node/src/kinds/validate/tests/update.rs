@@ -222,13 +222,6 @@ fn a_deadline_is_set_and_comes_nearer() {
     }
 }
 
-fn a_deployment() -> Value {
-    json!({"metadata": {"name": "d"}, "spec": {
-        "selector": {"matchLabels": {"app": "x"}},
-        "template": {"metadata": {"labels": {"app": "x"}}, "spec": {"containers": [{"name": "c", "image": "x"}]}},
-    }})
-}
-
 #[test]
 fn a_selector_never_changes() {
     let mut old = a_deployment();
