@@ -106,7 +106,7 @@ async fn oldest_idle_connection_at_the_limit_is_closed_for_a_new_one() {
 }
 
 #[tokio::test]
-async fn half_sent_requests_beyond_the_limit_keep_nobody_out() {
+async fn half_sent_requests_at_the_limit_do_not_block_new_connections() {
     let (address, _) = start(PATIENT).await;
     let mut held = Vec::new();
     for bytes in ["", "GET /", HALF].iter().cycle().take(64) {
@@ -137,7 +137,7 @@ async fn busy_connections_at_the_limit_leave_health_its_reserve() {
             assert!(answer.contains("connection: close\r\n"), "{answer}");
         }
     }
-    // One place is free again, for any request.
+    // One slot is free again, for any request.
     drop(busy.pop());
     while !get_once(address, "/").await.ends_with("fine") {}
 }

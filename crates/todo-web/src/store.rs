@@ -84,7 +84,7 @@ pub enum StoreError {
     /// It answers, and did not get to this: no place for another connection, or no end of the statement in time.
     #[error("the database is too busy: {0}")]
     Busy(String),
-    /// It no longer accepts a statement that was prepared before. Nothing was changed; the next try may succeed.
+    /// A statement that was prepared before is no longer accepted. Nothing was changed; the next try may succeed.
     #[error("the database changed: {0}")]
     Stale(String),
     /// It takes no changes.

@@ -4,14 +4,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::watch;
 
-/// What a target's startup probe has decided.
+/// State of a target by its startup probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// It has not succeeded yet. As in the kubelet, liveness is healthy meanwhile.
+    /// Not succeeded yet. As in the kubelet, liveness is healthy meanwhile.
     Starting,
-    /// It failed its threshold. As in the kubelet, the container has to be restarted.
+    /// Failure threshold reached. As in the kubelet, the container has to be restarted.
     StartupFailed,
-    /// It succeeded, or the target has none.
+    /// Succeeded, or the target has no startup probe.
     Started,
 }
 

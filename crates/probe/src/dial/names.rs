@@ -20,7 +20,7 @@ use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::{Name, RecordType};
 use hickory_resolver::{Hosts, Resolver, system_conf};
 
-/// Files that say how names are resolved.
+/// Files that configure name resolution.
 #[derive(Debug)]
 pub(crate) struct Names {
     hosts: PathBuf,
@@ -51,7 +51,7 @@ impl Names {
     /// Returns the addresses of `host`, IPv4 first.
     ///
     /// # Errors
-    /// Go's word for why there are none.
+    /// Go's text of the reason.
     pub(super) async fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, &'static str> {
         if let Ok(address) = host.parse() {
             return Ok(vec![address]);

@@ -71,7 +71,7 @@ impl Pool {
 /// A connection's part of a pool.
 pub(super) struct Slot {
     waiting: Arc<Mutex<Waiting>>,
-    /// Place among the waiting connections.
+    /// Position among the waiting connections.
     turn: Mutex<Option<u64>>,
     closed: CancellationToken,
     _permit: OwnedSemaphorePermit,

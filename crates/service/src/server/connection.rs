@@ -1,4 +1,4 @@
-//! One HTTP connection, until its end, a deadline, or another connection that needs its place.
+//! One HTTP connection, until its end, a deadline, or another connection that needs its slot.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;

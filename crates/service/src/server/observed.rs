@@ -1,4 +1,4 @@
-//! A connection's bytes and answers, as they tell its [`Activity`].
+//! A connection's streams and answers that update its [`Activity`].
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

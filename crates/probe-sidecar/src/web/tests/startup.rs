@@ -13,13 +13,13 @@ const KUBELET: &str = "kube-probe/1.36";
 /// A fault of a running application, until its process is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
-    /// It accepts connections and does not answer.
+    /// Connections are accepted and not answered.
     Hangs,
-    /// It answers with an error.
+    /// Answers are errors.
     Fails,
-    /// Its process has exited; the kubelet starts the next one at once.
+    /// The process has exited; the kubelet starts the next one immediately.
     Exits,
-    /// It answers again by itself after this time.
+    /// No answers for this time.
     Pauses(Duration),
 }
 
@@ -84,7 +84,7 @@ struct Times {
     kill: Duration,
 }
 
-/// What the kubelet did.
+/// Restarts by the kubelet.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Seen {
     kills: u32,
