@@ -4,12 +4,13 @@ ARG RUST=1.95-bookworm
 
 FROM docker.io/library/rust:${RUST} AS build
 WORKDIR /work
-RUN apt-get update && rm -f /etc/apt/apt.conf.d/docker-clean
 COPY . .
-ARG IMAGES POSTGRES=15
-# The registry's crates and the compiled dependencies outlive a build.
+ARG IMAGES
+ARG POSTGRES=15
+# The registry's crates and the compiled dependencies outlive a build. Only todo-db is made of Debian's packages.
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/work/target \
-  make rootfs BUILDER=cargo IMAGES="${IMAGES}" POSTGRES="${POSTGRES}"
+  case " ${IMAGES} " in *" todo-db "*) apt-get update ;; esac \
+  && make rootfs BUILDER=cargo IMAGES="${IMAGES}" POSTGRES="${POSTGRES}"
 
 FROM scratch
 COPY --from=build /work/dist/ /
