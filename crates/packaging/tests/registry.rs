@@ -112,7 +112,10 @@ fn pushed_image_is_pulled_by_the_printed_digest_and_runs() {
 /// Otherwise each commit would restart every pod of a deployment, for its new labels.
 #[test]
 fn image_with_known_content_is_not_pushed_again() {
-    let (Some(podman), Some(registry)) = (Podman::find(), Registry::start()) else {
+    let Some(podman) = Podman::find() else {
+        return;
+    };
+    let Some(registry) = Registry::start() else {
         return;
     };
     podman.load("pg-ready");

@@ -68,14 +68,23 @@ fn rows() -> Vec<Row> {
 
 /// The repository's README.md files and CONTRIBUTING.md.
 fn documents() -> Vec<PathBuf> {
-    let root = repository();
-    let mut found = vec![root.join("README.md"), root.join("CONTRIBUTING.md")];
-    for parent in ["crates", "."] {
-        let entries = fs::read_dir(root.join(parent)).unwrap();
-        let readme = entries.map(|entry| entry.unwrap().path().join("README.md"));
-        found.extend(readme.filter(|path| path.is_file()));
-    }
+    let mut found = vec![repository().join("CONTRIBUTING.md")];
+    find_readmes(&repository(), &mut found);
     found
+}
+
+fn find_readmes(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let (path, name) = entry
+            .map(|entry| (entry.path(), entry.file_name()))
+            .unwrap();
+        let name = name.to_string_lossy();
+        if name == "README.md" {
+            found.push(path);
+        } else if path.is_dir() && !name.starts_with('.') && name != "target" && name != "dist" {
+            find_readmes(&path, found);
+        }
+    }
 }
 
 fn documented_commands() -> BTreeSet<String> {
