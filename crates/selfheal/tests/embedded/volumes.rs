@@ -101,8 +101,7 @@ async fn what_a_container_says_of_its_end_is_in_its_status() {
         return;
     };
     let container = |name: &str, more: Value, text: &str| {
-        let mut container =
-            json!({"name": name, "image": "localhost/selfheal/numbers-api", "command": ["sh", "-c", text]});
+        let mut container = json!({"name": name, "image": "localhost/selfheal/numbers-api", "command": ["sh", "-c", text]});
         container
             .as_object_mut()
             .unwrap()
