@@ -70,14 +70,15 @@ impl Apt {
         }
     }
 
-    /// Downloads the package lists into `work`, with progress on standard error.
+    /// Downloads the package lists into `work`, with progress on standard error. `options` are added to apt's programs.
     ///
     /// A source that cannot be reached is no error: what is needed may come from another.
-    pub(crate) fn updated(work: &Path) -> Result<Self, Error> {
+    pub(crate) fn updated(work: &Path, options: &[String]) -> Result<Self, Error> {
         let mut apt = Self {
             options: private_options(work)?,
             update_error: None,
         };
+        apt.options.extend_from_slice(options);
         let mut update = apt.command("apt-get");
         update
             .args(["-q", "update"])

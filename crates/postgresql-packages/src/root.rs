@@ -52,7 +52,7 @@ fn collect(major: u32, work: &Path, tree: &Path) -> Result<(), Error> {
     let apt = if has_all {
         Apt::system()
     } else {
-        Apt::updated(work)?
+        Apt::updated(work, &[])?
     };
     apt.require_server(major)?;
     let names = EXTRA
