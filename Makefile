@@ -2,7 +2,10 @@
 
 CARGO ?= cargo
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
-TARGET ?= x86_64-unknown-linux-gnu
+# What images are built for: this host's architecture. Without a Linux toolchain the programs are built in a container.
+HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+MACHINE := $(shell uname -m | sed 's/^arm64$$/aarch64/')
+TARGET ?= $(if $(findstring linux,$(HOST)),$(HOST),$(MACHINE)-unknown-linux-gnu)
 # What the embedded node asks of the kernel: root's namespaces, or a user's own.
 NAMESPACES = unshare --pid --mount --net --fork true || unshare --user --map-root-user --pid --mount --net --fork true
 PREFIX ?= $(HOME)/.local
@@ -24,7 +27,7 @@ PG_READY_LIMIT = 2097152
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help build up install uninstall exercise-programs exercises exercises-cluster e2e compare resilience conformance test test-programs fmt lint docs deny check bench dist dist-glibc $(GLIBC:%=dist-%) dist-pg-ready musl clean
+.PHONY: help build up install uninstall exercise-programs exercises exercises-cluster e2e compare resilience conformance test test-programs fmt lint docs check bench dist dist-glibc $(GLIBC:%=dist-%) dist-pg-ready musl clean
 
 ##@ Use
 
@@ -38,12 +41,14 @@ up: exercise-programs ## Start a node on this host for kubectl, until Ctrl-C
 	$(BUILT)/debug/selfheal up
 
 # One program, which contains the workloads. Unoptimized: it compiles in a third of the time, and probes wait for seconds.
-# The fixtures add the library features that the tests need: without them the tests compile a hundred libraries again.
+# test-support is for the features that it enables: without it the tests compile a hundred libraries again.
+# Everything is fetched first, so that the tests can be built without a network afterwards.
 exercise-programs:
-	$(CARGO) build --locked -p selfheal -p browser-fixture -p pg-fixture
+	$(CARGO) fetch --locked
+	$(CARGO) build --locked -p selfheal -p test-support
 
 exercises: exercise-programs ## Run the chapter's exercises, no cluster needed
-	$(BUILT)/debug/selfheal exercise --speed $(SPEED) --record $(RECORDINGS)/embedded
+	$(BUILT)/debug/selfheal exercise $(EXERCISES) --speed $(SPEED) --record $(RECORDINGS)/embedded
 
 exercises-cluster: exercise-programs ## Run them, or those of EXERCISES, on the cluster of KUBECONFIG (NODE_ADDRESS= if it has no load balancers)
 	$(BUILT)/debug/selfheal exercise $(EXERCISES) --kubeconfig "$${KUBECONFIG:-$$HOME/.kube/config}" \
@@ -82,20 +87,13 @@ uninstall: ## Remove what `make install` installed below PREFIX (not ~/.cache/se
 ##@ Work on it
 
 # Of what people run (default-members): measurements have no tests, and ask the same libraries for more.
-test: ## Run every test; with IMAGE_ARCHIVES=FOLDER those of the images in it, too
-ifeq ($(NEXTEST),yes)
-	$(if $(IMAGE_ARCHIVES),$(LABELS) )$(CARGO) nextest run --locked
-else
-	$(if $(IMAGE_ARCHIVES),$(LABELS) )$(CARGO) test --locked
-endif
+RUN_TESTS = $(CARGO) $(if $(filter yes,$(NEXTEST)),nextest run,test) --locked --no-fail-fast
+test: ## Run every test; with IMAGE_ARCHIVES=DIR also those of the images in it; SELFHEAL_TEST_REQUIRE=all allows no skip
+	$(if $(IMAGE_ARCHIVES),$(IMAGE_ENV) )SELFHEAL_TEST_SKIPS=$(abspath $(BUILT))/skipped-tests.tsv crates/test-support/run-tests $(RUN_TESTS)
 
 # What they are made of, without running them.
 test-programs:
-ifeq ($(NEXTEST),yes)
-	$(CARGO) nextest run --locked --no-run
-else
-	$(CARGO) test --locked --no-run
-endif
+	$(CARGO) $(if $(filter yes,$(NEXTEST)),nextest run,test) --locked --no-run
 
 fmt: ## Format the code
 	$(CARGO) fmt --all
@@ -106,15 +104,9 @@ lint: ## Clippy, warnings denied
 docs: ## API documentation, warnings denied
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
 
-deny: ## Licences, sources and duplicates of the dependencies (needs cargo-deny), advisories where they can be reached
-	@if $(CARGO) deny --version >/dev/null 2>&1; then \
-	  $(CARGO) deny --locked check licenses bans sources && \
-	  { $(CARGO) deny --locked check advisories || echo "deny: advisories could not be checked or need attention (see above)"; }; \
-	else echo "SKIPPED: cargo-deny is not installed: cargo install --locked cargo-deny"; fi
-
-check: ## What CI asks of a change: format, clippy, docs, dependencies, tests
+check: ## What CI asks of a change: format, licences, workflows, dependencies, clippy, docs, tests
 	$(CARGO) fmt --all --check
-	$(MAKE) lint docs deny test
+	$(MAKE) reuse workflows deny lint docs test
 
 bench: dist-pg-ready dist-probe-sidecar ## What probes, checks, the to-do list and the sidecar cost, each beside its peer (takes half an hour)
 	$(CARGO) build --profile compact --locked -p todo-web
@@ -125,38 +117,43 @@ bench: dist-pg-ready dist-probe-sidecar ## What probes, checks, the to-do list a
 
 dist: dist-glibc dist-probe-sidecar dist-pg-ready ## Static programs for images (target/<triple>/compact)
 
-# Small enough for their images: what they do is mostly waiting. All at once, so that what they share is built once; of what
-# one of them gets because another asks for it nothing is left by the linker.
+# The same sources give the same bytes on every host: panics name files of dependencies by their paths. Those of the workspace are
+# relative already; this directory here would make cargo rebuild everything in a copy of it.
+REMAP = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
+STATIC = -C target-feature=+crt-static $(REMAP)
+# One cargo command for all, so that shared dependencies are built once. Features that one program enables in them for another are
+# removed by the linker. rustc links with its own lld on x86_64 only; elsewhere an installed lld is used. GNU ld knows neither option.
+USE_LLD = $(if $(filter x86_64-unknown-linux-gnu,$(TARGET)),yes,$(if $(shell command -v ld.lld),-C link-arg=-fuse-ld=lld))
+GLIBC_LINK_ARGS = $(if $(USE_LLD),$(filter-out yes,$(USE_LLD)) -C link-arg=-Wl$(comma)--icf=all -C link-arg=-Wl$(comma)-z$(comma)pack-relative-relocs)
+comma := ,
 $(GLIBC:%=dist-%): dist-glibc
 dist-glibc:
-	RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,--icf=all -C link-arg=-Wl,-z,pack-relative-relocs" \
+	RUSTFLAGS="$(STATIC) $(GLIBC_LINK_ARGS)" \
 	  $(CARGO) build --profile compact --locked --target $(TARGET) $(GLIBC:%=-p %)
+	@release/check-static $(GLIBC:%=$(BUILT)/$(TARGET)/compact/%)
 
-# It sits in every pod: its program is most of the memory that it takes.
+# The sidecar runs in every pod, and most of its memory is its program. A static address (no PIE) needs no relocations.
 dist-probe-sidecar: musl
-	CC_$(subst -,_,$(MUSL))=$(CC) \
-	RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static \
-	  -C link-arg=-Wl,-T,$(CURDIR)/crates/probe-sidecar/seldom.ld" \
+	CC_$(subst -,_,$(MUSL))=$(CC) RUSTFLAGS="$(STATIC) -C relocation-model=static" \
 	  $(CARGO) build --profile compact --config 'profile.compact.opt-level="z"' --locked --target $(MUSL_TARGET) -p probe-sidecar
+	@release/check-static $(SIDECAR)
 
-# Run afresh every few seconds: every page that is not there need not be read, and a panic has nobody to come back to.
-# Without position independence there is nothing to relocate: a checker that lives a millisecond feels that. Nothing of
-# musl is in ring's C, so the compiler of this machine will do for it.
+# A checker starts every few seconds: fewer pages are read if it has no relocations and, with panic=abort, no unwind tables.
+# ring's C code includes no header of musl, so the host's compiler can build it.
 dist-pg-ready: musl
 	CC_$(subst -,_,$(MUSL))=$(CC) \
-	RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static -C force-unwind-tables=no \
-	  -C link-arg=-Wl,--no-eh-frame-hdr -C link-arg=-Wl,-T,$(CURDIR)/crates/pg-ready/no-unwinding.ld" \
+	RUSTFLAGS="$(STATIC) -C relocation-model=static -C force-unwind-tables=no \
+	  -C link-arg=-Wl,--no-eh-frame-hdr -C link-arg=-Wl,-T,crates/pg-ready/discard-unwind.ld" \
 	  $(CARGO) build --profile compact --config 'profile.compact.opt-level="z"' --config 'profile.compact.panic="abort"' \
 	  --locked --target $(MUSL_TARGET) -p pg-ready
-	@size=$$(stat -c %s $(PG_READY)); echo "$(PG_READY): $$size bytes, $(PG_READY_LIMIT) at most"; \
-	  if [ $(MUSL_TARGET) != $(MUSL) ]; then \
-	    echo "SKIPPED: the size of pg-ready, built on glibc: rustup target add $(MUSL)" >&2; \
-	  else [ $$size -le $(PG_READY_LIMIT) ]; fi
+	@release/check-static --no-unwind-tables $(PG_READY)
+	@size=$$(stat -c %s $(PG_READY)); [ $$size -le $(PG_READY_LIMIT) ] || \
+	  echo "dist-pg-ready: $$size bytes, more than the $(PG_READY_LIMIT) intended$(if $(filter $(MUSL),$(MUSL_TARGET)),, (built on glibc: rustup target add $(MUSL)))" >&2
 
 musl: # Rust's library for it, if it can be had; without it pg-ready is built on glibc, and is larger.
 	@$(HAS_MUSL) || timeout 120 rustup target add $(MUSL) || true
 
-include docker/images.mk k8s/deploy/deploy.mk
+include docker/images.mk k8s/deploy/deploy.mk release/release.mk
 
 clean: ## Remove what was built
 	$(CARGO) clean

@@ -1,27 +1,16 @@
-# Images for people with Docker and without Rust: `docker build -f docker/Dockerfile.builder --build-arg BIN=numbers-api .`
-# Slower than `make images`, which is what everything else uses; todo-db is not made here, use the official postgres image.
+# Builds the root file systems of images for hosts without Rust: `make images-docker`. Its result is a dist/ directory, from which
+# docker/Dockerfile builds the images as it does everywhere else.
 ARG RUST=1.95-bookworm
 
-FROM docker.io/library/rust:${RUST} AS chef
-RUN cargo install --locked cargo-chef@0.1.78
+FROM docker.io/library/rust:${RUST} AS build
 WORKDIR /work
-
-FROM chef AS plan
 COPY . .
-RUN cargo chef prepare --recipe-path recipe.json
-
-# Dependencies are a layer of their own: they are built anew only when they change.
-FROM chef AS build
-ARG BIN TARGETARCH
-ENV RUSTFLAGS="-C target-feature=+crt-static"
-RUN case "${TARGETARCH}" in arm64) echo aarch64 ;; *) echo x86_64 ;; esac > /arch
-COPY --from=plan /work/recipe.json recipe.json
-RUN cargo chef cook --release --locked --target "$(cat /arch)-unknown-linux-gnu" --package "${BIN}" --recipe-path recipe.json
-COPY . .
-RUN cargo build --release --locked --target "$(cat /arch)-unknown-linux-gnu" --package "${BIN}" \
-  && install -D -m 0555 "target/$(cat /arch)-unknown-linux-gnu/release/${BIN}" /root-of-image/program
+ARG IMAGES
+ARG POSTGRES=15
+# The registry's crates and the compiled dependencies outlive a build. Only todo-db is made of Debian's packages.
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/work/target \
+  case " ${IMAGES} " in *" todo-db "*) apt-get update ;; esac \
+  && make rootfs BUILDER=cargo IMAGES="${IMAGES}" POSTGRES="${POSTGRES}"
 
 FROM scratch
-COPY --from=build /root-of-image/ /
-USER 65532:65532
-ENTRYPOINT ["/program"]
+COPY --from=build /work/dist/ /

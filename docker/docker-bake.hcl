@@ -1,7 +1,7 @@
 # For `docker buildx bake`; `make images` and `make push` set the variables.
 
-# A registry and a slash, for builds that push at once.
-variable "PREFIX" { default = "" }
+# A registry and a slash. Local images have the name that the manifests have, which no public registry resolves.
+variable "PREFIX" { default = "localhost/" }
 variable "VERSION" { default = "dev" }
 variable "REVISION" { default = "unknown" }
 variable "CREATED" { default = "1970-01-01T00:00:00Z" }

@@ -1,83 +1,83 @@
-# Images: what goes into them, and who makes them. Part of the Makefile.
+# Images: their root file systems, and the tools that build images from these. Part of the Makefile.
 
-# The database's is made of Debian's packages; elsewhere the manifests' own postgres image is what there is.
-IMAGES ?= numbers-api todo-web probe-sidecar pg-ready $(if $(shell command -v apt-get),todo-db)
+# cargo, or docker/Dockerfile.builder where there is no cargo, or one that builds for another system than Linux.
+BUILDER ?= $(if $(findstring linux,$(HOST)),cargo,container)
+# The database's image is made of Debian's packages; without them the cluster pulls the official postgres image.
+IMAGES ?= numbers-api todo-web probe-sidecar pg-ready $(if $(filter container,$(BUILDER))$(shell command -v apt-get),todo-db)
 ARCH = $(if $(findstring aarch64,$(TARGET)),arm64,amd64)
 POSTGRES ?= 15
-ROOTS = dist/$(ARCH)
+ROOTFS_DIR = dist/$(ARCH)
 
-.PHONY: roots $(IMAGES:%=root-%)
+.PHONY: rootfs rootfs-container images-docker $(IMAGES:%=rootfs-%)
 
-roots: $(IMAGES:%=root-%) ## What is in the images, a folder each (dist/<architecture>/<image>)
+ifeq ($(BUILDER),cargo)
+rootfs: $(IMAGES:%=rootfs-%) ## Build the root file system of each image (dist/<architecture>/<image>)
+else
+rootfs: rootfs-container
+endif
 
-root-numbers-api: dist-numbers-api
-	rm -rf $(ROOTS)/numbers-api && install -D -m 0555 $(BUILT)/$(TARGET)/compact/numbers-api $(ROOTS)/numbers-api/numbers-api
+rootfs-container:
+	@POSTGRES=$(POSTGRES) docker/build-rootfs "$(CONTAINER_TOOL)" "$(ARCH)" $(IMAGES)
 
-root-todo-web: dist-todo-web
-	rm -rf $(ROOTS)/todo-web && install -D -m 0555 $(BUILT)/$(TARGET)/compact/todo-web $(ROOTS)/todo-web/todo-web
+rootfs-numbers-api: dist-numbers-api
+	rm -rf $(ROOTFS_DIR)/numbers-api && install -D -m 0555 $(BUILT)/$(TARGET)/compact/numbers-api $(ROOTFS_DIR)/numbers-api/numbers-api
+	@$(NOTICES) numbers-api $(TARGET) $(ROOTFS_DIR)/numbers-api/licenses
 
-root-probe-sidecar: dist-probe-sidecar
-	rm -rf $(ROOTS)/probe-sidecar && install -D -m 0555 $(SIDECAR) $(ROOTS)/probe-sidecar/probe-sidecar
+rootfs-todo-web: dist-todo-web
+	rm -rf $(ROOTFS_DIR)/todo-web && install -D -m 0555 $(BUILT)/$(TARGET)/compact/todo-web $(ROOTFS_DIR)/todo-web/todo-web
+	@$(NOTICES) todo-web $(TARGET) $(ROOTFS_DIR)/todo-web/licenses
 
-root-pg-ready: dist-pg-ready
-	rm -rf $(ROOTS)/pg-ready && install -D -m 0555 $(PG_READY) $(ROOTS)/pg-ready/pg-ready
+rootfs-probe-sidecar: dist-probe-sidecar
+	rm -rf $(ROOTFS_DIR)/probe-sidecar && install -D -m 0555 $(SIDECAR) $(ROOTFS_DIR)/probe-sidecar/probe-sidecar
+	@$(NOTICES) probe-sidecar $(MUSL_TARGET) $(ROOTFS_DIR)/probe-sidecar/licenses
 
-root-todo-db: dist-todo-db dist-pg-ready
-	rm -rf $(ROOTS)/todo-db && docker/todo-db-root $(POSTGRES) $(BUILT)/$(TARGET)/compact/todo-db $(PG_READY) $(ROOTS)/todo-db
+rootfs-pg-ready: dist-pg-ready
+	rm -rf $(ROOTFS_DIR)/pg-ready && install -D -m 0555 $(PG_READY) $(ROOTFS_DIR)/pg-ready/pg-ready
+	@$(NOTICES) pg-ready $(MUSL_TARGET) $(ROOTFS_DIR)/pg-ready/licenses
 
-# A commit's images have its time in them, not the time at which they were made: the same commit, the same digests.
+rootfs-todo-db: dist-todo-db dist-pg-ready
+	rm -rf $(ROOTFS_DIR)/todo-db && docker/todo-db-root $(POSTGRES) $(BUILT)/$(TARGET)/compact/todo-db $(PG_READY) $(ROOTFS_DIR)/todo-db
+	@umask 022 && $(NOTICES) todo-db $(TARGET) $(ROOTFS_DIR)/todo-db/usr/share/doc/todo-db && $(NOTICES) pg-ready $(MUSL_TARGET) $(ROOTFS_DIR)/todo-db/usr/share/doc/pg-ready
+
+# The time in an image is that of the commit, not of the build: the same commit has the same digests.
 REVISION := $(shell git describe --always --abbrev=40 --dirty --exclude '*' 2>/dev/null || echo unknown)
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 CREATED = $(shell date -u -d @$(SOURCE_DATE_EPOCH) +%Y-%m-%dT%H:%M:%SZ 2>/dev/null || date -u -r $(SOURCE_DATE_EPOCH) +%Y-%m-%dT%H:%M:%SZ)
-CONTAINER_TOOL ?= $(shell docker/tool)
-# What an image says of itself. The epoch is not among it: cargo would build all that has C in it anew for each commit.
-LABELS = VERSION=$(VERSION) REVISION=$(REVISION) CREATED=$(CREATED) ARCH=$(ARCH)
-FACTS = $(LABELS) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH)
+CONTAINER_TOOL ?= $(shell docker/detect-tool)
+# Values of the image's labels. The epoch is not among them: cargo would rebuild every crate with C in it for each commit.
+IMAGE_ENV = VERSION=$(VERSION) REVISION=$(REVISION) CREATED=$(CREATED) ARCH=$(ARCH)
+BUILD_ENV = $(IMAGE_ENV) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH)
 
 .PHONY: images
 ifneq ($(ARCHIVES),)
-images: roots ## Images in the store of docker, podman or buildah (CONTAINER_TOOL); with ARCHIVES=FOLDER as files, without any of them
+images: rootfs ## Build images with docker, podman or buildah (CONTAINER_TOOL), or as archives without any of them (ARCHIVES=DIR)
 	@mkdir -p "$(ARCHIVES)"
 	@for image in $(IMAGES); do \
-	  $(FACTS) docker/archive $$image selfheal/$$image:$(VERSION) "$(ARCHIVES)/$$image.tar" || exit; \
+	  $(BUILD_ENV) docker/build-archive $$image localhost/selfheal/$$image:$(VERSION) "$(ARCHIVES)/$$image.tar" || exit; \
 	  echo "images: $(ARCHIVES)/$$image.tar, $$(du -k "$(ARCHIVES)/$$image.tar" | cut -f 1) KiB"; done
 else
-images: roots
-	@$(FACTS) docker/build "$(CONTAINER_TOOL)" $(IMAGES)
+images: rootfs
+	@$(BUILD_ENV) docker/build "$(CONTAINER_TOOL)" $(IMAGES)
 endif
 
+images-docker: ## Build images without cargo: the programs, too, are built in a container (docker/Dockerfile.builder)
+	$(MAKE) images BUILDER=container
+
 .PHONY: push
-push: images ## Push them: make push REGISTRY=ghcr.io/you
-	@VERSION=$(VERSION) docker/push "$(CONTAINER_TOOL)" "$(REGISTRY)" $(IMAGES)
+push: images ## Push images: make push REGISTRY=ghcr.io/you
+	@VERSION=$(VERSION) ARCH=$(ARCH) docker/push "$(CONTAINER_TOOL)" "$(REGISTRY)" $(IMAGES)
 
 .PHONY: test-images
-test-images: ## Make archives and test them, as containers too where podman is (root)
+test-images: ## Build archives and test them, also as containers where podman is installed (root)
 	$(MAKE) images ARCHIVES=dist/archives
-	$(LABELS) IMAGE_ARCHIVES=dist/archives $(CARGO) test --locked -p packaging
-	@$(MAKE) --no-print-directory print-image-facts
+	$(MAKE) --no-print-directory test IMAGE_ARCHIVES=dist/archives RUN_TESTS='$(CARGO) test --locked --no-fail-fast -p packaging'
+	@$(MAKE) --no-print-directory print-image-report
 
-.PHONY: image-facts print-image-facts
-image-facts: ## How large the images are and how soon they answer, beside the chapter's
+.PHONY: image-report print-image-report
+image-report: ## Print size and start-up time of each image beside the chapter's
 	$(MAKE) images ARCHIVES=dist/archives
-	@$(MAKE) --no-print-directory print-image-facts
+	@$(MAKE) --no-print-directory print-image-report
 
-print-image-facts:
-	@IMAGE_ARCHIVES=dist/archives $(CARGO) run --quiet --locked --bin image-facts
+print-image-report:
+	@IMAGE_ARCHIVES=dist/archives $(CARGO) run --quiet --locked --bin image-report
 
-.PHONY: sbom release-images
-# What each program is made of, in CycloneDX; `cargo auditable` writes the same into the programs themselves, where it is.
-sbom: ## What the programs are made of (dist/sbom, CycloneDX)
-	@$(CARGO) cyclonedx --version > /dev/null 2>&1 || { echo "sbom: needs cargo-cyclonedx: cargo install --locked cargo-cyclonedx" >&2; exit 2; }
-	@rm -rf dist/sbom && mkdir -p dist/sbom
-	@SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(CARGO) cyclonedx --quiet --format json --target $(TARGET) --override-filename sbom
-	@for image in $(filter-out todo-db,$(IMAGES)); do mv crates/$$image/sbom.json dist/sbom/$$image.cdx.json && echo "sbom: dist/sbom/$$image.cdx.json"; done
-	@rm -f crates/*/sbom.json bench/sbom.json
-
-# The release workflow's: the folders of both architectures are there, and cosign has an identity.
-release-images:
-	@test -n "$(REGISTRY)" || { echo "release-images: where to? REGISTRY=" >&2; exit 2; }
-	$(FACTS) SOURCE=$(SOURCE) PREFIX=$(REGISTRY)/ docker buildx bake --file docker/docker-bake.hcl --push \
-	  --set '*.platform=linux/amd64,linux/arm64' --set '*.attest=type=provenance,mode=max' --set '*.attest=type=sbom' \
-	  --metadata-file dist/pushed.json numbers-api todo-web probe-sidecar pg-ready
-	for image in numbers-api todo-web probe-sidecar pg-ready; do \
-	  cosign sign --yes "$(REGISTRY)/selfheal/$$image@$$(jq --raw-output --arg image $$image '.[$$image]["containerimage.digest"]' dist/pushed.json)" || exit; done

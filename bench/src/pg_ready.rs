@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use pg_fixture::Server;
+use test_support::postgres::Server;
 
 const ROUNDS: usize = 300;
 const IN_ONE_PROCESS: u32 = 1_000;
@@ -18,7 +18,7 @@ struct Run {
 }
 
 pub(crate) fn measure() -> anyhow::Result<Vec<String>> {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return Ok(Vec::new());
     };
     let Some(ours) = std::env::var_os("PG_READY").map(PathBuf::from) else {
@@ -115,16 +115,13 @@ fn in_one_process(port: u16) -> anyhow::Result<String> {
         .build()?;
     let (cpu, start) = (crate::cost::cpu()?, Instant::now());
     for _ in 0..IN_ONE_PROCESS {
-        let report = runtime.block_on(pg_ready::probe(&request));
-        anyhow::ensure!(
-            report.state == pg_ready::state::State::Accepting,
-            "{report:?}"
-        );
+        let report = runtime.block_on(pg_ready::check(&request));
+        anyhow::ensure!(report.state == pg_ready::State::Accepting, "{report:?}");
     }
     let each = |total: Duration| total.as_secs_f64() * 1e6 / f64::from(IN_ONE_PROCESS);
     let (cpu, wall) = (crate::cost::cpu()?.saturating_sub(cpu), start.elapsed());
     Ok(format!(
-        "{IN_ONE_PROCESS} checks through pg_ready::probe: {:.0} µs CPU and {:.0} µs each",
+        "{IN_ONE_PROCESS} checks through pg_ready::check: {:.0} µs CPU and {:.0} µs each",
         each(cpu),
         each(wall)
     ))

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
-use pg_fixture::Server;
+use test_support::postgres::Server;
 
 const CONNECTIONS: &str = "8";
 const ROUNDS: usize = 5;
@@ -225,7 +225,7 @@ impl Bench<'_> {
 }
 
 pub(crate) fn measure() -> anyhow::Result<Vec<String>> {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return Ok(Vec::new());
     };
     let Some(program) = std::env::var_os("TODO_WEB").map(PathBuf::from) else {

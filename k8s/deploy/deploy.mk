@@ -1,19 +1,23 @@
-# kind, and both applications on it or on another cluster. Part of the Makefile.
+# kind, and the applications on it or on another cluster. Part of the Makefile.
 
 KIND_CLUSTER ?= selfheal
-# Empty is kind's own default.
+# Empty: kind's default.
 KIND_NODE_IMAGE ?=
 KIND_PORT ?= 5001
-# The only cluster that is touched.
+# The only context that is used.
 CONTEXT ?= kind-$(KIND_CLUSTER)
 ON_KIND = $(filter kind-%,$(CONTEXT))
-# kind has a registry beside it; elsewhere images come from REGISTRY, or are there already.
+# kind has a registry beside it; other clusters pull from REGISTRY, or have the images already.
 DEPLOY_REGISTRY = $(or $(REGISTRY),$(if $(ON_KIND),localhost:$(KIND_PORT)))
 OVERLAY ?= $(if $(ON_KIND),kind,base)
+NAMESPACE ?= $(if $(filter hardened,$(OVERLAY)),selfheal,default)
+# The registry overlay names its images itself.
+PUSHES = $(and $(DEPLOY_REGISTRY),$(filter-out registry,$(OVERLAY)))
+DEPLOY = "$(CONTEXT)" "$(OVERLAY)" "$(NAMESPACE)"
 
 ##@ On a cluster
 
-.PHONY: kind-up kind-down deploy undeploy wait logs
+.PHONY: kind-up kind-down deploy undeploy wait logs pin-images
 
 kind-up: ## Start a kind cluster with a registry beside it (KIND_CLUSTER, KIND_NODE_IMAGE)
 	@k8s/deploy/kind-up "$(KIND_CLUSTER)" "$(KIND_PORT)" "$(KIND_NODE_IMAGE)"
@@ -21,22 +25,30 @@ kind-up: ## Start a kind cluster with a registry beside it (KIND_CLUSTER, KIND_N
 kind-down: ## Remove both
 	@k8s/deploy/kind-down "$(KIND_CLUSTER)"
 
-deploy: ## Put both applications on the cluster of CONTEXT, images included
-	@k8s/deploy/check "$(CONTEXT)"
-	@images="numbers-api todo-web $(if $(ON_KIND),$$(k8s/deploy/database))" && \
-	$(if $(DEPLOY_REGISTRY),$(MAKE) --no-print-directory push REGISTRY="$(DEPLOY_REGISTRY)" IMAGES="$$images" &&) \
-	VERSION=$(VERSION) k8s/deploy/apply "$(CONTEXT)" "$(OVERLAY)" "$(DEPLOY_REGISTRY)" $$images
+deploy: ## Build and push the images, deploy them to the cluster of CONTEXT (OVERLAY, NAMESPACE, REGISTRY)
+	@k8s/deploy/check-cluster "$(CONTEXT)"
+ifneq ($(PUSHES),)
+	@$(MAKE) --no-print-directory push REGISTRY="$(DEPLOY_REGISTRY)"
+endif
+	@VERSION=$(VERSION) k8s/deploy/deploy-pushed "$(if $(PUSHES),$(DEPLOY_REGISTRY))" "$(if $(ON_KIND),$(CONTEXT:kind-%=%))" $(DEPLOY)
 
-undeploy: ## Take them off it
-	@k8s/deploy/remove "$(CONTEXT)" "$(OVERLAY)"
+undeploy: ## Delete them from the cluster
+	@k8s/deploy/undeploy $(DEPLOY)
 
-wait: ## Wait until they serve
-	@k8s/deploy/wait "$(CONTEXT)" "$(OVERLAY)"
+wait: ## Wait until they serve, and print their addresses
+	@k8s/deploy/wait $(DEPLOY)
 
-logs: ## Follow what they say
-	@kubectl --context "$(CONTEXT)" logs --follow --prefix --tail 20 --max-log-requests 20 --selector 'app in (numbers-api,todo-web,todo-db)' $(if $(filter hardened,$(OVERLAY)),--namespace selfheal)
+logs: ## Follow their logs
+	@kubectl --context "$(CONTEXT)" --namespace "$(NAMESPACE)" logs --follow --prefix --tail 20 --max-log-requests 20 --all-containers \
+	  --selector 'app in (numbers-api,numbers-healed,todo-web,todo-db)'
 
-.PHONY: validate
-# Kubernetes' own schemas, oldest and newest that the package has; the rules of ours are tests (crates/packaging/tests/manifests.rs).
-validate: ## Check every manifest against the schemas of Kubernetes 1.25 and of the newest (needs Python, PyPI once)
+pin-images: ## Write the images pushed to REGISTRY, by digest, into k8s/overlays/registry
+	@k8s/deploy/pin-images "$(REGISTRY)"
+
+.PHONY: validate checkov
+# Kubernetes' own schemas, the oldest and the newest of the package; the project's own rules are in crates/packaging/tests/manifests.rs.
+validate: ## Check every manifest against the schemas of Kubernetes 1.25 and of the newest (needs Python; installs from PyPI once)
 	@k8s/deploy/validate
+
+checkov: ## Check the hardened overlay with checkov; .checkov.yaml lists the exceptions (needs Python; installs from PyPI once)
+	@k8s/deploy/run-checkov

@@ -3,6 +3,7 @@
 //! The router does not ask who calls: in this process it is trusted, and whoever serves it to others puts the check for
 //! the token in front.
 
+use std::any::Any;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
@@ -11,10 +12,13 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::Method;
 use probe::Clock;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::kinds::Subresource;
 use crate::runtime::Runtime;
 use crate::store::Store;
+use crate::supervisor::{Component, Supervisor};
 
 mod allocate;
 mod body;
@@ -25,6 +29,7 @@ mod discovery;
 mod evict;
 mod failure;
 mod forward;
+mod health;
 mod log;
 mod managed;
 mod messages;
@@ -54,6 +59,9 @@ use socket::Pieces;
 /// The largest request body that is read, as etcd's limit makes it in Kubernetes.
 const MAX_BODY: usize = 3 << 20;
 
+/// Name of the API and its server among the components.
+const COMPONENT: &str = "kube-apiserver";
+
 /// The API. Clones share it.
 #[derive(Clone)]
 pub struct Api {
@@ -65,19 +73,40 @@ pub struct Api {
     allocation: Arc<Mutex<()>>,
     /// Who has the logs and runs the commands; none where only objects are served.
     runtime: Option<Arc<dyn Runtime>>,
+    /// The components whose health it serves; it is one of them.
+    supervisor: Supervisor,
+    component: Component,
 }
 
 impl Api {
     /// An API without objects.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
+        let supervisor = Supervisor::new(clock.clone(), CancellationToken::new());
         Self {
+            component: supervisor.component(COMPONENT),
+            supervisor,
             store: Store::default(),
             clock,
             names: Arc::default(),
             allocation: Arc::default(),
             runtime: None,
         }
+    }
+
+    /// The API with the health of the components of `supervisor`.
+    #[must_use]
+    pub fn with_supervisor(self, supervisor: Supervisor) -> Self {
+        Self {
+            component: supervisor.component(COMPONENT),
+            supervisor,
+            ..self
+        }
+    }
+
+    /// The component that the API and its server are.
+    pub(crate) fn component(&self) -> &Component {
+        &self.component
     }
 
     /// The API with the containers of `runtime` behind its pods.
@@ -98,7 +127,16 @@ impl Api {
 
     /// The API as a service.
     pub fn router(&self) -> Router {
-        Router::new().fallback(handle).with_state(self.clone())
+        let component = self.component.clone();
+        let on_panic = move |panic: Box<dyn Any + Send>| {
+            component.count_panic(&*panic);
+            let message = "This request caused apiserver to panic. Look in the logs for details.";
+            Failure::internal(message).into_response()
+        };
+        Router::new()
+            .fallback(handle)
+            .layer(CatchPanicLayer::custom(on_panic))
+            .with_state(self.clone())
     }
 
     /// A client of this API that needs no socket.
@@ -117,6 +155,13 @@ async fn handle(State(api): State<Api>, request: Request) -> Response {
 
 async fn respond(api: &Api, request: Request) -> Result<Response, Failure> {
     let (parts, body) = request.into_parts();
+    api.component.item_failpoint(parts.uri.path());
+    if parts.method == Method::GET
+        && let Some(answer) =
+            health::respond(api, parts.uri.path(), parts.uri.query().unwrap_or_default())
+    {
+        return answer;
+    }
     if parts.method == Method::GET
         && let Some(answer) = discovery::respond(parts.uri.path(), &parts.headers)
     {

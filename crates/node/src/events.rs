@@ -7,14 +7,15 @@ mod bucket;
 mod cache;
 mod correlate;
 
+use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use probe::Clock;
 use serde_json::json;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
+use crate::supervisor::{Component, Supervisor};
 use bucket::Bucket;
 use correlate::{Correlator, Observed, Occurrence};
 
@@ -55,18 +56,19 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Starts a recorder for `component` (`kubelet`, `deployment-controller` …) on `host`, writing until `shutdown`.
+    /// Starts a recorder for `component` (`kubelet`, `deployment-controller` …) on `host`, writing until the node shuts
+    /// down.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     #[must_use]
     pub fn new(
         client: kube::Client,
-        clock: Clock,
+        supervisor: &Supervisor,
         component: &str,
         host: Option<&str>,
-        shutdown: CancellationToken,
     ) -> Self {
+        let clock = supervisor.clock().clone();
         let (queue, events) = mpsc::channel(QUEUE);
         let source = EventSource {
             component: Some(component.to_owned()),
@@ -78,9 +80,15 @@ impl Recorder {
             source,
             correlator: Correlator::default(),
             last_name: 0,
+            events,
+            supervised: supervisor.component("event-recorder"),
         };
+        let instance = component.to_owned();
         tokio::spawn(async move {
-            shutdown.run_until_cancelled(writer.run(events)).await;
+            let supervised = writer.supervised.clone();
+            supervised
+                .run(&instance, writer, |writer| writer.run().boxed())
+                .await;
         });
         Self { queue, clock }
     }
@@ -117,12 +125,15 @@ struct Writer {
     source: EventSource,
     correlator: Correlator,
     last_name: i128,
+    events: mpsc::Receiver<Occurrence>,
+    supervised: Component,
 }
 
 impl Writer {
-    async fn run(mut self, mut events: mpsc::Receiver<Occurrence>) {
+    async fn run(&mut self) {
         let mut pace = Bucket::full(BURST, QPS, self.clock.elapsed());
-        while let Some(occurrence) = events.recv().await {
+        while let Some(occurrence) = self.events.recv().await {
+            self.supervised.failpoint();
             let elapsed = self.clock.elapsed();
             let Some(observed) = self.correlator.observe(occurrence, elapsed) else {
                 continue;

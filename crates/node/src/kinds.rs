@@ -60,6 +60,19 @@ pub(crate) use qos::qos_class;
 pub use rows::KINDS;
 pub(crate) use typed::quantities;
 
+const DELETE_COLLECTION: &str = "deletecollection";
+
+const VERBS: [&str; 8] = [
+    "create",
+    "delete",
+    DELETE_COLLECTION,
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch",
+];
+
 impl Kind {
     /// `v1`, `apps/v1` …
     #[must_use]
@@ -79,6 +92,21 @@ impl Kind {
         } else {
             format!("{}.{}", self.plural, self.group)
         }
+    }
+
+    /// Verbs of its objects, in the order of discovery.
+    pub(crate) fn verbs(&self) -> Vec<&'static str> {
+        let mut verbs = VERBS.to_vec();
+        // Upstream's namespace storage has no collection deleter.
+        if self.kind == "Namespace" {
+            verbs.retain(|verb| *verb != DELETE_COLLECTION);
+        }
+        verbs
+    }
+
+    /// Returns `true` if all its objects can be deleted with one request.
+    pub(crate) fn has_delete_collection(&self) -> bool {
+        self.verbs().contains(&DELETE_COLLECTION)
     }
 
     /// Whether `subresource` is served below its objects.

@@ -12,6 +12,7 @@ mod hooks;
 pub mod init;
 pub mod instance;
 mod pods;
+mod prober;
 mod publisher;
 mod sink;
 pub mod status;
@@ -22,16 +23,17 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::Client;
 use probe::backoff::Limits;
 use probe::{Clock, Manager, Options};
-use tokio_util::sync::CancellationToken;
 
 use self::downward::Facts;
 use crate::events::Recorder;
 use crate::runtime::Runtime;
+use crate::supervisor::{Component, Supervisor};
 
 /// What a kubelet is told.
 #[derive(Clone, Debug)]
@@ -44,6 +46,8 @@ pub struct Config {
     pub cluster_dns: Ipv4Addr,
     /// What its node has for all pods.
     pub allocatable: BTreeMap<String, Quantity>,
+    /// Maximum number of pods.
+    pub max_pods: usize,
     /// How long containers that end again and again wait.
     pub back_off: Limits,
     /// Whether waits and first probes are spread at random, as they are on a real node.
@@ -58,7 +62,13 @@ struct Context {
     probes: Manager,
     events: Recorder,
     config: Config,
-    shutdown: CancellationToken,
+    components: Components,
+}
+
+/// The kubelet's components, of which each pod has a worker and a status manager.
+struct Components {
+    pod_worker: Component,
+    status_manager: Component,
 }
 
 impl Context {
@@ -73,29 +83,31 @@ impl Context {
     }
 }
 
-/// Runs pods until `shutdown`.
+/// Runs pods until the node shuts down.
 pub async fn run(
     client: Client,
-    clock: Clock,
+    supervisor: Supervisor,
     runtime: Arc<dyn Runtime>,
     config: Config,
-    shutdown: CancellationToken,
 ) {
+    let clock = supervisor.clock().clone();
     let host = Some(config.node_name.as_str());
-    let events = Recorder::new(
-        client.clone(),
-        clock.clone(),
-        "kubelet",
-        host,
-        shutdown.clone(),
-    );
+    let events = Recorder::new(client.clone(), &supervisor, "kubelet", host);
     let options = Options {
         started: clock.now(),
         jitter: config.jitter,
         change_status_on_restart: false,
     };
     let sink = Arc::new(sink::Sink(events.clone()));
-    let (probes, updates) = Manager::new(clock.clone(), runtime.prober(), sink, options);
+    let prober = prober::SupervisedProber {
+        prober: runtime.prober(),
+        component: supervisor.component("prober"),
+    };
+    let (probes, updates) = Manager::new(clock.clone(), Arc::new(prober), sink, options);
+    let components = Components {
+        pod_worker: supervisor.component("pod-worker"),
+        status_manager: supervisor.component("status-manager"),
+    };
     let context = Context {
         client,
         clock,
@@ -103,9 +115,9 @@ pub async fn run(
         probes,
         events,
         config,
-        shutdown: shutdown.clone(),
+        components,
     };
-    shutdown
-        .run_until_cancelled_owned(pods::run(Arc::new(context), updates))
-        .await;
+    let component = supervisor.component("kubelet");
+    let pods = pods::Pods::new(Arc::new(context), updates, component.clone());
+    component.run("", pods, |pods| pods.run().boxed()).await;
 }

@@ -16,5 +16,6 @@ mod quantity;
 pub mod runtime;
 pub mod serve;
 pub mod store;
+pub mod supervisor;
 #[cfg(target_os = "linux")]
 pub mod up;

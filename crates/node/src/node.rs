@@ -9,14 +9,14 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::api::PostParams;
 use kube::runtime::wait::await_condition;
 use kube::{Api as Objects, Client};
-use probe::Clock;
 use probe::backoff::Limits;
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api::Api;
+use crate::events::Recorder;
 use crate::runtime::{LoadBalancer, Runtime};
+use crate::supervisor::{Reporter, Supervisor, healthy_condition};
 use crate::{controllers, kubelet};
 
 /// The version of Kubernetes whose behaviour this is.
@@ -27,8 +27,8 @@ pub(crate) const CLUSTER_DNS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 
 /// What a node is made from.
 pub struct Options {
-    /// Its time.
-    pub clock: Clock,
+    /// Runs the node's components; has their clock and the token that stops them.
+    pub supervisor: Supervisor,
     /// What runs its pods.
     pub runtime: Arc<dyn Runtime>,
     /// What makes its services answer outside the pod network.
@@ -39,9 +39,14 @@ pub struct Options {
     pub ip: String,
     /// Whether waits are spread at random, as on a real node; a virtual clock does without.
     pub jitter: bool,
+    /// Maximum number of pods: the kubelet's `--max-pods`.
+    pub max_pods: u32,
 }
 
-/// A node that runs. Cancel the token it was started with to end it.
+/// Default of [`Options::max_pods`].
+pub const DEFAULT_MAX_PODS: u32 = 250;
+
+/// A node that runs. Cancel its supervisor's token to end it.
 pub struct Node {
     api: Api,
     tasks: TaskTracker,
@@ -52,33 +57,36 @@ impl Node {
     ///
     /// # Errors
     /// When the node's own object cannot be made.
-    pub async fn start(options: Options, shutdown: CancellationToken) -> Result<Self, kube::Error> {
-        let api = Api::new(options.clock.clone()).with_runtime(options.runtime.clone());
+    pub async fn start(options: Options) -> Result<Self, kube::Error> {
+        let supervisor = options.supervisor.clone();
+        let api = Api::new(supervisor.clock().clone())
+            .with_supervisor(supervisor.clone())
+            .with_runtime(options.runtime.clone());
         let client = api.client();
-        let allocatable = room();
+        let allocatable = allocatable(options.max_pods);
         register(&client, &options, &allocatable).await?;
         let tasks = TaskTracker::new();
+        tasks.spawn(report_components(&supervisor, &client, &options.name));
         tasks.spawn(controllers::run(
             client.clone(),
-            options.clock.clone(),
+            supervisor.clone(),
             options.load_balancer,
             options.name.clone(),
-            shutdown.clone(),
         ));
         let config = kubelet::Config {
             node_name: options.name,
             node_ip: options.ip,
             cluster_dns: CLUSTER_DNS,
             allocatable,
+            max_pods: usize::try_from(options.max_pods).unwrap_or(usize::MAX),
             back_off: Limits::default(),
             jitter: options.jitter,
         };
         tasks.spawn(kubelet::run(
             client.clone(),
-            options.clock,
+            supervisor.clone(),
             options.runtime,
             config,
-            shutdown.clone(),
         ));
         tasks.close();
         // The last thing that a controller makes of what every cluster has.
@@ -86,7 +94,7 @@ impl Node {
         let is_there = |account: Option<&ServiceAccount>| account.is_some();
         let equipped = await_condition(accounts, "default", is_there);
         // A watch that fails is no reason to do without the node: its clients only have to try again.
-        drop(shutdown.run_until_cancelled(equipped).await);
+        drop(supervisor.shutdown().run_until_cancelled(equipped).await);
         Ok(Self { api, tasks })
     }
 
@@ -108,11 +116,22 @@ impl Node {
     }
 }
 
-/// What this machine has for pods.
-fn room() -> BTreeMap<String, Quantity> {
+/// Reports the components' health through the API.
+fn report_components(
+    supervisor: &Supervisor,
+    client: &Client,
+    node_name: &str,
+) -> impl Future<Output = ()> + Send + use<> {
+    let host = Some(node_name);
+    let recorder = Recorder::new(client.clone(), supervisor, "supervisor", host);
+    Reporter::new(supervisor, client.clone(), recorder, node_name.to_owned()).run()
+}
+
+/// Returns the host's resources that pods can use.
+fn allocatable(max_pods: u32) -> BTreeMap<String, Quantity> {
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let cpus = ("cpu", cpus.to_string());
-    let pods = ("pods", "250".to_owned());
+    let pods = ("pods", max_pods.to_string());
     let known = [cpus, pods].into_iter().chain(memory());
     known
         .map(|(name, amount)| (name.to_owned(), Quantity(amount)))
@@ -134,13 +153,11 @@ fn memory() -> Option<(&'static str, String)> {
 async fn register(
     client: &Client,
     options: &Options,
-    room: &BTreeMap<String, Quantity>,
+    resources: &BTreeMap<String, Quantity>,
 ) -> Result<(), kube::Error> {
-    let now = options
-        .clock
-        .now()
-        .strftime("%Y-%m-%dT%H:%M:%SZ")
-        .to_string();
+    let clock = options.supervisor.clock();
+    let components = json!(healthy_condition(&[], clock.now()));
+    let now = clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let ready = json!({
         "type": "Ready", "status": "True", "reason": "KubeletReady", "message": "kubelet is posting ready status",
         "lastHeartbeatTime": now, "lastTransitionTime": now,
@@ -150,9 +167,9 @@ async fn register(
         "kind": "Node",
         "metadata": {"name": options.name, "labels": {"kubernetes.io/hostname": options.name, "kubernetes.io/os": "linux"}},
         "status": {
-            "capacity": room,
-            "allocatable": room,
-            "conditions": [ready],
+            "capacity": resources,
+            "allocatable": resources,
+            "conditions": [ready, components],
             "addresses": [
                 {"type": "InternalIP", "address": options.ip},
                 {"type": "Hostname", "address": options.name},

@@ -7,14 +7,13 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use tokio::runtime::Handle;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 mod affinity;
@@ -25,6 +24,7 @@ mod forward;
 
 pub use balancer::Loopback;
 
+use crate::supervisor::{Component, Supervisor};
 use backends::Backends;
 
 /// What the proxy knows of services, for whoever forwards. Clones share it.
@@ -34,16 +34,20 @@ pub struct Proxy {
     network: Handle,
     /// The node's address there.
     node: Ipv4Addr,
+    supervisor: Supervisor,
+    listeners: Component,
 }
 
 impl Proxy {
     /// A proxy whose connections to pods are made on `network`, where the node has this address.
     #[must_use]
-    pub fn new(network: Handle, node: Ipv4Addr) -> Self {
+    pub fn new(network: Handle, node: Ipv4Addr, supervisor: &Supervisor) -> Self {
         Self {
             backends: Arc::default(),
             network,
             node,
+            supervisor: supervisor.clone(),
+            listeners: supervisor.component("service-listener"),
         }
     }
 
@@ -53,14 +57,27 @@ impl Proxy {
         Loopback::new(self.clone())
     }
 
-    /// Serves service addresses and names until `shutdown`.
-    pub async fn run(self, client: Client, shutdown: CancellationToken) {
-        let names = self.network.spawn(dns::serve(self.backends.clone()));
+    /// Serves service addresses and names until the node shuts down.
+    pub async fn run(self, client: Client) {
+        let dns = dns::Dns {
+            backends: self.backends.clone(),
+            component: self.supervisor.component("dns"),
+        };
+        let component = dns.component.clone();
+        let names = self.network.spawn(async move {
+            component.run("", dns, |dns| dns.serve().boxed()).await;
+        });
         let _names = AbortOnDropHandle::new(names);
-        shutdown.run_until_cancelled(self.follow(client)).await;
+        let component = self.supervisor.component("kube-proxy");
+        let state = (self, client, component.clone());
+        component
+            .run("", state, |(proxy, client, component)| {
+                proxy.follow(client.clone(), component.clone()).boxed()
+            })
+            .await;
     }
 
-    async fn follow(&self, client: Client) {
+    async fn follow(&self, client: Client, component: Component) {
         let (services, services_writer) = reflector::store();
         let (slices, slices_writer) = reflector::store();
         self.backends.set(services.clone(), slices);
@@ -83,6 +100,7 @@ impl Proxy {
         let mut changes = std::pin::pin!(futures::stream::select(service_changes, slice_changes));
         let mut open = HashMap::new();
         while let Some(of_service) = changes.next().await {
+            component.failpoint();
             if of_service {
                 self.reconcile(&services, &mut open);
             }
@@ -104,7 +122,16 @@ impl Proxy {
         for key in wanted {
             let (place, address, target) = key.clone();
             open.entry(key).or_insert_with(|| {
-                let serving = forward::serve_at(SocketAddr::V4(address), self.clone(), target);
+                let listener = (SocketAddr::V4(address), self.clone(), target);
+                let component = self.listeners.clone();
+                let serving = async move {
+                    let instance = listener.0.to_string();
+                    component
+                        .run(&instance, listener, |(address, proxy, target)| {
+                            forward::serve_at(*address, proxy.clone(), target.clone()).boxed()
+                        })
+                        .await;
+                };
                 AbortOnDropHandle::new(match place {
                     Place::Pods => self.network.spawn(serving),
                     Place::Machine => tokio::spawn(serving),
@@ -168,9 +195,67 @@ fn places(service: &Service, node: Ipv4Addr) -> Vec<(Place, SocketAddrV4, Target
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+    use kube::runtime::watcher::Event;
+    use probe::Clock;
     use serde_json::{Value, json};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
+
+    /// A supervisor whose clock is so fast that a restart takes some milliseconds.
+    pub(super) fn supervisor() -> Supervisor {
+        let clock = Clock::new(Timestamp::UNIX_EPOCH, 100.0);
+        Supervisor::new(clock, CancellationToken::new())
+    }
+
+    /// A store with one object.
+    fn store_of<K>(object: Value) -> Store<K>
+    where
+        K: kube::Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + 'static,
+    {
+        let (store, mut writer) = reflector::store();
+        let object: K = serde_json::from_value(object).unwrap();
+        writer.apply_watcher_event(&Event::Apply(object));
+        store
+    }
+
+    #[tokio::test]
+    async fn a_service_listener_forwards_connections_again_after_a_panic() {
+        let supervisor = supervisor();
+        let proxy = Proxy::new(Handle::current(), Ipv4Addr::LOCALHOST, &supervisor);
+        let pod = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = pod.local_addr().unwrap().port();
+        let service =
+            json!({"metadata": {"name": "s", "namespace": "n"}, "spec": {"ports": [{"port": 80}]}});
+        let slice = json!({
+            "metadata": {"name": "s-1", "namespace": "n", "labels": {"kubernetes.io/service-name": "s"}},
+            "addressType": "IPv4", "ports": [{"port": port}],
+            "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": true}}],
+        });
+        proxy.backends.set(store_of(service), store_of(slice));
+        let target = Target {
+            namespace: "n".to_owned(),
+            service: "s".to_owned(),
+            port: 80,
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        supervisor.arm("service-listener", 1);
+        let serving = forward::serve_with_restarts(listener, proxy, target);
+        let _serving = AbortOnDropHandle::new(tokio::spawn(serving));
+        let mut lost = TcpStream::connect(address).await.unwrap();
+        // The connection during whose acceptance the listener panics is closed.
+        assert!(matches!(lost.read(&mut [0]).await, Ok(0) | Err(_)));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let (mut connection, _) = pod.accept().await.unwrap();
+        connection.write_all(b"x").await.unwrap();
+        assert_eq!(client.read_u8().await.unwrap(), b'x');
+        let health = supervisor.health().remove(0);
+        assert_eq!((health.panics, health.failure), (1, None));
+    }
 
     #[track_caller]
     fn check(spec: &Value, expected: &[&str]) {

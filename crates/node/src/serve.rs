@@ -1,7 +1,6 @@
 //! The API for others: over TLS, to whoever has the token.
 
 use std::convert::Infallible;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,28 +9,39 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
+use futures::FutureExt as _;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::service::TowerToHyperService;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
 use subtle::ConstantTimeEq as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api::Api;
+use crate::supervisor::Component;
+use connections::{Activity, Connections};
+use tracked::{Permitted, TrackedService};
 
-/// So many callers may be connected; others wait.
+mod connections;
+#[cfg(test)]
+mod tests;
+mod tracked;
+
+/// Maximum number of open connections. For a further one, the one that has been idle longest is closed.
 const MAX_CONNECTIONS: usize = 1024;
 
-/// A caller that has not said hello, or not finished a request's head, after so long is let go.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Timeout of the TLS handshake, of the first request, and of reading a request's head.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long answers may take to end once the node is told to.
-const DRAIN: Duration = Duration::from_secs(2);
+/// Timeout of an idle connection after its first request, as of Go's `http.DefaultTransport`.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// Timeout of requests in flight when the node shuts down.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What callers need and the server proves itself with. Made anew at each start and kept nowhere but in the kubeconfig.
 pub struct Credentials {
@@ -89,7 +99,7 @@ impl Credentials {
     }
 }
 
-/// Serves `api` on `listener` until `shutdown`, then lets what is under way end for a moment.
+/// Serves `api` on `listener` until `shutdown`, then lets requests in flight finish for a moment.
 ///
 /// # Errors
 /// When the certificate is not usable.
@@ -99,92 +109,156 @@ pub async fn serve(
     credentials: &Credentials,
     shutdown: CancellationToken,
 ) -> Result<(), rustls::Error> {
-    let acceptor = credentials.acceptor()?;
+    let limit = MAX_CONNECTIONS;
+    serve_with_limit(api, listener, credentials, shutdown, limit).await
+}
+
+async fn serve_with_limit(
+    api: &Api,
+    listener: TcpListener,
+    credentials: &Credentials,
+    shutdown: CancellationToken,
+    max_connections: usize,
+) -> Result<(), rustls::Error> {
     let token: Arc<str> = credentials.token.as_str().into();
-    let guarded = api
-        .router()
-        .layer(middleware::from_fn_with_state(token, authenticate));
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let connections = TaskTracker::new();
-    while let Some(accepted) = shutdown.run_until_cancelled(accept(&listener, &room)).await {
-        let (stream, place) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of files, most likely: it passes, and a loop that spins does not help.
-                tracing::warn!(%error, "the API could not accept a connection");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        let (acceptor, guarded, shutdown) = (acceptor.clone(), guarded.clone(), shutdown.clone());
-        connections.spawn(async move {
-            connection(stream, acceptor, guarded, shutdown).await;
-            drop(place);
-        });
-    }
-    connections.close();
-    if tokio::time::timeout(DRAIN, connections.wait())
+    let server = Server {
+        listener,
+        acceptor: credentials.acceptor()?,
+        router: api
+            .router()
+            .layer(middleware::from_fn_with_state(token, authenticate)),
+        connections: Connections::new(max_connections),
+        tasks: TaskTracker::new(),
+        component: api.component().clone(),
+        shutdown: shutdown.clone(),
+    };
+    let (component, tasks) = (server.component.clone(), server.tasks.clone());
+    let accepting = component.run("", server, |server| server.accept_connections().boxed());
+    shutdown.run_until_cancelled(accepting).await;
+    tasks.close();
+    if tokio::time::timeout(DRAIN_TIMEOUT, tasks.wait())
         .await
         .is_err()
     {
-        tracing::debug!("callers of the API were cut off");
+        tracing::debug!("requests to the API were aborted by the shutdown");
     }
     Ok(())
 }
 
-async fn accept(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = room.clone().acquire_owned().await;
-    let place = place.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
-}
-
-async fn connection(
-    stream: TcpStream,
+/// Accepts connections. The listener and the open connections outlive a restart.
+struct Server {
+    listener: TcpListener,
     acceptor: TlsAcceptor,
     router: Router,
+    connections: Connections,
+    tasks: TaskTracker,
+    component: Component,
     shutdown: CancellationToken,
-) {
-    let greeted = tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await;
-    let Ok(Ok(stream)) = greeted else {
-        tracing::debug!("a caller of the API did not come to speak TLS");
-        return;
-    };
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE);
-    builder.http2().timer(TokioTimer::new());
-    let service = TowerToHyperService::new(router);
-    let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    tokio::pin!(serving);
-    let ended = tokio::select! {
-        ended = &mut serving => ended,
-        () = shutdown.cancelled() => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
+}
+
+impl Server {
+    async fn accept_connections(&mut self) {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _)) => self.open(stream).await,
+                Err(error) => {
+                    // The process has no free file descriptor, most likely. A retry without a delay would not help.
+                    tracing::warn!(%error, "the API could not accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection to the API broke off");
+    }
+
+    async fn open(&self, stream: TcpStream) {
+        self.component.failpoint();
+        let permit = self.connections.permit().await;
+        let connection = Connection {
+            acceptor: self.acceptor.clone(),
+            router: self.router.clone(),
+            activity: self.connections.open_connection(),
+            shutdown: self.shutdown.clone(),
+        };
+        let component = self.component.clone();
+        self.tasks.spawn(async move {
+            let activity = connection.activity.clone();
+            component.run_once(connection.serve(stream, permit)).await;
+            activity.end();
+        });
     }
 }
 
-/// Lets nobody pass without the token; only health is everybody's business.
+struct Connection {
+    acceptor: TlsAcceptor,
+    router: Router,
+    activity: Arc<Activity>,
+    shutdown: CancellationToken,
+}
+
+impl Connection {
+    /// Serves until the client or a limit ends it. `permit` is released when the socket is closed, which is later for a
+    /// connection that was upgraded.
+    async fn serve(self, stream: TcpStream, permit: OwnedSemaphorePermit) {
+        let activity = self.activity.clone();
+        let idle = activity.idle_for(HANDSHAKE_TIMEOUT, IDLE_TIMEOUT);
+        let close = activity.close.clone();
+        tokio::select! {
+            () = self.handshake_and_serve(stream, permit) => {}
+            () = close.cancelled() => {}
+            () = idle => tracing::debug!("an idle connection to the API was closed"),
+        }
+    }
+
+    async fn handshake_and_serve(self, stream: TcpStream, permit: OwnedSemaphorePermit) {
+        let stream = match self.acceptor.accept(stream).await {
+            Ok(stream) => Permitted {
+                stream,
+                _permit: permit,
+            },
+            Err(error) => {
+                tracing::debug!(%error, "a TLS handshake with the API failed");
+                return;
+            }
+        };
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HANDSHAKE_TIMEOUT);
+        builder.http2().timer(TokioTimer::new());
+        let service = TrackedService {
+            router: self.router,
+            activity: self.activity,
+        };
+        let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+        tokio::pin!(serving);
+        let result = tokio::select! {
+            result = &mut serving => result,
+            () = self.shutdown.cancelled() => {
+                serving.as_mut().graceful_shutdown();
+                serving.await
+            }
+        };
+        if let Err(error) = result {
+            tracing::debug!(%error, "a connection to the API failed");
+        }
+    }
+}
+
+/// Rejects requests without the token. Health and version need none, as upstream's role `system:public-info-viewer`.
 async fn authenticate(
     State(token): State<Arc<str>>,
     request: Request,
     next: Next,
 ) -> Result<Response, Infallible> {
-    let open = matches!(request.uri().path(), "/healthz" | "/livez" | "/readyz");
+    let is_public = matches!(
+        request.uri().path(),
+        "/healthz" | "/livez" | "/readyz" | "/version" | "/version/"
+    );
     let given = request.headers().get(http::header::AUTHORIZATION);
     let given = given.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-    let known = given.is_some_and(|given| given.ct_eq(token.as_bytes()).into());
-    if open || known {
+    let is_authenticated = given.is_some_and(|given| given.ct_eq(token.as_bytes()).into());
+    if is_public || is_authenticated {
         return Ok(next.run(request).await);
     }
     let status = json!({

@@ -30,18 +30,16 @@ const COVERED: [&str; 4] = ["/mnt", "/media", "/srv", "/opt"];
 /// Why there is no room.
 #[derive(Debug, thiserror::Error)]
 pub enum EnterError {
-    /// The kernel does not let this user make namespaces.
+    /// The kernel does not let this user create namespaces.
     #[error(
-        "this machine does not let {user} make the namespaces that pods run in ({source}). Run it as root, or allow it: \
-         sysctl kernel.unprivileged_userns_clone=1 (Debian), kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), \
-         user.max_user_namespaces above 0; in a container, its seccomp profile decides. Without namespaces, \
-         `selfheal exercise --simulated` runs the exercises on scripted workloads"
+        "this host does not let {user} create the namespaces that pods run in: {reason}\n{}",
+        advice(user)
     )]
     NotAllowed {
-        /// Who asked.
+        /// Name of the kind of user.
         user: &'static str,
-        /// What the kernel said.
-        source: io::Error,
+        /// The kernel's reason. Not a `source`: the message contains it.
+        reason: String,
     },
     /// Anything else that failed.
     #[error("{doing}: {source}")]
@@ -51,6 +49,42 @@ pub enum EnterError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+const ROOT: &str = "root";
+
+/// Lines on how to allow namespaces to `user`.
+fn advice(user: &str) -> String {
+    let for_users = if user == ROOT {
+        ""
+    } else {
+        "  run it as root, or as root allow ordinary users to create namespaces:\n    \
+           sysctl -w kernel.unprivileged_userns_clone=1 (Debian)\n    \
+           sysctl -w kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu)\n"
+    };
+    format!(
+        "{for_users}  raise the limit: sysctl -w user.max_user_namespaces=10000 user.max_pid_namespaces=10000 \
+         user.max_mnt_namespaces=10000\n  \
+         in a container: start it with a seccomp profile that allows unshare and mount\n  \
+         without namespaces, on scripted workloads: selfheal exercise --simulated"
+    )
+}
+
+/// The kernel's reason in words: `ENOSPC` is a limit of namespaces, not a full disk.
+fn reason(error: &io::Error) -> String {
+    if error.raw_os_error() == Some(Errno::ENOSPC as i32) {
+        "the limit of namespaces is reached (ENOSPC; /proc/sys/user/max_*_namespaces)".to_owned()
+    } else {
+        error.to_string()
+    }
+}
+
+/// Creates the namespaces of a node in this process, which has one thread and is good for nothing else then.
+///
+/// # Errors
+/// When the kernel refuses the namespaces.
+pub fn try_namespaces() -> Result<(), EnterError> {
+    make_namespaces()
 }
 
 fn system<E: Into<io::Error>>(doing: &'static str) -> impl FnOnce(E) -> EnterError {
@@ -113,11 +147,14 @@ fn make_namespaces() -> Result<(), EnterError> {
     let (uid, gid) = (geteuid(), getegid());
     let own = CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS;
     let user = if uid.is_root() {
-        "root"
+        ROOT
     } else {
         "an ordinary user"
     };
-    let not_allowed = |source: io::Error| EnterError::NotAllowed { user, source };
+    let not_allowed = |error: io::Error| EnterError::NotAllowed {
+        user,
+        reason: reason(&error),
+    };
     // Root needs no user namespace, and may have reasons to be root: a service at a port below 1024.
     if uid.is_root() {
         return unshare(own).map_err(|error| not_allowed(error.into()));
@@ -180,4 +217,23 @@ fn parent_is_gone() -> nix::Result<bool> {
     poll(&mut lifeline, PollTimeout::ZERO)?;
     let events = lifeline[0].revents().unwrap_or(PollFlags::empty());
     Ok(events.intersects(PollFlags::POLLHUP | PollFlags::POLLERR))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limit_of_namespaces_is_not_reported_as_a_full_disk() {
+        let error = io::Error::from(Errno::ENOSPC);
+        let reason = reason(&error);
+        assert!(reason.contains("limit of namespaces"), "{reason}");
+        assert!(!reason.contains("space left"), "{reason}");
+    }
+
+    #[test]
+    fn advice_for_root_is_not_to_become_root() {
+        assert!(!advice(ROOT).contains("as root"));
+        assert!(advice("an ordinary user").contains("as root"));
+    }
 }

@@ -1,6 +1,6 @@
-//! The real kubectl against the node's API, with scripted workloads behind it. Skipped, and said so, without kubectl.
+//! The real kubectl against the node's API, with scripted workloads behind it. Skipped without kubectl.
 
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test")]
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::net::Ipv4Addr;
 use std::process::Stdio;
@@ -8,11 +8,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use node::node::{Node, Options};
+use node::node::{DEFAULT_MAX_PODS, Node, Options};
 use node::runtime::LoadBalancer;
 use node::runtime::scripted::{Scripted, Workloads};
 use node::serve::{Credentials, serve};
+use node::supervisor::Supervisor;
 use probe::Clock;
+use test_support::{Requirement, require};
 use tokio::io::AsyncWriteExt as _;
 use tokio_util::sync::CancellationToken;
 
@@ -46,27 +48,23 @@ struct Printed {
 }
 
 impl Cluster {
-    /// None, and a word about it, where there is no kubectl.
+    /// Returns `None`, and records the test as skipped, without kubectl.
     async fn start() -> Option<Self> {
-        let version = tokio::process::Command::new("kubectl")
-            .args(["version", "--client"])
-            .output()
-            .await;
-        if !version.is_ok_and(|output| output.status.success()) {
-            eprintln!("SKIPPED: this test needs kubectl (1.32 or newer) in PATH");
+        if !require(Requirement::Kubectl) {
             return None;
         }
         let clock = Clock::new(Timestamp::now(), 20.0);
         let shutdown = CancellationToken::new();
         let options = Options {
-            clock: clock.clone(),
+            supervisor: Supervisor::new(clock.clone(), shutdown.clone()),
             runtime: Arc::new(Scripted::new(clock, Workloads::chapter())),
             load_balancer: Arc::new(Loopback),
             name: "node".to_owned(),
             ip: "10.244.0.1".to_owned(),
             jitter: false,
+            max_pods: DEFAULT_MAX_PODS,
         };
-        let node = Node::start(options, shutdown.clone()).await.unwrap();
+        let node = Node::start(options).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let credentials = Credentials::generate().unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -202,7 +200,7 @@ async fn a_misspelt_field_is_refused_by_name() {
     let Some(cluster) = Cluster::start().await else {
         return;
     };
-    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n  - {name: c, image: selfheal/numbers-api:0.1.0, livenesProbe: {}}\n";
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n  - {name: c, image: localhost/selfheal/numbers-api:0.1.0, livenesProbe: {}}\n";
     let printed = cluster.kubectl("apply -f -", pod).await;
     assert!(!printed.ok);
     assert!(
@@ -262,13 +260,13 @@ async fn kubectls_own_commands_make_and_change_objects() {
         return;
     };
     for line in [
-        "create deployment web --image=selfheal/numbers-api:0.1.0 --replicas=2 --port=80",
+        "create deployment web --image=localhost/selfheal/numbers-api:0.1.0 --replicas=2 --port=80",
         "create configmap m --from-literal=a=b",
         "create secret generic s --from-literal=a=b",
         "create namespace other",
         "create serviceaccount robot",
         "create service clusterip nobody --tcp=80:8080",
-        "run one --image=selfheal/numbers-api:0.1.0 --port=80",
+        "run one --image=localhost/selfheal/numbers-api:0.1.0 --port=80",
         "expose deploy web --port=8099 --target-port=80",
         "wait --for=condition=Ready pod/one --timeout=60s",
         "rollout status deploy/web --timeout=60s",
@@ -292,4 +290,45 @@ async fn kubectls_own_commands_make_and_change_objects() {
     assert_eq!(web, "2:80:web");
     let history = cluster.ok("rollout history deploy/web").await;
     assert!(history.contains("\n3 "), "{history}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn immutable_objects_are_refused_and_components_are_shown_with_the_real_kubectl() {
+    let Some(cluster) = Cluster::start().await else {
+        return;
+    };
+    cluster.ok("create deployment d --image=numbers-api").await;
+    cluster.ok("rollout status deploy/d --timeout=60s").await;
+    let pod = cluster.ok("get pods -l app=d -o name").await;
+    let pod = pod.trim();
+    for kind in ["strategic", "merge"] {
+        let patch = format!("patch {pod} --type={kind} -p {{\"spec\":{{\"nodeName\":\"x\"}}}}");
+        let refused = cluster.kubectl(&patch, "").await;
+        assert!(!refused.ok);
+        for expected in [
+            "spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`",
+            "NodeName: \"x\"",
+        ] {
+            assert!(refused.err.contains(expected), "{}", refused.err);
+        }
+    }
+    for name in ["default", "kube-system", "kube-public"] {
+        let refused = cluster.kubectl(&format!("delete ns {name}"), "").await;
+        let expected =
+            format!("namespaces {name:?} is forbidden: this namespace may not be deleted");
+        assert!(
+            !refused.ok && refused.err.contains(&expected),
+            "{}",
+            refused.err
+        );
+    }
+    let ready = cluster.ok("get --raw /readyz?verbose").await;
+    assert!(ready.contains("[+]replicaset-controller ok\n"), "{ready}");
+    assert!(ready.ends_with("readyz check passed\n"), "{ready}");
+    let metrics = cluster.ok("get --raw /metrics").await;
+    let line = "selfheal_component_panics_total{component=\"replicaset-controller\"} 0\n";
+    assert!(metrics.contains(line), "{metrics}");
+    let condition =
+        "get node node -o jsonpath={.status.conditions[?(@.type==\"ComponentsHealthy\")].status}";
+    assert_eq!(cluster.ok(condition).await, "True");
 }

@@ -1,6 +1,10 @@
 //! What all requests of one instance share.
 
-use std::{future::pending, num::NonZeroU64};
+use std::{
+    future::pending,
+    num::NonZeroU64,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use axum::response::Response;
 use service::Readiness;
@@ -19,6 +23,7 @@ pub struct App {
     pub(crate) use_failure_id: bool,
     pub(crate) fault_api: bool,
     crash: watch::Sender<Option<u8>>,
+    is_starting: AtomicBool,
 }
 
 impl App {
@@ -33,7 +38,18 @@ impl App {
             use_failure_id: args.use_failure_id,
             fault_api: args.enable_fault_api,
             crash: watch::Sender::new(None),
+            is_starting: AtomicBool::new(!args.startup_delay.is_zero()),
         }
+    }
+
+    /// Returns `true` until the startup delay is over.
+    pub(crate) fn is_starting(&self) -> bool {
+        self.is_starting.load(Ordering::Relaxed)
+    }
+
+    /// Ends the start: from now on the instance answers requests.
+    pub(crate) fn end_start(&self) {
+        self.is_starting.store(false, Ordering::Relaxed);
     }
 
     /// Counts one call of `target` and lets the fault due to it happen.

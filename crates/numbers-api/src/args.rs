@@ -1,5 +1,7 @@
 //! Settings, by flag and by environment.
 
+use std::time::Duration;
+
 use crate::Rule;
 
 /// A random-number API that breaks on purpose, to try health probes on.
@@ -43,9 +45,32 @@ pub struct Args {
     #[arg(long, env = "STARTS_FILE", value_name = "FILE")]
     pub starts_file: Option<std::path::PathBuf>,
 
+    /// Time that the start takes: until it is over, /rng and all health endpoints but /livez answer 503
+    #[arg(long, env = "STARTUP_DELAY", value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
+    pub startup_delay: Duration,
+
+    /// Factor of the cluster's clock, which divides --startup-delay; set by a selfheal node with --speed
+    #[arg(long, env = "SELFHEAL_CLOCK_SPEED", value_name = "N", default_value = "1", value_parser = parse_speed)]
+    pub clock_speed: f64,
+
     /// Let faults be set over HTTP, at /faults
     #[arg(long, env = "ENABLE_FAULT_API", value_parser = clap::builder::BoolishValueParser::new())]
     pub enable_fault_api: bool,
+}
+
+impl Args {
+    /// Real time that the start takes.
+    #[must_use]
+    pub fn startup_delay(&self) -> Duration {
+        self.startup_delay.div_f64(self.clock_speed)
+    }
+}
+
+fn parse_speed(text: &str) -> Result<f64, String> {
+    let speed = text.parse().ok();
+    speed
+        .filter(|speed| (0.01..=10_000.0).contains(speed))
+        .ok_or_else(|| "expected a number from 0.01 to 10000".to_owned())
 }
 
 const EXIT_CODES: &str = "\

@@ -18,6 +18,15 @@ struct State {
     broken: bool,
 }
 
+/// A call that succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// The instance works on.
+    Counted,
+    /// The call was the last allowed one: the instance is broken now.
+    Last,
+}
+
 /// The instance is broken; the call was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Broken;
@@ -36,14 +45,18 @@ impl Breaker {
     ///
     /// # Errors
     /// [`Broken`] from the call after the last allowed one on. A refused call is not counted.
-    pub fn call(&self) -> Result<(), Broken> {
+    pub fn call(&self) -> Result<Call, Broken> {
         let mut state = self.lock();
         if state.broken {
             return Err(Broken);
         }
         state.calls += 1;
         state.broken = self.limit.is_some_and(|limit| state.calls >= limit.get());
-        Ok(())
+        Ok(if state.broken {
+            Call::Last
+        } else {
+            Call::Counted
+        })
     }
 
     /// Heals the instance and counts from zero again: the next `limit` calls succeed.
@@ -72,13 +85,16 @@ impl Breaker {
 mod tests {
     use std::num::NonZeroU64;
 
-    use super::{Breaker, Broken};
+    use super::{Breaker, Broken, Call};
 
     #[track_caller]
     fn check(limit: u64, calls: usize, succeed: usize) {
         let breaker = Breaker::new(NonZeroU64::new(limit));
         let answers: Vec<_> = (0..calls).map(|_| breaker.call()).collect();
-        let mut expected = vec![Ok(()); succeed];
+        let mut expected = vec![Ok(Call::Counted); succeed];
+        if let Some(last) = expected.last_mut().filter(|_| limit > 0) {
+            *last = Ok(Call::Last);
+        }
         expected.resize(calls, Err(Broken));
         assert_eq!(answers, expected);
         assert_eq!(
@@ -117,7 +133,7 @@ mod tests {
         assert!(!breaker.is_broken());
         assert_eq!(
             [(); 3].map(|()| breaker.call()),
-            [Ok(()), Ok(()), Err(Broken)]
+            [Ok(Call::Counted), Ok(Call::Last), Err(Broken)]
         );
     }
 }

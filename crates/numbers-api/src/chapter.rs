@@ -11,7 +11,7 @@ use axum::{
 use rand::RngExt;
 use uuid::Uuid;
 
-use crate::{App, Target, answer::failure};
+use crate::{App, Call, Target, answer::failure, health::unavailable};
 
 pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
@@ -24,14 +24,25 @@ async fn rng(State(app): State<Arc<App>>) -> Response {
     if let Err(refused) = app.fault(Target::Rng).await {
         return refused;
     }
-    if app.breaker.call().is_ok() {
+    if app.is_starting() {
+        return unavailable();
+    }
+    if let Ok(call) = app.breaker.call() {
+        if call == Call::Last {
+            let calls = app.breaker.calls();
+            tracing::warn!(
+                calls,
+                "broken: /rng and the health endpoints fail until a restart or /reset"
+            );
+        }
         return Json(rand::rng().random_range(0..100)).into_response();
     }
     if app.use_failure_id {
         let id = Uuid::new_v4();
-        tracing::warn!(%id, "refused a call: broken");
+        tracing::warn!(%id, "/rng failed: broken");
         return failure(&format!("Unhealthy! Failure ID: {id}"));
     }
+    tracing::warn!("/rng failed: broken");
     failure("Unhealthy!")
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | endpoint | answers 200 unless |
 //! |---|---|
-//! | `/healthz`, `/health` | broken |
+//! | `/healthz`, `/health` | broken, or not started (503) |
 //! | `/livez` | broken |
 //! | `/readyz` | broken, not started, or ending (503) |
 //! | `/startupz` | not started (503) |
@@ -33,6 +33,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 
 async fn healthz(State(app): State<Arc<App>>) -> Response {
     match app.fault(Target::Healthz).await {
+        Ok(()) if app.is_starting() => unavailable(),
         Ok(()) => unless_broken(&app),
         Err(refused) => refused,
     }
@@ -47,7 +48,7 @@ async fn livez(State(app): State<Arc<App>>) -> Response {
 
 async fn readyz(State(app): State<Arc<App>>) -> Response {
     match app.fault(Target::Readyz).await {
-        Ok(()) if app.ready.is_open() => unless_broken(&app),
+        Ok(()) if app.ready.is_open() && !app.is_starting() => unless_broken(&app),
         Ok(()) => unavailable(),
         Err(refused) => refused,
     }
@@ -55,7 +56,7 @@ async fn readyz(State(app): State<Arc<App>>) -> Response {
 
 async fn startupz(State(app): State<Arc<App>>) -> Response {
     match app.fault(Target::Startupz).await {
-        Ok(()) if app.ready.is_open() => "Ok".into_response(),
+        Ok(()) if app.ready.is_open() && !app.is_starting() => "Ok".into_response(),
         Ok(()) => unavailable(),
         Err(refused) => refused,
     }
@@ -69,6 +70,6 @@ fn unless_broken(app: &App) -> Response {
     }
 }
 
-fn unavailable() -> Response {
+pub(crate) fn unavailable() -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, "Unavailable").into_response()
 }

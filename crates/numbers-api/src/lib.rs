@@ -11,6 +11,8 @@
 //! | `GET /metrics` | OpenMetrics text |
 //! | `GET /faults`, `PUT`, `DELETE /faults/{target}` | faults at run time; only with `--enable-fault-api` |
 //!
+//! During `--startup-delay`, `/rng` and every health endpoint but `/livez` answer 503.
+//!
 //! Every fault is off unless a setting asks for it.
 
 mod answer;
@@ -26,7 +28,7 @@ mod probes;
 pub mod program;
 mod starts;
 
-use std::sync::Arc;
+use std::{convert::Infallible, future::pending, sync::Arc, time::Duration};
 
 use axum::{Router, routing::get};
 use service::{Ended, Limits, Metrics, Server, Stop};
@@ -34,7 +36,7 @@ use service::{Ended, Limits, Metrics, Server, Stop};
 pub use self::{
     app::App,
     args::Args,
-    breaker::{Breaker, Broken},
+    breaker::{Breaker, Broken, Call},
     fault::{Effect, Faults, ParseRuleError, Rule, Target, Trigger},
 };
 
@@ -48,6 +50,17 @@ pub fn router(app: &Arc<App>) -> Router {
         router = router.merge(fault_api::router(app.clone()));
     }
     Metrics::default().layer(router)
+}
+
+/// Ends the start after `delay`.
+async fn start(app: &App, delay: Duration) -> Infallible {
+    if !delay.is_zero() {
+        tracing::info!(?delay, "starting");
+        tokio::time::sleep(delay).await;
+        app.end_start();
+        tracing::info!("start is over");
+    }
+    pending().await
 }
 
 /// How a run came to its end.
@@ -75,5 +88,6 @@ pub async fn run(args: &Args, stop: &Stop) -> anyhow::Result<Outcome> {
     Ok(tokio::select! {
         ended = server.serve(router(&app), &app.ready, stop) => Outcome::Ended(ended),
         code = app.crashed() => Outcome::Crashed(code),
+        never = start(&app, args.startup_delay()) => match never {},
     })
 }

@@ -202,6 +202,7 @@ async fn requests_are_counted_by_route_and_status_in_openmetrics() {
             "{line} is missing from\n{page}"
         );
     }
+    assert!(service::exposition::check_histograms(&page).unwrap() >= 3);
     assert!(!page.contains("made-up"), "a raw path became a label");
 }
 

@@ -2,15 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a failed helper is a failed test")]
 
 use std::{
-    io::{BufRead, BufReader, Lines, Read, Write},
+    io::Read,
     net::TcpStream,
-    process::{Child, ChildStderr, Command, Output, Stdio},
+    ops::{Deref, DerefMut},
+    process::{Command, Output, Stdio},
 };
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
+use test_support::program::Program;
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_numbers-api"));
@@ -18,73 +17,36 @@ fn program() -> Command {
     command
 }
 
-/// A running instance, killed when the test is over.
-struct Running {
-    child: Child,
-    log: Lines<BufReader<ChildStderr>>,
-    address: String,
+/// A running instance, killed on drop.
+struct Running(Program);
+
+impl Deref for Running {
+    type Target = Program;
+
+    fn deref(&self) -> &Program {
+        &self.0
+    }
+}
+
+impl DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Program {
+        &mut self.0
+    }
 }
 
 impl Running {
     fn start(flags: &[&str]) -> Self {
-        let mut child = program()
+        let mut command = program();
+        command
             .args(["--listen=127.0.0.1:0", "--log-format=json"])
-            .args(flags)
-            .spawn()
-            .unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut running = Self {
-            child,
-            log,
-            address: String::new(),
-        };
-        let line = running.logged("listening");
-        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-        running.address = line["address"].as_str().unwrap().to_owned();
-        running
+            .args(flags);
+        Self(Program::spawn_server(command, "\"address\":\""))
     }
 
     /// Waits for a log line with these words.
+    #[track_caller]
     fn logged(&mut self, words: &str) -> String {
-        let line = self
-            .log
-            .by_ref()
-            .map(Result::unwrap)
-            .find(|line| line.contains(words));
-        line.unwrap_or_else(|| panic!("ended without logging {words:?}"))
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill(
-            Pid::from_raw(i32::try_from(self.child.id()).unwrap()),
-            signal,
-        )
-        .unwrap();
-    }
-
-    fn send(&self, path: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nHost: numbers\r\nConnection: close\r\n\r\n"
-        )
-        .unwrap();
-        stream
-    }
-
-    fn get(&self, path: &str) -> String {
-        read(self.send(path))
-    }
-
-    fn exit_code(&mut self) -> Option<i32> {
-        self.child.wait().unwrap().code()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.wait_for_line(&[words])
     }
 }
 
@@ -215,4 +177,36 @@ fn a_port_that_is_taken_ends_it_with_1() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr.contains(&running.address), "{stderr}");
+}
+
+#[test]
+fn endpoints_fail_during_the_startup_delay_except_livez() {
+    let running = Running::start(&["--startup-delay=1h"]);
+    for path in ["/healthz", "/readyz", "/startupz", "/rng"] {
+        starts_with(&running.get(path), "503");
+    }
+    starts_with(&running.get("/livez"), "200");
+}
+
+#[test]
+fn startup_delay_is_divided_by_the_clock_speed_of_the_environment() {
+    let mut command = program();
+    command
+        .env("SELFHEAL_CLOCK_SPEED", "10000")
+        .args(["--listen=127.0.0.1:0", "--startup-delay=10s"]);
+    let mut running = Running(Program::spawn(command));
+    let line = running.logged("starting");
+    assert!(line.contains("delay=1ms"), "{line}");
+    running.logged("start is over");
+}
+
+#[test]
+fn call_that_breaks_the_instance_is_logged() {
+    let mut running = Running::start(&["--fail-after-call-count=2"]);
+    starts_with(&running.get("/rng"), "200");
+    starts_with(&running.get("/rng"), "200");
+    let line = running.logged("broken: ");
+    assert!(line.contains("\"calls\":2"), "{line}");
+    starts_with(&running.get("/rng"), "500");
+    running.logged("/rng failed: broken");
 }

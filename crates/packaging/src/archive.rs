@@ -7,6 +7,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
+/// The file of third-party notices, as `notices` writes it.
+const NOTICES_FILE: &str = "THIRD-PARTY-NOTICES.txt";
+
 /// What a file in an image is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -18,6 +21,8 @@ pub struct Entry {
     pub owner: (u64, u64),
     /// Whether it is a folder.
     pub folder: bool,
+    /// Content of a licence notice; `None` for all other files.
+    pub notice: Option<String>,
 }
 
 /// An image.
@@ -71,14 +76,19 @@ impl Image {
 fn files(layer: &[u8]) -> BTreeMap<String, Entry> {
     let mut files = BTreeMap::new();
     for entry in tar::Archive::new(Cursor::new(layer)).entries().unwrap() {
-        let entry = entry.unwrap();
-        let header = entry.header();
+        let mut entry = entry.unwrap();
         let path = entry.path().unwrap().display().to_string();
+        let mut notice = path.ends_with(NOTICES_FILE).then(String::new);
+        if let Some(text) = &mut notice {
+            entry.read_to_string(text).unwrap();
+        }
+        let header = entry.header();
         let entry = Entry {
             size: header.size().unwrap(),
             mode: header.mode().unwrap(),
             owner: (header.uid().unwrap(), header.gid().unwrap()),
             folder: header.entry_type().is_dir(),
+            notice,
         };
         files.insert(path, entry);
     }

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
+use test_support::{Requirement, require};
 
-use crate::{repository, skipped};
+use crate::repository;
 
 /// An object, and where it is from.
 #[derive(Debug)]
@@ -42,12 +43,18 @@ impl Manifest {
         &self.object["spec"]["template"]["spec"]
     }
 
-    /// Its containers.
+    /// The containers of its pods, without init containers.
     #[must_use]
     pub fn containers(&self) -> &[Value] {
         self.pod()["containers"]
             .as_array()
             .map_or(&[], Vec::as_slice)
+    }
+
+    /// The init containers and the containers of its pods.
+    pub fn all_containers(&self) -> impl Iterator<Item = &Value> {
+        let init = self.pod()["initContainers"].as_array();
+        init.into_iter().flatten().chain(self.containers())
     }
 }
 
@@ -93,25 +100,26 @@ fn yaml_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// The base and the overlays, by their folders within `k8s/`.
-pub const OVERLAYS: [&str; 4] = [
+pub const OVERLAYS: [&str; 5] = [
     "base",
+    "overlays/sidecar",
     "overlays/kind",
     "overlays/registry",
     "overlays/hardened",
 ];
 
-/// What kustomize makes of one; none, and a word about it, where there is no kubectl.
+/// Objects of an overlay, built by kubectl's kustomize. Returns `None`, and records the test as skipped, without kubectl.
 #[must_use]
 pub fn rendered(overlay: &str) -> Option<Vec<Manifest>> {
     let folder = repository().join("k8s").join(overlay);
-    let Ok(output) = Command::new("kubectl")
+    if !require(Requirement::Kubectl) {
+        return None;
+    }
+    let output = Command::new("kubectl")
         .arg("kustomize")
         .arg(&folder)
         .output()
-    else {
-        skipped("this test needs kubectl in PATH, for its kustomize");
-        return None;
-    };
+        .unwrap();
     let problem = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{overlay}: {problem}");
     assert!(problem.is_empty(), "{overlay}: {problem}");

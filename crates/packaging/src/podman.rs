@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
+use test_support::{Requirement, image_archives, require};
 
-use crate::{VERSION, repository, skipped};
+use crate::VERSION;
 
 /// What podman needs to know to run where limits cannot be raised and cgroups are mixed.
 const CONTAINERS: &str = r#"
@@ -24,17 +25,10 @@ pub struct Podman {
 }
 
 impl Podman {
-    /// None, and a word about it, where there are no archives, no podman with runc, or no root.
+    /// Returns `None`, and records the test as skipped, without archives, podman with runc, or root.
     #[must_use]
     pub fn find() -> Option<Self> {
-        let Some(archives) = std::env::var_os("IMAGE_ARCHIVES") else {
-            skipped("this test needs image archives: make test-images");
-            return None;
-        };
-        let is_there = |name| Command::new(name).arg("--version").output().is_ok();
-        let root = std::fs::write("/proc/self/oom_score_adj", "0").is_ok() && is_root();
-        if !(root && is_there("podman") && is_there("runc")) {
-            skipped("this test needs root, podman and runc");
+        if !require(Requirement::ImageArchives) || !require(Requirement::Podman) {
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
@@ -46,7 +40,7 @@ impl Podman {
         std::fs::write(folder.path().join("storage.conf"), storage).unwrap();
         Some(Self {
             folder,
-            archives: repository().join(archives),
+            archives: image_archives()?,
         })
     }
 
@@ -123,10 +117,6 @@ impl Podman {
         ]);
         command.args(arguments).output().unwrap()
     }
-}
-
-fn is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|it| std::os::unix::fs::MetadataExt::uid(&it) == 0)
 }
 
 impl Drop for Podman {

@@ -1,7 +1,7 @@
 //! Whether Kubernetes knows what is in an object: every field, with a value of its type.
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service};
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use serde::de::DeserializeOwned;
@@ -16,10 +16,12 @@ pub fn unknown_fields(object: &Value) -> Result<Vec<String>, String> {
     let kind = object["kind"].as_str().unwrap_or_default();
     match (api, kind) {
         ("apps/v1", "Deployment") => of::<Deployment>(object),
+        ("apps/v1", "StatefulSet") => of::<StatefulSet>(object),
         ("v1", "ConfigMap") => of::<ConfigMap>(object),
         ("v1", "Namespace") => of::<Namespace>(object),
         ("v1", "Secret") => of::<Secret>(object),
         ("v1", "Service") => of::<Service>(object),
+        ("v1", "ServiceAccount") => of::<ServiceAccount>(object),
         ("networking.k8s.io/v1", "NetworkPolicy") => of::<NetworkPolicy>(object),
         ("policy/v1", "PodDisruptionBudget") => of::<PodDisruptionBudget>(object),
         _ => Err(format!("no kind {api} {kind} is known here")),

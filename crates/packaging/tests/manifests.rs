@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use packaging::manifest::{Manifest, OVERLAYS, files, parse, rendered};
 use packaging::strict::unknown_fields;
@@ -14,8 +14,15 @@ fn all_rendered() -> Vec<Vec<Manifest>> {
     OVERLAYS.into_iter().filter_map(rendered).collect()
 }
 
-fn deployments(manifests: &[Manifest]) -> impl Iterator<Item = &Manifest> {
-    manifests.iter().filter(|it| it.is("Deployment"))
+/// Deployments and stateful sets.
+fn workloads(manifests: &[Manifest]) -> impl Iterator<Item = &Manifest> {
+    let is_workload = |it: &&Manifest| it.is("Deployment") || it.is("StatefulSet");
+    manifests.iter().filter(is_workload)
+}
+
+/// The pod template's labels.
+fn pod_labels(workload: &Manifest) -> &Value {
+    &workload.object["spec"]["template"]["metadata"]["labels"]
 }
 
 #[test]
@@ -52,23 +59,66 @@ fn a_folder_of_the_chapter_holds_nothing_that_kubectl_would_not_apply() {
 }
 
 #[test]
-fn images_are_named_alike_everywhere_and_by_their_version() {
-    let allowed = |image: &str| {
-        let plain = image.strip_prefix("localhost:5001/").unwrap_or(image);
-        plain == "postgres:15-alpine"
-            || plain == format!("selfheal/numbers-api:{VERSION}")
-            || plain == format!("selfheal/todo-web:{VERSION}")
-            || plain == format!("selfheal/probe-sidecar:{VERSION}")
+fn image_of_every_container_has_the_programs_one_name_or_is_the_official_postgres() {
+    let programs = ["numbers-api", "todo-web", "probe-sidecar", "pg-ready"];
+    let is_allowed = |image: &str| {
+        let is_own = |program| image == format!("localhost/selfheal/{program}:{VERSION}");
+        image == "postgres:15-alpine" || programs.into_iter().any(is_own)
     };
     let mut seen = 0;
     for manifest in files().iter().chain(all_rendered().iter().flatten()) {
-        for container in manifest.containers() {
+        for container in manifest.all_containers() {
             let image = container["image"].as_str().unwrap();
-            assert!(allowed(image), "{}: {image}", manifest.name());
+            assert!(is_allowed(image), "{}: {image}", manifest.name());
             seen += 1;
         }
     }
     assert!(seen >= 8, "{seen}");
+}
+
+#[test]
+fn workload_of_every_overlay_has_the_recommended_labels_beside_the_chapters() {
+    for workload in all_rendered().iter().flat_map(|it| workloads(it)) {
+        let name = workload.name();
+        for labels in [&workload.object["metadata"]["labels"], pod_labels(workload)] {
+            let label = |key: &str| &labels[format!("app.kubernetes.io/{key}")];
+            for key in ["name", "instance", "component"] {
+                assert!(label(key).is_string(), "{name}: {key}");
+            }
+            assert_eq!(label("part-of"), "selfheal", "{name}");
+            assert_eq!(label("managed-by"), "kustomize", "{name}");
+            let is_postgres = label("name") == "postgresql";
+            let version = if is_postgres { "15" } else { VERSION };
+            assert_eq!(label("version"), version, "{name}");
+        }
+        assert!(pod_labels(workload)["app"].is_string(), "{name}");
+    }
+}
+
+#[test]
+fn sidecar_overlay_deploys_every_program_and_probes_the_database_through_the_sidecar() {
+    let Some(manifests) = rendered("overlays/sidecar") else {
+        return;
+    };
+    let images: BTreeSet<_> = workloads(&manifests)
+        .flat_map(Manifest::all_containers)
+        .map(|container| container["image"].as_str().unwrap().to_owned())
+        .collect();
+    for program in ["numbers-api", "todo-web", "probe-sidecar", "pg-ready"] {
+        assert!(images.contains(&format!("localhost/selfheal/{program}:{VERSION}")));
+    }
+    let find = |app: &str| workloads(&manifests).find(|it| pod_labels(it)["app"] == app);
+    let database = find("todo-db").unwrap();
+    let shipped = files();
+    let alone = shipped
+        .iter()
+        .find(|it| it.from == "sidecar/todo-db/todo-db.yaml");
+    assert_eq!(database.pod(), alone.unwrap().pod());
+    let healed = find("numbers-healed").unwrap();
+    for container in healed.containers() {
+        let kubelet_probe = container.get("livenessProbe");
+        assert!(kubelet_probe.or(container.get("readinessProbe")).is_none());
+    }
 }
 
 fn labels_match(selector: &Value, labels: &Value) -> bool {
@@ -77,24 +127,23 @@ fn labels_match(selector: &Value, labels: &Value) -> bool {
 }
 
 #[test]
-fn a_deployments_selector_selects_its_pods() {
-    for manifest in deployments(&files()) {
-        let spec = &manifest.object["spec"];
-        let labels = &spec["template"]["metadata"]["labels"];
-        let selector = &spec["selector"]["matchLabels"];
+fn selector_of_every_workload_selects_its_pods() {
+    let (shipped, rendered) = (files(), all_rendered());
+    let all = rendered.iter().chain([&shipped]);
+    for manifest in all.flat_map(|it| workloads(it)) {
+        let selector = &manifest.object["spec"]["selector"]["matchLabels"];
+        let labels = pod_labels(manifest);
         assert!(labels_match(selector, labels), "{}", manifest.name());
     }
 }
 
 #[test]
-fn a_service_has_one_deployment_which_has_the_port_that_it_names() {
+fn service_of_every_overlay_selects_one_workload_which_has_its_port() {
     for manifests in all_rendered() {
         for service in manifests.iter().filter(|it| it.is("Service")) {
-            let behind: Vec<_> = deployments(&manifests)
-                .filter(|it| {
-                    let labels = &it.object["spec"]["template"]["metadata"]["labels"];
-                    labels_match(&service.object["spec"]["selector"], labels)
-                })
+            let selector = &service.object["spec"]["selector"];
+            let behind: Vec<_> = workloads(&manifests)
+                .filter(|it| labels_match(selector, pod_labels(it)))
                 .collect();
             assert_eq!(behind.len(), 1, "{}", service.name());
             let target = &service.object["spec"]["ports"][0]["targetPort"];
@@ -103,10 +152,10 @@ fn a_service_has_one_deployment_which_has_the_port_that_it_names() {
     }
 }
 
-/// Whether a container has a port of this name or number.
-fn has_port(deployment: &Manifest, port: &Value) -> bool {
-    let ports = deployment.containers().iter();
-    ports
+/// Returns whether a container has a port with this name or number.
+fn has_port(workload: &Manifest, port: &Value) -> bool {
+    let containers = workload.containers().iter();
+    containers
         .flat_map(|container| container["ports"].as_array().unwrap())
         .any(|known| known["name"] == *port || known["containerPort"] == *port)
 }
@@ -116,33 +165,43 @@ fn number(probe: &Value, field: &str, default: i64) -> i64 {
 }
 
 #[test]
-fn what_is_deployed_is_probed_for_both_and_restarted_no_sooner_than_taken_out_of_service() {
-    for manifests in all_rendered() {
-        for deployment in deployments(&manifests) {
-            for container in deployment.containers() {
-                let patience = |name: &str| {
-                    let probe = &container[name];
-                    assert!(probe.is_object(), "{}: no {name}", deployment.name());
-                    let period = number(probe, "periodSeconds", 10);
-                    assert!(number(probe, "timeoutSeconds", 1) <= period);
-                    for action in ["httpGet", "tcpSocket"] {
-                        let port = &probe[action]["port"];
-                        assert!(port.is_null() || has_port(deployment, port));
-                    }
-                    period * number(probe, "failureThreshold", 3)
-                };
-                let (ready, live) = (patience("readinessProbe"), patience("livenessProbe"));
-                assert!(live >= ready, "{}: {live} < {ready}", deployment.name());
-            }
+fn kubelet_probes_of_every_application_restart_no_sooner_than_they_unready() {
+    for workload in all_rendered().iter().flat_map(|it| workloads(it)) {
+        // Its own sidecar probes it.
+        if pod_labels(workload)["app"] == "numbers-healed" {
+            continue;
+        }
+        let is_application = |it: &&Value| it["name"] != "probes";
+        for container in workload.containers().iter().filter(is_application) {
+            let seconds_to_fail = |name: &str| {
+                let probe = &container[name];
+                assert!(probe.is_object(), "{}: no {name}", workload.name());
+                let period = number(probe, "periodSeconds", 10);
+                assert!(number(probe, "timeoutSeconds", 1) <= period);
+                for action in ["httpGet", "tcpSocket"] {
+                    let port = &probe[action]["port"];
+                    assert!(port.is_null() || has_port(workload, port));
+                }
+                period * number(probe, "failureThreshold", 3)
+            };
+            let ready = seconds_to_fail("readinessProbe");
+            let live = seconds_to_fail("livenessProbe");
+            assert!(live >= ready, "{}: {live} < {ready}", workload.name());
         }
     }
 }
 
 #[test]
-fn the_kind_overlays_node_ports_are_those_that_the_cluster_maps_to_the_host() {
+fn node_ports_of_the_kind_overlay_are_those_that_kind_maps_to_the_host() {
     let Some(manifests) = rendered("overlays/kind") else {
         return;
     };
+    let of_type = |kind: &'static str| {
+        manifests
+            .iter()
+            .filter(move |it| it.object["spec"]["type"] == kind)
+    };
+    assert_eq!(of_type("LoadBalancer").count(), 0);
     let config = std::fs::read_to_string(repository().join("k8s/deploy/kind.yaml")).unwrap();
     let config = &parse(&config)[0];
     let mut mapped = BTreeMap::new();
@@ -153,77 +212,31 @@ fn the_kind_overlays_node_ports_are_those_that_the_cluster_maps_to_the_host() {
         );
     }
     let mut served = BTreeMap::new();
-    for service in manifests.iter().filter(|it| it.is("Service")) {
+    for service in of_type("NodePort") {
         let port = &service.object["spec"]["ports"][0];
-        if service.object["spec"]["type"] == "NodePort" {
-            served.insert(port["nodePort"].as_i64(), port["port"].as_i64());
-        }
+        served.insert(port["nodePort"].as_i64(), port["port"].as_i64());
     }
     assert_eq!(served, mapped);
 }
 
-/// The rules of the pod security standard "restricted", for what these manifests have.
+/// Applying the chapter's service to a deployed cluster must keep the address of its application.
 #[test]
-fn the_hardened_overlay_is_admitted_where_pods_are_restricted() {
-    for deployment in deployments(&rendered("overlays/hardened").unwrap_or_default()) {
-        let name = deployment.name();
-        let pod = &deployment.pod()["securityContext"];
-        assert_eq!(pod["runAsNonRoot"], true, "{name}");
-        assert!(pod["runAsUser"].as_i64().unwrap() > 0, "{name}");
-        assert_eq!(pod["seccompProfile"]["type"], "RuntimeDefault", "{name}");
-        assert_eq!(deployment.pod()["automountServiceAccountToken"], false);
-        for host in ["hostNetwork", "hostPID", "hostIPC"] {
-            assert!(deployment.pod()[host].is_null(), "{name}");
-        }
-        for container in deployment.containers() {
-            let own = &container["securityContext"];
-            assert_eq!(own["allowPrivilegeEscalation"], false, "{name}");
-            assert_eq!(own["readOnlyRootFilesystem"], true, "{name}");
-            assert_eq!(own["capabilities"], json!({"drop": ["ALL"]}), "{name}");
-            for bound in ["requests", "limits"] {
-                let bound = &container["resources"][bound];
-                assert!(bound["cpu"].is_string() && bound["memory"].is_string());
-            }
+fn node_port_of_every_service_is_the_same_in_every_file_and_overlay_but_the_hardened_one() {
+    let mut ports: BTreeMap<String, BTreeSet<Option<i64>>> = BTreeMap::new();
+    let (shipped, rendered) = (files(), all_rendered());
+    let all = rendered.iter().chain([&shipped]).flatten();
+    for service in all.filter(|it| it.from != "overlays/hardened") {
+        if service.is("Service") && service.object["spec"]["type"] != "ClusterIP" {
+            let name = service.object["metadata"]["name"].as_str().unwrap();
+            let port = service.object["spec"]["ports"][0]["nodePort"].as_i64();
+            ports.entry(name.to_owned()).or_default().insert(port);
         }
     }
-}
-
-#[test]
-fn the_hardened_overlays_replicas_are_spread_and_no_drain_takes_the_last() {
-    let manifests = rendered("overlays/hardened").unwrap_or_default();
-    for deployment in deployments(&manifests) {
-        let spec = &deployment.object["spec"];
-        if number(spec, "replicas", 1) < 2 {
-            continue;
-        }
-        let labels = &spec["template"]["metadata"]["labels"];
-        let selects = |selector: &Value| labels_match(&selector["matchLabels"], labels);
-        let spread = &deployment.pod()["topologySpreadConstraints"][0];
-        assert!(selects(&spread["labelSelector"]), "{}", deployment.name());
-        let budgets = manifests.iter().filter(|it| it.is("PodDisruptionBudget"));
-        let own = budgets.filter(|it| selects(&it.object["spec"]["selector"]));
-        assert_eq!(own.count(), 1, "{}", deployment.name());
-    }
-}
-
-#[test]
-fn the_hardened_overlay_lets_nothing_through_that_no_policy_names() {
-    let Some(manifests) = rendered("overlays/hardened") else {
-        return;
-    };
-    let policies: Vec<_> = manifests
-        .iter()
-        .filter(|it| it.is("NetworkPolicy"))
-        .map(|it| &it.object["spec"])
-        .collect();
-    let closed = json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]});
-    assert!(policies.contains(&&closed));
-    for policy in policies {
-        for (rules, ends) in [("ingress", "from"), ("egress", "to")] {
-            for rule in policy[rules].as_array().into_iter().flatten() {
-                assert!(rule["ports"].is_array(), "every port: {policy}");
-                assert!(rules == "ingress" || rule[ends].is_array(), "{policy}");
-            }
-        }
+    assert!(ports.len() >= 5, "{ports:?}");
+    for (name, ports) in ports {
+        assert!(
+            ports.len() == 1 && !ports.contains(&None),
+            "{name}: {ports:?}"
+        );
     }
 }

@@ -1,16 +1,18 @@
-//! There and back: what is pushed to a registry is what is pulled from it, and runs.
+//! Pushing images to a registry and pulling them from it.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use packaging::podman::Podman;
-use packaging::{VERSION, repository, skipped};
+use packaging::{VERSION, repository};
 use tempfile::TempDir;
+use test_support::{Requirement, require};
 
-/// Debian's docker-registry on loopback.
+/// A docker-registry, as Debian packages it, on loopback.
 struct Registry {
     process: Child,
     address: String,
@@ -36,17 +38,17 @@ impl Registry {
             .arg(config)
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
-        let Ok(mut process) = command.spawn() else {
-            skipped("this test needs docker-registry (the Debian package of that name)");
+        if !require(Requirement::DockerRegistry) {
             return None;
-        };
+        }
+        let mut process = command.spawn().unwrap();
         let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
         let listens = |line: &Result<String, _>| {
             line.as_ref()
                 .is_ok_and(|line| line.contains("listening on"))
         };
         assert!(log.any(|line| listens(&line)), "the registry did not start");
-        // Somebody has to read on, or it would block on its log.
+        // Without a reader the registry would block on its log.
         std::thread::spawn(move || log.for_each(drop));
         Some(Self {
             process,
@@ -63,32 +65,68 @@ impl Drop for Registry {
     }
 }
 
+/// Runs docker/push with podman, and returns what it reports: the verb, and the image with its digest.
+fn push(podman: &Podman, registry: &Registry, dist: &Path) -> (String, String) {
+    let mut push = podman.program(&repository().join("docker/push"));
+    push.args(["podman", &registry.address, "pg-ready"])
+        .envs([("VERSION", VERSION), ("ARCH", "any")])
+        .env("DIST", dist);
+    let output = push.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let line = String::from_utf8(output.stdout).unwrap();
+    let (verb, image) = line.trim().split_once(' ').unwrap();
+    (verb.to_owned(), image.to_owned())
+}
+
+/// A directory as `make rootfs` leaves it: of one image, with this content.
+fn rootfs(content: &str) -> TempDir {
+    let dist = tempfile::tempdir().unwrap();
+    let image = dist.path().join("any/pg-ready");
+    std::fs::create_dir_all(&image).unwrap();
+    std::fs::write(image.join("pg-ready"), content).unwrap();
+    dist
+}
+
 #[test]
-fn an_image_that_is_pushed_is_pulled_by_the_digest_that_was_told_and_runs() {
+fn pushed_image_is_pulled_by_the_printed_digest_and_runs() {
+    let Some(podman) = Podman::find() else {
+        return;
+    };
+    let Some(registry) = Registry::start() else {
+        return;
+    };
+    podman.load("pg-ready");
+    let dist = rootfs("one");
+    let (_, image) = push(&podman, &registry, dist.path());
+    let (name, digest) = image.split_once('@').unwrap();
+    let repository = format!("{}/selfheal/pg-ready", registry.address);
+    assert_eq!(name, format!("{repository}:{VERSION}"));
+
+    podman.run(&["rmi", "--all", "--force"]);
+    let by_digest = format!("{repository}@{digest}");
+    podman.run(&["pull", "--quiet", "--tls-verify=false", &by_digest]);
+    let printed = podman.run(&["run", "--rm", "--network", "none", &by_digest, "--version"]);
+    assert!(printed.contains(VERSION), "{printed}");
+}
+
+/// Otherwise each commit would restart every pod of a deployment, for its new labels.
+#[test]
+fn image_with_known_content_is_not_pushed_again() {
     let (Some(podman), Some(registry)) = (Podman::find(), Registry::start()) else {
         return;
     };
     podman.load("pg-ready");
-    let mut push = podman.program(&repository().join("docker/push"));
-    push.args(["podman", &registry.address, "pg-ready"])
-        .env("VERSION", VERSION);
-    let output = push.output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let told = String::from_utf8(output.stdout).unwrap();
-    let (name, digest) = told
-        .trim()
-        .strip_prefix("pushed ")
-        .unwrap()
-        .split_once('@')
-        .unwrap();
+    let (one, other) = (rootfs("one"), rootfs("other"));
+    let (verb, first) = push(&podman, &registry, one.path());
+    assert_eq!(verb, "pushed");
     assert_eq!(
-        name,
-        format!("{}/selfheal/pg-ready:{VERSION}", registry.address)
+        push(&podman, &registry, one.path()),
+        ("unchanged".to_owned(), first)
     );
-
-    podman.run(&["rmi", "--all", "--force"]);
-    let by_digest = format!("{}/selfheal/pg-ready@{digest}", registry.address);
-    podman.run(&["pull", "--quiet", "--tls-verify=false", &by_digest]);
-    let said = podman.run(&["run", "--rm", "--network", "none", &by_digest, "--version"]);
-    assert!(said.contains(VERSION), "{said}");
+    assert_eq!(push(&podman, &registry, other.path()).0, "pushed");
+    let recorded = one.path().join("pushed");
+    let directory = std::fs::read_dir(recorded).unwrap().next().unwrap();
+    let record = std::fs::read_to_string(directory.unwrap().path().join("pg-ready"));
+    let repository = format!("{}/selfheal/pg-ready@sha256:", registry.address);
+    assert!(record.unwrap().starts_with(&repository));
 }

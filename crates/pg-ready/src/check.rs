@@ -1,49 +1,54 @@
-//! What may be asked of a server beyond an answer.
+//! Checks that run on an authenticated connection (beyond `pg_isready`).
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::wait::parse_duration;
+
 pub(crate) mod run;
 
-/// One question to a server that has let us in.
+/// A check that runs after a successful login.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Check {
-    /// Does it let this role into this database?
+    /// Passes after every successful login to the requested database.
     Login,
-    /// Does this statement succeed, and not answer with nothing, null or false?
+    /// Passes if the statement succeeds and, if it returns columns, the first value of the first row is neither null
+    /// nor false.
     Query(String),
-    /// Does it take a write all the way to its log?
+    /// Passes if a message is committed to the write-ahead log.
     Write,
-    /// Is it no standby?
+    /// Passes if the server is not in recovery.
     Primary,
-    /// Is it a standby?
+    /// Passes if the server is in recovery.
     Standby,
-    /// Is it at most so far behind its primary? A primary never is.
+    /// Passes if the replication lag is at most this long. A primary has no lag.
     Lag(Duration),
-    /// Is its schema at least at this version?
+    /// Passes if the schema version is at least this one.
     Schema(i64),
 }
 
-/// A check that nobody knows, or one without a usable value.
+/// An invalid check.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CheckError {
-    /// The name.
+    /// The name is unknown, or the check has no value where it needs one or the reverse.
     #[error(
-        "unknown check {0:?}: it is one of login, query=SQL, write, primary, standby, lag=DURATION, schema=N"
+        "unknown check {0:?}: use one of login, query=SQL, write, primary, standby, lag=DURATION, schema=N"
     )]
     Unknown(String),
-    /// The value.
+    /// The value is invalid.
     #[error("check {name}={value:?}: {expected}")]
     Value {
-        /// Which check.
+        /// Name of the check.
         name: &'static str,
-        /// Its value.
+        /// The invalid value.
         value: String,
-        /// What it should be.
+        /// Description of a valid value.
         expected: &'static str,
     },
-    /// Two that cannot both pass.
+    /// The checks contain `primary` and `standby`.
     #[error("checks primary and standby exclude each other")]
     Contradiction,
 }
@@ -52,7 +57,7 @@ impl FromStr for Check {
     type Err = CheckError;
 
     fn from_str(text: &str) -> Result<Self, CheckError> {
-        let wrong = |name, value: &str, expected| CheckError::Value {
+        let invalid = |name, value: &str, expected| CheckError::Value {
             name,
             value: value.to_owned(),
             expected,
@@ -66,22 +71,25 @@ impl FromStr for Check {
                 _ => Err(CheckError::Unknown(text.to_owned())),
             },
             Some(("query", sql)) if sql.trim().is_empty() => {
-                Err(wrong("query", sql, "needs a statement"))
+                Err(invalid("query", sql, "requires an SQL statement"))
             }
             Some(("query", sql)) => Ok(Self::Query(sql.to_owned())),
-            Some(("lag", value)) => crate::wait::duration(value)
+            Some(("lag", value)) => parse_duration(value)
                 .map(Self::Lag)
-                .ok_or_else(|| wrong("lag", value, "needs a duration, such as 500ms or 10s")),
+                .ok_or_else(|| invalid("lag", value, "requires a duration, such as 500ms or 10s")),
             Some(("schema", value)) => value
                 .parse()
                 .map(Self::Schema)
-                .map_err(|_| wrong("schema", value, "needs a whole number")),
+                .map_err(|_| invalid("schema", value, "requires an integer")),
             Some(_) => Err(CheckError::Unknown(text.to_owned())),
         }
     }
 }
 
-/// Reads a list of checks parted by commas; a statement goes on to the end, commas and all.
+/// Parses a comma-separated list of checks. `query=` has to be the last one, because its statement may contain commas.
+///
+/// # Errors
+/// If a check is invalid. Use [`validate`] for the list as a whole.
 pub fn parse_list(text: &str) -> Result<Vec<Check>, CheckError> {
     let mut checks = Vec::new();
     let mut rest = text;
@@ -98,7 +106,10 @@ pub fn parse_list(text: &str) -> Result<Vec<Check>, CheckError> {
     Ok(checks)
 }
 
-/// Refuses what can never pass.
+/// Rejects checks that can never pass together.
+///
+/// # Errors
+/// If the list contains `primary` and `standby`.
 pub fn validate(checks: &[Check]) -> Result<(), CheckError> {
     if checks.contains(&Check::Primary) && checks.contains(&Check::Standby) {
         return Err(CheckError::Contradiction);
@@ -106,7 +117,7 @@ pub fn validate(checks: &[Check]) -> Result<(), CheckError> {
     Ok(())
 }
 
-/// The statement of a query is not shown: it may hold what is not for everyone.
+/// Omits the statement of a query, which may contain secrets.
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -115,8 +126,8 @@ impl fmt::Display for Check {
             Self::Write => f.write_str("write"),
             Self::Primary => f.write_str("primary"),
             Self::Standby => f.write_str("standby"),
-            Self::Lag(most) => write!(f, "lag={}", humantime::format_duration(*most)),
-            Self::Schema(least) => write!(f, "schema={least}"),
+            Self::Lag(max) => write!(f, "lag={}", humantime::format_duration(*max)),
+            Self::Schema(min) => write!(f, "schema={min}"),
         }
     }
 }

@@ -1,61 +1,65 @@
-//! The command line: pg_isready's options, its environment, its line of output and its exit codes; and, unless it is
-//! called `pg_isready`, what pg_isready cannot do.
+//! The command line: options, environment, output and exit codes of `pg_isready`, and extensions.
+//!
+//! A program that is installed as `pg_isready` has no extensions.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::unistd::{Uid, User};
 
 use crate::conninfo::{self, Settings};
-use crate::request::{Request, RequestError};
-use crate::service_file::{self, ServiceError};
-use crate::target::{DEFAULT_SOCKET_FOLDER, Plan};
-use crate::verdict::Verdict;
+use crate::password::Passwords;
+use crate::ping_status::PingStatus;
+use crate::request::{Request, RequestError, ServiceError};
+use crate::service_file;
+use crate::target::DEFAULT_SOCKET_DIR;
 
-mod beyond;
+mod extended;
 mod help;
 mod options;
 
-use options::Options;
-pub use options::UsageError;
+use options::{OptionSet, Options};
 
-/// libpq's shortest timeout: less would often fail for no other reason than rounding.
-const SHORTEST: Duration = Duration::from_secs(2);
-/// The name under which nothing but the contract is known.
+/// libpq's minimum of `connect_timeout`: a shorter one would often expire because of rounding to whole seconds.
+const MIN_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Program name that disables the extensions.
 const PG_ISREADY: &str = "pg_isready";
 
-/// How a run ended.
+/// Result of a run.
 #[derive(Debug)]
-pub enum Ended {
-    /// With an answer.
-    Verdict(Verdict),
-    /// Ready, and this is to be run in its place.
-    Run(Vec<OsString>),
+pub(crate) enum CliOutcome {
+    /// Exit with the code of this status.
+    Status(PingStatus),
+    /// The server is ready: replace this process by the command.
+    Exec(Vec<OsString>),
 }
 
-/// Runs one check and says what it found on `out`; what is wrong with the command goes to `err`.
-///
-/// # Errors
-/// When `out` or `err` cannot be written.
-pub fn run(
+/// Parses the arguments and runs the check; writes the result to `out` and errors to `err`, and fails if either cannot
+/// be written.
+pub(crate) fn run(
     program: &str,
     arguments: impl Iterator<Item = OsString>,
     environment: impl Fn(&str) -> Option<String>,
     out: &mut impl Write,
     err: &mut impl Write,
-) -> std::io::Result<Ended> {
-    let verdict = |verdict| Ok(Ended::Verdict(verdict));
-    let options = match Options::parse(arguments, program != PG_ISREADY) {
+) -> io::Result<CliOutcome> {
+    let exit = |status| Ok(CliOutcome::Status(status));
+    let option_set = if program == PG_ISREADY {
+        OptionSet::PgIsready
+    } else {
+        OptionSet::Extended
+    };
+    let options = match Options::parse(arguments, option_set) {
         Ok(Options { help: true, .. }) => {
-            write!(out, "{}", help::text(program, program != PG_ISREADY))?;
-            return verdict(Verdict::Accepting);
+            write!(out, "{}", help::help_text(program, option_set))?;
+            return exit(PingStatus::Ok);
         }
         Ok(Options { version: true, .. }) => {
             let version = env!("CARGO_PKG_VERSION");
             writeln!(out, "{program} (PostgreSQL) selfheal {version}")?;
-            return verdict(Verdict::Accepting);
+            return exit(PingStatus::Ok);
         }
         Ok(options) => options,
         Err(error) => {
@@ -64,118 +68,119 @@ pub fn run(
                 err,
                 "{program}: hint: Try \"{program} --help\" for more information."
             )?;
-            return verdict(Verdict::NoAttempt);
+            return exit(PingStatus::NoAttempt);
         }
     };
-    let given = match options.connection_string() {
-        Ok(given) => given,
+    let connection_string = match options.connection_string() {
+        Ok(settings) => settings,
         Err(error) => {
             writeln!(err, "{program}: error: {error}")?;
-            return verdict(Verdict::NoAttempt);
+            return exit(PingStatus::NoAttempt);
         }
     };
-    let asked = Asked::new(program, options, given, &environment);
-    if asked.options.goes_beyond() {
-        return beyond::run(&asked, out, err);
+    let invocation = Invocation::new(program, options, connection_string, &environment);
+    if invocation.options.uses_extended_options() {
+        return extended::run(&invocation, out, err);
     }
-    let found = asked.check(err)?;
-    if !asked.options.quiet {
-        writeln!(out, "{} - {found}", asked.label())?;
+    let status = invocation.run_pg_isready(err)?;
+    if !invocation.options.quiet {
+        writeln!(out, "{} - {status}", invocation.label())?;
     }
-    verdict(found)
+    exit(status)
 }
 
-/// The command line and its surroundings.
-struct Asked<'a> {
+/// The parsed command line, and the settings of all other sources.
+struct Invocation<'a> {
     program: &'a str,
     options: Options,
-    /// The connection string.
-    given: Settings,
-    /// The environment, and the service that it names.
+    connection_string: Settings,
+    /// Settings of the environment variables and of the service in `PGSERVICE`.
     environment: Settings,
+    /// Settings of the service in the connection string or in `PGSERVICE`.
     service: Result<Settings, ServiceError>,
     home: Option<PathBuf>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> Invocation<'a> {
     fn new(
         program: &'a str,
         options: Options,
-        given: Settings,
+        connection_string: Settings,
         variable: &impl Fn(&str) -> Option<String>,
     ) -> Self {
         let mut environment = conninfo::from_environment(variable);
-        let named = variable("PGSERVICE");
-        if let Some(Ok(settings)) = named
+        let pgservice = variable("PGSERVICE");
+        if let Some(Ok(settings)) = pgservice
             .as_deref()
             .map(|name| service_file::load(name, variable))
         {
             environment.extend(settings);
         }
-        let service = match given.get("service").cloned().or(named) {
+        let service = match connection_string.get("service").cloned().or(pgservice) {
             Some(name) => service_file::load(&name, variable),
             None => Ok(Settings::new()),
         };
         Self {
             program,
             options,
-            given,
+            connection_string,
             environment,
             service,
             home: variable("HOME").map(PathBuf::from),
         }
     }
 
-    /// All settings, in libpq's order of precedence.
+    /// Returns all settings, combined in libpq's order of precedence.
     fn settings(&self) -> Result<Settings, ServiceError> {
         let mut settings = self.environment.clone();
         settings.extend(self.service.clone()?);
         settings.insert("fallback_application_name", self.program.to_owned());
         settings.extend(self.options.settings());
-        // Other than an option's, an empty value of the connection string counts: it takes the environment's away.
-        settings.extend(self.given.clone());
+        // Unlike an option, an empty value in the connection string overrides the environment.
+        settings.extend(self.connection_string.clone());
         Ok(settings)
     }
 
     fn request(&self) -> Result<Request, RequestError> {
-        let request = Request::new(&self.settings()?, self.home.as_deref(), os_user)?;
+        let request =
+            Request::from_settings(&self.settings()?, self.home.as_deref(), default_role)?;
         Ok(match &self.options.password_file {
-            Some(file) => {
-                request.with_passwords(crate::password::Passwords::from_secret(Path::new(file))?)
-            }
+            Some(file) => request.with_passwords(Passwords::from_secret_file(Path::new(file))?),
             None => request,
         })
     }
 
-    /// The contract's check.
-    fn check(&self, err: &mut impl Write) -> std::io::Result<Verdict> {
-        let program = self.program;
-        let plan = self.settings().map_err(RequestError::from);
-        let plan = plan.and_then(|settings| Ok(Plan::new(&settings, os_user)?));
-        let plan = match plan {
-            Ok(plan) => plan,
-            Err(error) => {
-                writeln!(err, "{program}: error: {error}")?;
-                return Ok(Verdict::NoAttempt);
-            }
-        };
-        let timeout = match self.options.timeout() {
-            Ok(timeout) => timeout,
-            // libpq reads the timeout only when it connects, and so its answer is that nobody answered.
-            Err(error) => {
-                writeln!(err, "{program}: error: {error}")?;
-                return Ok(Verdict::NoResponse);
-            }
-        };
-        if plan.needs_tls {
-            return beyond::contract_over_tls(self, &plan, timeout, err);
-        }
-        Ok(crate::ping::ping(&plan, timeout))
+    fn request_without_passwords(&self) -> Result<Request, RequestError> {
+        Request::without_passwords(&self.settings()?, self.home.as_deref(), default_role)
     }
 
-    /// The server as pg_isready names it: as it was asked for, not as it was found.
+    /// Runs the check as `pg_isready` does.
+    fn run_pg_isready(&self, err: &mut impl Write) -> io::Result<PingStatus> {
+        let program = self.program;
+        let request = match self.request_without_passwords() {
+            Ok(request) => request,
+            Err(error) => {
+                writeln!(err, "{program}: error: {error}")?;
+                return Ok(PingStatus::NoAttempt);
+            }
+        };
+        let timeout = match self.options.connect_timeout() {
+            Ok(timeout) => timeout,
+            // libpq parses the timeout when it connects, so pg_isready reports no response.
+            Err(error) => {
+                writeln!(err, "{program}: error: {error}")?;
+                return Ok(PingStatus::NoResponse);
+            }
+        };
+        if request.plan.requires_tls {
+            return extended::run_pg_isready_over_tls(self, request, timeout, err);
+        }
+        Ok(crate::pg_isready(&request.with_timeout(timeout)))
+    }
+
+    /// Returns `host:port` as `pg_isready` prints it: the requested values, not the resolved ones.
     fn label(&self) -> String {
-        let (given, environment) = (&self.given, &self.environment);
+        let (given, environment) = (&self.connection_string, &self.environment);
         let host = given
             .get("hostaddr")
             .or(environment.get("hostaddr"))
@@ -188,17 +193,17 @@ impl<'a> Asked<'a> {
             .or(environment.get("port"));
         format!(
             "{}:{}",
-            host.map_or(DEFAULT_SOCKET_FOLDER, String::as_str),
+            host.map_or(DEFAULT_SOCKET_DIR, String::as_str),
             port.map_or("5432", String::as_str)
         )
     }
 }
 
-/// The role to name if none is named.
+/// Returns the name of the operating system's user, or its ID if it has no name.
 ///
-/// For root it is not `root`, as for pg_isready: that role exists nowhere, and a server that trusts would log a failure
-/// for every check. The contract's answer is the same for any role.
-fn os_user() -> Result<String, u32> {
+/// For root it is `postgres`, unlike in `pg_isready`: a role `root` usually does not exist, and a server with the
+/// method `trust` would log an error for each check. The status is the same for any role.
+fn default_role() -> Result<String, u32> {
     let uid = Uid::effective();
     if uid.is_root() {
         return Ok("postgres".to_owned());

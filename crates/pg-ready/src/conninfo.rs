@@ -1,58 +1,62 @@
-//! Connection strings as libpq reads them: `key=value` words and URIs.
+//! Parser for libpq connection strings, in both forms: keyword/value pairs and URIs.
 //!
 //! Source of the rules: the PostgreSQL manual, "Connection Strings".
 
 use std::collections::BTreeMap;
 
+mod keyword_value;
 mod keywords;
 mod uri;
-mod words;
 
-/// Settings by their libpq keyword.
+/// Values by libpq keyword.
 pub type Settings = BTreeMap<&'static str, String>;
 
-/// A connection string that cannot be used.
+/// An invalid connection string.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConninfoError {
-    /// libpq knows no such setting.
+    /// The keyword is not one of libpq 15.
     #[error("invalid connection option {0:?}")]
     UnknownKeyword(String),
-    /// A word without a value.
+    /// A keyword has no value.
     #[error("missing \"=\" after {0:?} in connection info string")]
     MissingEquals(String),
-    /// A quote that does not end.
+    /// A quoted value has no closing quote.
     #[error("unterminated quoted string in connection info string")]
     UnterminatedQuote,
-    /// A URI that does not parse.
-    #[error("{problem} in {uri:?} of the URI")]
+    /// The URI has a syntax error.
+    #[error("{problem} in {part:?} of the URI")]
     Uri {
-        /// What is wrong with it.
+        /// Description of the error.
         problem: String,
-        /// The part of it that is wrong.
-        uri: String,
+        /// The invalid part of the URI, or its name if it may contain a password.
+        part: String,
     },
 }
 
-/// Whether libpq takes `text`, given as a database name, for a connection string.
+/// Returns `true` if libpq treats a database name as a connection string: it contains `=` or starts with a URI scheme.
 #[must_use]
 pub fn is_connection_string(text: &str) -> bool {
-    uri::body(text).is_some() || text.contains('=')
+    uri::strip_scheme(text).is_some() || text.contains('=')
 }
 
-/// Reads a connection string of either form.
+/// Parses a connection string of either form.
+///
+/// # Errors
+/// If the string has a syntax error or an unknown keyword. Values are not validated.
 pub fn parse(text: &str) -> Result<Settings, ConninfoError> {
-    match uri::body(text) {
+    match uri::strip_scheme(text) {
         Some(body) => uri::parse(body),
-        None => words::parse(text),
+        None => keyword_value::parse(text),
     }
 }
 
-/// The keyword as libpq spells it, if it knows it.
+/// Returns `name` if it is a keyword of libpq.
 pub(crate) fn known_keyword(name: &str) -> Option<&'static str> {
-    keywords::known(name).ok()
+    keywords::find(name).ok()
 }
 
-/// The environment variables that set something a check uses, and what they set.
+/// Returns the settings of the environment variables (`PGHOST` and others) that a check uses.
 #[must_use]
 pub fn from_environment(environment: impl Fn(&str) -> Option<String>) -> Settings {
     let variables = keywords::ENVIRONMENT.iter();

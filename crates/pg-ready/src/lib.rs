@@ -1,31 +1,44 @@
-//! Is PostgreSQL ready? pg_isready's contract, and what pg_isready cannot tell.
+//! Readiness checks for PostgreSQL.
 //!
-//! [`probe()`] answers the question for other programs: asynchronous, cancellable, with one deadline, no global state.
-//! [`request`] says what is asked of whom, [`check`] what more than an answer is asked for, [`report`] and [`state`]
-//! what came of it.
+//! There are two paths by design:
 //!
-//! [`conninfo`] and [`target`] say whom to ask, [`protocol`] what to send and what an answer means, [`ping`] asks the
-//! contract's question over blocking sockets, [`cli`] is the command line.
+//! - [`pg_isready()`] is compatible with PostgreSQL's `pg_isready`. It uses blocking sockets and neither an async
+//!   runtime nor threads, so that a program that runs it as an exec probe every few seconds starts fast.
+//! - [`check()`] is the extended check: async, cancellable, with one deadline, TLS, logins and the checks of
+//!   [`check::Check`]. [`wait::wait_until_ready()`] retries it.
+//!
+//! Both take a [`Request`], which is parsed from a libpq connection string. [`Report`] is the result of [`check()`],
+//! [`PingStatus`] the result that both have in common. [`conninfo`], [`password`] and [`tls`] implement libpq's
+//! settings and can be used without a check.
 
+mod attempt;
 pub mod check;
-pub mod cli;
+mod cli;
 pub mod conninfo;
-pub mod guard;
+mod message_limits;
 pub mod password;
-mod peer;
-pub mod ping;
-mod probe;
+mod pg_isready;
+mod ping_status;
+#[doc(hidden)]
 pub mod program;
-pub mod protocol;
+mod protocol;
 pub mod report;
 pub mod request;
-pub mod service_file;
-pub mod state;
-pub mod target;
+mod require_peer;
+mod service_file;
+mod state;
+mod target;
 pub mod tls;
-pub mod verdict;
 pub mod wait;
 
-pub use probe::probe;
+pub use attempt::check;
+pub use pg_isready::pg_isready;
+pub use ping_status::PingStatus;
 pub use report::Report;
 pub use request::Request;
+pub use state::State;
+
+/// Compiles the example of README.md as a documentation test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExample;

@@ -1,4 +1,4 @@
-//! The program `pg-ready`: is PostgreSQL ready? pg_isready's contract, and what pg_isready cannot tell.
+//! `pg-ready`: checks whether a PostgreSQL server accepts connections.
 
 use std::process::ExitCode;
 

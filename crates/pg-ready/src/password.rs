@@ -1,4 +1,4 @@
-//! The password: given, or looked up in libpq's password file.
+//! Passwords: a single one, or libpq's password file.
 //!
 //! Source of the rules: the PostgreSQL manual, "The Password File".
 
@@ -8,87 +8,89 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// Where passwords come from.
+/// Passwords of a request. `Debug` omits their values.
 #[derive(Clone, Debug, Default)]
 pub struct Passwords {
-    given: Option<SecretString>,
-    file: Vec<Entry>,
+    single: Option<SecretString>,
+    entries: Vec<PgpassEntry>,
 }
 
-/// One line of a password file.
+/// A line of a password file.
 #[derive(Clone, Debug)]
-struct Entry {
-    /// Host, port, database, role; none for any.
+struct PgpassEntry {
+    /// Host, port, database and role; `None` matches any.
     patterns: [Option<String>; 4],
     password: SecretString,
 }
 
 /// A password file that cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PasswordError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("could not read password file {}: {error}", .path.display())]
     Unreadable {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why not.
+        /// Error of the operating system.
         error: std::io::Error,
     },
-    /// Others could have read it too.
+    /// Other users can read or write the file.
     #[error("password file {} has group or world access and is ignored; permissions should be u=rw (0600) or less", .0.display())]
-    TooOpen(PathBuf),
+    InsecurePermissions(PathBuf),
 }
 
 impl Passwords {
-    /// One password for every server.
+    /// Creates a password that is used for each server.
     #[must_use]
-    pub fn given(password: String) -> Self {
+    pub fn from_password(password: String) -> Self {
         Self {
-            given: Some(password.into()),
-            file: Vec::new(),
+            single: Some(password.into()),
+            entries: Vec::new(),
         }
     }
 
-    /// The first line of a file that holds nothing but the password, such as a mounted secret.
+    /// Reads the password from the first line of a file, such as a mounted Kubernetes secret.
+    ///
+    /// Permissions are not checked: a mounted secret is usually world-readable in its container.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub fn from_secret(path: &Path) -> Result<Self, PasswordError> {
+    /// If the file cannot be read.
+    pub fn from_secret_file(path: &Path) -> Result<Self, PasswordError> {
         let text = read(path)?;
-        Ok(Self::given(
+        Ok(Self::from_password(
             text.lines().next().unwrap_or_default().to_owned(),
         ))
     }
 
-    /// A file in libpq's format; no file is no password.
+    /// Reads a file in libpq's `.pgpass` format; a missing file contains no passwords.
     ///
     /// # Errors
-    /// When others could read it as well, or it cannot be read.
-    pub fn from_pgpass(path: &Path) -> Result<Self, PasswordError> {
+    /// If other users have access to the file, or it cannot be read. libpq ignores the former with a warning.
+    pub fn from_pgpass_file(path: &Path) -> Result<Self, PasswordError> {
         match fs::metadata(path) {
             Ok(found) if !found.is_file() => return Ok(Self::default()),
             Ok(found) if found.permissions().mode() & 0o077 != 0 => {
-                return Err(PasswordError::TooOpen(path.to_owned()));
+                return Err(PasswordError::InsecurePermissions(path.to_owned()));
             }
             Ok(_) => {}
             Err(_) => return Ok(Self::default()),
         }
         Ok(Self {
-            given: None,
-            file: read(path)?.lines().filter_map(entry).collect(),
+            single: None,
+            entries: read(path)?.lines().filter_map(parse_entry).collect(),
         })
     }
 
-    /// The password for a role in a database of a server.
-    #[must_use]
+    /// Returns the password for a role in a database of a server.
     pub(crate) fn find(&self, host: &str, port: u16, database: &str, user: &str) -> Option<&str> {
         let port = port.to_string();
-        let found = self.file.iter().find(|entry| {
-            let wanted = [host, &port, database, user];
-            let mut pairs = entry.patterns.iter().zip(wanted);
-            pairs.all(|(pattern, wanted)| pattern.as_deref().is_none_or(|text| text == wanted))
+        let found = self.entries.iter().find(|entry| {
+            let key = [host, &port, database, user];
+            let mut pairs = entry.patterns.iter().zip(key);
+            pairs.all(|(pattern, value)| pattern.as_deref().is_none_or(|pattern| pattern == value))
         });
-        let secret = self.given.as_ref().or(found.map(|entry| &entry.password));
+        let secret = self.single.as_ref().or(found.map(|entry| &entry.password));
         secret.map(|secret| secret.expose_secret())
     }
 }
@@ -100,29 +102,29 @@ fn read(path: &Path) -> Result<String, PasswordError> {
     })
 }
 
-/// `host:port:database:role:password`; a backslash takes away a colon's or a backslash's meaning.
-fn entry(line: &str) -> Option<Entry> {
+/// Parses `host:port:database:role:password`; a backslash escapes a colon or a backslash.
+fn parse_entry(line: &str) -> Option<PgpassEntry> {
     if line.starts_with('#') {
         return None;
     }
     let mut fields = vec![String::new()];
     let mut chars = line.chars();
     while let Some(char) = chars.next() {
-        // The fifth field ends with the line.
+        // The fifth field extends to the end of the line.
         if char == ':' && fields.len() < 5 {
             fields.push(String::new());
             continue;
         }
-        let plain = if char == '\\' {
+        let unescaped = if char == '\\' {
             chars.next()
         } else {
             Some(char)
         };
-        fields.last_mut()?.extend(plain);
+        fields.last_mut()?.extend(unescaped);
     }
     let [host, port, database, user, password] = <[String; 5]>::try_from(fields).ok()?;
     let pattern = |text: String| (text != "*").then_some(text);
-    Some(Entry {
+    Some(PgpassEntry {
         patterns: [host, port, database, user].map(pattern),
         password: password.into(),
     })

@@ -1,47 +1,56 @@
-//! The few messages of PostgreSQL's protocol that a check needs: bytes in, meaning out, no input or output.
+//! Encoding and parsing of the few protocol messages that a check needs; performs no I/O.
 //!
-//! Total over hostile input: it never asks for more than [`MAX_MESSAGE`] bytes, whatever a length field says.
+//! Safe for input of a malicious server: no length field makes a caller read more than [`MAX_MESSAGE_LEN`] bytes.
 //! Source of the formats: the PostgreSQL manual, "Message Formats".
 
 mod server_error;
 
-pub use server_error::ServerError;
+pub(crate) use server_error::ServerError;
 
-/// The longest error message that libpq takes before authentication; longer ones are not the protocol.
-pub const MAX_ERROR: usize = 30_000;
-/// The longest authentication request that libpq takes.
-pub(crate) const MAX_AUTHENTICATION: usize = 2_000;
-/// The most bytes of a server that are ever held.
-pub const MAX_MESSAGE: usize = 1 + MAX_ERROR;
+/// Maximum length of an `ErrorResponse` before authentication, as in libpq; a longer one violates the protocol.
+pub(crate) const MAX_ERROR_LEN: usize = 30_000;
+/// Maximum length of an authentication request, as in libpq.
+pub(crate) const MAX_AUTHENTICATION_LEN: usize = 2_000;
+/// Maximum number of bytes of a server that are buffered: a type byte and the longest message.
+pub(crate) const MAX_MESSAGE_LEN: usize = 1 + MAX_ERROR_LEN;
 
-const PROTOCOL_3_0: i32 = 3 << 16;
-const SSL_REQUEST: i32 = (1234 << 16) | 5679;
+/// `SSLRequest`: its length, and the code 1234.5679 in the position of a protocol version.
+pub(crate) const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+/// `Terminate`, which closes a session.
+pub(crate) const TERMINATE: [u8; 5] = *b"X\0\0\0\x04";
 
-/// The server is in a state in which nobody may connect (`cannot_connect_now`).
+const PROTOCOL_VERSION_3_0: i32 = 3 << 16;
+/// SQLSTATE `cannot_connect_now`: the server accepts no connection in its current state.
 const CANNOT_CONNECT_NOW: &[u8] = b"57P03";
 
-/// What the first message of a server says.
+/// The first reply of a server to a startup packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// It asks who we are, or complains about who we are: it is up.
-    Up,
-    /// It refuses everyone at the moment.
+pub(crate) enum StartupReply {
+    /// An authentication request, or an error about this client: the server is up.
+    Accepting,
+    /// The error `cannot_connect_now`: the server accepts no connection from any client.
     Rejecting,
-    /// It does not speak the protocol.
-    Foreign,
-    /// Not all of it is here yet.
+    /// The bytes violate the protocol.
+    NotPostgres,
+    /// More bytes are needed.
     Incomplete,
 }
 
-/// The packet that opens a session.
-#[must_use]
-pub fn startup_packet(user: &str, database: &str, application: &str) -> Vec<u8> {
+/// A server's reply to [`SSL_REQUEST`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SslReply {
+    Accepted,
+    Rejected,
+}
+
+/// Encodes a `StartupMessage`; empty values are left out.
+pub(crate) fn encode_startup_packet(user: &str, database: &str, application_name: &str) -> Vec<u8> {
     let mut packet = vec![0; 4];
-    packet.extend_from_slice(&PROTOCOL_3_0.to_be_bytes());
+    packet.extend_from_slice(&PROTOCOL_VERSION_3_0.to_be_bytes());
     for (name, value) in [
         ("user", user),
         ("database", database),
-        ("application_name", application),
+        ("application_name", application_name),
     ] {
         if value.is_empty() {
             continue;
@@ -58,90 +67,77 @@ pub fn startup_packet(user: &str, database: &str, application: &str) -> Vec<u8> 
     packet
 }
 
-/// The packet that asks for TLS; the server answers with one byte.
-#[must_use]
-pub fn ssl_request() -> [u8; 8] {
-    let mut packet = [0; 8];
-    packet[..4].copy_from_slice(&8_i32.to_be_bytes());
-    packet[4..].copy_from_slice(&SSL_REQUEST.to_be_bytes());
-    packet
-}
-
-/// Reads the first message of a server from what has arrived so far.
-#[must_use]
-pub fn read_answer(bytes: &[u8]) -> Answer {
+/// Parses the reply to a startup packet from the bytes received so far.
+pub(crate) fn parse_startup_reply(bytes: &[u8]) -> StartupReply {
     let Some((&kind, rest)) = bytes.split_first() else {
-        return Answer::Incomplete;
+        return StartupReply::Incomplete;
     };
     if !matches!(kind, b'R' | b'E' | b'v') {
-        return Answer::Foreign;
+        return StartupReply::NotPostgres;
     }
     let Some(length) = rest.first_chunk().map(|bytes| i32::from_be_bytes(*bytes)) else {
-        return Answer::Incomplete;
+        return StartupReply::Incomplete;
     };
-    let limit = if kind == b'R' {
-        MAX_AUTHENTICATION
+    let max_length = if kind == b'R' {
+        MAX_AUTHENTICATION_LEN
     } else {
-        MAX_ERROR
+        MAX_ERROR_LEN
     };
     let Some(length) = usize::try_from(length)
         .ok()
-        .filter(|length| (8..=limit).contains(length))
+        .filter(|length| (8..=max_length).contains(length))
     else {
-        return Answer::Foreign;
+        return StartupReply::NotPostgres;
     };
     match kind {
-        b'R' if rest.len() < 8 => Answer::Incomplete,
-        b'R' => Answer::Up,
-        b'v' if rest.len() < length => Answer::Incomplete,
-        // The version is negotiated and the real answer follows.
-        b'v' => read_answer(&rest[length..]),
-        _ if rest.len() < length => Answer::Incomplete,
-        _ => error_answer(&rest[4..length]),
+        b'R' if rest.len() < 8 => StartupReply::Incomplete,
+        b'R' => StartupReply::Accepting,
+        b'v' if rest.len() < length => StartupReply::Incomplete,
+        // NegotiateProtocolVersion precedes the reply.
+        b'v' => parse_startup_reply(&rest[length..]),
+        _ if rest.len() < length => StartupReply::Incomplete,
+        _ => classify_error(&rest[4..length]),
     }
 }
 
-/// The error in what has arrived, if there is one after a negotiation of the version and a word of welcome: a server
-/// that trusts lets us in before it looks whether there is such a role.
-#[must_use]
-pub fn server_error(bytes: &[u8]) -> Option<ServerError> {
+/// Returns the `ErrorResponse` in a startup reply, if there is one.
+///
+/// The error may follow `NegotiateProtocolVersion` and `AuthenticationOk`: with the method `trust` a server
+/// authenticates the client before it looks up the role.
+pub(crate) fn find_server_error(bytes: &[u8]) -> Option<ServerError> {
     let (&kind, rest) = bytes.split_first()?;
     let length = usize::try_from(i32::from_be_bytes(*rest.first_chunk()?)).ok()?;
     match kind {
         b'E' => Some(ServerError::parse(rest.get(4..length)?)),
-        b'v' | b'R' => server_error(rest.get(length.max(4)..)?),
+        b'v' | b'R' => find_server_error(rest.get(length.max(4)..)?),
         _ => None,
     }
 }
 
-/// Whether the server has let us in without asking for anything: then it waits for a word of farewell.
-#[must_use]
-pub fn lets_in(bytes: &[u8]) -> bool {
+/// Returns `true` if the reply starts with `AuthenticationOk`; the client then has a session and should send
+/// [`TERMINATE`].
+pub(crate) fn is_authentication_ok(bytes: &[u8]) -> bool {
     bytes.starts_with(b"R\0\0\0\x08\0\0\0\0")
 }
 
-/// The packet that ends a session.
-pub const TERMINATE: [u8; 5] = *b"X\0\0\0\x04";
-
-/// Whether a byte that answers [`ssl_request`] offers TLS; none if it is no such answer.
-#[must_use]
-pub fn offers_tls(answer: u8) -> Option<bool> {
-    match answer {
-        b'S' => Some(true),
-        b'N' => Some(false),
+/// Parses the reply to [`SSL_REQUEST`]; returns `None` if it violates the protocol.
+pub(crate) fn parse_ssl_reply(byte: u8) -> Option<SslReply> {
+    match byte {
+        b'S' => Some(SslReply::Accepted),
+        b'N' => Some(SslReply::Rejected),
         _ => None,
     }
 }
 
-/// An error is a list of fields, each a letter and a text that ends in a zero byte; `C` is the SQLSTATE.
-fn error_answer(fields: &[u8]) -> Answer {
-    let state = fields
+/// Classifies an `ErrorResponse` by its field `C`, the SQLSTATE.
+fn classify_error(fields: &[u8]) -> StartupReply {
+    let sqlstate = fields
         .split(|&byte| byte == 0)
         .find_map(|field| field.strip_prefix(b"C"));
-    match state {
-        Some(CANNOT_CONNECT_NOW) => Answer::Rejecting,
-        Some(state) if state.len() == 5 => Answer::Up,
-        _ => Answer::Foreign,
+    match sqlstate {
+        Some(CANNOT_CONNECT_NOW) => StartupReply::Rejecting,
+        Some(sqlstate) if sqlstate.len() == 5 => StartupReply::Accepting,
+        _ => StartupReply::NotPostgres,
     }
 }
 

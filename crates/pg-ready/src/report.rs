@@ -1,110 +1,115 @@
-//! What came of an attempt, for people and for scripts.
+//! The result of an attempt, which serializes to the JSON of `--output=json`.
 
 use std::time::{Duration, Instant};
 
 use serde::{Serialize, Serializer};
 
+use crate::ping_status::PingStatus;
 use crate::state::State;
-use crate::verdict::Verdict;
 
-/// The parts of an attempt, in their order.
+/// Phase of an attempt, in the order of execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Phase {
-    /// The name is resolved.
+    /// Resolution of the host name.
     Dns,
-    /// The connection is made.
+    /// Connection to an address or a socket.
     Connect,
-    /// TLS is agreed on.
+    /// TLS handshake.
     Tls,
-    /// The server lets us in, or says at least that it is there.
+    /// Startup packet and authentication.
     Login,
-    /// The checks are made.
+    /// Requested checks.
     Checks,
 }
 
-/// What came of one attempt. Nothing in it is secret.
+/// Result of one attempt. Contains no secrets, so it can be logged.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Report {
-    /// What was found.
+    /// State of the server.
     pub state: State,
-    /// The contract's words for it.
-    pub verdict: Verdict,
-    /// Why, in the words of whoever refused.
+    /// The status that `pg_isready` has for `state`.
+    pub ping_status: PingStatus,
+    /// Reason for `state`, from the server if it sent one. An accepting server has one if it rejects the role.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Where it ended, if not at the end.
+    /// Phase in which the attempt failed; `None` if the server is accepting.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
-    /// Whom this is about.
-    pub server: ServerId,
-    /// What each phase took.
-    pub phases_ms: Phases,
-    /// The checks that were made; the last one may have failed.
+    /// The server that was tried last.
+    pub server: ServerInfo,
+    /// Duration of each phase.
+    #[serde(rename = "phases_ms")]
+    pub phases: PhaseDurations,
+    /// The checks that ran, in order; only the last one can have failed.
     pub checks: Vec<CheckReport>,
 }
 
-/// The server that was asked last.
+/// The server that an attempt tried last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ServerId {
-    /// As it was named.
+#[non_exhaustive]
+pub struct ServerInfo {
+    /// Host name, address or socket directory of the settings.
     pub host: String,
-    /// As it was named.
+    /// Port of the settings.
     pub port: u16,
-    /// The address or socket that was tried.
+    /// Resolved address with port, or path of the socket.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// Its version, if it said so.
+    /// `server_version`, known after a login.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Whether the session was encrypted.
+    /// `true` if the connection was encrypted.
     pub tls: bool,
 }
 
-/// Milliseconds of each phase that was begun.
+/// Duration of each phase that started, serialized in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Phases {
+pub struct PhaseDurations {
     #[serde(
-        serialize_with = "milliseconds",
+        serialize_with = "optional_milliseconds",
         skip_serializing_if = "Option::is_none"
     )]
     dns: Option<Duration>,
     #[serde(
-        serialize_with = "milliseconds",
+        serialize_with = "optional_milliseconds",
         skip_serializing_if = "Option::is_none"
     )]
     connect: Option<Duration>,
     #[serde(
-        serialize_with = "milliseconds",
+        serialize_with = "optional_milliseconds",
         skip_serializing_if = "Option::is_none"
     )]
     tls: Option<Duration>,
     #[serde(
-        serialize_with = "milliseconds",
+        serialize_with = "optional_milliseconds",
         skip_serializing_if = "Option::is_none"
     )]
     login: Option<Duration>,
     #[serde(
-        serialize_with = "milliseconds",
+        serialize_with = "optional_milliseconds",
         skip_serializing_if = "Option::is_none"
     )]
     checks: Option<Duration>,
 }
 
-/// One check that was made.
+/// Result of one check.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct CheckReport {
-    /// As it was asked for.
+    /// The check as it is displayed, without the statement of a query.
     pub check: String,
-    /// What it found.
+    /// [`State::Accepting`] if the check passed.
     pub state: State,
-    /// What it took.
-    #[serde(serialize_with = "some_milliseconds")]
-    pub ms: Duration,
+    /// Time that the check took, serialized as `ms`.
+    #[serde(rename = "ms", serialize_with = "milliseconds")]
+    pub duration: Duration,
 }
 
-impl Phases {
-    /// What `phase` took, if it was begun.
+impl PhaseDurations {
+    /// Returns the duration of `phase`, or `None` if it did not start.
     #[must_use]
     pub fn get(&self, phase: Phase) -> Option<Duration> {
         match phase {
@@ -116,7 +121,7 @@ impl Phases {
         }
     }
 
-    fn add(&mut self, phase: Phase, took: Duration) {
+    fn add(&mut self, phase: Phase, duration: Duration) {
         let total = match phase {
             Phase::Dns => &mut self.dns,
             Phase::Connect => &mut self.connect,
@@ -124,68 +129,65 @@ impl Phases {
             Phase::Login => &mut self.login,
             Phase::Checks => &mut self.checks,
         };
-        *total = Some(total.unwrap_or_default() + took);
+        *total = Some(total.unwrap_or_default() + duration);
     }
 }
 
-/// Measures the phases of an attempt, which may be dropped at any point.
+/// Measures the phases of an attempt. The durations of a phase that runs twice, such as a connection, are added.
 #[derive(Debug)]
-pub(crate) struct Meter {
-    phases: Phases,
+pub(crate) struct PhaseTimer {
+    phases: PhaseDurations,
     current: Phase,
-    since: Instant,
+    started_at: Instant,
 }
 
-impl Meter {
+impl PhaseTimer {
     pub(crate) fn new() -> Self {
         Self {
-            phases: Phases::default(),
+            phases: PhaseDurations::default(),
             current: Phase::Dns,
-            since: Instant::now(),
+            started_at: Instant::now(),
         }
     }
 
-    /// Ends the current phase and begins the next.
-    pub(crate) fn enter(&mut self, next: Phase) {
-        self.phases.add(self.current, self.since.elapsed());
+    /// Finishes the current phase and starts the next.
+    pub(crate) fn start(&mut self, next: Phase) {
+        self.phases.add(self.current, self.started_at.elapsed());
         self.current = next;
-        self.since = Instant::now();
+        self.started_at = Instant::now();
     }
 
-    /// The phase in which it ended, and what each took.
-    pub(crate) fn end(mut self) -> (Phase, Phases) {
-        self.phases.add(self.current, self.since.elapsed());
+    /// Finishes the current phase; returns it and the duration of each phase.
+    pub(crate) fn finish(mut self) -> (Phase, PhaseDurations) {
+        self.phases.add(self.current, self.started_at.elapsed());
         (self.current, self.phases)
     }
 }
 
 impl Report {
-    /// What is said about an attempt that was not made.
+    /// Creates the report of an attempt that contacted no server.
     #[must_use]
     pub fn no_attempt(reason: String) -> Self {
         Self {
             state: State::NoAttempt,
-            verdict: Verdict::NoAttempt,
+            ping_status: PingStatus::NoAttempt,
             reason: Some(reason),
             phase: None,
-            server: ServerId::default(),
-            phases_ms: Phases::default(),
+            server: ServerInfo::default(),
+            phases: PhaseDurations::default(),
             checks: Vec::new(),
         }
     }
 }
 
-impl Serialize for Verdict {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
+fn optional_milliseconds<S: Serializer>(
+    duration: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    milliseconds(&duration.unwrap_or_default(), serializer)
 }
 
-fn milliseconds<S: Serializer>(took: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-    some_milliseconds(&took.unwrap_or_default(), serializer)
-}
-
-/// To the microsecond: more digits would be noise.
-fn some_milliseconds<S: Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((took.as_secs_f64() * 1e6).round() / 1e3)
+/// Serializes milliseconds, rounded to microseconds: more digits would be noise.
+fn milliseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((duration.as_secs_f64() * 1e6).round() / 1e3)
 }

@@ -1,4 +1,4 @@
-//! What is asked of whom.
+//! The servers to check, and the way in which they are checked.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,16 +6,18 @@ use std::time::Duration;
 use crate::check::Check;
 use crate::conninfo::{self, ConninfoError, Settings};
 use crate::password::{PasswordError, Passwords};
-use crate::service_file::{self, ServiceError};
-use crate::target::{Plan, PlanError};
+use crate::service_file;
+pub use crate::service_file::ServiceError;
+use crate::target::Plan;
+pub use crate::target::PlanError;
 use crate::tls::TlsSettings;
 
-/// How long an attempt may take unless something else is asked for: pg_isready's.
+/// Timeout of a request, the default of `pg_isready`.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Whom the library names to a server if nobody is named: the superuser of most servers.
+/// Role of [`Request::parse`] if the connection string contains none: the superuser of most servers.
 const DEFAULT_ROLE: &str = "postgres";
 
-/// One question, ready to be asked as often as need be.
+/// Settings of a check. A request can be used for any number of checks.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub(crate) plan: Plan,
@@ -26,29 +28,32 @@ pub struct Request {
     pub(crate) timeout: Option<Duration>,
 }
 
-/// Settings that make no question.
+/// Invalid settings of a request.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RequestError {
-    /// The connection string.
+    /// The connection string cannot be parsed.
     #[error(transparent)]
     Conninfo(#[from] ConninfoError),
-    /// The servers or the role.
+    /// A setting is invalid.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// The service.
+    /// The service is not defined, or its file is invalid.
     #[error(transparent)]
     Service(#[from] ServiceError),
-    /// The password.
+    /// The password file cannot be used.
     #[error(transparent)]
     Password(#[from] PasswordError),
 }
 
 impl Request {
-    /// Asks as a connection string says. The environment has no part in it; a service or a password file has if the
-    /// string names it.
+    /// Parses a libpq connection string: `key=value` pairs or a URI.
+    ///
+    /// Environment variables and the files in `~` have no effect. The string may name a service or a password file; the
+    /// role defaults to `postgres`.
     ///
     /// # Errors
-    /// When the string, or a file that it names, makes no sense.
+    /// If the string, or a file that it names, is invalid.
     pub fn parse(conninfo: &str) -> Result<Self, RequestError> {
         let given = conninfo::parse(conninfo)?;
         let mut settings = match given.get("service") {
@@ -56,41 +61,41 @@ impl Request {
             None => Settings::new(),
         };
         settings.extend(given);
-        Self::new(&settings, None, || Ok(DEFAULT_ROLE.to_owned()))
+        Self::from_settings(&settings, None, || Ok(DEFAULT_ROLE.to_owned()))
     }
 
-    /// Asks as the settings say; files in their usual places are looked for in `home`.
+    /// Creates a request from libpq settings.
+    ///
+    /// `home` is the directory of `.pgpass` and `.postgresql`. `default_role` returns the role if the settings contain
+    /// none, or the ID of the operating system's user if that user has no name.
     ///
     /// # Errors
-    /// When they make no sense.
-    pub fn new(
+    /// If a setting, or a file that it names, is invalid.
+    pub fn from_settings(
         settings: &Settings,
         home: Option<&Path>,
-        os_user: impl FnOnce() -> Result<String, u32>,
+        default_role: impl FnOnce() -> Result<String, u32>,
     ) -> Result<Self, RequestError> {
         let get = |name: &str| settings.get(name).filter(|value| !value.is_empty());
-        let request = Self::without_password(settings, home, os_user)?;
+        let request = Self::without_passwords(settings, home, default_role)?;
         let passwords = match (get("password"), get("passfile"), home) {
-            (Some(password), _, _) => Passwords::given(password.clone()),
-            (None, Some(file), _) => Passwords::from_pgpass(Path::new(file))?,
-            (None, None, Some(home)) => Passwords::from_pgpass(&home.join(".pgpass"))?,
+            (Some(password), _, _) => Passwords::from_password(password.clone()),
+            (None, Some(file), _) => Passwords::from_pgpass_file(Path::new(file))?,
+            (None, None, Some(home)) => Passwords::from_pgpass_file(&home.join(".pgpass"))?,
             (None, None, None) => Passwords::default(),
         };
         Ok(request.with_passwords(passwords))
     }
 
-    /// Asks what no password is needed for; no file of passwords is looked at.
-    ///
-    /// # Errors
-    /// When the settings make no sense.
-    pub fn without_password(
+    /// Creates a request that does not log in, so that no password file is read.
+    pub(crate) fn without_passwords(
         settings: &Settings,
         home: Option<&Path>,
-        os_user: impl FnOnce() -> Result<String, u32>,
+        default_role: impl FnOnce() -> Result<String, u32>,
     ) -> Result<Self, RequestError> {
         let options = settings.get("options").filter(|value| !value.is_empty());
         Ok(Self {
-            plan: Plan::new(settings, os_user)?,
+            plan: Plan::new(settings, default_role)?,
             tls: TlsSettings::new(settings, home),
             passwords: Passwords::default(),
             options: options.cloned(),
@@ -99,21 +104,23 @@ impl Request {
         })
     }
 
-    /// Asks for more than an answer.
+    /// Sets the checks that [`crate::check()`] runs after a login; without checks it does not log in.
     #[must_use]
     pub fn with_checks(mut self, checks: Vec<Check>) -> Self {
         self.checks = checks;
         self
     }
 
-    /// Sets the deadline of a whole attempt; none waits for ever.
+    /// Sets the timeout, by default [`DEFAULT_TIMEOUT`]; `None` disables it.
+    ///
+    /// For [`crate::check()`] it limits the whole attempt, for [`crate::pg_isready()`] each address.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Sets the passwords.
+    /// Replaces the passwords that the settings contain.
     #[must_use]
     pub fn with_passwords(mut self, passwords: Passwords) -> Self {
         self.passwords = passwords;

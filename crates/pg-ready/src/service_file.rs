@@ -1,4 +1,4 @@
-//! Connection service files: settings by the name of a service.
+//! Connection service files, which define settings by service name.
 //!
 //! Source of the rules: the PostgreSQL manual, "The Connection Service File".
 
@@ -6,43 +6,46 @@ use std::path::{Path, PathBuf};
 
 use crate::conninfo::{Settings, known_keyword};
 
-/// Where Debian's libpq looks for the file of the whole system.
-const SYSTEM_FOLDER: &str = "/etc/postgresql-common";
+/// Directory of the system-wide service file in Debian's libpq.
+const DEFAULT_SYSCONF_DIR: &str = "/etc/postgresql-common";
 
-/// A service that cannot be used.
+/// A service that is not defined or invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ServiceError {
-    /// No file has it.
+    /// No service file defines the service.
     #[error("definition of service {0:?} not found")]
     NotFound(String),
-    /// A file has a line that is none.
+    /// Syntax error in the service file.
     #[error("syntax error in service file {}, line {line}", .path.display())]
     Syntax {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// Which line, from one.
+        /// Line number, starting at 1.
         line: usize,
     },
-    /// A service names another.
+    /// The service refers to another service.
     #[error("nested service specifications not supported in service file {}, line {line}", .path.display())]
     Nested {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// Which line, from one.
+        /// Line number, starting at 1.
         line: usize,
     },
 }
 
-/// The settings of `service`, from the user's file or else from the system's.
-pub fn load(
+/// Returns the settings of `service`, from the user's file, or from the system-wide file if the former does not define
+/// it.
+pub(crate) fn load(
     service: &str,
     environment: impl Fn(&str) -> Option<String>,
 ) -> Result<Settings, ServiceError> {
-    let own = environment("PGSERVICEFILE").map(PathBuf::from);
-    let own = own.or_else(|| Some(Path::new(&environment("HOME")?).join(".pg_service.conf")));
-    let folder = environment("PGSYSCONFDIR").unwrap_or_else(|| SYSTEM_FOLDER.to_owned());
-    let system = Path::new(&folder).join("pg_service.conf");
-    for path in own.into_iter().chain([system]) {
+    let user_file = environment("PGSERVICEFILE").map(PathBuf::from);
+    let user_file =
+        user_file.or_else(|| Some(Path::new(&environment("HOME")?).join(".pg_service.conf")));
+    let sysconf_dir = environment("PGSYSCONFDIR").unwrap_or_else(|| DEFAULT_SYSCONF_DIR.to_owned());
+    let system_file = Path::new(&sysconf_dir).join("pg_service.conf");
+    for path in user_file.into_iter().chain([system_file]) {
         let Ok(text) = std::fs::read_to_string(&path) else {
             continue;
         };
@@ -53,7 +56,7 @@ pub fn load(
     Err(ServiceError::NotFound(service.to_owned()))
 }
 
-/// The settings of the first section of that name. The rest of a file is not looked at, as in libpq.
+/// Returns the settings of the first section with this name. The lines after it are not parsed, as in libpq.
 fn find(text: &str, service: &str, path: &Path) -> Result<Option<Settings>, ServiceError> {
     let mut found: Option<Settings> = None;
     for (index, line) in text.lines().enumerate() {
@@ -65,7 +68,7 @@ fn find(text: &str, service: &str, path: &Path) -> Result<Option<Settings>, Serv
             if found.is_some() {
                 break;
             }
-            // libpq compares a beginning: what follows the bracket does not matter.
+            // libpq compares a prefix: text after the bracket is ignored.
             if section
                 .strip_prefix(service)
                 .is_some_and(|rest| rest.starts_with(']'))
@@ -77,14 +80,14 @@ fn find(text: &str, service: &str, path: &Path) -> Result<Option<Settings>, Serv
         let Some(settings) = &mut found else {
             continue;
         };
-        let place = || (path.to_owned(), index + 1);
+        let position = || (path.to_owned(), index + 1);
         let syntax = || {
-            let (path, line) = place();
+            let (path, line) = position();
             ServiceError::Syntax { path, line }
         };
         let (name, value) = line.split_once('=').ok_or_else(syntax)?;
         if name == "service" {
-            let (path, line) = place();
+            let (path, line) = position();
             return Err(ServiceError::Nested { path, line });
         }
         let keyword = known_keyword(name).ok_or_else(syntax)?;

@@ -1,68 +1,71 @@
-//! The states that a check tells apart.
+//! The states that [`crate::check()`] distinguishes.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use crate::ping_status::PingStatus;
 use crate::protocol::ServerError;
-use crate::verdict::Verdict;
 
-/// What a check found. Each has a name for scripts and belongs to one of the contract's four verdicts.
+/// Result of a check, with a stable name for scripts ([`State::as_str`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum State {
-    /// It accepts connections and passes every check that was asked for.
+    /// The server accepts connections and passes every requested check.
     Accepting,
-    /// It is starting up.
+    /// The server is starting up.
     Starting,
-    /// It is shutting down.
+    /// The server is shutting down, or an administrator terminated the session.
     ShuttingDown,
-    /// It is in recovery and does not accept connections yet, or is no hot standby.
+    /// The server is in recovery and does not accept connections yet, or is not a hot standby.
     Recovery,
-    /// It turns everyone away and does not say why in words that are known here.
+    /// The server rejects every connection for an unknown reason, which the report contains.
     Rejecting,
-    /// All of its connection slots are taken.
+    /// All connection slots of the server are in use.
     TooManyConnections,
     /// The password is wrong or missing.
     BadPassword,
-    /// There is no such role.
+    /// The role does not exist. A server that requires a password reports `BadPassword` instead.
     NoSuchRole,
-    /// There is no such database.
+    /// The database does not exist.
     NoSuchDatabase,
-    /// Its rules do not let this role in from here.
+    /// `pg_hba.conf`, `NOLOGIN` or a missing privilege rejects the role.
     NotPermitted,
-    /// It accepts no writes.
+    /// The server accepts no writes.
     ReadOnly,
-    /// It is a standby, and was to be a primary.
+    /// The server is a standby, but a primary is required.
     Standby,
-    /// It is a primary, and was to be a standby.
+    /// The server is a primary, but a standby is required.
     Primary,
-    /// It is too far behind its primary.
+    /// The replication lag of the standby is above the maximum.
     Lagging,
-    /// Its schema is older than asked for.
+    /// The schema version is below the required one.
     SchemaBehind,
-    /// A query of a check failed or said no.
+    /// A query of a check failed, or its first value is null or false.
     QueryFailed,
-    /// It does not offer TLS, or its certificate is not trusted.
-    TlsRefused,
-    /// Its name does not resolve.
+    /// The server does not support TLS, its certificate is not trusted, or channel binding is required and not
+    /// possible.
+    TlsFailed,
+    /// The host name does not resolve.
     DnsFailure,
-    /// Nobody listens there.
+    /// The connection was refused, or the socket does not exist.
     Refused,
-    /// The network does not lead there.
+    /// The address is not reachable.
     Unreachable,
-    /// It did not answer in time; the phase says which answer was missing.
+    /// The timeout expired; the report's phase is the one that did not finish.
     Timeout,
-    /// It closed the connection without a word.
+    /// The server closed the connection without an error message.
     Closed,
-    /// It is no PostgreSQL server, or sends more than a check needs.
+    /// The peer is not a PostgreSQL server, exceeds the limits of this crate, or does not run as the user that
+    /// `requirepeer` requires.
     Protocol,
-    /// What was asked for makes no sense; nobody was asked.
+    /// No server was contacted, because the request is invalid.
     NoAttempt,
 }
 
 impl State {
-    /// All of them.
-    pub const ALL: [Self; 24] = [
+    /// All states, in the order of their declaration.
+    pub const ALL: &[Self] = &[
         Self::Accepting,
         Self::Starting,
         Self::ShuttingDown,
@@ -79,7 +82,7 @@ impl State {
         Self::Lagging,
         Self::SchemaBehind,
         Self::QueryFailed,
-        Self::TlsRefused,
+        Self::TlsFailed,
         Self::DnsFailure,
         Self::Refused,
         Self::Unreachable,
@@ -89,7 +92,7 @@ impl State {
         Self::NoAttempt,
     ];
 
-    /// Its name for scripts.
+    /// Returns the name in JSON, such as `no_such_role`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -109,7 +112,7 @@ impl State {
             Self::Lagging => "lagging",
             Self::SchemaBehind => "schema_behind",
             Self::QueryFailed => "query_failed",
-            Self::TlsRefused => "tls_refused",
+            Self::TlsFailed => "tls_failed",
             Self::DnsFailure => "dns_failure",
             Self::Refused => "refused",
             Self::Unreachable => "unreachable",
@@ -120,46 +123,49 @@ impl State {
         }
     }
 
-    /// The contract's word for it, and with it the exit code.
+    /// Returns the status that `pg_isready` has for this state.
     #[must_use]
-    pub fn verdict(self) -> Verdict {
+    pub fn ping_status(self) -> PingStatus {
         match self {
-            Self::Accepting => Verdict::Accepting,
-            Self::TlsRefused
+            Self::Accepting => PingStatus::Ok,
+            Self::TlsFailed
             | Self::DnsFailure
             | Self::Refused
             | Self::Unreachable
             | Self::Timeout
             | Self::Closed
-            | Self::Protocol => Verdict::NoResponse,
-            Self::NoAttempt => Verdict::NoAttempt,
-            _ => Verdict::Rejecting,
+            | Self::Protocol => PingStatus::NoResponse,
+            Self::NoAttempt => PingStatus::NoAttempt,
+            _ => PingStatus::Reject,
         }
     }
 
-    /// What a server's refusal means.
+    /// Classifies an error of the server.
     ///
-    /// SQLSTATE classes are coarse: one code stands for an unknown role and for a rule of pg_hba.conf, another for
-    /// every state in which nobody may connect. The server's function tells the first two apart in every language; the
-    /// others only its English words.
-    #[must_use]
-    pub fn of(error: &ServerError) -> Self {
-        let says = |words: &str| error.message.contains(words);
+    /// SQLSTATEs are coarse: 28000 means an unknown role or a rule of `pg_hba.conf`, 57P03 any state in which the
+    /// server accepts no connections. The server's function (`routine`) distinguishes the former in every language,
+    /// only the English message the latter.
+    pub(crate) fn from_server_error(error: &ServerError) -> Self {
+        let contains = |text: &str| error.message.contains(text);
         match error.code.as_str() {
-            "57P03" if says("shutting down") => Self::ShuttingDown,
-            "57P03" if says("starting up") => Self::Starting,
-            "57P03" if says("recovery") || says("not yet accepting") || says("not accepting") => {
+            "57P03" if contains("shutting down") => Self::ShuttingDown,
+            "57P03" if contains("starting up") => Self::Starting,
+            "57P03"
+                if contains("recovery")
+                    || contains("not yet accepting")
+                    || contains("not accepting") =>
+            {
                 Self::Recovery
             }
             "57P03" => Self::Rejecting,
             "57P01" | "57P02" => Self::ShuttingDown,
             "53300" => Self::TooManyConnections,
             "28P01" => Self::BadPassword,
-            "28000" if error.routine == "ClientAuthentication" || says("pg_hba.conf") => {
+            "28000" if error.routine == "ClientAuthentication" || contains("pg_hba.conf") => {
                 Self::NotPermitted
             }
-            "28000" if says("is not permitted to log in") => Self::NotPermitted,
-            "28000" if error.routine == "InitializeSessionUserId" || says("does not exist") => {
+            "28000" if contains("is not permitted to log in") => Self::NotPermitted,
+            "28000" if error.routine == "InitializeSessionUserId" || contains("does not exist") => {
                 Self::NoSuchRole
             }
             "28000" | "42501" => Self::NotPermitted,

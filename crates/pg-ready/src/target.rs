@@ -1,120 +1,118 @@
-//! From settings to what is tried: whom to ask, and as whom.
+//! Converts settings into the servers to try, and the role and database to name to them.
 //!
-//! Lists of hosts, addresses and ports go together as in libpq; what does not fit together is no attempt at all.
+//! Lists of hosts, addresses and ports are combined as in libpq; lists that do not match are an error.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use crate::conninfo::Settings;
 
-mod limits;
-mod numeric;
+mod inet_aton;
+mod parameters;
 
 const DEFAULT_PORT: &str = "5432";
-/// Where Debian's and Red Hat's servers put their sockets, and so their pg_isready looks.
-pub(crate) const DEFAULT_SOCKET_FOLDER: &str = "/var/run/postgresql";
+/// Socket directory of Debian's and Red Hat's servers, and therefore of their `pg_isready`.
+pub(crate) const DEFAULT_SOCKET_DIR: &str = "/var/run/postgresql";
 
-/// What a check tries, in this order, until one answers.
+/// The servers to try, in order, and the startup parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
-    /// The servers.
-    pub targets: Vec<Target>,
-    /// The role named to them.
-    pub user: String,
-    /// The database named to them.
-    pub database: String,
-    /// The program name in their logs and views.
-    pub application: String,
-    /// Whether a server without TLS counts as no answer.
-    pub needs_tls: bool,
-    /// As whom the server at a unix socket must run.
-    pub peer: Option<String>,
+pub(crate) struct Plan {
+    pub(crate) targets: Vec<Target>,
+    pub(crate) user: String,
+    pub(crate) database: String,
+    /// Shown in the server's log and in `pg_stat_activity`; empty for none.
+    pub(crate) application_name: String,
+    /// `true` if `sslmode` requires TLS, so that a server without it counts as no response.
+    pub(crate) requires_tls: bool,
+    /// libpq's `requirepeer`: user that has to run the server at a Unix-domain socket.
+    pub(crate) required_peer: Option<String>,
 }
 
-/// One server.
+/// A server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// A name to resolve and a port.
+pub(crate) enum Target {
+    /// Host name to resolve, and port.
     Name(String, u16),
-    /// An address and a port, and the name that its certificate should have.
+    /// Address, port, and the host name to verify in the certificate.
     Address(IpAddr, u16, Option<String>),
-    /// A unix socket.
+    /// Path of a Unix-domain socket.
     Socket(PathBuf),
-    /// An address, a port or a keepalive that is none: libpq fails when it gets there, not before.
-    Unusable,
+    /// Invalid address, port or keepalives setting. libpq reports it only when it tries this server, not before.
+    Invalid,
 }
 
 impl Target {
-    /// How a name is looked up: as it is written, and in small letters, for musl's resolver compares those of
+    /// Returns the names to look up: `name` itself, and in lower case, because musl's resolver compares the names in
     /// `/etc/hosts` byte by byte.
-    pub(crate) fn spellings(name: &str) -> impl Iterator<Item = String> {
-        let small = Some(name.to_ascii_lowercase()).filter(|small| small != name);
-        std::iter::once(name.to_owned()).chain(small)
+    pub(crate) fn name_variants(name: &str) -> impl Iterator<Item = String> {
+        let lower = Some(name.to_ascii_lowercase()).filter(|lower| lower != name);
+        std::iter::once(name.to_owned()).chain(lower)
     }
 
-    /// Its host and port, as they are said to people.
-    #[must_use]
-    pub fn name(&self) -> (String, u16) {
+    /// Returns the host and port for reports; the host of a socket is its directory.
+    pub(crate) fn host_and_port(&self) -> (String, u16) {
         match self {
             Self::Name(host, port) => (host.clone(), *port),
             Self::Address(address, port, _) => (address.to_string(), *port),
             Self::Socket(path) => {
                 let text = path.to_string_lossy().replace('\0', "@");
-                let (folder, port) = text.rsplit_once("/.s.PGSQL.").unwrap_or((&text, ""));
-                (folder.to_owned(), port.parse().unwrap_or_default())
+                let (dir, port) = text.rsplit_once("/.s.PGSQL.").unwrap_or((&text, ""));
+                (dir.to_owned(), port.parse().unwrap_or_default())
             }
-            Self::Unusable => (String::new(), 0),
+            Self::Invalid => (String::new(), 0),
         }
     }
 
-    /// The name that its certificate should have.
+    /// Returns the host name to verify in the certificate.
     pub(crate) fn certificate_name(&self) -> String {
         match self {
             Self::Address(_, _, Some(name)) => name.clone(),
-            other => other.name().0,
+            other => other.host_and_port().0,
         }
     }
 
-    /// Its host in a password file, where a socket in the usual place is `localhost`.
-    pub(crate) fn password_host(&self) -> String {
+    /// Returns the host to match in a password file, which is `localhost` for the default socket directory.
+    pub(crate) fn pgpass_host(&self) -> String {
         match self.certificate_name() {
-            folder if folder == DEFAULT_SOCKET_FOLDER => "localhost".to_owned(),
+            dir if dir == DEFAULT_SOCKET_DIR => "localhost".to_owned(),
             other => other,
         }
     }
 }
 
-/// Settings that make no attempt possible.
+/// Invalid settings.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PlanError {
-    /// Two lists of different lengths.
-    #[error("could not match {found} {what} to {expected} hosts")]
+    /// Lists of hosts, addresses or ports differ in length.
+    #[error("could not match {found} {list} to {expected} hosts")]
     Mismatch {
-        /// Which list is off.
-        what: &'static str,
-        /// Its length.
+        /// Name of the list.
+        list: &'static str,
+        /// Length of the list.
         found: usize,
-        /// The length it should have.
+        /// Number of hosts.
         expected: usize,
     },
-    /// A setting that has a fixed set of values.
+    /// The value is not one of the setting's choices.
     #[error("invalid {setting} value: {value:?}")]
     Value {
-        /// The setting.
+        /// Keyword of the setting.
         setting: &'static str,
-        /// What it was set to.
+        /// The invalid value.
         value: String,
     },
-    /// An oldest version of TLS that is newer than the newest.
+    /// The minimum TLS version is above the maximum.
     #[error(
         "invalid SSL protocol version range: ssl_min_protocol_version is above ssl_max_protocol_version"
     )]
     TlsVersions,
-    /// No role was named and the operating system has no name for this user.
-    #[error("local user with ID {0} does not exist; name a role with --username or PGUSER")]
-    NoUser(u32),
+    /// No role is set, and the operating system has no name for the user with this ID.
+    #[error("local user with ID {0} does not exist; set a role with --username or PGUSER")]
+    UnknownUser(u32),
 }
 
+/// Settings with a fixed set of values.
 const CHOICES: &[(&str, &[&str])] = &[
     ("channel_binding", &["disable", "prefer", "require"]),
     ("gssencmode", &["disable", "prefer", "require"]),
@@ -143,26 +141,26 @@ const CHOICES: &[(&str, &[&str])] = &[
 ];
 
 impl Plan {
-    /// Works out what to try.
-    pub fn new(
+    /// Validates the settings; `default_role` returns the role if they contain none.
+    pub(crate) fn new(
         settings: &Settings,
-        os_user: impl FnOnce() -> Result<String, u32>,
+        default_role: impl FnOnce() -> Result<String, u32>,
     ) -> Result<Self, PlanError> {
         check_choices(settings)?;
-        limits::check_tls_versions(settings)?;
+        parameters::check_tls_versions(settings)?;
         let get = |name: &str| settings.get(name).filter(|value| !value.is_empty());
         let user = match get("user") {
             Some(user) => user.clone(),
-            None => os_user().map_err(PlanError::NoUser)?,
+            None => default_role().map_err(PlanError::UnknownUser)?,
         };
-        let application = get("application_name").or_else(|| get("fallback_application_name"));
+        let application_name = get("application_name").or_else(|| get("fallback_application_name"));
         Ok(Self {
-            targets: targets(settings)?,
+            targets: parse_targets(settings)?,
             database: get("dbname").unwrap_or(&user).clone(),
             user,
-            peer: get("requirepeer").cloned(),
-            application: application.cloned().unwrap_or_default(),
-            needs_tls: matches!(
+            required_peer: get("requirepeer").cloned(),
+            application_name: application_name.cloned().unwrap_or_default(),
+            requires_tls: matches!(
                 get("sslmode").map(String::as_str),
                 Some("require" | "verify-ca" | "verify-full")
             ),
@@ -185,7 +183,7 @@ fn check_choices(settings: &Settings) -> Result<(), PlanError> {
     Ok(())
 }
 
-fn targets(settings: &Settings) -> Result<Vec<Target>, PlanError> {
+fn parse_targets(settings: &Settings) -> Result<Vec<Target>, PlanError> {
     let list = |name: &str| -> Vec<&str> {
         let value = settings.get(name).map_or("", String::as_str);
         if value.is_empty() {
@@ -202,14 +200,14 @@ fn targets(settings: &Settings) -> Result<Vec<Target>, PlanError> {
     };
     if !hosts.is_empty() && hosts.len() != count {
         return Err(PlanError::Mismatch {
-            what: "host names",
+            list: "host names",
             found: hosts.len(),
             expected: count,
         });
     }
     if ports.len() > 1 && ports.len() != count {
         return Err(PlanError::Mismatch {
-            what: "port numbers",
+            list: "port numbers",
             found: ports.len(),
             expected: count,
         });
@@ -218,49 +216,49 @@ fn targets(settings: &Settings) -> Result<Vec<Target>, PlanError> {
         list.get(index)
             .map_or(String::new(), |text| (*text).to_owned())
     };
-    let tcp_is_usable = limits::keepalive_is_usable(settings);
-    // What is not there cannot be had: as for a libpq without credentials.
-    let encrypts_by_gss = settings
+    let has_valid_keepalives = parameters::has_valid_keepalives(settings);
+    // GSSAPI is not supported: every server fails, as with a libpq that has no credentials.
+    let requires_gss = settings
         .get("gssencmode")
         .is_some_and(|mode| mode == "require");
     let mut targets = Vec::with_capacity(count);
     for index in 0..count {
         let port = nth(&ports, if ports.len() == 1 { 0 } else { index });
-        let target = target(&nth(&hosts, index), &nth(&addresses, index), &port);
-        let is_usable = match target {
-            Target::Socket(_) => !encrypts_by_gss,
-            _ => !encrypts_by_gss && tcp_is_usable,
+        let target = parse_target(&nth(&hosts, index), &nth(&addresses, index), &port);
+        let is_valid = match target {
+            Target::Socket(_) => !requires_gss,
+            _ => !requires_gss && has_valid_keepalives,
         };
-        targets.push(if is_usable { target } else { Target::Unusable });
-        // libpq passes over a port that is too large, and ends its search at one that is no number.
-        if !port.is_empty() && limits::number(&port).is_none() {
+        targets.push(if is_valid { target } else { Target::Invalid });
+        // libpq skips a port that is out of range, and stops at one that is not an integer.
+        if !port.is_empty() && parameters::parse_int(&port).is_none() {
             break;
         }
     }
     Ok(targets)
 }
 
-fn target(host: &str, address: &str, port: &str) -> Target {
+fn parse_target(host: &str, address: &str, port: &str) -> Target {
     let port = if port.is_empty() { DEFAULT_PORT } else { port };
-    let port = limits::number(port).and_then(|port| u16::try_from(port).ok());
+    let port = parameters::parse_int(port).and_then(|port| u16::try_from(port).ok());
     let Some(port) = port.filter(|port| *port > 0) else {
-        return Target::Unusable;
+        return Target::Invalid;
     };
     if !address.is_empty() {
-        return numeric::address(address).map_or(Target::Unusable, |address| {
+        return inet_aton::parse_address(address).map_or(Target::Invalid, |address| {
             Target::Address(address, port, (!host.is_empty()).then(|| host.to_owned()))
         });
     }
     match host {
-        "" => Target::Socket(socket_path(DEFAULT_SOCKET_FOLDER, port)),
+        "" => Target::Socket(socket_path(DEFAULT_SOCKET_DIR, port)),
         host if host.starts_with(['/', '@']) => Target::Socket(socket_path(host, port)),
         host => Target::Name(host.to_owned(), port),
     }
 }
 
-/// A socket without a file has a name that begins with a zero byte, which people write as `@`.
-fn socket_path(folder: &str, port: u16) -> PathBuf {
-    let path = format!("{folder}/.s.PGSQL.{port}");
+/// Returns the path of a socket. An abstract socket is written with `@`, which means a leading zero byte.
+fn socket_path(dir: &str, port: u16) -> PathBuf {
+    let path = format!("{dir}/.s.PGSQL.{port}");
     match path.strip_prefix('@') {
         Some(name) => PathBuf::from(format!("\0{name}")),
         None => PathBuf::from(path),

@@ -1,4 +1,4 @@
-//! TLS as libpq's `sslmode` asks for it, by rustls.
+//! libpq's TLS settings (`sslmode` and others), implemented with rustls.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -19,62 +19,67 @@ mod verify;
 
 use verify::{AnyCertificate, AnyName};
 
-/// What `sslmode` says.
+/// libpq's `sslmode`, ordered by strictness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
-    /// Never.
+    /// No TLS.
     Disable,
-    /// If the server has it; `allow` is read as this as well, for who takes either may as well take the better.
+    /// TLS if the server supports it. `allow` is treated as this mode too, because it accepts both and this one is
+    /// safer.
     Prefer,
-    /// Always, whoever the server is.
+    /// TLS with any certificate, or, as in libpq, with one signed by the root certificate if that file exists.
     Require,
-    /// Always, with a certificate of a known authority.
+    /// TLS with a certificate signed by the root certificate.
     VerifyCa,
-    /// Always, with a certificate of a known authority in the server's name.
+    /// TLS with a certificate signed by the root certificate for the server's host name.
     VerifyFull,
 }
 
-/// What a session's TLS is to be.
+/// TLS settings of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TlsSettings {
-    /// Whether, and how much to trust.
+    /// Strictness of encryption and verification.
     pub mode: Mode,
-    /// The authorities that are known.
-    pub root: Option<PathBuf>,
-    /// The certificate that is shown to the server, and its key.
-    pub client: Option<(PathBuf, PathBuf)>,
-    /// Whether a password is to be proven to the owner of the server's certificate and to nobody else.
-    pub binding: ChannelBinding,
-    /// The versions of TLS that will do, of those that rustls has.
+    /// Path of the trusted root certificates (PEM), which may not exist.
+    pub root_certificate: Option<PathBuf>,
+    /// Paths of the client's certificate and private key (PEM).
+    pub client_certificate: Option<(PathBuf, PathBuf)>,
+    /// libpq's `channel_binding`: proves a SCRAM password only to the owner of the server's certificate.
+    pub channel_binding: ChannelBinding,
+    /// Allowed TLS versions, of those that rustls supports.
     pub versions: Vec<&'static SupportedProtocolVersion>,
 }
 
-/// TLS that cannot be had.
+/// TLS settings that cannot be applied.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TlsError {
-    /// A file that does not hold what it should.
-    #[error("could not read {what} {}: {error}", .path.display())]
+    /// A file is missing or invalid.
+    #[error("could not read {kind} {}: {error}", .path.display())]
     File {
-        /// What it should hold.
-        what: &'static str,
-        /// Which file.
+        /// Kind of the file.
+        kind: &'static str,
+        /// Path of the file.
         path: PathBuf,
-        /// Why not.
+        /// Reason.
         error: String,
     },
-    /// No authority is known, and one was asked for.
-    #[error("root certificate file {} does not exist; name one with sslrootcert, or change sslmode", .0.display())]
+    /// `sslmode` requires a root certificate, and its file does not exist.
+    #[error("root certificate file {} does not exist; set sslrootcert, or change sslmode", .0.display())]
     NoRoot(PathBuf),
-    /// What rustls refuses.
+    /// rustls rejects a certificate or key.
     #[error(transparent)]
     Rustls(#[from] rustls::Error),
-    /// Verification that cannot be set up.
+    /// rustls cannot create the verifier.
     #[error(transparent)]
     Verifier(#[from] rustls::client::VerifierBuilderError),
 }
 
 impl TlsSettings {
-    /// Reads libpq's settings; files that are not named are looked for in `~/.postgresql`.
+    /// Converts libpq's settings. Files without a setting default to libpq's names in `.postgresql` of `home`.
+    ///
+    /// The client certificate is used only if its file exists. Invalid values count as libpq's defaults.
     #[must_use]
     pub fn new(settings: &Settings, home: Option<&Path>) -> Self {
         let get = |name: &str| settings.get(name).filter(|value| !value.is_empty());
@@ -92,103 +97,108 @@ impl TlsSettings {
                 Some("verify-full") => Mode::VerifyFull,
                 _ => Mode::Prefer,
             },
-            root: file("sslrootcert", "root.crt"),
-            client: certificate.zip(file("sslkey", "postgresql.key")),
-            binding: match get("channel_binding").map(String::as_str) {
+            root_certificate: file("sslrootcert", "root.crt"),
+            client_certificate: certificate.zip(file("sslkey", "postgresql.key")),
+            channel_binding: match get("channel_binding").map(String::as_str) {
                 Some("disable") => ChannelBinding::Disable,
                 Some("require") => ChannelBinding::Require,
                 _ => ChannelBinding::Prefer,
             },
-            versions: versions(
+            versions: allowed_versions(
                 get("ssl_min_protocol_version"),
                 get("ssl_max_protocol_version"),
             ),
         }
     }
 
-    /// Reads the files.
+    /// Creates a rustls configuration; reads the certificate files each time, so that replaced files take effect.
     ///
     /// # Errors
-    /// When one of them is missing or holds something else.
+    /// If a file is missing or invalid.
     pub fn client_config(&self) -> Result<ClientConfig, TlsError> {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&self.versions)?;
-        let root = self.root.as_deref().filter(|root| root.exists());
-        // As in libpq, a known authority makes `require` ask for its signature.
+        let root = self
+            .root_certificate
+            .as_deref()
+            .filter(|root| root.exists());
+        // As in libpq, an existing root certificate makes `require` verify as `verify-ca` does.
         let builder = match (self.mode, root) {
             (Mode::Disable | Mode::Prefer, _) | (Mode::Require, None) => builder
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))),
-            (_, None) => return Err(TlsError::NoRoot(self.root.clone().unwrap_or_default())),
+            (_, None) => {
+                return Err(TlsError::NoRoot(
+                    self.root_certificate.clone().unwrap_or_default(),
+                ));
+            }
             (mode, Some(root)) => {
-                let known =
-                    WebPkiServerVerifier::builder_with_provider(roots(root)?.into(), provider)
-                        .build()?;
+                let roots = load_roots(root)?.into();
+                let verifier =
+                    WebPkiServerVerifier::builder_with_provider(roots, provider).build()?;
                 if mode == Mode::VerifyFull {
-                    builder.with_webpki_verifier(known)
+                    builder.with_webpki_verifier(verifier)
                 } else {
                     builder
                         .dangerous()
-                        .with_custom_certificate_verifier(Arc::new(AnyName(known)))
+                        .with_custom_certificate_verifier(Arc::new(AnyName(verifier)))
                 }
             }
         };
-        let config = match &self.client {
+        let config = match &self.client_certificate {
             None => builder.with_no_client_auth(),
-            Some((certificate, key)) => {
-                builder.with_client_auth_cert(certificates(certificate)?, private_key(key)?)?
-            }
+            Some((certificate, key)) => builder
+                .with_client_auth_cert(load_certificates(certificate)?, load_private_key(key)?)?,
         };
         Ok(config)
     }
 }
 
-/// The names of the versions are in their order, whatever the size of their letters.
-fn versions(
-    oldest: Option<&String>,
-    newest: Option<&String>,
+/// Compares versions by name, which sort in ascending order; libpq ignores case.
+fn allowed_versions(
+    min: Option<&String>,
+    max: Option<&String>,
 ) -> Vec<&'static SupportedProtocolVersion> {
-    let (oldest, newest) = (
-        oldest.map(|name| name.to_ascii_lowercase()),
-        newest.map(|name| name.to_ascii_lowercase()),
+    let (min, max) = (
+        min.map(|name| name.to_ascii_lowercase()),
+        max.map(|name| name.to_ascii_lowercase()),
     );
-    let will_do = |name: &str| {
-        oldest.as_deref().is_none_or(|oldest| oldest <= name)
-            && newest.as_deref().is_none_or(|newest| name <= newest)
+    let is_allowed = |name: &str| {
+        min.as_deref().is_none_or(|min| min <= name) && max.as_deref().is_none_or(|max| name <= max)
     };
-    let known = [("tlsv1.2", &TLS12), ("tlsv1.3", &TLS13)];
-    let known = known.into_iter().filter(|(name, _)| will_do(name));
-    known.map(|(_, version)| version).collect()
+    let supported = [("tlsv1.2", &TLS12), ("tlsv1.3", &TLS13)];
+    let allowed = supported.into_iter().filter(|(name, _)| is_allowed(name));
+    allowed.map(|(_, version)| version).collect()
 }
 
-fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
+fn load_roots(path: &Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(path)? {
+    for certificate in load_certificates(path)? {
         roots.add(certificate)?;
     }
     Ok(roots)
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let unreadable = |error: String| TlsError::File {
-        what: "certificates in",
+fn load_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let file_error = |error: String| TlsError::File {
+        kind: "certificate file",
         path: path.to_owned(),
         error,
     };
-    let file = File::open(path).map_err(|error| unreadable(error.to_string()))?;
+    let file = File::open(path).map_err(|error| file_error(error.to_string()))?;
     let found =
         CertificateDer::pem_reader_iter(BufReader::new(file)).collect::<Result<Vec<_>, _>>();
-    let found = found.map_err(|error| unreadable(error.to_string()))?;
+    let found = found.map_err(|error| file_error(error.to_string()))?;
     if found.is_empty() {
-        return Err(unreadable("it holds none".to_owned()));
+        return Err(file_error("no PEM certificate found".to_owned()));
     }
     Ok(found)
 }
 
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+fn load_private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     PrivateKeyDer::from_pem_file(path).map_err(|error| TlsError::File {
-        what: "the private key",
+        kind: "private key file",
         path: path.to_owned(),
         error: error.to_string(),
     })

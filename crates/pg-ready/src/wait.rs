@@ -1,4 +1,4 @@
-//! Asking again and again until a server is ready.
+//! Retries with back-off until a server is ready.
 
 use std::future::Future;
 use std::time::Duration;
@@ -8,36 +8,37 @@ use tokio::time::{Instant, sleep_until};
 use crate::report::Report;
 use crate::state::State;
 
-/// The first pause between two attempts.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// The longest: a database that is back should not be kept waiting for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
+const BACKOFF_FACTOR: f64 = 1.5;
+/// Also the longest delay between the recovery of a server and its detection.
+const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
-/// Calls `attempt` with the time that is left, with longer and longer pauses, until it finds the server accepting, until
-/// it says that trying makes no sense, or until `limit` has passed. `told` hears of every attempt that failed and is
-/// followed by another.
-pub async fn wait<F: Future<Output = Report>>(
+/// Calls `attempt` until the server accepts connections, until the attempt is invalid ([`State::NoAttempt`]), or until
+/// `limit` has passed; returns the last report.
+///
+/// `attempt` gets the time that is left. `on_retry` is called with the report of each failed attempt that is retried
+/// and with the time that is left.
+pub async fn wait_until_ready<F: Future<Output = Report>>(
     limit: Duration,
     mut attempt: impl FnMut(Duration) -> F,
-    mut told: impl FnMut(&Report, Duration),
+    mut on_retry: impl FnMut(&Report, Duration),
 ) -> Report {
     let deadline = Instant::now() + limit;
-    let mut pause = FIRST_PAUSE;
+    let mut backoff = INITIAL_BACKOFF;
     loop {
         let report = attempt(deadline - Instant::now()).await;
-        let again = Instant::now() + pause;
-        if matches!(report.state, State::Accepting | State::NoAttempt) || again >= deadline {
+        let retry_at = Instant::now() + backoff;
+        if matches!(report.state, State::Accepting | State::NoAttempt) || retry_at >= deadline {
             return report;
         }
-        told(&report, deadline - Instant::now());
-        sleep_until(again).await;
-        pause = LONGEST_PAUSE.min(pause.mul_f64(1.5));
+        on_retry(&report, deadline - Instant::now());
+        sleep_until(retry_at).await;
+        backoff = MAX_BACKOFF.min(backoff.mul_f64(BACKOFF_FACTOR));
     }
 }
 
-/// A duration as people write it: `500ms`, `10s`, `2m`, or seconds without a unit.
-#[must_use]
-pub fn duration(text: &str) -> Option<Duration> {
+/// Parses a duration with a unit (`500ms`, `10s`, `2m`), or in whole seconds without one.
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     match text.trim().parse::<u32>() {
         Ok(seconds) => Some(Duration::from_secs(seconds.into())),
         Err(_) => humantime::parse_duration(text).ok(),

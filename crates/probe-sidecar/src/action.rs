@@ -13,7 +13,8 @@ use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::engine::Engine;
+use crate::engine::state::Status;
+use crate::engine::{Engine, Event};
 use crate::finding::Why;
 use crate::spec::{ActionSpec, endpoint};
 
@@ -110,14 +111,17 @@ async fn run(shared: Arc<Shared>, spec: ActionSpec) {
     let mut budget = Budget::new(spec.cool_down, spec.most, spec.window);
     // What it was done for last, and what it was held back for.
     let (mut done, mut held) = (None, None);
+    let mut announced = None;
     loop {
-        let occasion = shared.occasion(&spec);
+        let occasion = shared.occasion(&spec).or(announced.take());
         let due = occasion.filter(|now| spec.repeat || done != Some(now.since));
         let Some(occasion) = due else {
             match changes.recv().await {
                 Err(RecvError::Closed) => return,
-                _ => continue,
+                Ok(event) => announced = announced_occasion(&spec, &event),
+                Err(RecvError::Lagged(_)) => {}
             }
+            continue;
         };
         let now = shared.engine.now();
         if let Some((until, why)) = budget.held(now) {
@@ -137,6 +141,23 @@ async fn run(shared: Arc<Shared>, spec: ActionSpec) {
     }
 }
 
+/// Returns the occasion of a failure after which the target's startup phase began at once: its result stands no more.
+fn announced_occasion(spec: &ActionSpec, event: &Event) -> Option<Occasion> {
+    let Event::Transition(entry, transition) = event else {
+        return None;
+    };
+    let is_awaited = *entry.target == *spec.target
+        && entry.spec.kind == spec.kind
+        && transition.to == Status::Unhealthy
+        && !spec.becomes;
+    let said = entry.state().last().map(|last| last.output.clone());
+    (is_awaited && entry.waits()).then(|| Occasion {
+        since: transition.at,
+        reason: transition.reason,
+        said: said.unwrap_or_default(),
+    })
+}
+
 fn words(why: Held, left: Duration) -> String {
     let left = left.as_secs();
     match why {
@@ -154,12 +175,13 @@ impl Shared {
         let set = self.engine.set();
         let entry = set.target(&spec.target)?.probe(spec.kind)?;
         let state = entry.state();
-        if state.decided() != Some(spec.becomes) {
+        let (decided, since) = state.decided()?;
+        if decided != spec.becomes {
             return None;
         }
         let last = state.last();
         Some(Occasion {
-            since: state.since(),
+            since,
             reason: last.and_then(|last| last.reason),
             said: last.map(|last| last.output.clone()).unwrap_or_default(),
         })

@@ -19,15 +19,18 @@ use crate::spec::{Config, TargetSpec};
 mod entry;
 pub mod history;
 pub mod lateness;
+mod phase;
+mod restart;
 mod run;
 mod set;
 pub mod state;
 pub mod totals;
 
 pub use entry::Entry;
-use entry::Gate;
 use history::Sample;
 pub use lateness::Lateness;
+use phase::Gate;
+pub use phase::Phase;
 pub use set::{Group, Set, Standing, Target};
 use state::Transition;
 
@@ -41,7 +44,7 @@ const APART: Duration = Duration::from_millis(1);
 pub enum Event {
     /// An attempt ended.
     Result(Arc<Entry>, Sample),
-    /// A probe came to another result.
+    /// A probe's status changed.
     Transition(Arc<Entry>, Arc<Transition>),
     /// Another configuration runs.
     Reloaded,
@@ -190,11 +193,14 @@ impl Engine {
         let wanted = spec.probes.iter().find(|probe| startup(&probe.kind));
         let known = old.and_then(|old| old.probe(ProbeKind::Startup));
         let gate = old.map(|old| old.gate.clone());
-        let gate = gate.unwrap_or_else(|| Arc::new(Gate::new(wanted.is_none())));
-        match (wanted, known) {
-            (None, _) => gate.set(true),
-            (Some(wanted), Some(known)) if *wanted == known.spec => {}
-            (Some(_), _) => gate.set(false),
+        let first = if wanted.is_none() {
+            Phase::Started
+        } else {
+            Phase::Starting
+        };
+        let gate = gate.unwrap_or_else(|| Arc::new(Gate::new(first)));
+        if wanted.is_none() || wanted != known.map(|known| &known.spec) {
+            gate.set(first);
         }
         Target {
             name: old.map_or_else(|| spec.name.as_str().into(), |old| old.name.clone()),

@@ -124,7 +124,8 @@ fn describe(text: &mut String, target: &str, spec: &ProbeSpec) {
     let _ = writeln!(
         text,
         "  {} -> {}/{target}: {}\n    every {}, within {}, first after {}; failure threshold {}, success threshold {}\n    \
-         a fault is told of after at most {}, its end after at most {}; without a result for {} it is stale",
+         a failure is reported after at most {}, its end after at most {}; without a result for {} it is stale, or unknown \
+         if attempts cannot be judged (a stall inside a body, a command that does not exist)",
         spec.kind.field(),
         endpoint(spec.kind),
         handler(&spec.handler),
@@ -157,6 +158,7 @@ pub fn json(config: &Config) -> Value {
             "healthyWhen": spec.healthy_when,
             "worstCaseDetectionMilliseconds": millis(failure),
             "worstCaseRecoveryMilliseconds": millis(recovery),
+            "worstCaseUnknownMilliseconds": millis(spec.stale_after),
         })
     };
     let targets = config.targets.iter().map(|target| {

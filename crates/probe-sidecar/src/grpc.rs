@@ -24,6 +24,7 @@ use crate::engine::state::Status as Known;
 use crate::engine::{Engine, Entry, Event};
 use crate::spec::{endpoint, kind_of};
 use crate::web::App;
+use crate::web::health::{KUBELET_AGENT, KUBELET_FAILURE_THRESHOLD};
 
 mod connection;
 mod message;
@@ -88,12 +89,34 @@ fn serving(app: &App, service: &str) -> Option<Said> {
     Some(of(entry, now))
 }
 
+#[cfg(test)]
+pub(crate) fn is_serving(app: &App, service: &str) -> bool {
+    serving(app, service) == Some(Said::Serving)
+}
+
 fn of(entry: &Entry, now: Duration) -> Said {
     let known = entry.status(now);
     match known {
         _ if entry.is_healthy(known) => Said::Serving,
         Known::Healthy | Known::Unhealthy => Said::NotServing,
         Known::NeverRun | Known::Stale | Known::Unknown => Said::Unknown,
+    }
+}
+
+fn is_kubelet<T>(request: &Request<T>) -> bool {
+    let agent = request.metadata().get("user-agent");
+    agent.is_some_and(|agent| agent.as_bytes().starts_with(KUBELET_AGENT.as_bytes()))
+}
+
+/// Counts an unhealthy answer on a target's liveness to the kubelet.
+fn count_poll(app: &App, service: &str) {
+    let set = app.engine.set();
+    let target = service.split_once('/').and_then(|(kind, name)| {
+        let kind = kind_of(kind)?;
+        set.target(name)?.probe(kind)
+    });
+    if let Some(entry) = target {
+        app.engine.count_poll(entry, KUBELET_FAILURE_THRESHOLD);
     }
 }
 
@@ -164,7 +187,11 @@ impl UnaryService<CheckRequest> for Check {
     type Future = std::future::Ready<Answer<CheckResponse>>;
 
     fn call(&mut self, request: Request<CheckRequest>) -> Self::Future {
-        let found = serving(&self.0, &request.get_ref().service);
+        let service = &request.get_ref().service;
+        let found = serving(&self.0, service);
+        if found.is_some_and(|found| found != Said::Serving) && is_kubelet(&request) {
+            count_poll(&self.0, service);
+        }
         let answer = found.map(|serving| Response::new(serving.into()));
         std::future::ready(answer.ok_or_else(|| Status::not_found("unknown service")))
     }

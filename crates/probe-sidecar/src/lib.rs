@@ -37,6 +37,12 @@ use self::source::Source;
 use self::spec::Config;
 use self::web::App;
 
+/// Limits of the service. Groups are what the kubelet and load balancers request, too.
+const LIMITS: Limits = Limits {
+    health_paths: &["/livez", "/readyz", "/startupz", "/healthz", "/groups"],
+    ..Limits::DEFAULT
+};
+
 /// Where `args` say that the configuration is.
 #[must_use]
 pub fn source(args: &Args) -> Source {
@@ -69,13 +75,9 @@ pub async fn run(
     reload: Arc<Notify>,
 ) -> anyhow::Result<Outcome> {
     let listen = args.service.listen;
-    let server = Server::bind(listen, Limits::default())
-        .await
-        .with_context(|| {
-            format!(
-                "cannot serve: is another probe-sidecar at {listen}? --listen names another port"
-            )
-        })?;
+    let server = Server::bind(listen, LIMITS).await.with_context(|| {
+        format!("cannot serve: is another probe-sidecar at {listen}? --listen names another port")
+    })?;
     let grpc = match args.grpc_listen {
         None => None,
         Some(address) => {

@@ -34,11 +34,12 @@ pub struct Probes {
 }
 
 /// The names of every metric here, as they are scraped.
-pub const NAMES: [&str; 8] = [
+pub const NAMES: [&str; 9] = [
     "prober_probe_total",
     "prober_probe_duration_seconds",
     "probe_sidecar_probe_errors_total",
     "probe_sidecar_probe_failures_total",
+    "probe_sidecar_probe_transitions_total",
     "probe_sidecar_probe_status",
     "probe_sidecar_probe_healthy",
     "probe_sidecar_group_healthy",
@@ -54,6 +55,7 @@ impl Collector for Probes {
         self.durations(&set, &mut encoder)?;
         self.errors(&set, &mut encoder)?;
         self.failures(&set, &mut encoder)?;
+        self.transitions(&set, &mut encoder)?;
         self.statuses(&set, &mut encoder)?;
         self.groups(&set, &mut encoder)?;
         self.lateness(&mut encoder)
@@ -150,6 +152,20 @@ impl Probes {
         Ok(())
     }
 
+    fn transitions(&self, set: &Set, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Total number of transitions of a probe by its new status";
+        let name = "probe_sidecar_probe_transitions";
+        let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for entry in set.probes() {
+            let transitions = entry.state().totals.transitions.clone();
+            for (status, count) in transitions {
+                let labels = self.labels_and(entry, "status", status.as_str());
+                counter(&mut metric, &labels, count)?;
+            }
+        }
+        Ok(())
+    }
+
     fn statuses(&self, set: &Set, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let now = self.engine.now();
         let help = "Whether this is what is known: 1 for one of the statuses, 0 for the others";
@@ -223,7 +239,9 @@ fn gauge<const N: usize>(
     metric.encode_family(labels)?.encode_gauge(&value)
 }
 
-/// `counts` has one more than `bounds`: what is above them all.
+/// Encodes one histogram series. `counts` has one element more than `bounds`: the bucket `+Inf`.
+///
+/// The encoder writes `+Inf` for an infinite bound only; without that bucket Prometheus computes no quantile.
 fn histogram<const N: usize>(
     metric: &mut MetricEncoder<'_>,
     labels: Option<&Labels<'_, N>>,
@@ -231,7 +249,7 @@ fn histogram<const N: usize>(
     bounds: &[f64],
     counts: &[u64],
 ) -> fmt::Result {
-    let bounds = bounds.iter().copied().chain([f64::MAX]);
+    let bounds = bounds.iter().copied().chain([f64::INFINITY]);
     let buckets: Vec<(f64, u64)> = bounds.zip(counts.iter().copied()).collect();
     let count = counts.iter().sum();
     match labels {

@@ -7,7 +7,7 @@ use crate::engine::Engine;
 
 mod accept;
 mod headers;
-mod health;
+pub(crate) mod health;
 mod page;
 mod probes;
 mod report;

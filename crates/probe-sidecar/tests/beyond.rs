@@ -171,11 +171,11 @@ async fn grpc_over_tls_asks_the_sidecars_own_service() {
 
 #[tokio::test]
 async fn postgres_is_asked_with_checks_and_a_password_from_a_file() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let by_password = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
-    let server = pg_fixture::Server::start_with_hba(&bin, by_password);
+    let server = test_support::postgres::Server::start_with_hba(&bin, by_password);
     server.sql("CREATE ROLE app LOGIN PASSWORD 's3cret'");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("password");

@@ -9,22 +9,23 @@
 use std::net::TcpListener;
 use std::process::Command;
 
-use browser_fixture::fantoccini::{Client, Locator};
-use browser_fixture::{Browser, Looks, Running, started, tree};
 use serde_json::Value;
+use test_support::browser::fantoccini::{Client, Locator};
+use test_support::browser::{Browser, BrowserOptions, tree};
+use test_support::program::Program;
 
 /// A browser at the page of a sidecar whose one probe finds somebody and whose other probe finds nobody.
 struct Page {
     browser: Browser,
     healthy: Option<TcpListener>,
-    _sidecar: Running,
+    _sidecar: Program,
     _folder: tempfile::TempDir,
 }
 
 impl Page {
     async fn open(window: (u32, u32)) -> Option<Self> {
         let scripts = true;
-        let browser = Browser::open(Looks { scripts, window }).await?;
+        let browser = Browser::open(BrowserOptions { scripts, window }).await?;
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("probes.yaml");
         let healthy = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -44,11 +45,11 @@ impl Page {
         sidecar
             .args(["--listen", "127.0.0.1:0", "--config"])
             .arg(&config);
-        let (mut sidecar, address) = started(sidecar, "address=");
+        let mut sidecar = Program::spawn_server(sidecar, "address=");
         // Each has been found well or not, in whichever order.
-        sidecar.until(&["healthy", "livez/"]);
-        sidecar.until(&["healthy", "livez/"]);
-        let url = format!("http://{address}/");
+        sidecar.wait_for_line(&["healthy", "livez/"]);
+        sidecar.wait_for_line(&["healthy", "livez/"]);
+        let url = format!("http://{}/", sidecar.address);
         browser.client.goto(&url).await.unwrap();
         let page = Self {
             browser,

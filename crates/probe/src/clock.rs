@@ -16,6 +16,8 @@ pub struct Clock {
     origin: Instant,
     wall: Timestamp,
     pace: f64,
+    /// Real time of day at `origin`, if the clock may not show a time after the real one.
+    limit: Option<Timestamp>,
 }
 
 impl Clock {
@@ -33,14 +35,43 @@ impl Clock {
             origin: Instant::now(),
             wall,
             pace,
+            limit: None,
         }
+    }
+
+    /// Starts a clock that never shows a time after the real one, which is `wall` now.
+    ///
+    /// A clock that is faster than real time starts so far in the past that it reaches the real time after `horizon` of
+    /// real time. From then on [`Self::now`] shows the real time, while durations keep their pace. Clients with the real
+    /// time, such as kubectl, print a timestamp in their future as `<invalid>`.
+    ///
+    /// # Panics
+    /// When `pace` is not a positive finite number.
+    #[must_use]
+    pub fn never_ahead(wall: Timestamp, pace: f64, horizon: Duration) -> Self {
+        let lead = horizon.mul_f64((pace - 1.0).max(0.0));
+        let lead = SignedDuration::try_from(lead).unwrap_or(SignedDuration::MAX);
+        let start = wall.saturating_sub(lead).unwrap_or(Timestamp::MIN);
+        Self {
+            limit: Some(wall),
+            ..Self::new(start, pace)
+        }
+    }
+
+    /// Factor between this clock and real time.
+    #[must_use]
+    pub fn pace(&self) -> f64 {
+        self.pace
     }
 
     /// The time of day as this clock shows it.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        let elapsed = SignedDuration::try_from(self.elapsed()).unwrap_or(SignedDuration::MAX);
-        self.wall.saturating_add(elapsed).unwrap_or(Timestamp::MAX)
+        let shown = later(self.wall, self.elapsed());
+        match self.limit {
+            Some(wall) => shown.min(later(wall, self.origin.elapsed())),
+            None => shown,
+        }
     }
 
     /// How long this clock has been running, in its own time.
@@ -75,6 +106,11 @@ impl Clock {
     }
 }
 
+fn later(timestamp: Timestamp, elapsed: Duration) -> Timestamp {
+    let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
+    timestamp.saturating_add(elapsed).unwrap_or(Timestamp::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -82,6 +118,27 @@ mod tests {
     use jiff::Timestamp;
 
     use super::Clock;
+
+    #[tokio::test(start_paused = true)]
+    async fn limited_clock_is_never_ahead_of_real_time() {
+        let wall = Timestamp::UNIX_EPOCH;
+        for pace in [0.5, 1.0, 5.0, 100.0] {
+            let clock = Clock::never_ahead(wall, pace, Duration::from_secs(60));
+            let mut shown = clock.now();
+            for second in 1..100_u64 {
+                tokio::time::advance(Duration::from_secs(1)).await;
+                let real = wall + Duration::from_secs(second);
+                assert!(clock.now() <= real, "pace {pace}, second {second}");
+                let step = clock.now().duration_since(shown).as_secs_f64();
+                let expected = if second <= 60 { pace } else { pace.min(1.0) };
+                assert!(
+                    (step - expected).abs() < 1e-6,
+                    "pace {pace}, second {second}: {step}"
+                );
+                shown = clock.now();
+            }
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn what_a_person_is_told_is_what_was_asked_for_at_any_pace() {

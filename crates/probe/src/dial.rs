@@ -4,18 +4,19 @@
 //! zero only makes `close` block until the peer has acknowledged; the wire and the minute of TIME-WAIT stay the same
 //! (`ss -tano` shows it). A blocking `close` has no place on a runtime's thread, so there is none here.
 
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::net::SocketAddr;
 
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::outcome::Reason;
 use crate::text;
 
 mod connection;
+mod names;
 
 pub(crate) use connection::Connection;
+use names::Names;
 
 /// Why there is no connection.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,19 +32,28 @@ pub(crate) async fn dial(
     port: i32,
     deadline: Instant,
 ) -> Result<Connection, DialError> {
+    dial_by(&Names::of_system(), host, port, deadline).await
+}
+
+async fn dial_by(
+    names: &Names,
+    host: &str,
+    port: i32,
+    deadline: Instant,
+) -> Result<Connection, DialError> {
     let Ok(port) = u16::try_from(port) else {
         return Err(DialError {
             reason: Reason::Other,
             text: format!("dial tcp: address {port}: invalid port"),
         });
     };
-    let looking = tokio::time::timeout_at(deadline, addresses(host, port));
-    let Ok(addresses) = looking.await else {
-        return Err(unresolved(host, "i/o timeout"));
-    };
+    let resolved = tokio::time::timeout_at(deadline, names.resolve(host)).await;
+    let addresses = resolved
+        .unwrap_or(Err("i/o timeout"))
+        .map_err(|why| unresolved(host, why))?;
     let mut first = None;
     for address in addresses {
-        match connect(address, deadline).await {
+        match connect(SocketAddr::new(address, port), deadline).await {
             Ok(stream) => return Ok(Connection::new(stream)),
             Err(error) => {
                 first.get_or_insert(error);
@@ -51,29 +61,6 @@ pub(crate) async fn dial(
         }
     }
     Err(first.unwrap_or_else(|| unresolved(host, "no such host")))
-}
-
-/// So many names are looked up at once. A resolver that hangs holds a thread for each, long after whoever asked has gone:
-/// without a bound, a frequent probe would pile them up.
-const LOOKUPS: usize = 16;
-
-static FREE: Semaphore = Semaphore::const_new(LOOKUPS);
-
-/// Where `host` is; nowhere if nobody knows.
-async fn addresses(host: &str, port: u16) -> Vec<SocketAddr> {
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return vec![SocketAddr::new(address, port)];
-    }
-    let Ok(place) = FREE.acquire().await else {
-        return Vec::new(); // The semaphore is never closed.
-    };
-    let host = host.to_owned();
-    let looking = tokio::task::spawn_blocking(move || {
-        let _place = place;
-        let found = (host.as_str(), port).to_socket_addrs();
-        found.map(Iterator::collect).unwrap_or_default()
-    });
-    looking.await.unwrap_or_default()
 }
 
 fn unresolved(host: &str, why: &str) -> DialError {

@@ -6,14 +6,22 @@ mod linux;
 mod other;
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{Embedded, INSIDE, place};
+pub(crate) use linux::{Embedded, INSIDE, image_problem, place, test_namespaces};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use other::{Embedded, INSIDE, place};
+pub(crate) use other::{Embedded, INSIDE, image_problem, place, test_namespaces};
 
-/// Where this process goes on.
+/// Process that runs the command.
 pub(crate) enum Place {
-    /// Here, with a folder for a node's files if it is inside the node's namespaces.
+    /// This one, with a directory for the node's files if it is inside the node's namespaces.
     Here(Option<std::path::PathBuf>),
-    /// Nowhere: another process has done everything.
+    /// Another one, which has exited with this code.
     Ended(std::process::ExitCode),
+}
+
+/// Why containers of an image cannot start.
+pub(crate) enum ImageProblem {
+    /// The image stands for PostgreSQL, which is not installed.
+    NeedsPostgresql,
+    /// Any other reason.
+    Other(String),
 }

@@ -1,20 +1,24 @@
-//! An exercise as data: what is done, in order, and what is claimed of it.
+//! An exercise as data: its steps, in order, and its assertions.
 //!
-//! Steps use the words of the chapter's commands; the runner turns each into API requests.
+//! Steps mirror the chapter's commands; the runner turns each into API requests.
 
 pub(crate) mod apply;
+pub(crate) mod assertions;
 pub(crate) mod catalog;
-pub(crate) mod claims;
 pub(crate) mod form;
 pub(crate) mod http;
+pub(crate) mod manifests;
+pub(crate) mod namespace;
 pub(crate) mod observe;
 pub(crate) mod outage;
+pub(crate) mod page;
 pub(crate) mod record;
 pub(crate) mod report;
 pub(crate) mod runner;
 pub(crate) mod step;
 pub(crate) mod table;
 pub(crate) mod transcript;
+pub(crate) mod verdict;
 
 use serde::Deserialize;
 
@@ -29,13 +33,13 @@ pub(crate) struct Exercise {
     pub(crate) name: String,
     /// One line: what it shows.
     pub(crate) title: String,
-    /// What is watched: each is the name of a deployment, of its service, and the label `app` of its pods. Steps and
-    /// claims are about the first unless they name another.
+    /// Watched applications: each is the name of a deployment, of its service, and the label `app` of its pods. Steps
+    /// and assertions are about the first unless they name another.
     pub(crate) apps: Vec<String>,
     /// Whether scripted workloads can play it.
     #[serde(default = "yes")]
     pub(crate) simulated: bool,
-    /// What is done and claimed, in order.
+    /// Steps and assertions, in order.
     pub(crate) steps: Vec<Step>,
 }
 
@@ -44,36 +48,37 @@ fn yes() -> bool {
 }
 
 impl Exercise {
-    /// The application that a step or a claim is about.
-    pub(crate) fn app<'a>(&'a self, of: Option<&'a str>) -> &'a str {
-        of.or(self.apps.first().map(String::as_str))
+    /// Application that a step or an assertion is about.
+    pub(crate) fn app<'a>(&'a self, named: Option<&'a str>) -> &'a str {
+        named
+            .or(self.apps.first().map(String::as_str))
             .unwrap_or_default()
     }
 
-    /// The claims, in their order.
-    pub(crate) fn claims(&self) -> impl Iterator<Item = &Claim> {
+    /// The assertions, in their order.
+    pub(crate) fn assertions(&self) -> impl Iterator<Item = &Assertion> {
         self.steps.iter().filter_map(|step| match step {
-            Step::Claim(claim) => Some(claim),
+            Step::Assert(assertion) => Some(assertion),
             _ => None,
         })
     }
 }
 
-/// The label selector of an application's pods.
+/// Label selector of an application's pods.
 pub(crate) fn selector(app: &str) -> String {
     format!("app={app}")
 }
 
-/// One sentence and how to tell whether it is true.
+/// A sentence and the check that decides whether it is true.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct Claim {
+pub(crate) struct Assertion {
     /// The sentence.
-    pub(crate) says: String,
-    /// Which application it is about; the exercise's first where none is named.
-    pub(crate) of: Option<String>,
+    pub(crate) text: String,
+    /// Application that it is about; default: the exercise's first.
+    pub(crate) app: Option<String>,
     /// What has to have been observed.
-    pub(crate) holds: Check,
+    pub(crate) check: Check,
 }
 
 /// What has to have been observed since the mark.

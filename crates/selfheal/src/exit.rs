@@ -1,37 +1,50 @@
-//! What the command's exit code says.
+//! Exit codes of the command line.
 
 use std::process::ExitCode;
 
-/// How the command ended. The numbers are a contract with scripts.
+/// Outcome of a command. The codes are one table for every subcommand and a contract with scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// Every claim held.
-    Held,
-    /// A claim did not hold, or a step did not come true in its time.
+    /// 0: every check passed or was skipped.
+    Passed,
+    /// 1: a check failed.
     Failed,
-    /// The command line makes no sense.
+    /// 2: the command line is not valid.
     Usage,
-    /// The exercise could not be carried to its end: no cluster, a refused request, an interrupt.
-    NotRun,
+    /// 3: the command could not run to its end: no cluster, a rejected request, a port in use.
+    Error,
+    /// 130: interrupted by Ctrl-C or SIGTERM.
+    Interrupted,
 }
 
 impl Exit {
-    /// The number a shell sees.
+    /// Exit code that a shell sees.
     pub(crate) const fn code(self) -> u8 {
         match self {
-            Self::Held => 0,
+            Self::Passed => 0,
             Self::Failed => 1,
             Self::Usage => 2,
-            Self::NotRun => 3,
+            Self::Error => 3,
+            Self::Interrupted => 130,
         }
     }
 
-    /// The one to report when two things ended so: the greater code is the graver.
-    pub(crate) fn worse(self, other: Self) -> Self {
-        if self.code() >= other.code() {
+    /// Returns the outcome to report for two checks. A failed check wins over one that could not run.
+    pub(crate) const fn worse(self, other: Self) -> Self {
+        if self.severity() >= other.severity() {
             self
         } else {
             other
+        }
+    }
+
+    const fn severity(self) -> u8 {
+        match self {
+            Self::Passed => 0,
+            Self::Usage => 1,
+            Self::Error => 2,
+            Self::Failed => 3,
+            Self::Interrupted => 4,
         }
     }
 }
@@ -46,15 +59,26 @@ impl From<Exit> for ExitCode {
 mod tests {
     use super::Exit;
 
+    const ALL: [Exit; 5] = [
+        Exit::Passed,
+        Exit::Usage,
+        Exit::Error,
+        Exit::Failed,
+        Exit::Interrupted,
+    ];
+
     #[test]
-    fn the_codes_are_the_documented_ones() {
-        let codes = [Exit::Held, Exit::Failed, Exit::Usage, Exit::NotRun].map(Exit::code);
-        assert_eq!(codes, [0, 1, 2, 3]);
+    fn exit_codes_are_the_documented_ones() {
+        assert_eq!(ALL.map(Exit::code), [0, 2, 3, 1, 130]);
     }
 
     #[test]
-    fn the_graver_of_two_ends_is_reported() {
-        assert_eq!(Exit::Held.worse(Exit::Failed), Exit::Failed);
-        assert_eq!(Exit::NotRun.worse(Exit::Failed), Exit::NotRun);
+    fn worse_of_two_exits_is_the_later_in_order_of_severity() {
+        for (first, worse) in ALL.iter().enumerate() {
+            for milder in &ALL[..=first] {
+                assert_eq!(worse.worse(*milder), *worse);
+                assert_eq!(milder.worse(*worse), *worse);
+            }
+        }
     }
 }

@@ -1,22 +1,24 @@
-//! The command line: starts a node, runs the self-healing exercises on it or elsewhere, and compares what they showed.
+//! Command line: starts a node, runs the self-healing exercises on it or on a cluster, and compares their recordings.
 //!
-//! Only here are signals and the exit code known.
+//! Signals and the exit code are handled only here.
 
 mod cli;
 mod compare;
 mod completions;
+mod doctor;
 mod embedded;
 mod exercise;
 mod exit;
 #[cfg(target_os = "linux")]
 mod postgresql;
+mod preflight;
 mod recording;
 mod simulated;
 mod up;
 #[cfg(target_os = "linux")]
 mod workloads;
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -44,27 +46,37 @@ fn main() -> ExitCode {
     if inside {
         arguments.remove(1);
     }
-    let cli = cli::Cli::parse_from(&arguments);
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let mut cli = cli::Cli::parse_from(&arguments);
+    let layer = tracing_subscriber::fmt::layer()
+        .with_ansi(has_colors())
+        .with_writer(std::io::stderr);
     tracing_subscriber::registry()
         .with(log_filter())
         .with(layer)
         .init();
     // Namespaces are made before there is a second thread.
-    let place = match embedded::place(&cli, inside, &arguments) {
+    let place = match embedded::place(&mut cli, inside, &arguments) {
         Ok(Place::Here(place)) => place,
         Ok(Place::Ended(code)) => return code,
-        Err(error) => return not_run(&error),
+        Err(error) => return fail(&error),
     };
-    match runtime(cli.is_simulated()).map(|runtime| runtime.block_on(run(cli, place))) {
-        Ok(Ok(exit)) => exit.into(),
-        Ok(Err(error)) => not_run(&error),
-        Err(error) => not_run(&error.into()),
-    }
+    let runtime = match runtime(cli.is_simulated()) {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    let result = runtime.block_on(run(cli, place));
+    // A task that blocks does not keep an interrupted command from exiting.
+    runtime.shutdown_background();
+    result.map_or_else(|error| fail(&error), ExitCode::from)
 }
 
-/// Virtual time needs one thread: it may pass only when nobody has anything to do.
-/// What `RUST_LOG` asks for; errors only, where it is unset or no filter.
+/// Returns `true` if log lines may have colors: standard error is a terminal and `NO_COLOR` is not set.
+fn has_colors() -> bool {
+    let is_disabled = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stderr().is_terminal() && !is_disabled
+}
+
+/// Filter of `RUST_LOG`; errors only, if it is unset or not valid.
 fn log_filter() -> Targets {
     let asked = std::env::var("RUST_LOG").ok();
     asked
@@ -72,6 +84,7 @@ fn log_filter() -> Targets {
         .unwrap_or_else(|| Targets::new().with_default(LevelFilter::ERROR))
 }
 
+/// Creates the runtime. Virtual time needs one thread: it advances when every task waits.
 fn runtime(simulated: bool) -> std::io::Result<Runtime> {
     let mut builder = if simulated {
         Builder::new_current_thread()
@@ -82,34 +95,48 @@ fn runtime(simulated: bool) -> std::io::Result<Runtime> {
 }
 
 async fn run(cli: cli::Cli, place: Option<PathBuf>) -> anyhow::Result<Exit> {
-    let stop = CancellationToken::new();
-    tokio::spawn(cancel_on_interrupt(stop.clone()));
-    cli::run(cli, place.as_deref(), &stop).await
+    let (stop, abort) = (CancellationToken::new(), CancellationToken::new());
+    tokio::spawn(cancel_on_signals(stop.clone(), abort.clone()));
+    tokio::select! {
+        biased;
+        () = abort.cancelled() => Ok(Exit::Interrupted),
+        result = cli::run(cli, place.as_deref(), &stop) => result,
+    }
 }
 
-fn not_run(error: &anyhow::Error) -> ExitCode {
-    // Standard error may be gone; the exit code still says it.
-    let _ = writeln!(std::io::stderr(), "error: {error:#}");
-    Exit::NotRun.into()
+/// Prints the error, unless it is that the reader of the output has closed it.
+fn fail(error: &anyhow::Error) -> ExitCode {
+    if !exercise::runner::is_broken_pipe(error) {
+        // Standard error may be closed; the exit code reports the error as well.
+        let _ = writeln!(std::io::stderr(), "error: {error:#}");
+    }
+    Exit::Error.into()
 }
 
-async fn cancel_on_interrupt(stop: CancellationToken) {
-    let terminated = async {
-        #[cfg(unix)]
-        match signal(SignalKind::terminate()) {
-            Ok(mut signals) => drop(signals.recv().await),
-            Err(_) => std::future::pending().await,
+/// Cancels `stop` at the first SIGINT or SIGTERM, and `abort` at the second.
+async fn cancel_on_signals(stop: CancellationToken, abort: CancellationToken) {
+    for token in [stop, abort] {
+        if !next_signal().await {
+            return;
         }
-        #[cfg(not(unix))]
-        std::future::pending::<()>().await;
+        token.cancel();
+    }
+}
+
+/// Waits for SIGINT or SIGTERM; returns `false` if signals cannot be received.
+#[cfg(unix)]
+async fn next_signal() -> bool {
+    let streams = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+    let [Ok(mut interrupt), Ok(mut terminate)] = streams else {
+        return false;
     };
     tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => {
-            if interrupted.is_err() {
-                return;
-            }
-        }
-        () = terminated => {}
+        received = interrupt.recv() => received.is_some(),
+        received = terminate.recv() => received.is_some(),
     }
-    stop.cancel();
+}
+
+#[cfg(not(unix))]
+async fn next_signal() -> bool {
+    tokio::signal::ctrl_c().await.is_ok()
 }

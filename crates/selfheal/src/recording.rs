@@ -66,22 +66,30 @@ pub(crate) enum Kind {
     Row,
 }
 
+/// Creates the directory for recordings if it is absent, and checks that a file can be created in it.
+pub(crate) fn prepare_dir(dir: &Path) -> anyhow::Result<()> {
+    let probe = dir.join(format!(".selfheal-{}", std::process::id()));
+    std::fs::create_dir_all(dir)
+        .and_then(|()| std::fs::write(&probe, ""))
+        .and_then(|()| std::fs::remove_file(&probe))
+        .with_context(|| format!("--record {}: cannot write to this directory", dir.display()))
+}
+
 impl Recording {
-    /// Writes it into the folder, under the exercise's name.
-    pub(crate) fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        let file = folder.join(format!("{}.json", self.exercise));
+    /// Writes the recording to `EXERCISE.json` in the directory.
+    pub(crate) fn write(&self, dir: &Path) -> anyhow::Result<()> {
+        let file = dir.join(format!("{}.json", self.exercise));
         let mut text = serde_json::to_string_pretty(self)?;
         text.push('\n');
-        std::fs::create_dir_all(folder)
-            .and_then(|()| std::fs::write(&file, text))
+        std::fs::write(&file, text)
             .with_context(|| format!("writing the recording {}", file.display()))
     }
 }
 
-/// The recordings in a file, or in a folder's `.json` files, by exercise.
-pub(crate) fn read(place: &Path) -> anyhow::Result<BTreeMap<String, Recording>> {
+/// The recordings in a file, or in a directory's `.json` files, by exercise.
+pub(crate) fn read(path: &Path) -> anyhow::Result<BTreeMap<String, Recording>> {
     let mut found = BTreeMap::new();
-    for file in files(place).with_context(|| format!("reading {}", place.display()))? {
+    for file in files(path).with_context(|| format!("reading {}", path.display()))? {
         let text = std::fs::read_to_string(&file);
         let text = text.with_context(|| format!("reading {}", file.display()))?;
         let recording: Recording = serde_json::from_str(&text).with_context(|| {
@@ -92,18 +100,18 @@ pub(crate) fn read(place: &Path) -> anyhow::Result<BTreeMap<String, Recording>> 
     }
     anyhow::ensure!(
         !found.is_empty(),
-        "{}: there is no recording in it; `selfheal exercise --record FOLDER` makes them",
-        place.display()
+        "{}: there is no recording in it; `selfheal exercise --record DIR` makes them",
+        path.display()
     );
     Ok(found)
 }
 
-fn files(place: &Path) -> std::io::Result<Vec<PathBuf>> {
-    if !std::fs::metadata(place)?.is_dir() {
-        return Ok(vec![place.to_owned()]);
+fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    if !std::fs::metadata(path)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
     }
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(place)? {
+    for entry in std::fs::read_dir(path)? {
         let path = entry?.path();
         if path
             .extension()

@@ -11,9 +11,10 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{EndpointSubset, Endpoints, Service, ServicePort};
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
-use node::node::{Node, Options};
+use node::node::{DEFAULT_MAX_PODS, Node, Options};
 use node::runtime::LoadBalancer;
 use node::runtime::scripted::{Scripted, Workloads};
+use node::supervisor::Supervisor;
 use probe::Clock;
 use tokio_util::sync::CancellationToken;
 
@@ -35,16 +36,15 @@ impl Simulated {
         let clock = Clock::new(Timestamp::now(), 1.0);
         let runtime = Arc::new(Scripted::new(clock.clone(), Workloads::chapter()));
         let options = Options {
-            clock: clock.clone(),
+            supervisor: Supervisor::new(clock.clone(), shutdown),
             runtime: runtime.clone(),
             load_balancer: Arc::new(Loopback),
             name: "simulated".to_owned(),
             ip: "10.244.0.1".to_owned(),
             jitter: false,
+            max_pods: DEFAULT_MAX_PODS,
         };
-        let node = Node::start(options, shutdown)
-            .await
-            .context("starting the node")?;
+        let node = Node::start(options).await.context("starting the node")?;
         let client = node.client();
         let caller = Services {
             client: client.clone(),

@@ -18,7 +18,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn what_can_be_simulated_holds_without_a_cluster_and_says_that_it_is_simulated() {
+fn simulated_exercises_pass_without_a_cluster() {
     let output = selfheal(&["exercise", "--simulated"]);
     let printed = text(&output.stdout);
     assert_eq!(
@@ -28,28 +28,32 @@ fn what_can_be_simulated_holds_without_a_cluster_and_says_that_it_is_simulated()
         text(&output.stderr)
     );
     for verdict in [
-        "4 of 4 claims hold",
-        "5 of 5 claims hold",
-        "6 of 6 claims hold",
+        "PASS  4 of 4 assertions passed",
+        "PASS  5 of 5 assertions passed",
+        "PASS  6 of 6 assertions passed",
     ] {
         assert!(printed.contains(verdict), "{printed}");
     }
     for name in ["readiness", "liveness", "wrong-image"] {
         assert!(
-            printed.contains(&format!("# Verdict on {name} (simulated")),
+            printed.contains(&format!("# Result of {name} (simulated")),
             "{printed}"
         );
     }
 }
 
 #[test]
-fn the_verdicts_come_as_json_for_programs() {
+fn json_output_has_the_verdicts() {
     let output = selfheal(&["exercise", "liveness", "--simulated", "--output", "json"]);
     let reports: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(
         (output.status.code(), reports[0]["exercise"].as_str()),
         (Some(0), Some("liveness"))
     );
+    assert_eq!(reports[0]["verdict"], "pass");
+    assert_eq!(reports[0]["assertions"][4]["verdict"], "pass");
+    let namespace = reports[0]["namespace"].as_str().unwrap();
+    assert!(namespace.starts_with("selfheal-exercise-"), "{namespace}");
 }
 
 #[test]
@@ -61,6 +65,8 @@ fn a_command_line_that_makes_no_sense_is_exit_code_2() {
         &["exercise", "nonsense", "--simulated"],
         &["exercise", "todo", "--simulated"],
         &["exercise", "--simulated", "--kubeconfig", "x"],
+        &["exercise", "--context", "x"],
+        &["doctor", "nonsense"],
         &["compare", "one"],
         &["nonsense"],
         &[],
@@ -69,6 +75,103 @@ fn a_command_line_that_makes_no_sense_is_exit_code_2() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(!output.stderr.is_empty(), "{arguments:?}");
     }
+}
+
+#[test]
+fn misspelled_exercise_is_answered_with_a_similar_name() {
+    let output = selfheal(&["exercise", "livenes"]);
+    let errors = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(errors.contains("'liveness'"), "{errors}");
+}
+
+#[test]
+fn names_can_be_separated_by_commas_and_listed() {
+    let output = selfheal(&[
+        "exercise",
+        "--simulated",
+        "readiness,liveness",
+        "--namespace",
+        "mine",
+    ]);
+    let printed = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{printed}");
+    for name in ["readiness", "liveness"] {
+        assert!(
+            printed.contains(&format!("# Result of {name} (")),
+            "{printed}"
+        );
+    }
+    assert!(printed.contains(", namespace mine)"), "{printed}");
+    let lists = [&["exercise", "list"][..], &["exercise", "--list"]].map(selfheal);
+    assert_eq!(text(&lists[0].stdout), text(&lists[1].stdout));
+    assert!(text(&lists[0].stdout).contains("rolling-update  both applications"));
+}
+
+#[test]
+fn kubeconfig_that_does_not_exist_is_reported_once() {
+    let output = selfheal(&["exercise", "--kubeconfig", "/nope"]);
+    assert_eq!(output.status.code(), Some(3));
+    let expected = "error: --kubeconfig /nope: No such file or directory (os error 2)\n";
+    assert_eq!(text(&output.stderr), expected);
+}
+
+#[test]
+fn directory_for_recordings_is_checked_before_the_run() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let dir = file.path().join("below");
+    let record = dir.to_str().unwrap();
+    let output = selfheal(&["exercise", "liveness", "--simulated", "--record", record]);
+    assert_eq!(
+        (output.status.code(), text(&output.stdout).as_str()),
+        (Some(3), "")
+    );
+    assert!(
+        text(&output.stderr).contains("--record"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn closed_output_ends_the_program_without_a_message() {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_selfheal"))
+        .args(["exercise", "liveness", "--simulated"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(process.stdout.take());
+    let output = process.wait_with_output().unwrap();
+    assert_eq!(
+        (output.status.code(), text(&output.stderr).as_str()),
+        (Some(3), "")
+    );
+}
+
+#[test]
+fn doctor_reports_a_line_for_each_check() {
+    let output = selfheal(&["doctor", "--output", "json"]);
+    let findings: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let findings = findings.as_array().unwrap();
+    let checks: Vec<_> = findings
+        .iter()
+        .map(|finding| finding["check"].as_str().unwrap())
+        .collect();
+    let expected = [
+        "namespaces",
+        "programs",
+        "PostgreSQL",
+        "port 8013",
+        "port 8081",
+        "kubectl",
+    ];
+    assert!(
+        expected.iter().all(|check| checks.contains(check)),
+        "{checks:?}"
+    );
+    let failed = findings.iter().any(|finding| finding["status"] == "failed");
+    assert_eq!(output.status.code(), Some(i32::from(failed)));
 }
 
 /// Records the liveness exercise into a folder; returns the recording.

@@ -6,6 +6,8 @@
 
 pub mod args;
 pub mod assets;
+#[cfg(any(test, feature = "test-util"))]
+pub mod exposition;
 mod limits;
 pub mod log;
 mod metrics;

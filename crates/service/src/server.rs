@@ -2,25 +2,35 @@
 //!
 //! The order of an end: unready, go on accepting for [`Stop::delay`], stop listening, let requests in hand finish
 //! within [`Stop::grace`], drop the rest. [`Stop::abort`] cuts every step short.
+//!
+//! At the limit of connections the one that waited longest for its client's next request is closed. Where every connection
+//! has a request to answer, a reserved capacity answers health requests, and `503` to others: a client cannot keep the
+//! kubelet's probes from being answered.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
-use axum::{Router, http::Request};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use axum::Router;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
-use tokio_io_timeout::TimeoutStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::ServiceExt;
 use tower_http::{
     catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer, timeout::RequestBodyTimeoutLayer,
 };
 
+mod activity;
+mod admission;
+mod connection;
+mod observed;
+
+use admission::{Pool, Slot};
+use connection::{Class, Connection};
+
 use crate::{Ended, Limits, Readiness, Stop};
+
+/// Pause after a failed accept.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// The client's address, in every request's extensions.
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +96,10 @@ impl Server {
 struct Connections {
     router: Router,
     limits: Limits,
-    slots: Arc<Semaphore>,
+    /// Capacity for connections.
+    slots: Pool,
+    /// Capacity beyond it, for health requests alone.
+    reserve: Pool,
     open: TaskTracker,
     finish: CancellationToken,
     drop: CancellationToken,
@@ -101,61 +114,54 @@ impl Connections {
         Self {
             router,
             limits,
-            slots: Arc::new(Semaphore::new(limits.connections)),
+            slots: Pool::new(limits.connections),
+            reserve: Pool::new(limits.reserved_connections),
             open: TaskTracker::new(),
             finish: CancellationToken::new(),
             drop: CancellationToken::new(),
         }
     }
 
-    /// Accepts for ever: a failed accept is the client's or the descriptor table's trouble, and passes.
+    /// Accepts without end: a failed accept is the client's or the descriptor table's trouble, and passes.
     async fn accept(&self, listener: &TcpListener) {
         loop {
-            let Ok(slot) = self.slots.clone().acquire_owned().await else {
-                return; // The semaphore is never closed.
-            };
             match listener.accept().await {
-                Ok((stream, peer)) => self.spawn(stream, peer, slot),
+                Ok((stream, peer)) => {
+                    let Some((slot, class)) = self.admit().await else {
+                        return; // The pools are never closed.
+                    };
+                    self.spawn(stream, peer, slot, class);
+                }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept");
-                    sleep(Duration::from_millis(50)).await;
+                    // Most likely there are no descriptors left: a connection that waits for its client has one.
+                    if !self.slots.close_oldest() && !self.reserve.close_oldest() {
+                        sleep(ACCEPT_RETRY).await;
+                    }
+                    tokio::task::yield_now().await;
                 }
             }
         }
     }
 
-    fn spawn(&self, stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit) {
-        let router = self.router.clone();
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(Peer(peer));
-            router.clone().oneshot(request)
-        });
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(self.limits.write_timeout));
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.limits.header_timeout)
-            .max_buf_size(self.limits.header_bytes)
-            .serve_connection(TokioIo::new(Box::pin(stream)), service);
+    async fn admit(&self) -> Option<(Slot, Class)> {
+        match self.slots.admit().await {
+            Some(slot) => Some((slot, Class::Any)),
+            None => Some((self.reserve.wait().await?, Class::Health)),
+        }
+    }
+
+    fn spawn(&self, stream: TcpStream, peer: SocketAddr, slot: Slot, class: Class) {
+        let connection = Connection {
+            stream,
+            peer,
+            slot,
+            class,
+            limits: self.limits.of(class == Class::Health),
+        };
         let (finish, dropped) = (self.finish.clone(), self.drop.clone());
-        self.open.spawn(async move {
-            let _slot = slot;
-            let mut connection = std::pin::pin!(connection);
-            let ended = tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = dropped.cancelled() => return,
-                () = finish.cancelled() => {
-                    connection.as_mut().graceful_shutdown();
-                    tokio::select! {
-                        ended = connection => ended,
-                        () = dropped.cancelled() => return,
-                    }
-                }
-            };
-            if let Err(error) = ended {
-                tracing::debug!(%peer, %error, "connection ended");
-            }
-        });
+        self.open
+            .spawn(connection.serve(self.router.clone(), finish, dropped));
     }
 
     async fn end(self, stop: &Stop) -> Ended {

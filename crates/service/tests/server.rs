@@ -179,22 +179,6 @@ async fn a_panicking_handler_takes_only_its_own_request_down() {
 }
 
 #[tokio::test]
-async fn connections_over_the_limit_wait_for_a_place() {
-    let (router, mut arrivals) = hanging();
-    let router = router.route("/quick", get(async || "quick"));
-    let limits = Limits {
-        connections: 1,
-        ..Limits::default()
-    };
-    let running = start(router, limits, Stop::new(Duration::ZERO, LONG)).await;
-    let first = running.send(GET).await;
-    arrivals.recv().await.unwrap();
-    let second = running.send(&GET.replace("/ ", "/quick ")).await;
-    drop(first);
-    starts_with(&read(second).await, "200");
-}
-
-#[tokio::test]
 async fn an_idle_connection_does_not_hold_up_the_end() {
     let running = serving(Router::new().route("/", get(async || "fine"))).await;
     let mut kept = running.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;

@@ -13,6 +13,7 @@ use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
+use test_support::Requirement;
 
 /// What the server says when it serves.
 const READY: &str = "database system is ready to accept connections";
@@ -28,15 +29,15 @@ struct Place {
 }
 
 impl Place {
-    /// None, and a word about it, where PostgreSQL is not installed.
+    /// Returns `None`, and records the test as skipped, without PostgreSQL.
     fn new() -> Option<Self> {
-        let bin = pg_fixture::programs()?;
+        let bin = test_support::postgres::programs()?;
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         for name in ["data", "scripts", "socket"] {
             let path = folder.path().join(name);
             fs::create_dir(&path).unwrap();
-            if let Some(user) = pg_fixture::ordinary_user() {
+            if let Some(user) = test_support::postgres::ordinary_user() {
                 chown(&path, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
             }
         }
@@ -116,7 +117,7 @@ impl Place {
 }
 
 fn as_ordinary_user(command: &mut Command) -> &mut Command {
-    if let Some(user) = pg_fixture::ordinary_user() {
+    if let Some(user) = test_support::postgres::ordinary_user() {
         command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
     }
     command
@@ -352,8 +353,8 @@ fn owner(pid: u32) -> u32 {
 #[test]
 fn root_is_left_behind_and_its_folder_handed_over() {
     let Some(place) = Place::new() else { return };
-    let Some(user) = pg_fixture::ordinary_user() else {
-        eprintln!("SKIPPED: needs root");
+    let Some(user) = test_support::postgres::ordinary_user() else {
+        test_support::skip(Requirement::Root, "the user is not root");
         return;
     };
     let data = place.path("data");
@@ -374,7 +375,7 @@ fn root_of_a_namespace_that_knows_nobody_else_goes_on_by_another_name() {
     let alone = ["--user", "--map-root-user"];
     let probe = as_ordinary_user(Command::new("unshare").args(alone).arg("true")).status();
     if !probe.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: needs user namespaces");
+        test_support::skip(Requirement::Namespaces, "unshare --user is not allowed");
         return;
     }
     let server = place.server(&[("POSTGRES_PASSWORD", "p")]);

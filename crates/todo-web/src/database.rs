@@ -201,6 +201,9 @@ impl Database {
             self.now(State::Down(error.clone()));
             self.look.notify_one();
         }
+        if matches!(&result, Err(StoreError::Stale(_))) {
+            self.look.notify_one();
+        }
         result
     }
 

@@ -84,6 +84,9 @@ pub enum StoreError {
     /// It answers, and did not get to this: no place for another connection, or no end of the statement in time.
     #[error("the database is too busy: {0}")]
     Busy(String),
+    /// A statement that was prepared before is no longer accepted. Nothing was changed; the next try may succeed.
+    #[error("the database changed: {0}")]
+    Stale(String),
     /// It takes no changes.
     #[error("the database is read-only")]
     ReadOnly,

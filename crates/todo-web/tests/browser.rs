@@ -8,32 +8,33 @@
 
 use std::process::Command;
 
-use browser_fixture::fantoccini::Locator;
-use browser_fixture::fantoccini::elements::Element;
-use browser_fixture::{Browser, Looks, Running, started};
+use test_support::browser::fantoccini::Locator;
+use test_support::browser::fantoccini::elements::Element;
+use test_support::browser::{Browser, BrowserOptions};
+use test_support::program::Program;
 
 /// A browser on a list of its own.
 struct Page {
     browser: Browser,
     url: String,
     _folder: tempfile::TempDir,
-    _service: Running,
+    _service: Program,
 }
 
 impl Page {
     async fn open(scripts: bool) -> Option<Self> {
         let window = (500, 900);
-        let browser = Browser::open(Looks { scripts, window }).await?;
+        let browser = Browser::open(BrowserOptions { scripts, window }).await?;
         let folder = tempfile::tempdir().unwrap();
         let mut service = Command::new(env!("CARGO_BIN_EXE_todo-web"));
         service
             .args(["--listen", "127.0.0.1:0", "--sqlite"])
             .arg(folder.path().join("list.db"))
             .env_remove("DATABASE_URL");
-        let (service, address) = started(service, "address=");
+        let service = Program::spawn_server(service, "address=");
         Some(Self {
             browser,
-            url: format!("http://{address}"),
+            url: format!("http://{}", service.address),
             _folder: folder,
             _service: service,
         })

@@ -17,6 +17,9 @@ use super::selector::Selector;
 use super::{Api, Failure, meta, read};
 use crate::kinds::Kind;
 
+/// Namespaces that cannot be deleted: upstream's admission plugin `NamespaceLifecycle`.
+const IMMORTAL_NAMESPACES: [&str; 3] = ["default", "kube-system", "kube-public"];
+
 /// How often a deletion is tried again on an object that others write too.
 const ATTEMPTS: usize = 16;
 
@@ -39,13 +42,18 @@ pub(super) fn respond(
     match &path.name {
         Some(name) => {
             let old = read::object(api, path, name)?;
+            if path.kind.kind == "Namespace" && IMMORTAL_NAMESPACES.contains(&name.as_str()) {
+                let why = "this namespace may not be deleted";
+                return Err(Failure::forbidden(&path.kind, name, why));
+            }
             let last = delete(api, path, name, &options)?;
             Ok(super::json(
                 StatusCode::OK,
                 &answer(&path.kind, name, &old, &last),
             ))
         }
-        None => delete_all(api, path, query, &options),
+        None if path.kind.has_delete_collection() => delete_all(api, path, query, &options),
+        None => Err(Failure::method_not_allowed()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What this API serves, told from the table of kinds: groups, resources, version, health, OpenAPI.
+//! Discovery, derived from the table of kinds: groups, resources, version, OpenAPI.
 
 use axum::response::Response;
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -14,23 +14,10 @@ mod openapi;
 /// The newer form of discovery: everything in two answers.
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
-/// What can be done with objects of every kind.
-const VERBS: [&str; 8] = [
-    "create",
-    "delete",
-    "deletecollection",
-    "get",
-    "list",
-    "patch",
-    "update",
-    "watch",
-];
-
 /// The answer to a path that names no objects; none if it is not one of these.
 pub(super) fn respond(path: &str, headers: &HeaderMap) -> Option<Result<Response, Failure>> {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     let value = match parts.as_slice() {
-        ["healthz" | "livez" | "readyz", ..] => return Some(Ok(ok())),
         ["version"] => version(),
         ["api" | "apis"] if wants_aggregated(headers) => {
             return Some(Ok(aggregated(parts[0] == "api")));
@@ -51,10 +38,6 @@ pub(super) fn respond(path: &str, headers: &HeaderMap) -> Option<Result<Response
         _ => return None,
     };
     Some(Ok(super::json(StatusCode::OK, &value)))
-}
-
-fn ok() -> Response {
-    Response::new("ok".into())
 }
 
 /// Of Kubernetes there is none here; clients read it as a number.
@@ -108,7 +91,7 @@ fn resources(group: &str, version: &str) -> Result<Response, Failure> {
     for kind in of_group(group, version) {
         resources.push(json!({
             "name": kind.plural, "singularName": kind.singular, "namespaced": kind.namespaced, "kind": kind.kind,
-            "verbs": VERBS, "shortNames": kind.short_names, "categories": kind.categories,
+            "verbs": kind.verbs(), "shortNames": kind.short_names, "categories": kind.categories,
         }));
         for below in kind
             .subresources
@@ -249,7 +232,7 @@ fn aggregated_resource(kind: &Kind) -> Value {
         "responseKind": {"group": kind.group, "version": kind.version, "kind": kind.kind},
         "scope": scope(kind.namespaced),
         "singularResource": kind.singular,
-        "verbs": VERBS,
+        "verbs": kind.verbs(),
         "shortNames": kind.short_names,
         "categories": kind.categories,
         "subresources": below.collect::<Vec<_>>(),

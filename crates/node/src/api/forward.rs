@@ -16,6 +16,7 @@ use self::requests::Requests;
 use super::path::Path;
 use super::{Api, Failure, container, read, spdy};
 use crate::runtime::SandboxId;
+use crate::supervisor::Component;
 
 mod channels;
 mod connection;
@@ -73,19 +74,33 @@ impl Pod {
 pub(super) async fn respond(api: &Api, path: &Path, mut parts: Parts) -> Result<Response, Failure> {
     let pod = Pod::find(api, path)?;
     match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
-        Ok(upgrade) => over_web_socket(upgrade, pod, parts.uri.query().unwrap_or_default()),
-        Err(_) => over_spdy(&mut parts, pod),
+        Ok(upgrade) => {
+            let query = parts.uri.query().unwrap_or_default();
+            over_web_socket(upgrade, pod, query, api.component.clone())
+        }
+        Err(_) => over_spdy(&mut parts, pod, api.component.clone()),
     }
 }
 
-fn over_web_socket(upgrade: WebSocketUpgrade, pod: Pod, query: &str) -> Result<Response, Failure> {
+fn over_web_socket(
+    upgrade: WebSocketUpgrade,
+    pod: Pod,
+    query: &str,
+    component: Component,
+) -> Result<Response, Failure> {
     let upgrade = upgrade.protocols([TUNNEL, CHANNELS]);
     let protocol = upgrade.selected_protocol();
     match protocol.and_then(|protocol| protocol.to_str().ok()) {
-        Some(TUNNEL) => Ok(upgrade.on_upgrade(move |socket| tunnel::serve(socket, pod))),
+        Some(TUNNEL) => Ok(upgrade.on_upgrade(move |socket| async move {
+            component.run_once(tunnel::serve(socket, pod)).await;
+        })),
         Some(CHANNELS) => {
             let ports = ports(query)?;
-            Ok(upgrade.on_upgrade(move |socket| channels::serve(socket, pod, ports)))
+            Ok(upgrade.on_upgrade(move |socket| async move {
+                component
+                    .run_once(channels::serve(socket, pod, ports))
+                    .await;
+            }))
         }
         _ => Err(Failure::bad_request(format!(
             "unable to negotiate protocol: ports are forwarded by {TUNNEL} and {CHANNELS}"
@@ -93,12 +108,15 @@ fn over_web_socket(upgrade: WebSocketUpgrade, pod: Pod, query: &str) -> Result<R
     }
 }
 
-fn over_spdy(parts: &mut Parts, pod: Pod) -> Result<Response, Failure> {
+fn over_spdy(parts: &mut Parts, pod: Pod, component: Component) -> Result<Response, Failure> {
     let (response, connection) = spdy::upgrade(parts, STREAMS)?;
     tokio::spawn(async move {
-        if let Some(connection) = connection.await {
-            forward_over(connection, pod).await;
-        }
+        let session = async {
+            if let Some(connection) = connection.await {
+                forward_over(connection, pod).await;
+            }
+        };
+        component.run_once(session).await;
     });
     Ok(response)
 }

@@ -48,7 +48,7 @@ pub(super) async fn exec(
         let started = runtime.exec_stream(&id, &command, options).await;
         started.map_err(|error| format!("error executing command in container: {error}"))
     };
-    connect(query, parts, Box::pin(start)).await
+    connect(api, query, parts, Box::pin(start)).await
 }
 
 /// Joins a container's own process for `kubectl attach` and `kubectl run -it`.
@@ -65,21 +65,32 @@ pub(super) async fn attach(
         let attached = runtime.attach(&id, stdin).await;
         attached.map_err(|error| format!("error attaching to container: {error}"))
     };
-    connect(query, parts, Box::pin(start)).await
+    connect(api, query, parts, Box::pin(start)).await
 }
 
-async fn connect(query: &Query, mut parts: Parts, start: Start) -> Result<Response, Failure> {
+async fn connect(
+    api: &Api,
+    query: &Query,
+    mut parts: Parts,
+    start: Start,
+) -> Result<Response, Failure> {
+    let component = api.component.clone();
     if let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         return Ok(upgrade
             .protocols([V5, V4, BASE64_V4, V1, BASE64])
-            .on_upgrade(move |socket| channels::serve(socket, start)));
+            .on_upgrade(move |socket| async move {
+                component.run_once(channels::serve(socket, start)).await;
+            }));
     }
     let wanted = streams::wanted(query);
     let (response, connection) = spdy::upgrade(&mut parts, V4)?;
     tokio::spawn(async move {
-        if let Some(connection) = connection.await {
-            streams::serve(connection, &wanted, start).await;
-        }
+        let session = async {
+            if let Some(connection) = connection.await {
+                streams::serve(connection, &wanted, start).await;
+            }
+        };
+        component.run_once(session).await;
     });
     Ok(response)
 }

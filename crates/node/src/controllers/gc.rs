@@ -12,36 +12,14 @@ use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParam
 use serde_json::json;
 
 use super::informer::Informer;
+use super::informers::{Informers, Watched, for_each_informer};
 use super::meta::gone_is_fine;
 use super::queue::{Key, Queue, Reconcile};
-use super::{Context, Error, Informers};
+use super::{Context, Error};
 
 mod graph;
 
 use graph::{Action, Object, decide};
-
-/// Calls a function with every cache: of all kinds but events, as the garbage collector of Kubernetes. Whoever has no
-/// dependents is held by a deletion in the foreground as well, and nobody else lets go of it.
-macro_rules! every_kind {
-    ($call:ident, $informers:expr, $with:expr) => {
-        $call(&$informers.budgets, $with);
-        $call(&$informers.config_maps, $with);
-        $call(&$informers.deployments, $with);
-        $call(&$informers.endpoints, $with);
-        $call(&$informers.leases, $with);
-        $call(&$informers.namespaces, $with);
-        $call(&$informers.nodes, $with);
-        $call(&$informers.network_policies, $with);
-        $call(&$informers.pod_templates, $with);
-        $call(&$informers.pods, $with);
-        $call(&$informers.replication_controllers, $with);
-        $call(&$informers.secrets, $with);
-        $call(&$informers.service_accounts, $with);
-        $call(&$informers.services, $with);
-        $call(&$informers.sets, $with);
-        $call(&$informers.slices, $with);
-    };
-}
 
 pub(super) struct Controller {
     context: Context,
@@ -50,7 +28,9 @@ pub(super) struct Controller {
 /// Starts the controller's part in the informers; returns its queue and its work.
 pub(super) fn controller(context: &Context) -> (Queue, Controller) {
     let queue = Queue::default();
-    every_kind!(watch, context.informers, &queue);
+    // Of all kinds but events, as upstream's garbage collector. An object without dependents is held by a foreground
+    // deletion as well, and only this controller removes its finalizer.
+    for_each_informer!(watch, context.informers, &queue);
     (
         queue,
         Controller {
@@ -60,17 +40,7 @@ pub(super) fn controller(context: &Context) -> (Queue, Controller) {
 }
 
 /// One key stands for the whole graph: it is small, and looked at only when an edge may have changed.
-fn watch<K>(informer: &Informer<K>, queue: &Queue)
-where
-    K: kube::Resource
-        + Clone
-        + std::fmt::Debug
-        + serde::de::DeserializeOwned
-        + Send
-        + Sync
-        + 'static,
-    K::DynamicType: Clone,
-{
+fn watch<K: Watched>(informer: &Informer<K>, queue: &Queue) {
     let queue = queue.clone();
     informer.on_change(move |old, new| {
         let edges = |object: Option<&K>| {
@@ -178,20 +148,11 @@ impl Controller {
 
 fn objects(informers: &Informers) -> Vec<Object> {
     let mut objects = Vec::new();
-    every_kind!(collect, informers, &mut objects);
+    for_each_informer!(collect, informers, &mut objects);
     objects
 }
 
-fn collect<K>(informer: &Informer<K>, objects: &mut Vec<Object>)
-where
-    K: kube::Resource<DynamicType = ()>
-        + Clone
-        + std::fmt::Debug
-        + serde::de::DeserializeOwned
-        + Send
-        + Sync
-        + 'static,
-{
+fn collect<K: Watched>(informer: &Informer<K>, objects: &mut Vec<Object>) {
     let resource = ApiResource::erase::<K>(&());
     objects.extend(
         informer

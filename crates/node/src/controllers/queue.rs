@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Error;
+use crate::supervisor::Component;
 
 /// The first wait after a failure; it doubles with each further one …
 const RETRY_FIRST: Duration = Duration::from_millis(5);
@@ -60,6 +61,8 @@ struct State {
     waiting: BTreeSet<Key>,
     later: BTreeMap<Instant, Vec<Key>>,
     failures: HashMap<Key, u32>,
+    /// The key that is worked on. After a panic outside of its work it is added again.
+    active: Option<Key>,
 }
 
 /// Keys whose objects need work. Clones are the same queue; one worker takes from it.
@@ -76,7 +79,7 @@ impl Queue {
     }
 
     /// Adds `key` after `wait` of tokio's time.
-    fn add_after(&self, key: Key, wait: Duration) {
+    pub(super) fn add_after(&self, key: Key, wait: Duration) {
         self.lock()
             .later
             .entry(Instant::now() + wait)
@@ -85,27 +88,43 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Works for ever, one key at a time.
-    pub(super) async fn work(&self, name: &'static str, clock: &Clock, reconciler: &dyn Reconcile) {
+    /// Works until it is dropped, one key at a time. A key whose work panics waits, and the others go on.
+    pub(super) async fn work(
+        &self,
+        component: &Component,
+        clock: &Clock,
+        reconciler: &dyn Reconcile,
+    ) {
+        let interrupted = self.lock().active.take();
+        interrupted.into_iter().for_each(|key| self.add(key));
         loop {
             let key = self.next().await;
-            match reconciler.sync(&key).await {
-                Ok(again) => {
+            self.lock().active = Some(key.clone());
+            component.failpoint();
+            let item = key.to_string();
+            let sync = async {
+                component.item_failpoint(&item);
+                reconciler.sync(&key).await
+            };
+            let requeue_after = match component.run_item(&item, sync).await {
+                Ok(Ok(requeue_after)) => {
                     self.lock().failures.remove(&key);
-                    if let Some(wait) = again {
-                        self.add_after(key, clock.real(wait));
-                    }
+                    requeue_after.map(|wait| clock.real(wait))
                 }
-                Err(error) => {
-                    tracing::debug!(controller = name, %key, %error, "will try again");
-                    let wait = self.failed(&key);
-                    self.add_after(key, clock.real(wait));
+                Ok(Err(error)) => {
+                    tracing::debug!(%component, %key, %error, "sync failed; retrying");
+                    Some(clock.real(self.failed(&key)))
                 }
+                Err(panicked) => Some(panicked.retry_after),
+            };
+            self.lock().active = None;
+            if let Some(wait) = requeue_after {
+                self.add_after(key, wait);
             }
         }
     }
 
-    async fn next(&self) -> Key {
+    pub(super) async fn next(&self) -> Key {
         loop {
             let due = {
                 let mut state = self.lock();

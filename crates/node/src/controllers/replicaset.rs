@@ -2,8 +2,8 @@
 
 mod claim;
 mod copies;
+mod deletion_order;
 mod status;
-mod victims;
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -124,8 +124,8 @@ impl<S: Copies> Controller<S> {
         }
         let active: Vec<&Pod> = mine.iter().map(|pod| &**pod).collect();
         let surplus = (mine.len() - wanted).min(BURST);
-        let victims = victims::choose(&active, surplus, self.context.clock.now());
-        Ok(self.delete(set, &victims).await)
+        let surplus = deletion_order::pods_to_delete(&active, surplus, self.context.clock.now());
+        Ok(self.delete(set, &surplus).await)
     }
 
     /// In batches of 1, 2, 4 …, so that what must fail fails once and not five hundred times.
@@ -172,13 +172,13 @@ impl<S: Copies> Controller<S> {
         failure
     }
 
-    async fn delete(&self, set: &S, victims: &[&Pod]) -> Option<Failure> {
+    async fn delete(&self, set: &S, surplus: &[&Pod]) -> Option<Failure> {
         let api: Api<Pod> = Api::namespaced(
             self.context.client.clone(),
             &set.namespace().unwrap_or_default(),
         );
         let parameters = DeleteParams::default();
-        let names: Vec<String> = victims.iter().map(|pod| pod.name_any()).collect();
+        let names: Vec<String> = surplus.iter().map(|pod| pod.name_any()).collect();
         let answers = join_all(names.iter().map(|name| api.delete(name, &parameters))).await;
         let mut failure = None;
         for (name, answer) in names.iter().zip(answers) {

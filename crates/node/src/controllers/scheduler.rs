@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::queue::{Key, Queue, Reconcile};
 use super::{Context, Error, pods};
 use crate::events::{EventType, Recorder};
+use crate::quantity::whole;
 
 const UNSCHEDULABLE: &str = "Unschedulable";
 
@@ -32,12 +33,20 @@ pub(super) fn controller(context: &Context, node_name: String) -> (Queue, Contro
         }
     });
     let (again, cache) = (queue.clone(), context.informers.pods.clone());
-    context.informers.nodes.on_change(move |_, _| {
+    let requeue_waiting = Arc::new(move || {
         cache
             .all()
             .iter()
             .filter(|pod| waits(pod))
             .for_each(|pod| again.add(Key::of(&**pod)));
+    });
+    let requeue = requeue_waiting.clone();
+    context.informers.nodes.on_change(move |_, _| requeue());
+    // A pod that has ended leaves its node to one that waits.
+    context.informers.pods.on_change(move |old, new| {
+        if old.is_some_and(occupies) && !new.is_some_and(occupies) {
+            requeue_waiting();
+        }
     });
     (
         queue,
@@ -59,8 +68,30 @@ fn waits(pod: &Pod) -> bool {
     !placed && pods::active(pod)
 }
 
+/// Returns `true` if the pod counts against its node's number of pods: it is assigned to one and has not ended.
+fn occupies(pod: &Pod) -> bool {
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+    node.is_some_and(|node| !node.is_empty()) && !pods::ended(pod)
+}
+
+/// Returns `true` if the node has as many pods as it allows.
+fn is_full(node: &Node, pods: &[Arc<Pod>]) -> bool {
+    let status = node.status.as_ref();
+    let allocatable = status.and_then(|status| status.allocatable.as_ref()?.get("pods"));
+    let Some(max_pods) = allocatable.and_then(whole) else {
+        return false;
+    };
+    let is_on_node = |pod: &&Arc<Pod>| {
+        let spec = pod.spec.as_ref();
+        occupies(pod)
+            && spec.and_then(|spec| spec.node_name.as_ref()) == node.metadata.name.as_ref()
+    };
+    let assigned = pods.iter().filter(is_on_node).count();
+    i128::try_from(assigned).is_ok_and(|assigned| assigned >= max_pods)
+}
+
 /// Why the pod cannot run on the node, as the scheduler words it.
-fn obstacle(pod: &Pod, node: Option<&Node>) -> Option<&'static str> {
+fn obstacle(pod: &Pod, node: Option<&Node>, pods: &[Arc<Pod>]) -> Option<&'static str> {
     let Some(node) = node else {
         return Some("no nodes available to schedule pods");
     };
@@ -84,6 +115,7 @@ fn obstacle(pod: &Pod, node: Option<&Node>) -> Option<&'static str> {
         (false, false) => {
             Some("0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.")
         }
+        (false, true) if is_full(node, pods) => Some("0/1 nodes are available: 1 Too many pods."),
         (false, true) => None,
     }
 }
@@ -103,7 +135,8 @@ impl Reconcile for Controller {
             .informers
             .nodes
             .get(&Key::new("", &self.node_name));
-        match obstacle(&pod, node.as_deref()) {
+        let pods = self.context.informers.pods.all();
+        match obstacle(&pod, node.as_deref(), &pods) {
             None => self.bind(key, &pod).await?,
             Some(reason) => self.refuse(key, &pod, reason).await?,
         }
@@ -139,6 +172,11 @@ impl Controller {
                     "Scheduled",
                     message,
                 );
+                // The next pod is judged by how many are assigned.
+                if let Some(assigned) = api.get_opt(&key.name).await? {
+                    let cache = &self.context.informers.pods;
+                    cache.caught_up(&assigned.metadata).await;
+                }
                 Ok(())
             }
             // Gone, or placed by someone else in between: nothing is left to do here.
@@ -192,7 +230,7 @@ mod tests {
         let pod = json!({"spec": {"containers": [], "nodeSelector": {"disk": "ssd"}}});
         let pod = serde_json::from_value(pod).expect("a pod");
         let node: Option<Node> = node.map(|node| serde_json::from_value(node).expect("a node"));
-        assert_eq!(obstacle(&pod, node.as_ref()), reason);
+        assert_eq!(obstacle(&pod, node.as_ref(), &[]), reason);
     }
 
     #[test]
@@ -210,6 +248,31 @@ mod tests {
         check(
             Some(other),
             Some("0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."),
+        );
+    }
+
+    #[test]
+    fn a_node_takes_no_more_pods_than_it_allows() {
+        let pod = |node: Option<&str>, phase: &str| {
+            let pod =
+                json!({"spec": {"containers": [], "nodeName": node}, "status": {"phase": phase}});
+            Arc::new(serde_json::from_value::<Pod>(pod).expect("a pod"))
+        };
+        let node = json!({"metadata": {"name": "n"}, "status": {"allocatable": {"pods": "2"}}});
+        let node: Node = serde_json::from_value(node).expect("a node");
+        let new = pod(None, "Pending");
+        let mut pods = vec![
+            pod(Some("n"), "Running"),
+            pod(Some("n"), "Succeeded"),
+            pod(Some("n"), "Failed"),
+            pod(Some("other"), "Running"),
+            pod(None, "Pending"),
+        ];
+        assert_eq!(obstacle(&new, Some(&node), &pods), None);
+        pods.push(pod(Some("n"), "Pending"));
+        assert_eq!(
+            obstacle(&new, Some(&node), &pods),
+            Some("0/1 nodes are available: 1 Too many pods.")
         );
     }
 

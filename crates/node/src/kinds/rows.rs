@@ -88,6 +88,7 @@ pub static KINDS: &[Kind] = &[
     },
     Kind {
         kind: "Node",
+        validate: validate::node,
         unknown_fields: typed::unknown_fields::<Node>,
         schema: typed::schema::<Node>,
         columns: others::NODES,
@@ -245,6 +246,7 @@ pub static KINDS: &[Kind] = &[
     Kind {
         group: "discovery.k8s.io",
         kind: "EndpointSlice",
+        validate: validate::endpoint_slice,
         unknown_fields: typed::unknown_fields::<EndpointSlice>,
         schema: typed::schema::<EndpointSlice>,
         columns: network::ENDPOINT_SLICES,

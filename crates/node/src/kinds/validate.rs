@@ -7,13 +7,18 @@ use super::names::{self, Rule};
 
 mod data;
 mod disruption;
+mod endpoint_slice;
 mod lifecycle;
+mod node;
 mod pod;
+mod pod_update;
 mod service;
 mod workload;
 
 pub(super) use data::{config_map, secret};
 pub(super) use disruption::disruption_budget;
+pub(super) use endpoint_slice::endpoint_slice;
+pub(super) use node::node;
 pub(super) use pod::pod;
 pub(super) use service::service;
 pub(super) use workload::{deployment, pod_template, replica_set, replication_controller};
@@ -42,6 +47,7 @@ fn metadata(new: &Value, old: Option<&Value>, rule: Rule) -> Vec<FieldError> {
                 .map(|detail| FieldError::invalid("metadata.name", format!("{name:?}"), detail)),
         );
     }
+    errors.extend(old.and_then(|old| added_finalizers(metadata, &old["metadata"])));
     errors.extend(labels(&metadata["labels"], "metadata.labels"));
     for key in metadata["annotations"]
         .as_object()
@@ -57,6 +63,26 @@ fn metadata(new: &Value, old: Option<&Value>, rule: Rule) -> Vec<FieldError> {
         );
     }
     errors
+}
+
+/// An object that is being deleted gets no new finalizers. Upstream: `ValidateNoNewFinalizers`.
+fn added_finalizers(new: &Value, old: &Value) -> Option<FieldError> {
+    if !old["deletionTimestamp"].is_string() {
+        return None;
+    }
+    let known: Vec<&Value> = list(old, "finalizers").map(|(_, name)| name).collect();
+    let mut added: Vec<String> = list(new, "finalizers")
+        .filter(|(_, name)| !known.contains(name))
+        .map(|(_, name)| name.to_string())
+        .collect();
+    added.sort();
+    (!added.is_empty()).then(|| {
+        let detail = format!(
+            "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+            added.join(", ")
+        );
+        FieldError::forbidden("metadata.finalizers", detail)
+    })
 }
 
 fn labels(labels: &Value, path: &str) -> Vec<FieldError> {

@@ -156,6 +156,17 @@ pub(super) fn resolve(
     Ok(variables.list)
 }
 
+/// Variable with the factor of the node's clock, by which a program can divide its own delays.
+const CLOCK_SPEED: &str = "SELFHEAL_CLOCK_SPEED";
+
+/// Sets the variable of the clock's speed unless the speed is 1 or the container has the variable.
+pub(super) fn add_clock_speed(env: &mut Vec<(String, String)>, speed: f64) {
+    let is_real_time = (speed - 1.0).abs() < f64::EPSILON;
+    if !is_real_time && env.iter().all(|(name, _)| name != CLOCK_SPEED) {
+        env.push((CLOCK_SPEED.to_owned(), speed.to_string()));
+    }
+}
+
 /// The path of `subPathExpr`, which every variable that it names must have a value for.
 pub(super) fn sub_path(
     path: &str,

@@ -3,23 +3,29 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use futures::{StreamExt as _, pin_mut};
+use futures::{FutureExt as _, StreamExt as _, pin_mut};
 use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, watcher as watch_kind};
+use kube::{Api, ResourceExt as _};
 use probe::{ProbeKind, ProbeResult, Update};
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::Context;
+use super::instance::Waiting;
 use super::publisher::Publisher;
+use super::sink::about;
 use super::worker::Worker;
+use crate::events::EventType;
+use crate::supervisor::Component;
 
 /// How a pod's tasks are reached.
 struct Tasks {
     pod: watch::Sender<Desired>,
     act: Arc<Notify>,
     publish: Arc<Notify>,
+    /// The pod was not admitted and does not count.
+    is_rejected: bool,
 }
 
 /// A pod as the API has it.
@@ -46,98 +52,167 @@ impl Desired {
     }
 }
 
-pub(super) async fn run(context: Arc<Context>, mut updates: mpsc::UnboundedReceiver<Update>) {
-    let mine = format!("spec.nodeName={}", context.config.node_name);
-    let api: Api<Pod> = Api::all(context.client.clone());
-    let pods = watch_kind(api, watcher::Config::default().fields(&mine)).default_backoff();
-    pin_mut!(pods);
-    let (ended, mut finished) = mpsc::unbounded_channel();
-    let mut tasks = HashMap::new();
-    let mut listed = Vec::new();
-    loop {
-        tokio::select! {
-            Some(event) = pods.next() => match event {
-                Ok(event) => handle(&context, &mut tasks, &mut listed, &ended, event),
-                Err(error) => tracing::debug!(%error, "watching pods failed; listing again"),
-            },
-            Some(update) = updates.recv() => wake(&tasks, &update),
-            Some(uid) = finished.recv() => drop(tasks.remove(&uid)),
-            else => return,
-        }
-    }
+/// The node's pods and their tasks. It outlives a restart of the kubelet's main loop, and the pods' tasks go on meanwhile.
+pub(super) struct Pods {
+    context: Arc<Context>,
+    component: Component,
+    updates: mpsc::UnboundedReceiver<Update>,
+    tasks: HashMap<String, Tasks>,
+    /// UIDs of the pods in the list that is being read.
+    listed: Vec<String>,
+    finished_sender: mpsc::UnboundedSender<String>,
+    finished: mpsc::UnboundedReceiver<String>,
 }
 
-fn handle(
-    context: &Arc<Context>,
-    tasks: &mut HashMap<String, Tasks>,
-    listed: &mut Vec<String>,
-    ended: &mpsc::UnboundedSender<String>,
-    event: Event<Pod>,
-) {
-    match event {
-        Event::Init => listed.clear(),
-        Event::InitApply(pod) => {
-            listed.push(uid(&pod));
-            apply(context, tasks, ended, pod);
+impl Pods {
+    pub(super) fn new(
+        context: Arc<Context>,
+        updates: mpsc::UnboundedReceiver<Update>,
+        component: Component,
+    ) -> Self {
+        let (finished_sender, finished) = mpsc::unbounded_channel();
+        Self {
+            context,
+            component,
+            updates,
+            tasks: HashMap::new(),
+            listed: Vec::new(),
+            finished_sender,
+            finished,
         }
-        Event::InitDone => {
-            for (_, task) in tasks.iter().filter(|(uid, _)| !listed.contains(uid)) {
-                task.pod.send_modify(|desired| desired.gone = true);
+    }
+
+    /// Lists and watches the node's pods.
+    pub(super) async fn run(&mut self) {
+        let on_this_node = format!("spec.nodeName={}", self.context.config.node_name);
+        let api: Api<Pod> = Api::all(self.context.client.clone());
+        let config = watcher::Config::default().fields(&on_this_node);
+        let pods = watch_kind(api, config).default_backoff();
+        pin_mut!(pods);
+        loop {
+            tokio::select! {
+                Some(event) = pods.next() => match event {
+                    Ok(event) => {
+                        self.component.failpoint();
+                        self.handle(event);
+                    }
+                    Err(error) => tracing::debug!(%error, "watching pods failed; listing again"),
+                },
+                Some(update) = self.updates.recv() => wake(&self.tasks, &update),
+                Some(uid) = self.finished.recv() => drop(self.tasks.remove(&uid)),
+                else => return,
             }
         }
-        Event::Apply(pod) => apply(context, tasks, ended, pod),
-        Event::Delete(pod) => {
-            if let Some(task) = tasks.get(&uid(&pod)) {
-                task.pod.send_replace(Desired {
-                    pod: Arc::new(pod),
-                    gone: true,
-                });
+    }
+
+    fn handle(&mut self, event: Event<Pod>) {
+        match event {
+            Event::Init => self.listed.clear(),
+            Event::InitApply(pod) => {
+                self.listed.push(uid(&pod));
+                self.apply(pod);
             }
+            Event::InitDone => {
+                let listed = &self.listed;
+                for (_, task) in self.tasks.iter().filter(|(uid, _)| !listed.contains(uid)) {
+                    task.pod.send_modify(|desired| desired.gone = true);
+                }
+            }
+            Event::Apply(pod) => self.apply(pod),
+            Event::Delete(pod) => {
+                if let Some(task) = self.tasks.get(&uid(&pod)) {
+                    task.pod.send_replace(Desired {
+                        pod: Arc::new(pod),
+                        gone: true,
+                    });
+                }
+            }
+        }
+    }
+
+    fn apply(&mut self, pod: Pod) {
+        let uid = uid(&pod);
+        let desired = Desired {
+            pod: Arc::new(pod),
+            gone: false,
+        };
+        if let Some(task) = self.tasks.get(&uid) {
+            task.pod.send_replace(desired);
+            return;
+        }
+        let rejection = self.rejection(&desired.pod);
+        if let Some(rejection) = &rejection {
+            let message = rejection.message.as_deref().unwrap_or_default();
+            let message = message.strip_prefix(REJECTED).unwrap_or(message);
+            let pod = about(&desired.pod, None);
+            let events = &self.context.events;
+            events.event(&pod, EventType::Warning, &rejection.reason, message);
+        }
+        let task = self.start(uid.clone(), desired, rejection);
+        self.tasks.insert(uid, task);
+    }
+
+    /// Returns the reason why the node does not admit a new pod. Upstream: the kubelet's `canAdmitPod`.
+    fn rejection(&self, pod: &Pod) -> Option<Waiting> {
+        let is_active = |pod: &Pod| {
+            let status = pod.status.as_ref();
+            let phase = status.and_then(|status| status.phase.as_deref());
+            !matches!(phase, Some("Succeeded" | "Failed"))
+        };
+        if !is_active(pod) {
+            return None;
+        }
+        let admitted = self.tasks.values().filter(|task| !task.is_rejected);
+        let used = admitted
+            .filter(|task| is_active(&task.pod.borrow().pod))
+            .count();
+        let capacity = self.context.config.max_pods;
+        (used >= capacity).then(|| {
+            let message = format!(
+                "{REJECTED}Node didn't have enough resource: pods, requested: 1, used: {used}, capacity: {capacity}"
+            );
+            Waiting::new("OutOfpods", message)
+        })
+    }
+
+    fn start(&self, uid: String, desired: Desired, rejection: Option<Waiting>) -> Tasks {
+        let is_rejected = rejection.is_some();
+        let context = self.context.clone();
+        let instance = instance(&desired.pod);
+        let (sender, pod) = watch::channel(desired);
+        let (act, publish) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (observed, seen) = watch::channel(super::status::Observed::default());
+        let publisher = Publisher::new(context.clone(), pod.clone(), seen, publish.clone());
+        let worker = Worker::new(context.clone(), pod, observed, act.clone(), rejection);
+        let finished = self.finished_sender.clone();
+        tokio::spawn(async move {
+            let components = &context.components;
+            let worker = components
+                .pod_worker
+                .run(&instance, worker, |worker| worker.run().boxed());
+            // The publisher ends when the worker is dropped, and with it the sender of what it observes.
+            let publisher = components
+                .status_manager
+                .run(&instance, publisher, |publisher| publisher.run().boxed());
+            tokio::join!(worker, publisher);
+            // The receiver ends with the kubelet.
+            let _ = finished.send(uid);
+        });
+        Tasks {
+            pod: sender,
+            act,
+            publish,
+            is_rejected,
         }
     }
 }
 
-fn apply(
-    context: &Arc<Context>,
-    tasks: &mut HashMap<String, Tasks>,
-    ended: &mpsc::UnboundedSender<String>,
-    pod: Pod,
-) {
-    let uid = uid(&pod);
-    let desired = Desired {
-        pod: Arc::new(pod),
-        gone: false,
-    };
-    match tasks.get(&uid) {
-        Some(task) => drop(task.pod.send_replace(desired)),
-        None => drop(tasks.insert(uid.clone(), start(context, uid, desired, ended.clone()))),
-    }
-}
+/// Prefix of the message in the status of a pod that was not admitted.
+const REJECTED: &str = "Pod was rejected: ";
 
-fn start(
-    context: &Arc<Context>,
-    uid: String,
-    desired: Desired,
-    ended: mpsc::UnboundedSender<String>,
-) -> Tasks {
-    let (sender, pod) = watch::channel(desired);
-    let (act, publish) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (observed, seen) = watch::channel(super::status::Observed::default());
-    let publisher = Publisher::new(context.clone(), pod.clone(), seen, publish.clone());
-    let worker = Worker::new(context.clone(), pod, observed, act.clone());
-    let shutdown = context.shutdown.clone();
-    tokio::spawn(async move {
-        // The publisher ends when the worker lets go of what it observes.
-        let both = async { tokio::join!(worker.run(), publisher.run()) };
-        shutdown.run_until_cancelled(both).await;
-        // Nobody listens once the kubelet ends.
-        let _ = ended.send(uid);
-    });
-    Tasks {
-        pod: sender,
-        act,
-        publish,
-    }
+/// Names a pod in logs and metrics: `namespace/name`.
+fn instance(pod: &Pod) -> String {
+    format!("{}/{}", pod.namespace().unwrap_or_default(), pod.name_any())
 }
 
 /// All but a liveness probe's success is a reason to look at the pod, as it is for the kubelet; readiness and startup are told of.

@@ -18,6 +18,7 @@ pub(super) struct Publisher {
     observed: watch::Receiver<Observed>,
     wake: Arc<Notify>,
     published: Option<PodStatus>,
+    is_restart: bool,
 }
 
 impl Publisher {
@@ -33,16 +34,22 @@ impl Publisher {
             observed,
             wake,
             published: None,
+            is_restart: false,
         }
     }
 
     /// Publishes until the worker stops observing.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(&mut self) {
+        if std::mem::replace(&mut self.is_restart, true) {
+            // The change during which it panicked is not published yet.
+            self.wake.notify_one();
+        }
         loop {
             tokio::select! {
                 changed = self.observed.changed() => if changed.is_err() { return },
                 () = self.wake.notified() => {}
             }
+            self.context.components.status_manager.failpoint();
             if let Err(error) = self.publish().await {
                 tracing::debug!(%error, "a pod's status was not written");
             }

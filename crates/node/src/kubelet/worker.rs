@@ -59,12 +59,14 @@ impl Worker {
         desired: watch::Receiver<Desired>,
         observed: watch::Sender<Observed>,
         wake: Arc<Notify>,
+        rejection: Option<Waiting>,
     ) -> Self {
         Self {
             // Before the first start, so that no exit is missed.
             exits: context.runtime.exits(),
             state: Observed {
                 start_time: Some(context.clock.now()),
+                failed: rejection,
                 ..Observed::default()
             },
             context,
@@ -79,9 +81,11 @@ impl Worker {
         }
     }
 
-    /// Runs the pod until it is gone.
-    pub(super) async fn run(mut self) {
+    /// Runs the pod until it is gone. After a panic it goes on from what it has observed, as a kubelet that restarts goes
+    /// on from what the container runtime reports: the containers that run are not restarted.
+    pub(super) async fn run(&mut self) {
         loop {
+            self.context.components.pod_worker.failpoint();
             let Desired { pod, gone } = self.desired.borrow_and_update().clone();
             if gone || pod.metadata.deletion_timestamp.is_some() {
                 return self.end(&pod, gone).await;

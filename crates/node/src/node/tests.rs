@@ -13,13 +13,18 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{DeleteParams, ListParams, WatchEvent, WatchParams};
+use probe::Clock;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::runtime::scripted::{Scripted, Workloads};
 
 mod disruption;
+mod max_pods;
 mod pods;
+mod scaling;
+mod supervision;
 
 struct NoBalancer;
 
@@ -36,7 +41,8 @@ struct Fixture {
     client: Client,
     runtime: Arc<Scripted>,
     clock: Clock,
-    _node: Node,
+    supervisor: Supervisor,
+    node: Node,
 }
 
 async fn node() -> Fixture {
@@ -48,24 +54,29 @@ async fn node_at(pace: f64) -> Fixture {
 }
 
 async fn node_with(pace: f64, workloads: Workloads) -> Fixture {
+    node_for(pace, workloads, DEFAULT_MAX_PODS).await
+}
+
+async fn node_for(pace: f64, workloads: Workloads, max_pods: u32) -> Fixture {
     let clock = Clock::new("2026-01-02T03:04:05Z".parse::<Timestamp>().unwrap(), pace);
     let runtime = Arc::new(Scripted::new(clock.clone(), workloads));
+    let supervisor = Supervisor::new(clock.clone(), CancellationToken::new());
     let options = Options {
-        clock: clock.clone(),
+        supervisor: supervisor.clone(),
         runtime: runtime.clone(),
         load_balancer: Arc::new(NoBalancer),
         name: "node".to_owned(),
         ip: "10.244.0.1".to_owned(),
         jitter: false,
+        max_pods,
     };
-    let node = Node::start(options, CancellationToken::new())
-        .await
-        .unwrap();
+    let node = Node::start(options).await.unwrap();
     Fixture {
         client: node.client(),
         runtime,
         clock,
-        _node: node,
+        supervisor,
+        node,
     }
 }
 

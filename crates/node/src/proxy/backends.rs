@@ -1,7 +1,7 @@
 //! Which pods are behind which port of which service, as the watches have it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::sync::OnceLock;
+use std::sync::RwLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use k8s_openapi::api::core::v1::Service;
@@ -21,22 +21,28 @@ pub(super) enum Meaning {
     Name(String),
 }
 
+type Stores = (Store<Service>, Store<EndpointSlice>);
+
 #[derive(Default)]
 pub(super) struct Backends {
-    stores: OnceLock<(Store<Service>, Store<EndpointSlice>)>,
+    stores: RwLock<Option<Stores>>,
     turn: AtomicUsize,
     affinity: Affinity,
 }
 
 impl Backends {
+    /// Sets the caches of the watches, which are new ones after each restart of the proxy.
     pub(super) fn set(&self, services: Store<Service>, slices: Store<EndpointSlice>) {
-        // The node starts one proxy; a second would have nothing else to say.
-        let _ = self.stores.set((services, slices));
+        *self.stores.write().expect("no reader panics") = Some((services, slices));
+    }
+
+    fn stores(&self) -> Option<Stores> {
+        self.stores.read().expect("no writer panics").clone()
     }
 
     /// What a service's name means; none where there is no such service.
     pub(super) fn meaning(&self, namespace: &str, service: &str) -> Option<Meaning> {
-        let (services, _) = self.stores.get()?;
+        let (services, _) = self.stores()?;
         let found = services.get(&ObjectRef::new(service).within(namespace))?;
         let spec = found.spec.as_ref()?;
         if spec.type_.as_deref() == Some("ExternalName") {
@@ -49,7 +55,7 @@ impl Backends {
     }
 
     fn pods(&self, namespace: &str, service: &str) -> Vec<Ipv4Addr> {
-        let slices = self.stores.get().map(|(_, slices)| slices.state());
+        let slices = self.stores().map(|(_, slices)| slices.state());
         let of_service = slices
             .into_iter()
             .flatten()
@@ -73,7 +79,7 @@ impl Backends {
 
     /// The next pod in turn, or the one that the client had before; none where nobody is ready.
     pub(super) fn next(&self, target: &Target, client: Option<IpAddr>) -> Option<SocketAddr> {
-        let (services, slices) = self.stores.get()?;
+        let (services, slices) = self.stores()?;
         let key = ObjectRef::new(&target.service).within(&target.namespace);
         let service = services.get(&key)?;
         let mut ports = service.spec.as_ref()?.ports.iter().flatten();

@@ -59,7 +59,8 @@ impl LoadBalancer for Loopback {
                 service: service.to_owned(),
                 port,
             };
-            let serving = tokio::spawn(forward::serve(listener, self.proxy.clone(), target));
+            let serving = forward::serve_with_restarts(listener, self.proxy.clone(), target);
+            let serving = tokio::spawn(serving);
             let handle = AbortOnDropHandle::new(serving);
             self.listeners()
                 .entry(key.clone())

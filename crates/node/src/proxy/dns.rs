@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 use super::backends::{Backends, Meaning};
 use crate::node::CLUSTER_DNS;
+use crate::supervisor::Component;
 
 const PORT: u16 = 53;
 
@@ -24,59 +25,79 @@ const MOST_NAMES: usize = 8;
 
 const DOMAIN: [&str; 3] = ["svc", "cluster", "local"];
 
-/// Serves on the network that this runs on, over UDP and TCP.
-pub(super) async fn serve(backends: Arc<Backends>) {
-    let address = SocketAddr::from((CLUSTER_DNS, PORT));
-    let (udp, tcp) = tokio::join!(UdpSocket::bind(address), TcpListener::bind(address));
-    match (udp, tcp) {
-        (Ok(udp), Ok(tcp)) => {
-            tokio::join!(over_udp(udp, &backends), over_tcp(tcp, backends.clone()));
-        }
-        (Err(error), _) | (_, Err(error)) => {
-            tracing::warn!(%address, %error, "pods cannot look names up");
-        }
-    }
+/// The server.
+pub(super) struct Dns {
+    pub(super) backends: Arc<Backends>,
+    pub(super) component: Component,
 }
 
-async fn over_udp(socket: UdpSocket, backends: &Backends) {
-    let mut buffer = vec![0; 4096];
-    loop {
-        let Ok((length, from)) = socket.recv_from(&mut buffer).await else {
-            continue;
-        };
-        if let Some(answer) = answer(&buffer[..length], backends) {
-            let _ = socket.send_to(&answer, from).await;
-        }
-    }
-}
-
-async fn over_tcp(listener: TcpListener, backends: Arc<Backends>) {
-    let mut connections = tokio::task::JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => {
-                if let Ok((stream, _)) = accepted {
-                    connections.spawn(one_over_tcp(stream, backends.clone()));
-                }
+impl Dns {
+    /// Serves on the network that this runs on, over UDP and TCP.
+    pub(super) async fn serve(&mut self) {
+        let address = SocketAddr::from((CLUSTER_DNS, PORT));
+        let (udp, tcp) = tokio::join!(UdpSocket::bind(address), TcpListener::bind(address));
+        match (udp, tcp) {
+            (Ok(udp), Ok(tcp)) => self.serve_on(&udp, &tcp).await,
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::warn!(%address, %error, "pods cannot look names up");
             }
-            Some(_) = connections.join_next() => {}
         }
     }
-}
 
-async fn one_over_tcp(mut stream: TcpStream, backends: Arc<Backends>) -> std::io::Result<()> {
-    while let Ok(length) = stream.read_u16().await {
-        let mut query = vec![0; usize::from(length)];
-        stream.read_exact(&mut query).await?;
-        let Some(answer) = answer(&query, &backends) else {
-            return Ok(());
-        };
-        stream
-            .write_u16(u16::try_from(answer.len()).unwrap_or(u16::MAX))
-            .await?;
-        stream.write_all(&answer).await?;
+    async fn serve_on(&self, udp: &UdpSocket, tcp: &TcpListener) {
+        tokio::join!(self.serve_udp(udp), self.serve_tcp(tcp));
     }
-    Ok(())
+
+    async fn serve_udp(&self, socket: &UdpSocket) {
+        let mut buffer = vec![0; 4096];
+        loop {
+            let Ok((length, from)) = socket.recv_from(&mut buffer).await else {
+                continue;
+            };
+            self.component.failpoint();
+            if let Some(answer) = self.answer(&buffer[..length]) {
+                let _ = socket.send_to(&answer, from).await;
+            }
+        }
+    }
+
+    async fn serve_tcp(&self, listener: &TcpListener) {
+        let mut connections = tokio::task::JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => {
+                    if let Ok((stream, _)) = accepted {
+                        let connection = Self {
+                            backends: self.backends.clone(),
+                            component: self.component.clone(),
+                        };
+                        connections.spawn(connection.serve_connection(stream));
+                    }
+                }
+                Some(_) = connections.join_next() => {}
+            }
+        }
+    }
+
+    async fn serve_connection(self, mut stream: TcpStream) -> std::io::Result<()> {
+        while let Ok(length) = stream.read_u16().await {
+            let mut query = vec![0; usize::from(length)];
+            stream.read_exact(&mut query).await?;
+            let Some(answer) = self.answer(&query) else {
+                return Ok(());
+            };
+            stream
+                .write_u16(u16::try_from(answer.len()).unwrap_or(u16::MAX))
+                .await?;
+            stream.write_all(&answer).await?;
+        }
+        Ok(())
+    }
+
+    /// Answers one query, of which a panic does not reach the others.
+    fn answer(&self, query: &[u8]) -> Option<Vec<u8>> {
+        self.component.call_once(|| answer(query, &self.backends))?
+    }
 }
 
 /// The answer to a query; none to what is no query.
@@ -161,7 +182,47 @@ fn service(name: &Name) -> Option<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+    use tokio_util::task::AbortOnDropHandle;
+
     use super::*;
+    use crate::proxy::tests::supervisor;
+
+    #[tokio::test]
+    async fn the_server_answers_again_after_a_panic() {
+        let supervisor = supervisor();
+        let component = supervisor.component("dns");
+        let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = udp.local_addr().unwrap();
+        let dns = Dns {
+            backends: Arc::default(),
+            component: component.clone(),
+        };
+        supervisor.arm("dns", 1);
+        let _serving = AbortOnDropHandle::new(tokio::spawn(async move {
+            component
+                .run("", (dns, udp, tcp), |(dns, udp, tcp)| {
+                    dns.serve_on(udp, tcp).boxed()
+                })
+                .await;
+        }));
+        let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        client.connect(address).await.unwrap();
+        let mut query = Message::query();
+        let name = Name::from_ascii("none.").unwrap();
+        query.add_query(hickory_proto::op::Query::query(name, RecordType::A));
+        let query = query.to_vec().unwrap();
+        // The first one is lost with the panic.
+        client.send(&query).await.unwrap();
+        client.send(&query).await.unwrap();
+        let mut answer = [0; 512];
+        let length = client.recv(&mut answer).await.unwrap();
+        let answer = Message::from_vec(&answer[..length]).unwrap();
+        assert_eq!(answer.metadata.response_code, ResponseCode::NXDomain);
+        let health = supervisor.health().remove(0);
+        assert_eq!((health.panics, health.failure), (1, None));
+    }
 
     #[test]
     fn a_name_in_the_clusters_domain_means_a_service() {

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
@@ -18,19 +19,35 @@ const TRIES: usize = 3;
 /// Listens at a service's address, on whose network this runs.
 pub(super) async fn serve_at(address: SocketAddr, proxy: Proxy, target: Target) {
     match TcpListener::bind(address).await {
-        Ok(listener) => serve(listener, proxy, target).await,
+        Ok(listener) => serve(&listener, proxy, target).await,
         Err(error) => tracing::warn!(%address, %error, "a service has no listener"),
     }
 }
 
+/// Forwards every connection that `listener` accepts, and restarts after a panic without closing the listener.
+pub(super) async fn serve_with_restarts(listener: TcpListener, proxy: Proxy, target: Target) {
+    let address = listener.local_addr();
+    let instance = address.map_or_else(|_| String::new(), |address| address.to_string());
+    let component = proxy.listeners.clone();
+    let state = (listener, proxy, target);
+    component
+        .run(&instance, state, |(listener, proxy, target)| {
+            serve(listener, proxy.clone(), target.clone()).boxed()
+        })
+        .await;
+}
+
 /// Passes on every connection that `listener` takes.
-pub(super) async fn serve(listener: TcpListener, proxy: Proxy, target: Target) {
+async fn serve(listener: &TcpListener, proxy: Proxy, target: Target) {
     let mut connections = tokio::task::JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(pass_on(stream, proxy.clone(), target.clone()));
+                    proxy.listeners.failpoint();
+                    let connection = pass_on(stream, proxy.clone(), target.clone());
+                    let component = proxy.listeners.clone();
+                    connections.spawn(async move { component.run_once(connection).await });
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a service could not accept a connection");

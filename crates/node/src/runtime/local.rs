@@ -42,6 +42,7 @@ use super::{
     ContainerConfig, ContainerId, ExecError, ExecOptions, ExecResult, ExecSession, Exit, Image,
     ImageError, LogLine, Runtime, RuntimeError, Sandbox, SandboxConfig, SandboxId, Volume,
 };
+use crate::supervisor::{Component, Supervisor};
 use container::Container;
 pub use images::{ImageProgram, Images, Requirement};
 pub use network::GATEWAY;
@@ -57,6 +58,7 @@ pub struct Local {
 
 struct Shared {
     clock: Clock,
+    component: Component,
     images: Images,
     network: Network,
     /// Where pods' folders are; gone with the node's mounts.
@@ -68,15 +70,17 @@ struct Shared {
 }
 
 impl Local {
-    /// A runtime without pods, with its network made, that keeps what it needs in `folder`.
+    /// Creates a runtime without pods, and its network. Its files are in `folder`; its component is
+    /// `container-runtime`.
     ///
     /// # Errors
     /// When the kernel refuses the network.
-    pub async fn start(clock: Clock, images: Images, folder: &Path) -> io::Result<Self> {
+    pub async fn start(supervisor: &Supervisor, images: Images, folder: &Path) -> io::Result<Self> {
         let network = Network::start(&folder.join("networks")).await?;
         Ok(Self {
             shared: Arc::new(Shared {
-                clock,
+                clock: supervisor.clock().clone(),
+                component: supervisor.component("container-runtime"),
                 images,
                 network,
                 folder: folder.join("pods"),
@@ -178,9 +182,10 @@ impl Runtime for Local {
             .resolve(&config.image.reference)
             .map_err(|error| RuntimeError::Start(error.to_string()))?;
         let shared = self.shared.clone();
-        let clock = shared.clock.clone();
+        let component = shared.component.clone();
         let told = move |exit: Exit| shared.tell(&exit);
-        let container = Container::start(&id, sandbox, &pod, config, found, clock, told).await?;
+        let container =
+            Container::start(&id, sandbox, &pod, config, found, component, told).await?;
         lock(&self.shared.containers).insert(id.clone(), Arc::new(container));
         Ok(id)
     }

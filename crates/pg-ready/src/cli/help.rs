@@ -1,61 +1,62 @@
-//! `--help`.
+use super::options::OptionSet;
 
-pub(super) fn text(program: &str, beyond: bool) -> String {
-    let (more, usage) = if beyond {
-        (BEYOND.replace("{program}", program), " [-- COMMAND...]")
-    } else {
-        (String::new(), "")
+/// Returns the text of `--help`.
+pub(super) fn help_text(program: &str, option_set: OptionSet) -> String {
+    let (usage, options, accepts, rejects) = match option_set {
+        OptionSet::PgIsready => (
+            "",
+            String::new(),
+            "the server accepts connections",
+            "the server rejects connections: it is starting or stopping",
+        ),
+        OptionSet::Extended => (
+            " [-- COMMAND...]",
+            EXTENDED_OPTIONS.replace("{program}", program),
+            "the server accepts connections and passes every check",
+            "the server rejects connections: it is starting or stopping, or a check failed",
+        ),
     };
     format!(
-        "{program} asks whether a PostgreSQL server accepts connections.
+        "{program} checks whether a PostgreSQL server accepts connections.
 
 Usage:
   {program} [OPTION]...{usage}
 
 Options:
-  -d, --dbname=DBNAME      database name, or a connection string or URI
+  -d, --dbname=DBNAME      database name, connection string or URI
   -h, --host=HOSTNAME      database server host or socket directory
   -p, --port=PORT          database server port
   -q, --quiet              run quietly
-  -t, --timeout=SECS       seconds to wait for each server, 0 for ever (default: 3, least: 2)
-  -U, --username=USERNAME  role named to the server
+  -t, --timeout=SECS       timeout for each server, 0 for none (default: 3, minimum: 2)
+  -U, --username=USERNAME  role to connect as
   -V, --version            output version information, then exit
   -?, --help               show this help, then exit
-{more}
+{options}
 Exit codes:
-  0  the server accepts connections{}
-  1  the server rejects connections: {}
+  0  {accepts}
+  1  {rejects}
   2  no response
-  3  no attempt was made: the options make no sense
-",
-        if beyond {
-            " and passes every check"
-        } else {
-            ""
-        },
-        if beyond {
-            "it is starting or stopping, or a check failed"
-        } else {
-            "it is starting or stopping"
-        },
+  3  no attempt was made: invalid options or settings
+"
     )
 }
 
-const BEYOND: &str = "
-Beyond pg_isready:
-      --check=CHECK[,...]  log in and ask for more; may be repeated:
-                             login          this role may enter this database
+const EXTENDED_OPTIONS: &str = "
+Extensions to pg_isready:
+      --check=CHECK[,...]  log in and run checks; may be repeated:
+                             login          the role can log in to the database
                              query=SQL      the statement succeeds; its first value is not null or false
-                             write          a write reaches the server's log
-                             primary        it is no standby
-                             standby        it is one
-                             lag=DURATION   it is at most so far behind its primary
-                             schema=N       the newest migration is at least N
-      --wait=DURATION      ask again until the server is ready, at most so long (30s, 2m)
-      --output=text|json   how to say what was found (default: text)
-      --password-file=FILE the password is the first line of FILE; else PGPASSWORD, PGPASSFILE, ~/.pgpass
-  -- COMMAND...            run COMMAND in place of {program} once the server is ready; its exit code counts then
-                           (126: it cannot be run, 127: there is none)
+                             write          a message is committed to the write-ahead log
+                             primary        the server is a primary
+                             standby        the server is a standby
+                             lag=DURATION   the replication lag is at most DURATION
+                             schema=N       the schema version is at least N
+      --wait=DURATION      retry until the server is ready, for at most DURATION (30s, 2m)
+      --output=text|json   output format (default: text)
+      --password-file=FILE read the password from the first line of FILE
+                           (default: PGPASSWORD, PGPASSFILE, ~/.pgpass)
+  -- COMMAND...            replace {program} by COMMAND once the server is ready; the exit code is that of COMMAND
+                           (126: COMMAND cannot be executed, 127: COMMAND is not found)
 
-With any of these, --timeout is the limit of a whole attempt and takes units, such as 500ms.
+With any of these, --timeout limits a whole attempt and accepts units, such as 500ms.
 ";

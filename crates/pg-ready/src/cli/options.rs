@@ -1,24 +1,36 @@
-//! The options, long ones also by an unambiguous beginning as getopt takes them.
+//! Command-line options.
+//!
+//! Parsed with lexopt and not with clap's derive, which the other programs use: `pg_isready`'s options follow
+//! `getopt_long` (unambiguous prefixes of long options, `--help` only as the first argument), and clap would enlarge a
+//! static program that is started every few seconds.
 
 use std::ffi::OsString;
 use std::time::Duration;
 
 use lexopt::Arg::{Long, Short, Value};
 
-use super::SHORTEST;
+use super::MIN_CONNECT_TIMEOUT;
 use crate::check::{self, Check, CheckError};
 use crate::conninfo::{self, ConninfoError, Settings};
-use crate::wait;
+use crate::wait::parse_duration;
 
-/// How to say what was found.
+/// The options that the command line may contain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OptionSet {
+    /// The options of `pg_isready`.
+    PgIsready,
+    /// The options of `pg_isready` and [`EXTENDED_OPTIONS`].
+    Extended,
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Output {
+pub(super) enum OutputFormat {
     #[default]
     Text,
     Json,
 }
 
-/// The command line as given.
+/// Parsed command line.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Options {
     pub(super) database: Option<String>,
@@ -30,41 +42,37 @@ pub(super) struct Options {
     pub(super) version: bool,
     timeout: Option<String>,
     pub(super) checks: Vec<Check>,
-    pub(super) wait: Option<Duration>,
-    pub(super) output: Output,
+    /// Limit of `--wait`; `None` makes one attempt.
+    pub(super) wait_limit: Option<Duration>,
+    pub(super) output: OutputFormat,
     pub(super) password_file: Option<String>,
-    /// What to run once the server is ready.
+    /// The command after `--`, to be executed once the server is ready.
     pub(super) command: Vec<OsString>,
-    beyond: bool,
+    uses_extended_options: bool,
 }
 
-/// A command line that makes no sense.
+/// An invalid command line.
 #[derive(Debug, thiserror::Error)]
-pub enum UsageError {
-    /// An option nobody knows, or one without its value.
+pub(super) enum UsageError {
+    /// An unknown option, or an option without its value.
     #[error(transparent)]
     Option(#[from] lexopt::Error),
-    /// A word that belongs to no option.
     #[error("too many command-line arguments (first is {0:?})")]
-    TooMany(OsString),
-    /// A timeout that is no number of seconds.
+    TooManyArguments(OsString),
     #[error("invalid integer value {0:?} for connection option \"connect_timeout\"")]
     Timeout(String),
-    /// A check that makes no sense.
     #[error("--check: {0}")]
     Check(#[from] CheckError),
-    /// A duration that is none.
-    #[error("--wait: {0:?} is no duration; try 30s or 2m")]
+    /// The value is not a valid duration.
+    #[error("--wait: invalid duration {0:?}; use a value such as 30s or 2m")]
     Wait(String),
-    /// A form that nobody knows.
-    #[error("--output: {0:?} is neither text nor json")]
+    #[error("--output: invalid format {0:?}; use text or json")]
     Output(String),
-    /// Two dashes and nothing after them.
     #[error("no command after --")]
     NoCommand,
 }
 
-const LONG: &[(&str, char)] = &[
+const LONG_OPTIONS: &[(&str, char)] = &[
     ("dbname", 'd'),
     ("host", 'h'),
     ("port", 'p'),
@@ -73,22 +81,23 @@ const LONG: &[(&str, char)] = &[
     ("username", 'U'),
 ];
 
-/// What pg_isready does not know. Only in full: a beginning means what it means to pg_isready.
-const BEYOND: &[&str] = &["check", "output", "password-file", "wait"];
+/// Options that `pg_isready` does not have. Their prefixes are not accepted, so that those of `pg_isready`'s options
+/// keep their meaning.
+const EXTENDED_OPTIONS: &[&str] = &["check", "output", "password-file", "wait"];
 
 impl Options {
-    /// Reads a command line; `beyond` says whether more than the contract is known.
+    /// Parses a command line, whose first argument is the program.
     pub(super) fn parse(
         arguments: impl Iterator<Item = OsString>,
-        beyond: bool,
+        option_set: OptionSet,
     ) -> Result<Self, UsageError> {
         let mut arguments: Vec<_> = arguments.collect();
         let mut options = Self::default();
-        if beyond {
+        if option_set == OptionSet::Extended {
             options.command = split_command(&mut arguments)?;
-            options.beyond = !options.command.is_empty();
+            options.uses_extended_options = !options.command.is_empty();
         }
-        // As in pg_isready, these two count only in the first place.
+        // As in pg_isready, these two are recognized only as the first argument.
         match arguments.get(1).and_then(|first| first.to_str()) {
             Some("--help" | "-?") => {
                 return Ok(Self {
@@ -109,15 +118,17 @@ impl Options {
         while let Some(argument) = parser.next()? {
             let letter = match argument {
                 Short(letter) => letter,
-                Long(name) if beyond && BEYOND.contains(&name) => {
+                Long(name)
+                    if option_set == OptionSet::Extended && EXTENDED_OPTIONS.contains(&name) =>
+                {
                     let name = name.to_owned();
                     let value = parser.value()?.to_string_lossy().into_owned();
-                    options.set_beyond(&name, value)?;
+                    options.set_extended_option(&name, value)?;
                     continue;
                 }
-                Long(name) => long(name)?,
-                Value(word) => {
-                    extra.get_or_insert(word);
+                Long(name) => find_long_option(name)?,
+                Value(argument) => {
+                    extra.get_or_insert(argument);
                     continue;
                 }
             };
@@ -138,21 +149,23 @@ impl Options {
         }
         check::validate(&options.checks)?;
         match extra {
-            Some(word) => Err(UsageError::TooMany(word)),
+            Some(argument) => Err(UsageError::TooManyArguments(argument)),
             None => Ok(options),
         }
     }
 
-    fn set_beyond(&mut self, name: &str, value: String) -> Result<(), UsageError> {
-        self.beyond = true;
+    fn set_extended_option(&mut self, name: &str, value: String) -> Result<(), UsageError> {
+        self.uses_extended_options = true;
         match name {
             "check" => self.checks.extend(check::parse_list(&value)?),
-            "wait" => self.wait = Some(wait::duration(&value).ok_or(UsageError::Wait(value))?),
+            "wait" => {
+                self.wait_limit = Some(parse_duration(&value).ok_or(UsageError::Wait(value))?);
+            }
             "password-file" => self.password_file = Some(value),
             _ => {
                 self.output = match value.as_str() {
-                    "text" => Output::Text,
-                    "json" => Output::Json,
+                    "text" => OutputFormat::Text,
+                    "json" => OutputFormat::Json,
                     _ => return Err(UsageError::Output(value)),
                 }
             }
@@ -160,16 +173,17 @@ impl Options {
         Ok(())
     }
 
-    /// Whether anything was asked for that pg_isready does not know.
-    pub(super) fn goes_beyond(&self) -> bool {
-        self.beyond
+    /// Returns `true` if the command line contains an option or a command that `pg_isready` does not have.
+    pub(super) fn uses_extended_options(&self) -> bool {
+        self.uses_extended_options
     }
 
+    /// Returns the value of `--timeout`; an empty one counts as absent.
     pub(super) fn timeout_text(&self) -> Option<&str> {
         self.timeout.as_deref().filter(|text| !text.is_empty())
     }
 
-    /// What `--dbname` says, where it is a connection string.
+    /// Parses `--dbname` if it is a connection string.
     pub(super) fn connection_string(&self) -> Result<Settings, ConninfoError> {
         match &self.database {
             Some(text) if conninfo::is_connection_string(text) => conninfo::parse(text),
@@ -177,14 +191,14 @@ impl Options {
         }
     }
 
-    /// What the other options say; empty ones say nothing.
+    /// Returns the settings of the other options; empty values are left out.
     pub(super) fn settings(&self) -> Settings {
-        let name = self
+        let database = self
             .database
             .as_ref()
             .filter(|text| !conninfo::is_connection_string(text));
         [
-            ("dbname", name),
+            ("dbname", database),
             ("host", self.host.as_ref()),
             ("port", self.port.as_ref()),
             ("user", self.user.as_ref()),
@@ -196,8 +210,9 @@ impl Options {
         .collect()
     }
 
-    /// How long each server may take; none is for ever.
-    pub(super) fn timeout(&self) -> Result<Option<Duration>, UsageError> {
+    /// Returns libpq's `connect_timeout`, for each server: by default 3 s, and at least [`MIN_CONNECT_TIMEOUT`]; `None`
+    /// for 0 or less disables it.
+    pub(super) fn connect_timeout(&self) -> Result<Option<Duration>, UsageError> {
         let text = self.timeout_text().unwrap_or("3");
         let seconds: i32 = text
             .trim()
@@ -206,13 +221,13 @@ impl Options {
         Ok(u64::try_from(seconds)
             .ok()
             .filter(|seconds| *seconds > 0)
-            .map(|seconds| SHORTEST.max(Duration::from_secs(seconds))))
+            .map(|seconds| MIN_CONNECT_TIMEOUT.max(Duration::from_secs(seconds))))
     }
 }
 
-/// No two long options begin alike, so the first match is the only one.
-fn long(name: &str) -> Result<char, UsageError> {
-    let found = LONG
+/// Returns the letter of a long option or of a prefix of it; all long options differ in their first letter.
+fn find_long_option(name: &str) -> Result<char, UsageError> {
+    let found = LONG_OPTIONS
         .iter()
         .find(|(long, _)| !name.is_empty() && long.starts_with(name));
     found
@@ -220,12 +235,13 @@ fn long(name: &str) -> Result<char, UsageError> {
         .ok_or_else(|| Long(name).unexpected().into())
 }
 
-/// Takes away `-- COMMAND…`. A first word `exec` is what a shell's user would write, and says nothing here.
+/// Removes `-- COMMAND...` from the arguments and returns the command, without a leading `exec`, which shell users
+/// write.
 fn split_command(arguments: &mut Vec<OsString>) -> Result<Vec<OsString>, UsageError> {
-    let Some(at) = arguments.iter().position(|word| word == "--") else {
+    let Some(index) = arguments.iter().position(|argument| argument == "--") else {
         return Ok(Vec::new());
     };
-    let mut command = arguments.split_off(at);
+    let mut command = arguments.split_off(index);
     command.remove(0);
     if command.len() > 1 && command[0] == "exec" {
         command.remove(0);

@@ -1,4 +1,4 @@
-//! The settings that libpq 15 knows.
+//! Keywords and environment variables of libpq 15.
 
 use super::{ConninfoError, Settings};
 
@@ -41,7 +41,7 @@ const KEYWORDS: &[&str] = &[
     "user",
 ];
 
-/// The environment variables that matter to a check.
+/// Environment variables that affect a check, and the keywords that they set.
 pub(super) const ENVIRONMENT: &[(&str, &str)] = &[
     ("PGAPPNAME", "application_name"),
     ("PGCHANNELBINDING", "channel_binding"),
@@ -64,7 +64,7 @@ pub(super) const ENVIRONMENT: &[(&str, &str)] = &[
     ("PGUSER", "user"),
 ];
 
-/// Stores a setting under the name by which it is known; `requiressl` is what `sslmode` was before PostgreSQL 8.0.
+/// Stores a setting; the obsolete `requiressl` is converted to `sslmode`, which replaced it in PostgreSQL 8.0.
 pub(super) fn store(
     settings: &mut Settings,
     name: &str,
@@ -78,13 +78,13 @@ pub(super) fn store(
         };
         settings.insert("sslmode", mode.to_owned());
     } else {
-        settings.insert(known(name)?, value);
+        settings.insert(find(name)?, value);
     }
     Ok(())
 }
 
-/// The keyword as it is known, if it is.
-pub(super) fn known(keyword: &str) -> Result<&'static str, ConninfoError> {
+/// Returns the static string for a keyword, or an error if libpq does not have it.
+pub(super) fn find(keyword: &str) -> Result<&'static str, ConninfoError> {
     KEYWORDS
         .iter()
         .find(|known| **known == keyword)

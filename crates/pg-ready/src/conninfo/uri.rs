@@ -1,11 +1,11 @@
-//! `postgresql://[user[:password]@][host][:port][,…][/dbname][?key=value[&…]]`, parts percent-encoded.
+//! Connection URIs: `postgresql://[user[:password]@][host][:port][,…][/dbname][?key=value[&…]]`, percent-encoded.
 
 use percent_encoding::percent_decode_str;
 
 use super::{ConninfoError, Settings, keywords};
 
-/// What follows the scheme, if `text` has one of PostgreSQL's.
-pub(super) fn body(text: &str) -> Option<&str> {
+/// Returns the URI without its scheme, or `None` if `text` is not a PostgreSQL URI.
+pub(super) fn strip_scheme(text: &str) -> Option<&str> {
     text.strip_prefix("postgresql://")
         .or_else(|| text.strip_prefix("postgres://"))
 }
@@ -42,7 +42,7 @@ fn store_login(settings: &mut Settings, login: &str) -> Result<(), ConninfoError
     store(settings, "password", password)
 }
 
-/// Stores the list of hosts and the list of their ports; returns what follows them.
+/// Stores the comma-separated hosts and ports; returns the rest of the URI.
 fn store_hosts<'a>(settings: &mut Settings, mut rest: &'a str) -> Result<&'a str, ConninfoError> {
     let (mut hosts, mut ports) = (Vec::new(), Vec::new());
     loop {
@@ -72,14 +72,14 @@ fn split_host(rest: &str) -> Result<(&str, &str), ConninfoError> {
     };
     let (host, after) = bracketed
         .split_once(']')
-        .ok_or_else(|| problem("missing \"]\" after an IPv6 host address", rest))?;
+        .ok_or_else(|| uri_error("missing \"]\" after an IPv6 host address", rest))?;
     if host.is_empty() {
-        return Err(problem("an empty IPv6 host address", rest));
+        return Err(uri_error("an empty IPv6 host address", rest));
     }
     if after.is_empty() || after.starts_with([':', '/', '?', ',']) {
         Ok((host, after))
     } else {
-        Err(problem(
+        Err(uri_error(
             "an unexpected character after an IPv6 host address",
             rest,
         ))
@@ -89,17 +89,18 @@ fn split_host(rest: &str) -> Result<(&str, &str), ConninfoError> {
 fn store_parameter(settings: &mut Settings, parameter: &str) -> Result<(), ConninfoError> {
     let (name, value) = match parameter.split_once('=') {
         Some((name, value)) if !value.contains('=') => (name, value),
-        Some(_) => return Err(problem("an extra \"=\" in a query parameter", parameter)),
-        None => return Err(problem("a query parameter without \"=\"", parameter)),
+        // The value is left out of the error, because it may be a password.
+        Some((name, _)) => return Err(uri_error("an extra \"=\" in a query parameter", name)),
+        None => return Err(uri_error("a query parameter without \"=\"", parameter)),
     };
-    let name = decode("a parameter's name", name)?;
+    let name = decode("parameter name", name)?;
     let value = decode(&name, value)?;
     if name == "ssl" && value == "true" {
         settings.insert("sslmode", "require".to_owned());
         return Ok(());
     }
     keywords::store(settings, &name, value)
-        .map_err(|_| problem("an unknown query parameter", &name))
+        .map_err(|_| uri_error("an unknown query parameter", &name))
 }
 
 fn store(
@@ -113,22 +114,22 @@ fn store(
     Ok(())
 }
 
-/// Errors name the part and never show it: it may be a password.
+/// Decodes a part. Errors contain its name and not its value, which may be a password.
 fn decode(part: &str, encoded: &str) -> Result<String, ConninfoError> {
-    // The crate leaves a broken escape as it is; libpq refuses it, and a zero byte too.
-    for (at, _) in encoded.match_indices('%') {
-        match encoded.get(at + 1..at + 3) {
-            Some("00") => return Err(problem("the forbidden value %00", part)),
+    // percent-encoding keeps invalid escapes as they are; libpq rejects them, and a zero byte.
+    for (index, _) in encoded.match_indices('%') {
+        match encoded.get(index + 1..index + 3) {
+            Some("00") => return Err(uri_error("the forbidden value %00", part)),
             Some(digits) if digits.bytes().all(|byte| byte.is_ascii_hexdigit()) => {}
-            _ => return Err(problem("an invalid percent-encoded token", part)),
+            _ => return Err(uri_error("an invalid percent-encoded token", part)),
         }
     }
     Ok(percent_decode_str(encoded).decode_utf8_lossy().into_owned())
 }
 
-fn problem(problem: &str, part: &str) -> ConninfoError {
+fn uri_error(problem: &str, part: &str) -> ConninfoError {
     ConninfoError::Uri {
         problem: problem.to_owned(),
-        uri: part.to_owned(),
+        part: part.to_owned(),
     }
 }

@@ -1,20 +1,17 @@
-//! What a server says when it refuses: the fields of its error message.
-
-/// The fields that tell one refusal from another.
+/// The fields of an `ErrorResponse` that distinguish one error from another; absent fields are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ServerError {
-    /// The SQLSTATE.
-    pub code: String,
-    /// In the server's language.
-    pub message: String,
-    /// The server's function that refused; the same in every language.
-    pub routine: String,
+pub(crate) struct ServerError {
+    /// SQLSTATE, five characters.
+    pub(crate) code: String,
+    /// Message in the server's language.
+    pub(crate) message: String,
+    /// Name of the server's C function that raised the error, which does not depend on the language.
+    pub(crate) routine: String,
 }
 
 impl ServerError {
-    /// Reads the body of an error message: fields of a letter and a text, each ended by a zero byte.
-    #[must_use]
-    pub fn parse(fields: &[u8]) -> Self {
+    /// Parses the body of an `ErrorResponse`: fields of a type byte and a text, each terminated by a zero byte.
+    pub(crate) fn parse(fields: &[u8]) -> Self {
         let mut error = Self::default();
         for field in fields.split(|&byte| byte == 0) {
             let Some((kind, text)) = field.split_first() else {

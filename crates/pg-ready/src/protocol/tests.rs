@@ -5,92 +5,103 @@ fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     [&[kind][..], &length.to_be_bytes(), body].concat()
 }
 
-fn error(state: &str) -> Vec<u8> {
-    message(b'E', format!("SFATAL\0C{state}\0Mno\0\0").as_bytes())
+fn error(sqlstate: &str) -> Vec<u8> {
+    message(b'E', format!("SFATAL\0C{sqlstate}\0Mno\0\0").as_bytes())
 }
 
 #[track_caller]
-fn check(bytes: &[u8], expected: Answer) {
-    assert_eq!(read_answer(bytes), expected, "{bytes:?}");
+fn assert_reply(bytes: &[u8], expected: StartupReply) {
+    assert_eq!(parse_startup_reply(bytes), expected, "{bytes:?}");
 }
 
 #[test]
-fn any_authentication_request_means_up() {
+fn startup_reply_authentication_request_is_accepting() {
     for method in [0_i32, 3, 5, 10] {
-        check(&message(b'R', &method.to_be_bytes()), Answer::Up);
+        assert_reply(
+            &message(b'R', &method.to_be_bytes()),
+            StartupReply::Accepting,
+        );
     }
 }
 
 #[test]
-fn only_cannot_connect_now_means_rejecting() {
-    check(&error("57P03"), Answer::Rejecting);
-    for state in ["28000", "3D000", "53300", "57P01"] {
-        check(&error(state), Answer::Up);
+fn startup_reply_error_is_classified_by_sqlstate() {
+    for (sqlstate, expected) in [
+        ("57P03", StartupReply::Rejecting),
+        ("28000", StartupReply::Accepting),
+        ("3D000", StartupReply::Accepting),
+        ("53300", StartupReply::Accepting),
+        ("57P01", StartupReply::Accepting),
+        ("57P0", StartupReply::NotPostgres),
+        ("57P034", StartupReply::NotPostgres),
+    ] {
+        assert_reply(&error(sqlstate), expected);
     }
+    assert_reply(
+        &message(b'E', b"SFATAL\0Mno\0\0"),
+        StartupReply::NotPostgres,
+    );
 }
 
 #[test]
-fn an_error_without_a_five_letter_state_is_foreign() {
-    check(&error("57P0"), Answer::Foreign);
-    check(&error("57P034"), Answer::Foreign);
-    check(&message(b'E', b"SFATAL\0Mno\0\0"), Answer::Foreign);
-}
-
-#[test]
-fn every_prefix_of_an_answer_is_incomplete() {
+fn startup_reply_prefix_is_incomplete() {
     for whole in [error("57P03"), message(b'R', &[0; 4])] {
         for length in 0..whole.len() {
-            check(&whole[..length], Answer::Incomplete);
+            assert_reply(&whole[..length], StartupReply::Incomplete);
         }
     }
 }
 
 #[test]
-fn lengths_outside_libpqs_limits_are_foreign() {
+fn startup_reply_length_outside_libpq_limits_is_not_postgres() {
     for (kind, length, expected) in [
-        (b'R', 7, Answer::Foreign),
-        (b'R', 8, Answer::Incomplete),
-        (b'R', 2_000, Answer::Incomplete),
-        (b'R', 2_001, Answer::Foreign),
-        (b'E', 7, Answer::Foreign),
-        (b'E', 30_000, Answer::Incomplete),
-        (b'E', 30_001, Answer::Foreign),
-        (b'E', -1, Answer::Foreign),
-        (b'E', i32::MAX, Answer::Foreign),
+        (b'R', 7, StartupReply::NotPostgres),
+        (b'R', 8, StartupReply::Incomplete),
+        (b'R', 2_000, StartupReply::Incomplete),
+        (b'R', 2_001, StartupReply::NotPostgres),
+        (b'E', 7, StartupReply::NotPostgres),
+        (b'E', 30_000, StartupReply::Incomplete),
+        (b'E', 30_001, StartupReply::NotPostgres),
+        (b'E', -1, StartupReply::NotPostgres),
+        (b'E', i32::MAX, StartupReply::NotPostgres),
     ] {
         let bytes = [&[kind][..], &i32::to_be_bytes(length)].concat();
-        check(&bytes, expected);
+        assert_reply(&bytes, expected);
     }
 }
 
 #[test]
-fn a_notice_or_anything_else_first_is_foreign() {
+fn startup_reply_other_message_type_is_not_postgres() {
     for kind in [b'N', b'S', b'H', 0, 255] {
-        check(&[kind], Answer::Foreign);
+        assert_reply(&[kind], StartupReply::NotPostgres);
     }
 }
 
 #[test]
-fn the_answer_after_a_version_negotiation_counts() {
+fn startup_reply_after_version_negotiation_is_parsed() {
     let negotiation = message(b'v', &[0; 8]);
-    check(
+    assert_reply(
         &[negotiation.clone(), error("57P03")].concat(),
-        Answer::Rejecting,
+        StartupReply::Rejecting,
     );
-    check(&negotiation, Answer::Incomplete);
+    assert_reply(&negotiation, StartupReply::Incomplete);
 }
 
 #[test]
-fn the_startup_packet_carries_its_length_version_and_names() {
-    let packet = startup_packet("amy", "shop", "");
+fn startup_packet_contains_length_version_and_names() {
+    let packet = encode_startup_packet("amy", "shop", "");
     assert_eq!(packet, b"\0\0\0\x20\0\x03\0\0user\0amy\0database\0shop\0\0");
 }
 
 #[test]
-fn the_request_for_tls_is_the_manuals() {
-    assert_eq!(ssl_request(), [0, 0, 0, 8, 4, 210, 22, 47]);
+fn ssl_request_and_replies_match_the_manual() {
+    let code: i32 = (1234 << 16) | 5679;
     assert_eq!(
-        [b'S', b'N', b'E'].map(offers_tls),
-        [Some(true), Some(false), None]
+        SSL_REQUEST,
+        *[8_i32.to_be_bytes(), code.to_be_bytes()].as_flattened()
+    );
+    assert_eq!(
+        [b'S', b'N', b'E'].map(parse_ssl_reply),
+        [Some(SslReply::Accepted), Some(SslReply::Rejected), None]
     );
 }

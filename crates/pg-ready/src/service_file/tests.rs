@@ -26,7 +26,7 @@ fn settings(service: &str) -> Result<Option<Settings>, ServiceError> {
 }
 
 #[test]
-fn a_service_is_its_first_section() {
+fn service_is_its_first_section() {
     let expected: Settings = [("host", "one".to_owned()), ("port", "1".to_owned())].into();
     assert_eq!(settings("first"), Ok(Some(expected)));
     assert_eq!(
@@ -39,7 +39,7 @@ fn a_service_is_its_first_section() {
 }
 
 #[test]
-fn a_line_that_is_none_is_named() {
+fn invalid_line_is_reported_with_its_number() {
     for (service, line) in [("second", 8), ("fourth", 14)] {
         let path = PathBuf::from("file");
         assert_eq!(settings(service), Err(ServiceError::Syntax { path, line }));
@@ -52,24 +52,24 @@ fn a_line_that_is_none_is_named() {
 }
 
 #[test]
-fn the_users_file_comes_before_the_systems() {
-    let folder = tempfile::tempdir().unwrap();
-    let own = folder.path().join("own");
-    std::fs::write(&own, "[a]\nhost=own\n").unwrap();
+fn user_file_precedes_system_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let user_file = dir.path().join("user.conf");
+    std::fs::write(&user_file, "[a]\nhost=user\n").unwrap();
     std::fs::write(
-        folder.path().join("pg_service.conf"),
+        dir.path().join("pg_service.conf"),
         "[a]\nhost=system\n[b]\nhost=b\n",
     )
     .unwrap();
     let environment = |name: &str| match name {
-        "PGSERVICEFILE" => Some(own.display().to_string()),
-        "PGSYSCONFDIR" => Some(folder.path().display().to_string()),
+        "PGSERVICEFILE" => Some(user_file.display().to_string()),
+        "PGSYSCONFDIR" => Some(dir.path().display().to_string()),
         _ => None,
     };
     let host = |service| load(service, environment).map(|settings| settings["host"].clone());
-    assert_eq!(host("a"), Ok("own".to_owned()));
+    assert_eq!(host("a"), Ok("user".to_owned()));
     assert_eq!(host("b"), Ok("b".to_owned()));
     assert_eq!(host("c"), Err(ServiceError::NotFound("c".to_owned())));
-    let none = load("a", |_| None).unwrap_err().to_string();
-    assert_eq!(none, "definition of service \"a\" not found");
+    let undefined = load("a", |_| None).unwrap_err().to_string();
+    assert_eq!(undefined, "definition of service \"a\" not found");
 }

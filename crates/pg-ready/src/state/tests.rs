@@ -3,13 +3,13 @@ use std::collections::HashSet;
 use super::*;
 
 #[test]
-fn every_state_has_a_name_of_its_own() {
+fn state_names_are_unique() {
     let names: HashSet<_> = State::ALL.iter().map(|state| state.as_str()).collect();
     assert_eq!(names.len(), State::ALL.len());
 }
 
 #[test]
-fn a_servers_refusals_are_told_apart() {
+fn server_error_is_classified() {
     for (code, message, routine, state) in [
         (
             "57P03",
@@ -115,17 +115,17 @@ fn a_servers_refusals_are_told_apart() {
             message: message.to_owned(),
             routine: routine.to_owned(),
         };
-        assert_eq!(State::of(&error), state, "{message}");
+        assert_eq!(State::from_server_error(&error), state, "{message}");
     }
 }
 
 #[test]
-fn a_server_that_answers_no_is_rejecting_and_one_that_does_not_answer_is_no_response() {
-    for state in State::ALL {
+fn state_has_the_exit_code_of_its_ping_status() {
+    for &state in State::ALL {
         let expected = match state {
             State::Accepting => 0,
             State::NoAttempt => 3,
-            State::TlsRefused
+            State::TlsFailed
             | State::DnsFailure
             | State::Refused
             | State::Unreachable
@@ -134,6 +134,6 @@ fn a_server_that_answers_no_is_rejecting_and_one_that_does_not_answer_is_no_resp
             | State::Protocol => 2,
             _ => 1,
         };
-        assert_eq!(state.verdict().exit_code(), expected, "{state}");
+        assert_eq!(state.ping_status().exit_code(), expected, "{state}");
     }
 }

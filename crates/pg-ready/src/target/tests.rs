@@ -17,7 +17,7 @@ fn socket(path: &str) -> Target {
 }
 
 #[test]
-fn hosts_addresses_and_ports_go_together() {
+fn targets_combine_hosts_addresses_and_ports() {
     for (settings, expected) in [
         (&[][..], vec![socket("/var/run/postgresql/.s.PGSQL.5432")]),
         (&[("host", "a")], vec![name("a", 5432)]),
@@ -44,15 +44,15 @@ fn hosts_addresses_and_ports_go_together() {
                 Some("a".to_owned()),
             )],
         ),
-        (&[("hostaddr", "a")], vec![Target::Unusable]),
+        (&[("hostaddr", "a")], vec![Target::Invalid]),
     ] {
         assert_eq!(plan(settings).unwrap().targets, expected, "{settings:?}");
     }
 }
 
 #[test]
-fn a_port_is_a_number_from_1_to_65535() {
-    for (port, usable) in [
+fn port_outside_1_to_65535_is_invalid() {
+    for (port, valid) in [
         ("1", true),
         ("65535", true),
         ("0", false),
@@ -61,12 +61,12 @@ fn a_port_is_a_number_from_1_to_65535() {
         ("x", false),
     ] {
         let targets = plan(&[("host", "a"), ("port", port)]).unwrap().targets;
-        assert_eq!(targets != [Target::Unusable], usable, "{port}");
+        assert_eq!(targets != [Target::Invalid], valid, "{port}");
     }
 }
 
 #[test]
-fn lists_of_different_lengths_are_no_attempt() {
+fn lists_of_different_lengths_are_rejected() {
     for settings in [
         [("host", "a,b"), ("port", "1,2,3")],
         [("host", "a"), ("port", "1,2")],
@@ -80,7 +80,7 @@ fn lists_of_different_lengths_are_no_attempt() {
 }
 
 #[test]
-fn settings_with_a_fixed_set_of_values_take_no_other() {
+fn setting_with_unknown_choice_is_rejected() {
     assert!(matches!(
         plan(&[("sslmode", "maybe")]),
         Err(PlanError::Value {
@@ -88,26 +88,39 @@ fn settings_with_a_fixed_set_of_values_take_no_other() {
             ..
         })
     ));
-    assert!(plan(&[("sslmode", "verify-full")]).unwrap().needs_tls);
-    assert!(!plan(&[("sslmode", "prefer")]).unwrap().needs_tls);
 }
 
 #[test]
-fn the_role_is_the_operating_systems_user_and_the_database_is_the_roles() {
-    let plan_of = |settings: &[(&'static str, &str)]| {
+fn sslmode_require_or_stricter_requires_tls() {
+    for (sslmode, expected) in [
+        ("disable", false),
+        ("allow", false),
+        ("prefer", false),
+        ("require", true),
+        ("verify-ca", true),
+        ("verify-full", true),
+    ] {
+        let requires_tls = plan(&[("sslmode", sslmode)]).unwrap().requires_tls;
+        assert_eq!(requires_tls, expected, "{sslmode}");
+    }
+}
+
+#[test]
+fn role_defaults_to_the_os_user_and_database_to_the_role() {
+    let role_and_database = |settings: &[(&'static str, &str)]| {
         plan(settings)
             .map(|plan| (plan.user, plan.database))
             .unwrap()
     };
-    assert_eq!(plan_of(&[]), ("amy".to_owned(), "amy".to_owned()));
+    assert_eq!(role_and_database(&[]), ("amy".to_owned(), "amy".to_owned()));
     assert_eq!(
-        plan_of(&[("user", "bo")]),
+        role_and_database(&[("user", "bo")]),
         ("bo".to_owned(), "bo".to_owned())
     );
     assert_eq!(
-        plan_of(&[("dbname", "d")]),
+        role_and_database(&[("dbname", "d")]),
         ("amy".to_owned(), "d".to_owned())
     );
-    let nobody = Plan::new(&Settings::new(), || Err(7));
-    assert_eq!(nobody, Err(PlanError::NoUser(7)));
+    let unknown = Plan::new(&Settings::new(), || Err(7));
+    assert_eq!(unknown, Err(PlanError::UnknownUser(7)));
 }

@@ -1,4 +1,4 @@
-//! Less than full verification, as `sslmode` below `verify-full` means it.
+//! Certificate verifiers for the modes of `sslmode` that are weaker than `verify-full`.
 
 use std::sync::Arc;
 
@@ -8,8 +8,10 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 
-/// Encrypts with whoever answers. Signatures are not looked at either: nobody is vouched for, and PostgreSQL's own
-/// instructions make certificates that webpki cannot read.
+/// Accepts every certificate. Signatures are not verified either: they would prove no identity, and the certificates
+/// that PostgreSQL's manual creates cannot be parsed by webpki.
+///
+/// The crate `probe` has the same verifier. This crate is meant to be used on its own, so the two do not share code.
 #[derive(Debug)]
 pub(super) struct AnyCertificate(pub(super) Arc<CryptoProvider>);
 
@@ -48,7 +50,7 @@ impl ServerCertVerifier for AnyCertificate {
     }
 }
 
-/// A known authority's certificate, in whatever name.
+/// Accepts a certificate that a root certificate signed, for any host name.
 #[derive(Debug)]
 pub(super) struct AnyName(pub(super) Arc<WebPkiServerVerifier>);
 
@@ -61,7 +63,7 @@ impl ServerCertVerifier for AnyName {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        // The name is looked at last, after the chain.
+        // webpki verifies the name last, after the chain, so the chain is valid if this error is returned.
         match self
             .0
             .verify_server_cert(certificate, intermediates, name, ocsp, now)

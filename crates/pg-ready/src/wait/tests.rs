@@ -5,58 +5,77 @@ use super::*;
 fn report(state: State) -> Report {
     Report {
         state,
-        verdict: state.verdict(),
+        ping_status: state.ping_status(),
         ..Report::no_attempt(String::new())
     }
 }
 
-async fn run(limit: Duration, states: &[State]) -> (State, usize, Vec<u128>, Duration) {
-    let (start, count) = (Instant::now(), Cell::new(0));
-    let lefts = RefCell::new(Vec::new());
+/// Result of a wait whose attempts return the given states, the last one repeatedly.
+struct Waited {
+    state: State,
+    attempts: usize,
+    /// Milliseconds left at each retry.
+    left_ms: Vec<u128>,
+    duration: Duration,
+}
+
+async fn wait(limit: Duration, states: &[State]) -> Waited {
+    let (start, attempts) = (Instant::now(), Cell::new(0));
+    let left_ms = RefCell::new(Vec::new());
     let attempt = |_| {
-        let index = count.replace(count.get() + 1);
+        let index = attempts.replace(attempts.get() + 1);
         let state = states[index.min(states.len() - 1)];
         async move { report(state) }
     };
-    let told = |_: &Report, left: Duration| lefts.borrow_mut().push(left.as_millis());
-    let state = wait(limit, attempt, told).await.state;
-    (state, count.get(), lefts.take(), start.elapsed())
+    let on_retry = |_: &Report, left: Duration| left_ms.borrow_mut().push(left.as_millis());
+    let state = wait_until_ready(limit, attempt, on_retry).await.state;
+    Waited {
+        state,
+        attempts: attempts.get(),
+        left_ms: left_ms.take(),
+        duration: start.elapsed(),
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_ends_with_the_first_attempt_that_is_accepted() {
+async fn wait_accepting_attempt_is_the_last() {
     let states = [State::Refused, State::Starting, State::Accepting];
-    let (state, count, lefts, took) = run(Duration::from_secs(60), &states).await;
-    assert_eq!((state, count), (State::Accepting, 3));
-    assert_eq!(lefts, [60_000, 59_900]);
-    assert_eq!(took.as_millis(), 250);
+    let waited = wait(Duration::from_secs(60), &states).await;
+    assert_eq!((waited.state, waited.attempts), (State::Accepting, 3));
+    assert_eq!(waited.left_ms, [60_000, 59_900]);
+    assert_eq!(waited.duration.as_millis(), 250);
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_ends_at_once_where_trying_makes_no_sense() {
-    let (state, count, _, took) = run(Duration::from_secs(60), &[State::NoAttempt]).await;
-    assert_eq!((state, count, took), (State::NoAttempt, 1, Duration::ZERO));
+async fn wait_invalid_attempt_is_not_retried() {
+    let waited = wait(Duration::from_secs(60), &[State::NoAttempt]).await;
+    assert_eq!((waited.state, waited.attempts), (State::NoAttempt, 1));
+    assert_eq!(waited.duration, Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
-async fn its_pauses_grow_to_two_seconds_and_it_never_outlasts_its_limit() {
+async fn wait_backoff_grows_to_its_maximum_within_the_limit() {
     let limit = Duration::from_secs(20);
-    let (state, _, lefts, took) = run(limit, &[State::Refused]).await;
-    assert_eq!(state, State::Refused);
-    assert!(took <= limit, "{took:?}");
-    let pauses: Vec<_> = lefts.windows(2).map(|pair| pair[0] - pair[1]).collect();
-    assert!(pauses.is_sorted(), "{pauses:?}");
-    assert_eq!((pauses.first(), pauses.last()), (Some(&100), Some(&2000)));
+    let waited = wait(limit, &[State::Refused]).await;
+    assert_eq!(waited.state, State::Refused);
+    assert!(waited.duration <= limit, "{:?}", waited.duration);
+    let pairs = waited.left_ms.windows(2);
+    let backoffs: Vec<_> = pairs.map(|pair| pair[0] - pair[1]).collect();
+    assert!(backoffs.is_sorted(), "{backoffs:?}");
+    assert_eq!(
+        (backoffs.first(), backoffs.last()),
+        (Some(&100), Some(&2000))
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_time_is_one_attempt() {
-    let (_, count, _, _) = run(Duration::ZERO, &[State::Refused]).await;
-    assert_eq!(count, 1);
+async fn wait_limit_of_zero_makes_one_attempt() {
+    let waited = wait(Duration::ZERO, &[State::Refused]).await;
+    assert_eq!(waited.attempts, 1);
 }
 
 #[test]
-fn durations_are_read_with_and_without_a_unit() {
+fn duration_unit_is_optional() {
     for (text, expected) in [
         ("3", Some(3_000)),
         ("500ms", Some(500)),
@@ -67,7 +86,7 @@ fn durations_are_read_with_and_without_a_unit() {
         ("soon", None),
     ] {
         assert_eq!(
-            duration(text),
+            parse_duration(text),
             expected.map(Duration::from_millis),
             "{text}"
         );

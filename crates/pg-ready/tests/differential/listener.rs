@@ -1,26 +1,29 @@
-//! Listeners that are no PostgreSQL servers, or hostile ones.
+//! Listeners that are not PostgreSQL servers, or malicious ones.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 
-/// How a listener treats whoever connects.
+/// Code of `SSLRequest`, in the position of a protocol version.
+const SSL_REQUEST_CODE: [u8; 4] = [0x04, 0xd2, 0x16, 0x2f];
+
+/// Behavior of a listener for each connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Script {
-    /// Never says a word.
+    /// Never writes.
     Silent,
-    /// Closes at once.
-    CloseAtOnce,
-    /// Says this whatever it hears, and closes.
-    Say(&'static [u8]),
-    /// Refuses TLS where it is asked for; then answers the startup packet with this and closes.
-    NoTlsThen(&'static [u8]),
-    /// The same, one byte a packet.
-    NoTlsThenSlowly(&'static [u8]),
+    /// Closes the connection immediately.
+    Close,
+    /// Writes these bytes without reading, and closes the connection.
+    Write(&'static [u8]),
+    /// Rejects TLS if it is requested, replies to the startup packet with these bytes, and closes the connection.
+    RejectTlsThen(&'static [u8]),
+    /// The same with one packet for each byte.
+    RejectTlsThenBytewise(&'static [u8]),
 }
 
-/// A listener in a thread of its own.
+/// A listener with its own thread.
 pub(crate) struct Listener {
-    /// Its port on 127.0.0.1.
+    /// Port on 127.0.0.1.
     pub(crate) port: u16,
 }
 
@@ -30,54 +33,54 @@ impl Listener {
         let port = listener.local_addr().unwrap().port();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                std::thread::spawn(move || play(script, stream));
+                std::thread::spawn(move || run_script(script, stream));
             }
         });
         Self { port }
     }
 }
 
-/// A caller may hang up at any time; that ends the play.
-fn play(script: Script, mut stream: TcpStream) -> Option<()> {
+/// Serves one connection; returns `None` if the client closed it early.
+fn run_script(script: Script, mut stream: TcpStream) -> Option<()> {
     match script {
-        Script::CloseAtOnce => {}
+        Script::Close => {}
         Script::Silent => drop(stream.read_to_end(&mut Vec::new())),
-        Script::Say(bytes) => {
+        Script::Write(bytes) => {
             stream.write_all(bytes).ok()?;
-            hang_up(&mut stream)?;
+            close(&mut stream)?;
         }
-        Script::NoTlsThen(bytes) => {
-            answer_startup(&mut stream)?;
+        Script::RejectTlsThen(bytes) => {
+            read_startup_packet(&mut stream)?;
             stream.write_all(bytes).ok()?;
-            hang_up(&mut stream)?;
+            close(&mut stream)?;
         }
-        Script::NoTlsThenSlowly(bytes) => {
+        Script::RejectTlsThenBytewise(bytes) => {
             stream.set_nodelay(true).ok()?;
-            answer_startup(&mut stream)?;
+            read_startup_packet(&mut stream)?;
             for byte in bytes {
                 stream.write_all(&[*byte]).ok()?;
             }
-            hang_up(&mut stream)?;
+            close(&mut stream)?;
         }
     }
     Some(())
 }
 
-fn answer_startup(stream: &mut TcpStream) -> Option<()> {
+fn read_startup_packet(stream: &mut TcpStream) -> Option<()> {
     loop {
         let mut length = [0; 4];
         stream.read_exact(&mut length).ok()?;
         let mut rest = vec![0; u32::from_be_bytes(length) as usize - 4];
         stream.read_exact(&mut rest).ok()?;
-        if rest != pg_ready::protocol::ssl_request()[4..] {
+        if rest != SSL_REQUEST_CODE {
             return Some(());
         }
         stream.write_all(b"N").ok()?;
     }
 }
 
-/// Closing with unread bytes would reset the connection and could lose what was said.
-fn hang_up(stream: &mut TcpStream) -> Option<()> {
+/// Closes the connection after the client did; with unread bytes it would be reset, which could discard written bytes.
+fn close(stream: &mut TcpStream) -> Option<()> {
     stream.shutdown(Shutdown::Write).ok()?;
     stream.read_to_end(&mut Vec::new()).ok()?;
     Some(())

@@ -1,88 +1,85 @@
-//! The real pg_isready and ours, side by side, against real servers and hostile listeners: the same exit code and the
-//! same line of output in every situation.
+//! Compares `pg-ready`, installed as `pg_isready`, with PostgreSQL's `pg_isready` against real servers and malicious
+//! listeners: exit code and standard output have to be equal in every case.
 //!
-//! Needs PostgreSQL's own programs; skipped with a word where they are missing.
+//! Skipped with a message if PostgreSQL's programs are not installed.
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers panic as tests do")]
 
 use std::path::Path;
 use std::process::{Command, Output};
 
+mod edge_cases;
 mod listener;
-mod odd;
 
 use listener::{Listener, Script};
-use pg_fixture::Server;
+use test_support::postgres::Server;
 
-/// One run: options and environment, blank-separated, with `{host}`, `{port}` … replaced.
-struct Situation {
+/// Arguments and environment of one run; see [`split_arguments`] for the former.
+struct Case {
     arguments: String,
     environment: Vec<(String, String)>,
 }
 
-fn situation(arguments: &str) -> Situation {
-    Situation {
+fn case(arguments: &str) -> Case {
+    Case {
         arguments: arguments.to_owned(),
         environment: Vec::new(),
     }
 }
 
-impl Situation {
+impl Case {
     fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 }
 
-fn run(program: &Path, situation: &Situation) -> Output {
-    let environment = situation
-        .environment
-        .iter()
-        .map(|(name, value)| (name, value));
+fn run(program: &Path, case: &Case) -> Output {
+    let environment = case.environment.iter().map(|(name, value)| (name, value));
     Command::new(program)
-        .args(words(&situation.arguments))
+        .args(split_arguments(&case.arguments))
         .env_clear()
         .envs(environment)
         .output()
         .unwrap()
 }
 
-/// Splits at blanks; `_` stands for a blank inside a word, `""` for an empty word.
-fn words(text: &str) -> Vec<String> {
+/// Splits at white space; `_` is a blank within an argument, `""` an empty argument.
+fn split_arguments(text: &str) -> Vec<String> {
     text.split_whitespace()
-        .map(|word| {
-            if word == "\"\"" {
+        .map(|argument| {
+            if argument == "\"\"" {
                 String::new()
             } else {
-                word.replace('_', " ")
+                argument.replace('_', " ")
             }
         })
         .collect()
 }
 
 #[track_caller]
-fn same(bin: &Path, situations: &[Situation]) {
-    let folder = tempfile::tempdir().unwrap();
-    let installed = folder.path().join("pg_isready");
+fn assert_same_output(bin: &Path, cases: &[Case]) {
+    let dir = tempfile::tempdir().unwrap();
+    let installed = dir.path().join("pg_isready");
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_pg-ready"), &installed).unwrap();
     let mut different = Vec::new();
-    for situation in situations {
-        let theirs = run(&bin.join("pg_isready"), situation);
-        let ours = run(&installed, situation);
-        let seen = |output: &Output| {
+    for case in cases {
+        let theirs = run(&bin.join("pg_isready"), case);
+        let ours = run(&installed, case);
+        let result = |output: &Output| {
             (
                 output.status.code(),
                 String::from_utf8_lossy(&output.stdout).into_owned(),
             )
         };
-        if seen(&theirs) != seen(&ours) {
+        if result(&theirs) != result(&ours) {
             different.push(format!(
                 "{} {:?}\n  pg_isready {:?} {}\n  pg-ready   {:?} {}",
-                situation.arguments,
-                situation.environment,
-                seen(&theirs),
+                case.arguments,
+                case.environment,
+                result(&theirs),
                 String::from_utf8_lossy(&theirs.stderr).trim(),
-                seen(&ours),
+                result(&ours),
                 String::from_utf8_lossy(&ours.stderr).trim(),
             ));
         }
@@ -91,27 +88,27 @@ fn same(bin: &Path, situations: &[Situation]) {
         different.is_empty(),
         "{} of {} differ:\n{}",
         different.len(),
-        situations.len(),
+        cases.len(),
         different.join("\n")
     );
 }
 
 #[test]
-fn agrees_on_an_accepting_server() {
-    let Some(bin) = pg_fixture::programs() else {
+fn accepting_server_has_the_same_output() {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
-    let (port, folder) = (server.port, server.folder().display().to_string());
+    let (port, dir) = (server.port, server.dir().display().to_string());
     let lines = [
         "-h 127.0.0.1 -p {port}",
         "-h localhost -p {port}",
-        "-h {folder} -p {port}",
-        "--host={folder} --port={port}",
+        "-h {dir} -p {port}",
+        "--host={dir} --port={port}",
         "--hos 127.0.0.1 --por {port}",
         "-h127.0.0.1 -p{port} -q",
         "-qh 127.0.0.1 -p {port}",
-        "-h 127.0.0.1 -p {port} -U nobody_here",
+        "-h 127.0.0.1 -p {port} -U missing",
         "-h 127.0.0.1 -p {port} -U postgres -d missing",
         "-h 127.0.0.1 -p {port} -d postgres -t 5",
         "-h 127.0.0.1 -p {port} -t 0",
@@ -124,8 +121,8 @@ fn agrees_on_an_accepting_server() {
         "-d host=127.0.0.1_port={port}",
         "-d postgresql://127.0.0.1:{port}",
         "-d postgres://someone:secret@127.0.0.1:{port}/db",
-        "-d postgresql://%2Fnowhere?host={folder}&port={port}",
-        "-d postgresql:///db?host={folder}&port={port}",
+        "-d postgresql://%2Fmissing?host={dir}&port={port}",
+        "-d postgresql:///db?host={dir}&port={port}",
         "-d postgresql://127.0.0.1:{port},127.0.0.1:1/db",
         "-d postgresql://127.0.0.1:1,127.0.0.1:{port}/db",
         "-d postgresql://localhost:{port}/?sslmode=disable",
@@ -141,14 +138,14 @@ fn agrees_on_an_accepting_server() {
         "-h 127.0.0.1,127.0.0.1 -p 1,2,3",
         "-h 127.0.0.1 -p 1,2",
         "-h 127.0.0.1 -p {port},",
-        "-h {folder},127.0.0.1 -p 1,{port}",
+        "-h {dir},127.0.0.1 -p 1,{port}",
         "-h \"\" -p {port}",
-        "-d host={folder}_port={port}_target_session_attrs=standby",
-        "-d host={folder}_port={port}_target_session_attrs=nonsense",
-        "-d host={folder}_port={port}_connect_timeout=nonsense",
-        "-d host={folder}_port={port}_application_name=x",
-        "-d host={folder}_port={port}_channel_binding=require",
-        "-d host={folder}_port={port}_gssencmode=nonsense",
+        "-d host={dir}_port={port}_target_session_attrs=standby",
+        "-d host={dir}_port={port}_target_session_attrs=nonsense",
+        "-d host={dir}_port={port}_connect_timeout=nonsense",
+        "-d host={dir}_port={port}_application_name=x",
+        "-d host={dir}_port={port}_channel_binding=require",
+        "-d host={dir}_port={port}_gssencmode=nonsense",
         "-d port={port} -h 127.0.0.1",
         "-d host=127.0.0.1 -p {port}",
         "-d host='127.0.0.1'_port='{port}'",
@@ -156,13 +153,13 @@ fn agrees_on_an_accepting_server() {
     ];
     let fill = |text: &str| {
         text.replace("{port}", &port.to_string())
-            .replace("{folder}", &folder)
+            .replace("{dir}", &dir)
     };
-    let mut situations: Vec<_> = lines.iter().map(|line| situation(&fill(line))).collect();
-    let with = |line: &str, name: &str, value: &str| situation(&fill(line)).env(name, &fill(value));
-    situations.extend([
+    let mut cases: Vec<_> = lines.iter().map(|line| case(&fill(line))).collect();
+    let with = |line: &str, name: &str, value: &str| case(&fill(line)).env(name, &fill(value));
+    cases.extend([
         with("-p {port}", "PGHOST", "127.0.0.1"),
-        with("-p {port}", "PGHOST", "{folder}"),
+        with("-p {port}", "PGHOST", "{dir}"),
         with("-h 127.0.0.1", "PGPORT", "{port}"),
         with("-h 127.0.0.1", "PGPORT", "nonsense"),
         with("-h 127.0.0.1 -p {port}", "PGPORT", "1"),
@@ -180,69 +177,65 @@ fn agrees_on_an_accepting_server() {
         with("-h 127.0.0.1 -p {port}", "PGCHANNELBINDING", "nonsense"),
         with("", "PGHOST", ""),
     ]);
-    same(&bin, &situations);
+    assert_same_output(&bin, &cases);
 }
 
 #[test]
-fn agrees_on_services() {
-    let Some(bin) = pg_fixture::programs() else {
+fn services_have_the_same_output() {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("pg_service.conf");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("pg_service.conf");
     let text = format!(
-        "# ours\n[up]\nhost=127.0.0.1\nport={0}\n\n[twice]\nport={0}\nport=1\nhost=127.0.0.1\n[bad]\nnonsense\n\
+        "# comment\n[up]\nhost=127.0.0.1\nport={0}\n\n[twice]\nport={0}\nport=1\nhost=127.0.0.1\n[bad]\nnonsense\n\
          [unknown]\nnonsense=1\n[nested]\nservice=up\n[down]\nhost=127.0.0.1\nport=1\n",
         server.port
     );
     std::fs::write(&file, text).unwrap();
     let file = file.display().to_string();
-    let mut situations = Vec::new();
+    let mut cases = Vec::new();
     for service in [
         "up", "twice", "bad", "unknown", "nested", "down", "missing", "",
     ] {
-        let named = |situation: Situation| {
+        let named = |case: Case| {
             [
-                situation_with(&situation, "PGSERVICEFILE", &file),
-                situation_with(
-                    &situation,
-                    "PGSYSCONFDIR",
-                    &folder.path().display().to_string(),
-                ),
+                with_variable(&case, "PGSERVICEFILE", &file),
+                with_variable(&case, "PGSYSCONFDIR", &dir.path().display().to_string()),
             ]
         };
-        situations.extend(named(situation("").env("PGSERVICE", service)));
-        situations.extend(named(situation("-p 1").env("PGSERVICE", service)));
-        situations.extend(named(situation(&format!("-d service={service}"))));
+        cases.extend(named(case("").env("PGSERVICE", service)));
+        cases.extend(named(case("-p 1").env("PGSERVICE", service)));
+        cases.extend(named(case(&format!("-d service={service}"))));
     }
-    let overridden = situation("-d service=down").env("PGSERVICE", "up");
-    situations.push(overridden.env("PGSERVICEFILE", &file));
-    same(&bin, &situations);
+    let overridden = case("-d service=down").env("PGSERVICE", "up");
+    cases.push(overridden.env("PGSERVICEFILE", &file));
+    assert_same_output(&bin, &cases);
 }
 
-fn situation_with(situation: &Situation, name: &str, value: &str) -> Situation {
-    Situation {
-        arguments: situation.arguments.clone(),
-        environment: situation.environment.clone(),
+fn with_variable(case: &Case, name: &str, value: &str) -> Case {
+    Case {
+        arguments: case.arguments.clone(),
+        environment: case.environment.clone(),
     }
     .env(name, value)
 }
 
 #[test]
-fn agrees_where_nothing_can_be_tried_or_nobody_answers() {
-    let Some(bin) = pg_fixture::programs() else {
+fn unreachable_server_or_invalid_options_have_the_same_output() {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let lines = [
         "-h 127.0.0.1 -p 1",
         "-h ::1 -p 1",
         "-h [::1] -p 1",
-        "-h nowhere.invalid",
-        "-h /nowhere",
-        "-h /nowhere -p 7",
-        "-h @nowhere",
-        "-h /a/very/long/folder/name/that/no/socket/address/has/room/for/because/it/goes/on/and/on/past/one/hundred/bytes",
+        "-h missing.invalid",
+        "-h /missing",
+        "-h /missing -p 7",
+        "-h @missing",
+        "-h /the/path/of/this/directory/is/longer/than/the/one/hundred/and/eight/bytes/that/an/address/of/a/unix/domain/socket/can/contain",
         "-p 0 -h 127.0.0.1",
         "-p 65536 -h 127.0.0.1",
         "-p -1 -h 127.0.0.1",
@@ -277,15 +270,15 @@ fn agrees_where_nothing_can_be_tried_or_nobody_answers() {
         "-q -h 127.0.0.1 -p 1",
         "-d hostaddr=127.0.0.1,127.0.0.1_host=a_port=1",
     ];
-    same(
+    assert_same_output(
         &bin,
-        &lines.iter().map(|line| situation(line)).collect::<Vec<_>>(),
+        &lines.iter().map(|line| case(line)).collect::<Vec<_>>(),
     );
 }
 
 #[test]
-fn agrees_on_a_server_that_rejects_everyone() {
-    let Some(bin) = pg_fixture::programs() else {
+fn server_in_recovery_has_the_same_output() {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start_in_recovery(&bin);
@@ -295,102 +288,87 @@ fn agrees_on_a_server_that_rejects_everyone() {
         format!("-q -h 127.0.0.1 -p {port}"),
         format!("-h 127.0.0.1,127.0.0.1 -p {port},1"),
         format!("-h 127.0.0.1,127.0.0.1 -p 1,{port}"),
-        format!("-h {} -p {port}", server.folder().display()),
+        format!("-h {} -p {port}", server.dir().display()),
     ];
-    same(
+    assert_same_output(
         &bin,
-        &lines.iter().map(|line| situation(line)).collect::<Vec<_>>(),
+        &lines.iter().map(|line| case(line)).collect::<Vec<_>>(),
     );
 }
 
 #[test]
-fn agrees_on_a_server_that_is_stopped_full_or_demands_more() {
-    let Some(bin) = pg_fixture::programs() else {
+fn full_strict_or_frozen_server_has_the_same_output() {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let full = Server::start(
         &bin,
         "max_connections = 1\nsuperuser_reserved_connections = 0\nmax_wal_senders = 0\n",
     );
-    let _held = hold_a_connection(&full);
-    same(
+    let _session = open_session(&full);
+    assert_same_output(
         &bin,
-        &[situation(&format!(
-            "-h 127.0.0.1 -p {} -U someone",
-            full.port
-        ))],
+        &[case(&format!("-h 127.0.0.1 -p {} -U someone", full.port))],
     );
 
     let strict = Server::start_with_hba(&bin, "hostssl all all all scram-sha-256\n");
-    same(
-        &bin,
-        &[situation(&format!("-h 127.0.0.1 -p {}", strict.port))],
-    );
+    assert_same_output(&bin, &[case(&format!("-h 127.0.0.1 -p {}", strict.port))]);
 
     let scram = Server::start_with_hba(&bin, "host all all all scram-sha-256\n");
-    same(
-        &bin,
-        &[situation(&format!("-h 127.0.0.1 -p {}", scram.port))],
-    );
+    assert_same_output(&bin, &[case(&format!("-h 127.0.0.1 -p {}", scram.port))]);
 
     scram.freeze();
-    same(
+    assert_same_output(
         &bin,
-        &[situation(&format!("-h 127.0.0.1 -p {} -t 2", scram.port))],
+        &[case(&format!("-h 127.0.0.1 -p {} -t 2", scram.port))],
     );
     scram.thaw();
 }
 
 #[test]
-fn agrees_on_listeners_that_are_no_servers() {
-    let Some(bin) = pg_fixture::programs() else {
+fn listener_that_is_not_a_server_has_the_same_output() {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let scripts = [
         Script::Silent,
-        Script::CloseAtOnce,
-        Script::Say(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
-        Script::NoTlsThen(b"X"),
-        Script::NoTlsThen(b"R\0\0\0\x08\0\0\0\0"),
-        Script::NoTlsThen(b"R\0\0\0\x08\0\0\0\x05salt"),
-        Script::NoTlsThen(b"R\0\0\0\x07"),
-        Script::NoTlsThen(b"R\x7f\xff\xff\xff"),
-        Script::NoTlsThen(b"E\x7f\xff\xff\xff"),
-        Script::NoTlsThen(b"N\0\0\0\x15SNOTICE\0Mhello\0\0"),
-        Script::NoTlsThen(b"E\0\0\0\x1aSFATAL\0C57P03\0Mno\0\0\0\0"),
-        Script::NoTlsThen(b"E\0\0\0\x18SFATAL\0C28000\0Mno\0\0"),
-        Script::NoTlsThenSlowly(b"R\0\0\0\x08\0\0\0\0"),
-        Script::NoTlsThen(b"R\0\0"),
-        Script::NoTlsThen(b""),
+        Script::Close,
+        Script::Write(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+        Script::RejectTlsThen(b"X"),
+        Script::RejectTlsThen(b"R\0\0\0\x08\0\0\0\0"),
+        Script::RejectTlsThen(b"R\0\0\0\x08\0\0\0\x05salt"),
+        Script::RejectTlsThen(b"R\0\0\0\x07"),
+        Script::RejectTlsThen(b"R\x7f\xff\xff\xff"),
+        Script::RejectTlsThen(b"E\x7f\xff\xff\xff"),
+        Script::RejectTlsThen(b"N\0\0\0\x15SNOTICE\0Mhello\0\0"),
+        Script::RejectTlsThen(b"E\0\0\0\x1aSFATAL\0C57P03\0Mno\0\0\0\0"),
+        Script::RejectTlsThen(b"E\0\0\0\x18SFATAL\0C28000\0Mno\0\0"),
+        Script::RejectTlsThenBytewise(b"R\0\0\0\x08\0\0\0\0"),
+        Script::RejectTlsThen(b"R\0\0"),
+        Script::RejectTlsThen(b""),
     ];
     for script in scripts {
         let listener = Listener::start(script);
         eprintln!("{script:?}");
-        same(
+        assert_same_output(
             &bin,
-            &[situation(&format!(
-                "-h 127.0.0.1 -p {} -t 2",
-                listener.port
-            ))],
+            &[case(&format!("-h 127.0.0.1 -p {} -t 2", listener.port))],
         );
     }
 }
 
-/// A session that takes one of its slots until it is dropped.
-fn hold_a_connection(server: &Server) -> std::net::TcpStream {
+/// Opens a session, which occupies a connection slot until it is dropped.
+fn open_session(server: &Server) -> std::net::TcpStream {
     use std::io::{Read as _, Write as _};
+    const STARTUP_PACKET: &[u8] = b"\0\0\0\x29\0\x03\0\0user\0postgres\0database\0postgres\0\0";
+    const READY_FOR_QUERY: &[u8] = b"Z\0\0\0\x05";
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", server.port)).unwrap();
-    stream
-        .write_all(&pg_ready::protocol::startup_packet(
-            "postgres", "postgres", "",
-        ))
-        .unwrap();
-    // The server is ready for a query once it has said so: message Z.
-    let mut seen = Vec::new();
-    while !seen.windows(5).any(|window| window == b"Z\0\0\0\x05") {
+    stream.write_all(STARTUP_PACKET).unwrap();
+    let mut received = Vec::new();
+    while !received.ends_with(READY_FOR_QUERY) {
         let mut byte = [0];
         stream.read_exact(&mut byte).unwrap();
-        seen.push(byte[0]);
+        received.push(byte[0]);
     }
     stream
 }

@@ -3,10 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use pg_ready::Request;
 use pg_ready::check::Check;
 use pg_ready::password::Passwords;
-use pg_ready::verdict::Verdict as Found;
+use pg_ready::{PingStatus, Request};
 use probe::{ProbeError, Verdict};
 use tokio::time::Instant;
 
@@ -28,16 +27,16 @@ pub(super) async fn probe(
     let start = Instant::now();
     let mut request = request.clone().with_timeout(Some(timeout));
     if let Some(file) = password_file {
-        let passwords = Passwords::from_secret(file);
+        let passwords = Passwords::from_secret_file(file);
         let passwords = passwords.map_err(|error| ProbeError::unknown(error.to_string()))?;
         request = request.with_passwords(passwords);
     }
-    let report = pg_ready::probe(&request).await;
+    let report = pg_ready::check(&request).await;
     let reason = report.reason.unwrap_or_default();
-    let verdict = match report.verdict {
-        Found::Accepting => Verdict::Success,
-        Found::Rejecting | Found::NoResponse => Verdict::Failure,
-        Found::NoAttempt => return Err(ProbeError::unknown(reason)),
+    let verdict = match report.ping_status {
+        PingStatus::Ok => Verdict::Success,
+        PingStatus::Reject | PingStatus::NoResponse => Verdict::Failure,
+        PingStatus::NoAttempt => return Err(ProbeError::unknown(reason)),
     };
     Ok(Finding {
         verdict,

@@ -4,35 +4,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use probe::ProbeKind;
-use tokio::sync::watch;
 
-use super::state::{State, Status};
+use super::phase::{Gate, Phase};
+use super::state::{State, Status, Transition};
 use crate::attempt::Attempt;
 use crate::spec::{ProbeSpec, endpoint};
-
-/// Whether a target has started: its other probes wait for that.
-#[derive(Debug)]
-pub(super) struct Gate(watch::Sender<bool>);
-
-impl Gate {
-    pub(super) fn new(open: bool) -> Self {
-        Self(watch::Sender::new(open))
-    }
-
-    pub(super) fn set(&self, open: bool) {
-        self.0
-            .send_if_modified(|is| std::mem::replace(is, open) != open);
-    }
-
-    pub(super) fn is_open(&self) -> bool {
-        *self.0.borrow()
-    }
-
-    async fn becomes(&self, open: bool) {
-        // The sender lives in `self`, so the wait can only end with the gate.
-        let _ = self.0.subscribe().wait_for(|is| *is == open).await;
-    }
-}
 
 /// One probe of one target.
 #[derive(Debug)]
@@ -68,19 +44,37 @@ impl Entry {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is known `now`, in a word.
+    /// Returns the status `now`.
     pub fn status(&self, now: Duration) -> Status {
-        self.state().status(&self.spec, now)
+        self.status_of(&self.state(), now)
     }
 
-    /// Whether a status counts as healthy for this probe.
+    /// Returns the status `now` of a state that the caller has locked.
+    pub fn status_of(&self, state: &State, now: Duration) -> Status {
+        state.status(&self.spec, self.phase(), now)
+    }
+
+    /// Returns the status that has not been announced yet, if it is another one than before.
+    pub(super) fn announce(&self, now: Duration) -> Option<Transition> {
+        self.state().announce(&self.spec, self.phase(), now)
+    }
+
+    /// Phase of the target.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.gate.phase()
+    }
+
+    /// Returns `true` if a status counts as healthy for this probe.
+    ///
+    /// Before its first result liveness is healthy, as in the kubelet: otherwise a container that starts would be killed.
     #[must_use]
     pub fn is_healthy(&self, status: Status) -> bool {
         let when = self.spec.healthy_when;
         match status {
             Status::Healthy => true,
             Status::Unhealthy => false,
-            Status::NeverRun => when.never_run,
+            Status::NeverRun => when.never_run || self.spec.kind == ProbeKind::Liveness,
             Status::Stale => when.stale,
             Status::Unknown => when.unknown,
         }
@@ -105,7 +99,7 @@ impl Entry {
 
     pub(super) async fn turn(&self) {
         self.gate
-            .becomes(self.spec.kind != ProbeKind::Startup)
+            .wait_until_open(self.spec.kind != ProbeKind::Startup)
             .await;
     }
 

@@ -6,12 +6,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use probe::{ProbeError, ProbeKind};
+use probe::ProbeError;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
 use super::entry::Entry;
 use super::history::{Mark, Sample};
-use super::state::Transition;
+use super::state::{Status, Transition};
 use super::{Event, Shared};
 use crate::finding::Finding;
 
@@ -29,14 +29,14 @@ pub(super) async fn run(shared: Arc<Shared>, entry: Arc<Entry>, first: Duration)
             entry.turn().await;
             ticks.reset_immediately();
         }
-        let due = ticks.tick().await;
+        let due = shared.announcing(&entry, ticks.tick()).await;
         if !entry.has_turn() {
             continue;
         }
         shared.lateness.add(due.elapsed());
         let started = Instant::now();
-        let found = shared.make(&entry).await;
-        shared.take_note(&entry, started.elapsed(), found);
+        let found = shared.announcing(&entry, shared.make(&entry)).await;
+        shared.record(&entry, started.elapsed(), found);
     }
 }
 
@@ -59,7 +59,27 @@ impl Shared {
         }
     }
 
-    fn take_note(&self, entry: &Arc<Entry>, took: Duration, found: Result<Finding, ProbeError>) {
+    /// Runs `work`, and announces meanwhile that the latest result has become too old.
+    async fn announcing<T>(&self, entry: &Arc<Entry>, work: impl Future<Output = T>) -> T {
+        let longest = entry.spec.period.max(entry.spec.timeout + SLACK);
+        let mut work = std::pin::pin!(work);
+        loop {
+            let now = self.clock.elapsed();
+            let left = entry.state().overdue_at(&entry.spec).checked_sub(now);
+            let left = match left {
+                Some(left) if left <= longest => left + Duration::from_millis(1),
+                // Either `work` ends sooner, or the age is announced already.
+                _ => return work.await,
+            };
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = sleep(left) => self.announce(entry, self.clock.elapsed()),
+            }
+        }
+    }
+
+    fn record(&self, entry: &Arc<Entry>, took: Duration, found: Result<Finding, ProbeError>) {
         let now = self.clock.elapsed();
         let took = found.as_ref().map_or(took, |finding| finding.took);
         let mark = match &found {
@@ -67,39 +87,22 @@ impl Shared {
             Ok(_) => Mark::Failure,
             Err(_) => Mark::Error,
         };
-        let transition = entry.state().observe(now, took, found);
+        let before = self.observation(entry, now);
+        entry.state().observe(now, took, found);
         if self.results.receiver_count() > 0 {
             let sample = Sample::new(now, took, mark);
             let _ = self.results.send(Event::Result(entry.clone(), sample));
         }
-        if let Some(transition) = transition {
-            self.announce(entry, transition);
-        }
+        self.announce(entry, now);
+        self.follow(entry, &before, now);
     }
 
-    fn announce(&self, entry: &Arc<Entry>, transition: Transition) {
-        log(entry, &transition);
-        match (entry.spec.kind, transition.to) {
-            (ProbeKind::Startup, Some(true)) => entry.gate.set(true),
-            // Whoever fails is about to be started anew: what comes then has to start first.
-            (ProbeKind::Liveness, Some(false)) => self.start_anew(entry),
-            _ => {}
-        }
-        self.tell(entry, transition);
-        self.remember();
-    }
-
-    fn start_anew(&self, entry: &Entry) {
-        let set = self.set();
-        let target = set.target(&entry.target);
-        let Some(startup) = target.and_then(|target| target.probe(ProbeKind::Startup)) else {
-            return;
-        };
-        let again = startup.state().restart(&startup.spec, self.clock.elapsed());
-        startup.gate.set(false);
-        if let Some(again) = again {
-            log(startup, &again);
-            self.tell(startup, again);
+    /// Logs and sends the probe's status, if it is another one than before.
+    pub(super) fn announce(&self, entry: &Arc<Entry>, now: Duration) {
+        if let Some(transition) = entry.announce(now) {
+            log(entry, &transition);
+            self.tell(entry, transition);
+            self.remember();
         }
     }
 
@@ -130,14 +133,18 @@ fn is_success(finding: &Finding) -> bool {
 
 fn log(entry: &Entry, transition: &Transition) {
     let probe = entry.name();
+    let state = entry.state();
+    let said = state.last().map(|last| &*last.output).unwrap_or_default();
     match transition.to {
-        Some(true) => tracing::info!(probe, "healthy"),
-        Some(false) => {
-            let state = entry.state();
-            let said = state.last().map(|last| &*last.output).unwrap_or_default();
+        Status::Healthy => tracing::info!(probe, "healthy"),
+        Status::Unhealthy => {
             let reason = transition.reason.map(|why| why.to_string());
             tracing::warn!(probe, reason, said, "unhealthy");
         }
-        None => tracing::info!(probe, "starting anew"),
+        Status::Unknown => {
+            tracing::warn!(probe, said, "unknown: attempts cannot be judged");
+        }
+        Status::Stale => tracing::warn!(probe, "stale: no result for too long"),
+        Status::NeverRun => tracing::info!(probe, "startup phase began again"),
     }
 }

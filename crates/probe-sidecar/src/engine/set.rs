@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use probe::ProbeKind;
 
-use super::entry::{Entry, Gate};
+use super::entry::Entry;
+use super::phase::Gate;
 use crate::spec::{GroupSpec, Member, Policy, Require};
 
 /// One target and its probes.

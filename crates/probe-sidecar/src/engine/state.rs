@@ -1,7 +1,7 @@
-//! What one probe has come to. Pure: it is told what an attempt found and when, and says what that changes.
+//! State of one probe, without time or tasks of its own: attempts and the time go in, its status comes out.
 //!
-//! The kubelet stops a probe that has failed until there is a new container. Nobody tells a sidecar of containers, so here
-//! a probe goes on: a success after a failure makes it healthy again.
+//! The kubelet stops a probe that has failed until there is a new container. A sidecar is not notified of containers, so
+//! its probes go on: a success after a failure makes a probe healthy again.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use probe::tracker::Tracker;
 use probe::{ProbeError, ProbeKind, ProbeResult, Verdict};
 
 use super::history::{KEPT, Latest, Mark, Sample};
+use super::phase::Phase;
 use super::totals::Totals;
 use crate::finding::{Finding, Why};
 use crate::spec::ProbeSpec;
@@ -25,11 +26,11 @@ pub enum Status {
     Healthy,
     /// Its failure threshold was reached last.
     Unhealthy,
-    /// No attempt has ended yet.
+    /// No attempt has ended since the target started, or the target has not started yet.
     NeverRun,
     /// There was no result for too long.
     Stale,
-    /// Attempts could not be made, or not enough of them say the same yet.
+    /// Attempts could not be judged for too long, or the first threshold was not reached yet.
     Unknown,
 }
 
@@ -56,16 +57,22 @@ impl Status {
     }
 }
 
-/// A probe came to another result.
+/// Reason of a liveness probe whose target's startup probe failed.
+const STARTUP_FAILED: Why = Why {
+    word: "startup_failed",
+    code: None,
+};
+
+/// A change of status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition {
-    /// When, on the engine's clock.
+    /// Time on the engine's clock.
     pub at: Duration,
-    /// What it was; none at first, and after a startup began anew.
-    pub from: Option<bool>,
-    /// What it is now: true is healthy.
-    pub to: Option<bool>,
-    /// Why, if it failed.
+    /// Status before.
+    pub from: Status,
+    /// Status from now on.
+    pub to: Status,
+    /// Reason of the last failure, if `to` is unhealthy.
     pub reason: Option<Why>,
 }
 
@@ -88,8 +95,16 @@ pub struct Last {
 #[derive(Debug)]
 pub struct State {
     tracker: Tracker,
+    /// Result that a threshold decided last: `true` is healthy.
     decided: Option<bool>,
+    decided_at: Duration,
+    /// Status that was announced last, and when.
+    announced: Status,
     since: Duration,
+    /// Time of the start: of the probe, or of its target.
+    started_at: Duration,
+    /// `true` until the first attempt since then has ended.
+    is_fresh: bool,
     counted: Option<Duration>,
     last: Option<Last>,
     /// The attempts so far, oldest first.
@@ -105,7 +120,11 @@ impl State {
         Self {
             tracker: tracker(spec),
             decided: None,
+            decided_at: now,
+            announced: Status::NeverRun,
             since: now,
+            started_at: now,
+            is_fresh: true,
             counted: None,
             last: None,
             history: Latest::with_room(KEPT),
@@ -114,13 +133,13 @@ impl State {
         }
     }
 
-    /// Takes note of an attempt that ended `now`.
+    /// Records an attempt that ended `now`.
     pub(super) fn observe(
         &mut self,
         now: Duration,
         took: Duration,
         found: Result<Finding, ProbeError>,
-    ) -> Option<Transition> {
+    ) {
         let (mark, reason, output) = match found {
             Ok(finding) => {
                 let success = matches!(finding.verdict, Verdict::Success | Verdict::Warning);
@@ -135,6 +154,7 @@ impl State {
         };
         self.totals.count(mark, took, reason);
         self.history.push(Sample::new(now, took, mark));
+        self.is_fresh = false;
         self.last = Some(Last {
             at: now,
             took,
@@ -143,61 +163,99 @@ impl State {
             output: capped(output),
         });
         if mark == Mark::Error {
-            return None;
+            return;
         }
         self.counted = Some(now);
         let result = self.tracker.observe(mark == Mark::Success);
         // The kubelet would wait for a new container here.
         self.tracker.release();
-        let decided = result? == ProbeResult::Success;
-        self.decide(Some(decided), now, reason)
+        let decided = result.map(|result| result == ProbeResult::Success);
+        if decided.is_some() && decided != self.decided {
+            self.decided = decided;
+            self.decided_at = now;
+        }
     }
 
-    /// A startup begins anew.
-    pub(super) fn restart(&mut self, spec: &ProbeSpec, now: Duration) -> Option<Transition> {
+    /// Forgets every result, because the target starts `now`. History and totals stay.
+    pub(super) fn restart(&mut self, spec: &ProbeSpec, now: Duration) {
         self.tracker = tracker(spec);
-        self.decide(None, now, None)
+        self.decided = None;
+        self.started_at = now;
+        self.is_fresh = true;
+        self.counted = None;
     }
 
-    fn decide(
+    /// Records the status `now` as a transition, if it is another one than was announced last.
+    pub(super) fn announce(
         &mut self,
-        to: Option<bool>,
-        at: Duration,
-        reason: Option<Why>,
+        spec: &ProbeSpec,
+        phase: Phase,
+        now: Duration,
     ) -> Option<Transition> {
-        let from = self.decided;
-        if from == to {
+        let to = self.status(spec, phase, now);
+        // The first attempts below a threshold are no news.
+        let is_early = to == Status::Unknown && !self.is_overdue(spec, now);
+        if to == self.announced || is_early {
             return None;
         }
-        self.decided = to;
-        self.since = at;
+        let from = std::mem::replace(&mut self.announced, to);
+        self.since = now;
+        let reason = match (to, phase) {
+            (Status::Unhealthy, Phase::StartupFailed) if spec.kind == ProbeKind::Liveness => {
+                Some(STARTUP_FAILED)
+            }
+            (Status::Unhealthy, _) => self.last.as_ref().and_then(|last| last.reason),
+            _ => None,
+        };
         let transition = Transition {
-            at,
+            at: now,
             from,
             to,
-            reason: reason.filter(|_| to == Some(false)),
+            reason,
         };
+        self.totals.count_transition(to);
         self.transitions.push(transition.clone());
         Some(transition)
     }
 
-    /// What is known `now`.
+    /// Returns the status `now` of a probe whose target is in this phase.
     #[must_use]
-    pub fn status(&self, spec: &ProbeSpec, now: Duration) -> Status {
-        let Some(last) = &self.last else {
+    pub fn status(&self, spec: &ProbeSpec, phase: Phase, now: Duration) -> Status {
+        match (spec.kind, phase) {
+            (ProbeKind::Startup, _) | (_, Phase::Started) => self.own_status(spec, now),
+            (ProbeKind::Liveness, Phase::StartupFailed) => Status::Unhealthy,
+            _ => Status::NeverRun,
+        }
+    }
+
+    fn own_status(&self, spec: &ProbeSpec, now: Duration) -> Status {
+        if self.is_fresh {
             return Status::NeverRun;
-        };
+        }
         match self.decided {
-            // Who has started has started: the probe is over.
+            // A startup probe is over once it has succeeded.
             Some(true) if spec.kind == ProbeKind::Startup => Status::Healthy,
-            None => Status::Unknown,
-            Some(_) if self.age(now) > Some(spec.stale_after) => match last.mark {
-                Mark::Error => Status::Unknown,
+            _ if self.is_overdue(spec, now) => match self.last.as_ref().map(|last| last.mark) {
+                Some(Mark::Error) => Status::Unknown,
                 _ => Status::Stale,
             },
+            // The kubelet's initial liveness result is success.
+            None if spec.kind == ProbeKind::Liveness => Status::Healthy,
+            None => Status::Unknown,
             Some(true) => Status::Healthy,
             Some(false) => Status::Unhealthy,
         }
+    }
+
+    /// Returns `true` if there was no result for longer than the probe allows.
+    fn is_overdue(&self, spec: &ProbeSpec, now: Duration) -> bool {
+        !self.is_fresh && self.overdue_at(spec) < now
+    }
+
+    /// Last moment at which the latest result still holds.
+    pub(super) fn overdue_at(&self, spec: &ProbeSpec) -> Duration {
+        let last = self.counted.unwrap_or(self.started_at);
+        last.saturating_add(spec.stale_after)
     }
 
     /// How long ago the last attempt that counted ended.
@@ -206,13 +264,13 @@ impl State {
         self.counted.map(|at| now.saturating_sub(at))
     }
 
-    /// What the probe was decided to be last.
+    /// Result that a threshold decided last, and when: `true` is healthy.
     #[must_use]
-    pub fn decided(&self) -> Option<bool> {
-        self.decided
+    pub fn decided(&self) -> Option<(bool, Duration)> {
+        Some((self.decided?, self.decided_at))
     }
 
-    /// Since when, on the engine's clock.
+    /// Time of the latest transition on the engine's clock.
     #[must_use]
     pub fn since(&self) -> Duration {
         self.since

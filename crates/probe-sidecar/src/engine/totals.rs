@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::history::Mark;
+use super::state::Status;
 use crate::finding::Why;
 
 /// The kubelet's buckets, in seconds.
@@ -25,6 +26,8 @@ pub struct Totals {
     pub buckets: [u32; BUCKETS.len() + 1],
     /// Failures by reason.
     pub reasons: Vec<(&'static str, u64)>,
+    /// Transitions by their new status.
+    pub transitions: Vec<(Status, u64)>,
 }
 
 impl Totals {
@@ -41,19 +44,27 @@ impl Totals {
             Mark::Failure => {
                 self.failed += 1;
                 let word = reason.map_or("other", |why| why.word);
-                match self.reasons.iter_mut().find(|(known, _)| *known == word) {
-                    Some((_, count)) => *count += 1,
-                    None => self.reasons.push((word, 1)),
-                }
+                increment(&mut self.reasons, word);
             }
             Mark::Error => self.errors += 1,
         }
+    }
+
+    pub(super) fn count_transition(&mut self, to: Status) {
+        increment(&mut self.transitions, to);
     }
 
     /// How many attempts ended.
     #[must_use]
     pub fn attempts(&self) -> u64 {
         self.successful + self.failed + self.errors
+    }
+}
+
+fn increment<T: PartialEq>(counts: &mut Vec<(T, u64)>, of: T) {
+    match counts.iter_mut().find(|(known, _)| *known == of) {
+        Some((_, count)) => *count += 1,
+        None => counts.push((of, 1)),
     }
 }
 

@@ -3,16 +3,18 @@
 //! `/livez`, `/readyz`, `/startupz` for the pod, `/livez/TARGET` for one of its targets, `/groups/NAME` for a group, and
 //! `/healthz` for the sidecar itself, which never asks a target.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, header};
 use probe::ProbeKind;
 
 use super::App;
 use super::report::{Check, Report};
-use crate::engine::Group;
+use crate::engine::{Entry, Group};
 use crate::spec::{Member, endpoint};
 
 pub(super) fn router() -> Router<App> {
@@ -76,6 +78,9 @@ async fn pod(
         format!("warn: some health checks cannot be excluded: no matches for {names}")
     });
     let report = Report::all(endpoint(kind), checks).noting(note);
+    let included = set.of_pod(kind);
+    let included = included.filter(|entry| !excluded.contains(&&*entry.target));
+    count_polls(&app, &report, &headers, &asked, included);
     let verbose = is_verbose(&asked);
     answer(
         &app,
@@ -102,6 +107,7 @@ async fn target(
     };
     let check = Check::of(entry, name, app.engine.now());
     let report = Report::all(entry.name(), vec![check]);
+    count_polls(&app, &report, &headers, &asked, [entry]);
     let verbose = is_verbose(&asked);
     answer(
         &app,
@@ -138,6 +144,9 @@ async fn group(
     let checks = members.collect();
     let note = Some(explain(group, standing.members, standing.held_open));
     let report = Report::with(format!("groups/{name}"), standing.healthy, checks).noting(note);
+    let members = group.spec.members.iter();
+    let members = members.filter_map(|member| set.member(member));
+    count_polls(&app, &report, &headers, &asked, members);
     let readiness = group.spec.members.iter().all(|member| {
         matches!(
             member,
@@ -148,6 +157,33 @@ async fn group(
         )
     });
     answer(&app, readiness, report, &headers, is_verbose(&asked))
+}
+
+/// Kubernetes' default failureThreshold, of the kubelet's own probe.
+pub(crate) const KUBELET_FAILURE_THRESHOLD: u32 = 3;
+/// First part of the user agent of the kubelet's probes.
+pub(crate) const KUBELET_AGENT: &str = "kube-probe/";
+
+/// Counts unhealthy answers to the kubelet: after `?failureThreshold=` of them it restarts the container.
+fn count_polls<'a>(
+    app: &App,
+    report: &Report,
+    headers: &HeaderMap,
+    asked: &Asked,
+    entries: impl IntoIterator<Item = &'a Arc<Entry>>,
+) {
+    let agent = headers.get(header::USER_AGENT);
+    let is_kubelet =
+        agent.is_some_and(|agent| agent.as_bytes().starts_with(KUBELET_AGENT.as_bytes()));
+    if report.healthy || !is_kubelet {
+        return;
+    }
+    let threshold = asked.iter().find(|(name, _)| name == "failureThreshold");
+    let threshold = threshold.and_then(|(_, value)| value.parse().ok());
+    for entry in entries {
+        let threshold = threshold.unwrap_or(KUBELET_FAILURE_THRESHOLD);
+        app.engine.count_poll(entry, threshold);
+    }
 }
 
 fn explain(group: &Group, healthy: usize, held_open: bool) -> String {

@@ -132,7 +132,7 @@ impl Probe {
     fn new(app: &App, entry: &Entry, dependency: bool, origin: Origin) -> Self {
         let state = entry.state();
         let spec = &entry.spec;
-        let status = state.status(spec, app.engine.now());
+        let status = entry.status_of(&state, app.engine.now());
         let marks: Vec<&'static str> = state
             .history
             .iter()
@@ -193,11 +193,6 @@ fn said(state: &Memory) -> String {
 }
 
 fn changes(state: &Memory, origin: Origin) -> Vec<Change> {
-    let word = |decided| match decided {
-        Some(true) => "healthy",
-        Some(false) => "unhealthy",
-        None => "unknown",
-    };
     let change = |transition: &Transition| {
         let reason = transition
             .reason
@@ -207,8 +202,8 @@ fn changes(state: &Memory, origin: Origin) -> Vec<Change> {
             at: origin.at(transition.at),
             words: format!(
                 "{} to {}{reason}",
-                word(transition.from),
-                word(transition.to)
+                words(transition.from),
+                words(transition.to)
             ),
         }
     };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
+use probe::ProbeKind;
 use serde::Serialize;
 
 use super::accept::wants_json;
@@ -41,7 +42,7 @@ pub(super) struct Check {
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     endpoint: String,
-    healthy: bool,
+    pub(super) healthy: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
     checks: Vec<Check>,
@@ -55,9 +56,16 @@ impl Check {
     /// What is known by a probe `now`.
     pub(super) fn of(entry: &Entry, name: String, now: Duration) -> Self {
         let state = entry.state();
-        let status = state.status(&entry.spec, now);
+        let status = entry.status_of(&state, now);
         let last = state.last();
+        let is_liveness = entry.spec.kind == ProbeKind::Liveness;
         let words = match (status, last) {
+            (Status::NeverRun, _) if entry.waits() && is_liveness => {
+                "ok: startup probe has not succeeded yet".to_owned()
+            }
+            (Status::Unhealthy, _) if entry.waits() && is_liveness => {
+                "failed: startup probe reached its failure threshold".to_owned()
+            }
             (Status::NeverRun, _) if entry.waits() => {
                 "never run: waits for the startupProbe".to_owned()
             }

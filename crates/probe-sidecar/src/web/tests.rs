@@ -1,3 +1,6 @@
+mod stall;
+mod startup;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,7 +79,12 @@ async fn app() -> App {
 }
 
 async fn ask(app: &App, path: &str, accept: &str) -> (StatusCode, String) {
+    ask_as("curl/8", app, path, accept).await
+}
+
+async fn ask_as(agent: &str, app: &App, path: &str, accept: &str) -> (StatusCode, String) {
     let request = Request::get(path).header(header::ACCEPT, accept);
+    let request = request.header(header::USER_AGENT, agent);
     let request = request.body(Body::empty()).unwrap();
     let answer = router(app, &Metrics::default())
         .oneshot(request)
@@ -271,6 +279,8 @@ async fn metrics_have_the_kubelets_names_and_labels() {
     for name in crate::metrics::NAMES {
         assert!(page.contains(&format!("\n{name}")), "{name}");
     }
+    // Durations of each of the probes, and one histogram of lateness.
+    assert_eq!(service::exposition::check_histograms(&page), Ok(7));
 }
 
 #[test]

@@ -105,14 +105,6 @@ impl From<Option<Why>> for WhyView {
     }
 }
 
-fn decided(decided: Option<bool>) -> &'static str {
-    match decided {
-        Some(true) => "healthy",
-        Some(false) => "unhealthy",
-        None => "unknown",
-    }
-}
-
 impl LastView {
     fn new(last: &Last, origin: Origin) -> Self {
         Self {
@@ -129,8 +121,8 @@ impl TransitionView {
     pub(super) fn new(transition: &Transition, origin: Origin) -> Self {
         Self {
             at: origin.at(transition.at),
-            from: decided(transition.from),
-            to: decided(transition.to),
+            from: transition.from.as_str(),
+            to: transition.to.as_str(),
             why: transition.reason.into(),
         }
     }
@@ -155,7 +147,7 @@ impl<'a> ProbeView<'a> {
         history: bool,
     ) -> Self {
         let state = entry.state();
-        let status = state.status(&entry.spec, now);
+        let status = entry.status_of(&state, now);
         let transitions = state.transitions.iter().rev();
         let samples = || {
             let samples = state.history.iter();

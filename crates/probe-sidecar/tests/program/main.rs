@@ -1,9 +1,5 @@
 //! The real program: settings, signals, reloads, actions and exit codes.
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a failed helper is a failed test, and a skipped test says so"
-)]
+#![expect(clippy::unwrap_used, reason = "a failed helper is a failed test")]
 
 mod actions;
 mod life;

@@ -1,13 +1,11 @@
 //! A running sidecar with a configuration of its own.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Lines, Read as _, Write as _};
-use std::net::TcpStream;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use test_support::program::Program;
 
 pub(crate) fn program(config: &Path) -> Command {
     program_by(&[], config)
@@ -28,11 +26,21 @@ fn program_by(words: &[&str], config: &Path) -> Command {
     command
 }
 
-/// A running instance, killed when the test is over.
-pub(crate) struct Running {
-    pub(crate) child: Child,
-    log: Lines<BufReader<ChildStderr>>,
-    pub(crate) address: String,
+/// A running instance, killed on drop.
+pub(crate) struct Running(Program);
+
+impl Deref for Running {
+    type Target = Program;
+
+    fn deref(&self) -> &Program {
+        &self.0
+    }
+}
+
+impl DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Program {
+        &mut self.0
+    }
 }
 
 impl Running {
@@ -40,55 +48,19 @@ impl Running {
         Self::start_by(&[], config, flags)
     }
 
-    /// One that another program starts, with these words.
+    /// An instance that another program starts, with these words.
     pub(crate) fn start_by(words: &[&str], config: &Path, flags: &[&str]) -> Self {
-        let mut child = program_by(words, config)
+        let mut command = program_by(words, config);
+        command
             .args(["--listen=127.0.0.1:0", "--log-format=json"])
-            .args(flags)
-            .spawn()
-            .unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut running = Self {
-            child,
-            log,
-            address: String::new(),
-        };
-        let line = running.logged("listening");
-        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-        running.address = line["address"].as_str().unwrap().to_owned();
-        running
+            .args(flags);
+        Self(Program::spawn_server(command, "\"address\":\""))
     }
 
     /// Waits for a log line with these words.
+    #[track_caller]
     pub(crate) fn logged(&mut self, words: &str) -> String {
-        let mut lines = self.log.by_ref().map(Result::unwrap);
-        let line = lines.find(|line| line.contains(words));
-        line.unwrap_or_else(|| panic!("ended without logging {words:?}"))
-    }
-
-    pub(crate) fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
-        kill(pid, signal).unwrap();
-    }
-
-    pub(crate) fn get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    }
-
-    pub(crate) fn exit_code(&mut self) -> Option<i32> {
-        self.child.wait().unwrap().code()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.wait_for_line(&[words])
     }
 }
 

@@ -1,3 +1,6 @@
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
+
 use super::*;
 
 fn shell(script: &str) -> Vec<String> {
@@ -8,15 +11,6 @@ async fn run(script: &str) -> Outcome {
     probe(&shell(script), Duration::from_secs(30))
         .await
         .expect("a shell starts")
-}
-
-/// Whether a process runs; a zombie does not.
-fn is_running(id: &str) -> bool {
-    std::fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|stat| {
-        stat.rsplit(") ")
-            .next()
-            .is_some_and(|s| !s.starts_with('Z'))
-    })
 }
 
 #[tokio::test]
@@ -66,21 +60,53 @@ async fn a_command_that_cannot_start_is_an_error() {
     assert_eq!(error.message, "no command to run");
 }
 
+/// A FIFO that a command and its child hold open, so reading to its end shows that both have exited.
+struct Held {
+    _dir: tempfile::TempDir,
+    fifo: std::path::PathBuf,
+}
+
+impl Held {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join("held");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        Self { _dir: dir, fifo }
+    }
+
+    fn script(&self) -> String {
+        let fifo = self.fifo.display();
+        format!("exec 3> {fifo}; sleep 1000 & echo both run >&3; wait")
+    }
+
+    /// Waits until both run. A blocking task holds the paused clock still.
+    async fn reader(&self) -> BufReader<File> {
+        let fifo = self.fifo.clone();
+        let opened = tokio::task::spawn_blocking(|| {
+            let mut reader = BufReader::new(File::open(fifo).unwrap());
+            let mut line = String::new();
+            reader.read_line(&mut line).unwrap();
+            assert_eq!(line, "both run\n");
+            reader
+        });
+        opened.await.unwrap()
+    }
+}
+
+async fn assert_both_exit(mut reader: BufReader<File>) {
+    let read = tokio::task::spawn_blocking(move || reader.read_to_end(&mut Vec::new()));
+    assert_eq!(read.await.unwrap().unwrap(), 0);
+}
+
 #[tokio::test]
 async fn the_deadline_kills_the_whole_group() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("ids");
-    let script = format!(
-        "sleep 1000 & echo $! > {0}.new; echo $$ >> {0}.new; mv {0}.new {0}; wait",
-        file.display()
-    );
+    let held = Held::new();
+    let script = held.script();
     let command = shell(&script);
-    // Time stands still until the command has written its ids, then the deadline passes.
+    // The clock stands still until the command runs, then the deadline passes.
     tokio::time::pause();
     let attempt = tokio::spawn(async move { probe(&command, Duration::from_secs(1)).await });
-    while !file.exists() {
-        tokio::task::yield_now().await;
-    }
+    let reader = held.reader().await;
     tokio::time::advance(Duration::from_secs(1)).await;
     let outcome = attempt.await.unwrap().unwrap();
     assert_eq!(outcome.verdict, Verdict::Failure);
@@ -92,33 +118,16 @@ async fn the_deadline_kills_the_whole_group() {
             format!("sh -c {script}")
         )
     );
-    assert_ended(&file).await;
+    assert_both_exit(reader).await;
 }
 
 #[tokio::test]
 async fn an_attempt_that_is_dropped_kills_the_whole_group() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("ids");
-    let command = shell(&format!(
-        "sleep 1000 & echo $! > {0}.new; echo $$ >> {0}.new; mv {0}.new {0}; wait",
-        file.display()
-    ));
+    let held = Held::new();
+    let command = shell(&held.script());
     let attempt = tokio::spawn(async move { probe(&command, Duration::from_secs(1000)).await });
-    while !file.exists() {
-        tokio::task::yield_now().await;
-    }
+    let reader = held.reader().await;
     attempt.abort();
     assert!(attempt.await.unwrap_err().is_cancelled());
-    assert_ended(&file).await;
-}
-
-/// Waits until every process named in the file has ended; a kill takes a moment to arrive.
-async fn assert_ended(ids: &std::path::Path) {
-    let ids = std::fs::read_to_string(ids).unwrap();
-    assert_eq!(ids.lines().count(), 2);
-    for id in ids.lines() {
-        while is_running(id) {
-            tokio::task::yield_now().await;
-        }
-    }
+    assert_both_exit(reader).await;
 }

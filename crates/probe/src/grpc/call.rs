@@ -70,7 +70,8 @@ pub(super) async fn check(
     let request = Request {
         service: service.to_owned(),
     };
-    body.send_data(frame(&request), true).map_err(unavailable)?;
+    // A server may answer before it has read the request; where it did not, the response has the error.
+    let _ = body.send_data(frame(&request), true);
     let (head, mut body) = response.await.map_err(unavailable)?.into_parts();
     if let Some(status) = Status::of(&head.headers) {
         // Only trailers: the server answered without a message.

@@ -92,11 +92,11 @@ impl Comparison {
             .iter()
             .flat_map(|compared| &compared.differences);
         if self.exercises.is_empty() {
-            Exit::NotRun
+            Exit::Error
         } else if differences.any(|difference| difference.known.is_none()) {
             Exit::Failed
         } else {
-            Exit::Held
+            Exit::Passed
         }
     }
 

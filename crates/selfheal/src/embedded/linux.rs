@@ -1,65 +1,93 @@
 //! On Linux: in namespaces of its own.
 
 use std::ffi::OsString;
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
 use std::net::Ipv4Addr;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use jiff::Timestamp;
 use kube::Client;
 use kube::config::Kubeconfig;
 use node::node::{Node, Options};
 use node::proxy::Proxy;
+use node::runtime::ImageError;
 use node::runtime::local::{Images, Local};
 use node::serve::{Credentials, serve};
+use node::supervisor::Supervisor;
 pub(crate) use node::up::INSIDE;
 use probe::Clock;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::Place;
-use crate::cli::{Cli, NodeArguments, client_of};
-use crate::postgresql::postgresql_requirement;
+use super::{ImageProblem, Place};
+use crate::cli::cluster::client_of;
+use crate::cli::{Cli, HostCheck, NodeArguments};
+use crate::up::kubeconfig;
 use crate::workloads;
 
-/// Makes the namespaces that a node needs, and leaves the work to the process inside them.
-pub(crate) fn place(cli: &Cli, inside: bool, arguments: &[OsString]) -> anyhow::Result<Place> {
+/// Creates the namespaces that a node needs, and runs the command in a process inside them.
+pub(crate) fn place(cli: &mut Cli, inside: bool, arguments: &[OsString]) -> anyhow::Result<Place> {
     if inside {
         return Ok(Place::Here(Some(node::up::inside()?)));
+    }
+    if cli.is_namespace_test() {
+        node::up::try_namespaces()?;
+        // In its new PID namespace this process cannot start threads any more.
+        return Ok(Place::Ended(ExitCode::SUCCESS));
     }
     if !cli.needs_node() {
         return Ok(Place::Here(None));
     }
-    // The user's own number and network are here, and only here.
-    if cli.needs_postgresql()
-        && let Err(missing) = postgresql_requirement()
-    {
-        // The exercises without a database can run.
-        writeln!(io::stderr(), "warning: {missing}")?;
+    // The program's name is left out; further options follow the subcommand.
+    let mut arguments: Vec<OsString> = arguments.iter().skip(1).cloned().collect();
+    let after_subcommand = arguments.len().min(1);
+    let mut insert = |option: &str, value: OsString| {
+        let added = [option.into(), value];
+        arguments.splice(after_subcommand..after_subcommand, added);
+    };
+    match cli.check_host()? {
+        HostCheck::NotNeeded => {}
+        HostCheck::Blocked => return Ok(Place::Here(None)),
+        HostCheck::Passed(preflight) => insert("--preflight", preflight.into()),
     }
-    if let Some(file) = cli.kubeconfig() {
-        reserve(file)?;
+    let mut kubeconfig = None;
+    if let Some(up) = cli.up() {
+        let file = kubeconfig::reserve(up.kubeconfig.as_deref())?;
+        if up.kubeconfig.is_none() {
+            insert("--kubeconfig", file.clone().into());
+        }
+        kubeconfig = Some(file);
     }
-    let arguments = arguments.iter().skip(1).cloned();
-    Ok(Place::Ended(node::up::enter(arguments, cli.kubeconfig())?))
+    let code = node::up::enter(arguments.into_iter(), kubeconfig.as_deref())?;
+    Ok(Place::Ended(code))
 }
 
-/// Makes the file before there is anything in it that others must not read.
-fn reserve(file: &Path) -> anyhow::Result<()> {
-    let made = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(file);
-    made.with_context(|| {
-        let file = file.display();
-        format!("writing {file} (if it is there, another node may use it: remove it, or give --kubeconfig FILE)")
-    })?;
-    Ok(())
+/// Tries in another process to create the namespaces of a node; the error says what to do.
+pub(crate) fn test_namespaces() -> Result<(), String> {
+    let output = Command::new("/proc/self/exe")
+        .arg0("selfheal")
+        .arg("try-namespaces")
+        .output()
+        .map_err(|error| format!("starting this program again: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let message = String::from_utf8_lossy(&output.stderr);
+    Err(message.trim().trim_start_matches("error: ").to_owned())
+}
+
+/// Why containers of `image` cannot start on a node with these arguments; `None` if they can.
+pub(crate) fn image_problem(
+    arguments: &NodeArguments,
+    image: &str,
+) -> anyhow::Result<Option<ImageProblem>> {
+    Ok(match images(arguments)?.check(image) {
+        Ok(()) => None,
+        Err(ImageError::NotInstalled { .. }) => Some(ImageProblem::NeedsPostgresql),
+        Err(error) => Some(ImageProblem::Other(error.to_string())),
+    })
 }
 
 /// The node's address in the pods' network.
@@ -69,35 +97,35 @@ const NODE: Ipv4Addr = node::runtime::local::GATEWAY;
 pub(crate) struct Embedded {
     pub(crate) node: Node,
     pub(crate) clock: Clock,
-    /// How headings and verdicts name it.
+    /// Name of the engine in headings and reports.
     pub(crate) engine: String,
 }
 
 impl Embedded {
-    /// Starts a node whose files are in `folder`.
+    /// Starts a node on `clock` with its files in `dir`.
     pub(crate) async fn start(
         arguments: &NodeArguments,
-        folder: Option<&Path>,
+        clock: Clock,
+        dir: Option<&Path>,
         shutdown: CancellationToken,
     ) -> anyhow::Result<Self> {
-        let folder = folder.context("a node runs only inside its namespaces")?;
-        let clock = Clock::new(Timestamp::now(), arguments.speed);
-        let runtime = Local::start(clock.clone(), images(arguments)?, folder)
+        let dir = dir.context("a node runs only inside its namespaces")?;
+        let supervisor = Supervisor::new(clock.clone(), shutdown);
+        let runtime = Local::start(&supervisor, images(arguments)?, dir)
             .await
             .context("making the pod network")?;
-        let proxy = Proxy::new(runtime.pod_network(), NODE);
+        let proxy = Proxy::new(runtime.pod_network(), NODE, &supervisor);
         let options = Options {
-            clock: clock.clone(),
+            supervisor,
             runtime: Arc::new(runtime),
             load_balancer: Arc::new(proxy.load_balancer()),
             name: "selfheal".to_owned(),
             ip: NODE.to_string(),
             jitter: true,
+            max_pods: arguments.max_pods,
         };
-        let node = Node::start(options, shutdown.clone())
-            .await
-            .context("starting the node")?;
-        tokio::spawn(proxy.run(node.client(), shutdown));
+        let node = Node::start(options).await.context("starting the node")?;
+        tokio::spawn(proxy.run(node.client()));
         Ok(Self {
             node,
             clock,
@@ -105,24 +133,23 @@ impl Embedded {
         })
     }
 
-    /// A client over TLS, like anybody else's: the client within the process cannot attach to a command.
+    /// Returns a client that connects over TLS: the client within the process cannot attach to a command.
     pub(crate) async fn served(&self, stop: CancellationToken) -> anyhow::Result<Client> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let credentials = Credentials::generate().context("making a certificate")?;
         let kubeconfig = credentials.kubeconfig(listener.local_addr()?);
         let api = self.node.api().clone();
         tokio::spawn(async move { serve(&api, listener, &credentials, stop).await });
-        let (client, _) = client_of(Kubeconfig::from_yaml(&kubeconfig)?).await?;
-        Ok(client)
+        client_of(Kubeconfig::from_yaml(&kubeconfig)?).await
     }
 }
 
 fn engine(speed: f64) -> String {
-    let base = "embedded node: real processes on this machine";
+    let base = "embedded node: real processes on this host";
     if (speed - 1.0).abs() < f64::EPSILON {
         base.to_owned()
     } else {
-        format!("{base}, clock at {speed} times its pace")
+        format!("{base}, clock {speed} times as fast")
     }
 }
 

@@ -1,4 +1,4 @@
-//! Elsewhere: not at all, and that is said.
+//! Other systems than Linux: a node is not supported.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -7,16 +7,24 @@ use kube::Client;
 use probe::Clock;
 use tokio_util::sync::CancellationToken;
 
-use super::Place;
+use super::{ImageProblem, Place};
 use crate::cli::{Cli, NodeArguments};
 
 pub(crate) const INSIDE: &str = "__node";
 
 const MESSAGE: &str = "a node needs Linux: run on a cluster with --kubeconfig FILE, or on scripted workloads with --simulated";
 
-pub(crate) fn place(cli: &Cli, _: bool, _: &[OsString]) -> anyhow::Result<Place> {
+pub(crate) fn place(cli: &mut Cli, _: bool, _: &[OsString]) -> anyhow::Result<Place> {
     anyhow::ensure!(!cli.needs_node(), MESSAGE);
     Ok(Place::Here(None))
+}
+
+pub(crate) fn test_namespaces() -> Result<(), String> {
+    Err(MESSAGE.to_owned())
+}
+
+pub(crate) fn image_problem(_: &NodeArguments, _: &str) -> anyhow::Result<Option<ImageProblem>> {
+    Ok(None)
 }
 
 pub(crate) struct Embedded {
@@ -28,6 +36,7 @@ pub(crate) struct Embedded {
 impl Embedded {
     pub(crate) async fn start(
         _: &NodeArguments,
+        _: Clock,
         _: Option<&Path>,
         _: CancellationToken,
     ) -> anyhow::Result<Self> {

@@ -1,13 +1,14 @@
-//! What `kubectl apply -f` does with the chapter's manifests, and the way back.
+//! Applies manifests as `kubectl apply -f` does, and deletes the created objects.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
-use kube::core::{ApiResource, GroupVersionKind, TypeMeta};
 use kube::runtime::wait::{await_condition, conditions};
 use kube::{Api, Client, ResourceExt as _};
 use probe::Clock;
+
+use super::manifests::{full_name, objects, resource};
 
 const FIELD_MANAGER: &str = "selfheal-exercise";
 
@@ -103,16 +104,16 @@ impl Applier {
         })
     }
 
-    /// Those of the manifest's objects that exist already.
-    pub(crate) async fn existing(&self, manifest: &str) -> anyhow::Result<Vec<String>> {
+    /// Returns the names of the objects that exist already.
+    pub(crate) async fn existing(&self, objects: &[DynamicObject]) -> anyhow::Result<Vec<String>> {
         let mut found = Vec::new();
-        for object in objects(manifest)? {
-            let name = full_name(&object)?;
+        for object in objects {
+            let name = full_name(object)?;
             if self
-                .api(&object)?
+                .api(object)?
                 .get_opt(&object.name_any())
                 .await
-                .with_context(|| format!("looking for {name}"))?
+                .with_context(|| format!("reading {name}"))?
                 .is_some()
             {
                 found.push(name);
@@ -167,33 +168,4 @@ async fn all_gone(going: &[(Api<DynamicObject>, DynamicObject)]) -> anyhow::Resu
             .with_context(|| format!("waiting for {name} to be gone"))?;
     }
     Ok(())
-}
-
-fn objects(manifest: &str) -> anyhow::Result<Vec<DynamicObject>> {
-    // As kubectl reads it: 0400 is a file's mode, and not four hundred.
-    let options = serde_saphyr::options! { legacy_octal_numbers: true };
-    serde_saphyr::from_multiple_with_options(manifest, options)
-        .context("the manifest does not parse")
-}
-
-fn resource(object: &DynamicObject) -> anyhow::Result<ApiResource> {
-    let types: &TypeMeta = object
-        .types
-        .as_ref()
-        .context("the manifest has an object without apiVersion and kind")?;
-    Ok(ApiResource::from_gvk(&GroupVersionKind::try_from(types)?))
-}
-
-fn full_name(object: &DynamicObject) -> anyhow::Result<String> {
-    let resource = resource(object)?;
-    let group = if resource.group.is_empty() {
-        String::new()
-    } else {
-        format!(".{}", resource.group)
-    };
-    Ok(format!(
-        "{}{group}/{}",
-        resource.kind.to_lowercase(),
-        object.name_any()
-    ))
 }

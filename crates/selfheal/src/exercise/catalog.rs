@@ -152,6 +152,12 @@ pub(crate) enum CatalogError {
     },
 }
 
+/// Names of all exercises.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    let stem = |file: &'static str| file.strip_suffix(".yaml").unwrap_or(file);
+    EXERCISES.iter().map(move |(file, _)| stem(file))
+}
+
 /// Every exercise.
 pub(crate) fn all() -> Result<Vec<Exercise>, CatalogError> {
     EXERCISES

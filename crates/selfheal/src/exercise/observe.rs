@@ -1,5 +1,7 @@
 //! What happens in the cluster, seen by watch: claims are judged on this, not on what a command happened to show.
 
+mod handlers;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{Stream, StreamExt as _};
@@ -10,6 +12,7 @@ use kube::{Api, Client, ResourceExt as _};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use self::handlers::{on_deployment, on_endpoints, on_pod, on_service, on_service_event};
 use super::outage::Measured;
 use super::step::Wait;
 use super::{Exercise, selector};
@@ -72,6 +75,8 @@ pub(crate) struct AppSeen {
     pub(crate) node_port: Option<u16>,
     /// Whether the deployment's newest revision is all there is.
     pub(crate) rolled_out: Option<bool>,
+    /// Message of the service's latest load balancer event if that is a failure.
+    pub(crate) load_balancer_failure: Option<String>,
 }
 
 impl Seen {
@@ -86,12 +91,26 @@ impl Seen {
             address: None,
             node_port: None,
             rolled_out: None,
+            load_balancer_failure: None,
         };
         self.apps.get(name).unwrap_or(NOTHING)
     }
 
-    /// What keeps pods from running, for whoever waited in vain.
-    pub(crate) fn complaints(&self) -> String {
+    /// Pods of all applications, by UID.
+    pub(crate) fn pods(&self) -> impl Iterator<Item = (&String, &PodSeen)> {
+        self.apps.values().flat_map(|app| &app.pods)
+    }
+
+    /// Returns a service without an address and the reason, if there is one.
+    pub(crate) fn load_balancer_failure(&self) -> Option<(String, String)> {
+        self.apps.iter().find_map(|(name, app)| {
+            let failure = app.load_balancer_failure.clone()?;
+            app.address.is_none().then(|| (name.clone(), failure))
+        })
+    }
+
+    /// Messages of waiting pods, for the error of a wait that timed out.
+    pub(crate) fn waiting_messages(&self) -> String {
         let pods = self.apps.values().flat_map(|app| app.pods.values());
         let complaint = |pod: &PodSeen| {
             let message = pod.message.as_ref()?;
@@ -104,7 +123,7 @@ impl Seen {
         self.apps.entry(name.to_owned()).or_default()
     }
 
-    /// Claims speak of what happens from now on.
+    /// Starts a new period of observation for the assertions.
     pub(crate) fn mark(&mut self) {
         self.apps.values_mut().for_each(AppSeen::mark);
         self.shown.clear();
@@ -112,7 +131,7 @@ impl Seen {
 }
 
 impl AppSeen {
-    /// Claims speak of what happens from now on.
+    /// Starts a new period of observation for the assertions.
     pub(crate) fn mark(&mut self) {
         self.marked = self.pods.clone();
         self.endpoints = self.endpoints.last().copied().into_iter().collect();
@@ -261,6 +280,10 @@ impl Observer {
             };
             watches.spawn(follow.clone().changes(labelled, on_pod));
             watches.spawn(follow.clone().changes(named.clone(), on_endpoints));
+            let of_service = watcher::Config::default().fields(&format!(
+                "involvedObject.kind=Service,involvedObject.name={app}"
+            ));
+            watches.spawn(follow.clone().changes(of_service, on_service_event));
             watches.spawn(follow.clone().changes(named.clone(), on_service));
             watches.spawn(follow.changes(named, on_deployment));
         }
@@ -319,57 +342,6 @@ impl Follow {
                 Err(error) => tracing::debug!(%error, "a watch was interrupted"),
             }
         }
-    }
-}
-
-fn on_pod(seen: &mut AppSeen, event: &watcher::Event<Pod>) {
-    use watcher::Event;
-    match event {
-        Event::Init => seen.listing.clear(),
-        Event::InitApply(pod) => drop(
-            seen.listing
-                .insert(pod.uid().unwrap_or_default(), pod_seen(pod)),
-        ),
-        Event::InitDone => seen.pods = std::mem::take(&mut seen.listing),
-        Event::Apply(pod) => drop(
-            seen.pods
-                .insert(pod.uid().unwrap_or_default(), pod_seen(pod)),
-        ),
-        Event::Delete(pod) => drop(seen.pods.remove(&pod.uid().unwrap_or_default())),
-    }
-}
-
-fn on_endpoints(seen: &mut AppSeen, event: &watcher::Event<Endpoints>) {
-    use watcher::Event;
-    match event {
-        Event::Apply(endpoints) | Event::InitApply(endpoints) => {
-            seen.count_endpoints(Some(endpoints));
-        }
-        Event::Delete(_) => seen.count_endpoints(None),
-        Event::Init | Event::InitDone => {}
-    }
-}
-
-fn on_service(seen: &mut AppSeen, event: &watcher::Event<Service>) {
-    use watcher::Event;
-    match event {
-        Event::Apply(service) | Event::InitApply(service) => {
-            seen.address = address(service);
-            seen.node_port = node_port(service);
-        }
-        Event::Delete(_) => (seen.address, seen.node_port) = (None, None),
-        Event::Init | Event::InitDone => {}
-    }
-}
-
-fn on_deployment(seen: &mut AppSeen, event: &watcher::Event<Deployment>) {
-    use watcher::Event;
-    match event {
-        Event::Apply(deployment) | Event::InitApply(deployment) => {
-            seen.rolled_out = Some(rolled_out(deployment));
-        }
-        Event::Delete(_) => seen.rolled_out = None,
-        Event::Init | Event::InitDone => {}
     }
 }
 

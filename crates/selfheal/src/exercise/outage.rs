@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize, Serializer};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Outage {
-    /// Which application; the exercise's first where none is named.
-    pub(crate) of: Option<String>,
+    /// Application that breaks; default: the exercise's first.
+    pub(crate) app: Option<String>,
     /// Who is to find the fault: claims compare them by this name.
     pub(crate) found_by: String,
     /// Path of the call that breaks it, and that is answered `200` again in the end.
@@ -25,8 +25,8 @@ pub(crate) struct Outage {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct SeenAt {
-    /// Which application's service.
-    pub(crate) of: String,
+    /// Application whose service has the page.
+    pub(crate) app: String,
     /// Path of the page.
     pub(crate) path: String,
 }
@@ -65,6 +65,24 @@ pub(crate) enum Part {
 }
 
 impl Measured {
+    /// Orders the observed times: detection, restart, service.
+    ///
+    /// Each is sampled on its own, so a cause can be observed after its effect. It happened no later than the effect.
+    pub(crate) fn new(
+        found_by: &str,
+        detected: Duration,
+        restarted: Duration,
+        served: Duration,
+    ) -> Self {
+        let restarted = restarted.min(served);
+        Self {
+            found_by: found_by.to_owned(),
+            detected: detected.min(restarted),
+            restarted,
+            served,
+        }
+    }
+
     pub(crate) fn part(&self, part: Part) -> Duration {
         match part {
             Part::Detected => self.detected,
@@ -101,13 +119,23 @@ pub(crate) struct Sooner {
 }
 
 impl Sooner {
-    /// Judges it by the outages there were.
-    pub(crate) fn judge(&self, outages: &[Measured]) -> Result<(), String> {
+    /// Returns `true` if both outages were measured.
+    pub(crate) fn is_measured(&self, outages: &[Measured]) -> bool {
+        self.lengths(outages).is_some()
+    }
+
+    /// Lengths of the outage that has to be shorter and of the other one; of several by one name the newest counts.
+    fn lengths(&self, outages: &[Measured]) -> Option<(Duration, Duration)> {
         let of = |name: &String| {
             let found = outages.iter().rev().find(|outage| outage.found_by == *name);
             found.map(|outage| outage.part(self.part))
         };
-        let (Some(shorter), Some(longer)) = (of(&self.by), of(&self.than)) else {
+        Some((of(&self.by)?, of(&self.than)?))
+    }
+
+    /// Compares the two outages; the error is what was measured.
+    pub(crate) fn judge(&self, outages: &[Measured]) -> Result<(), String> {
+        let Some((shorter, longer)) = self.lengths(outages) else {
             return Err("not every outage was measured".to_owned());
         };
         if longer >= shorter * self.times {
@@ -129,11 +157,21 @@ mod tests {
 
     fn outage(found_by: &str, seconds: [u64; 3]) -> Measured {
         let [detected, restarted, served] = seconds.map(Duration::from_secs);
-        Measured {
-            found_by: found_by.to_owned(),
-            detected,
-            restarted,
-            served,
+        Measured::new(found_by, detected, restarted, served)
+    }
+
+    #[test]
+    fn detection_is_never_after_the_restart_nor_the_restart_after_the_service() {
+        for (observed, ordered) in [
+            ([1, 2, 3], [1, 2, 3]),
+            ([9, 5, 7], [5, 5, 7]),
+            ([9, 8, 7], [7, 7, 7]),
+            ([2, 8, 7], [2, 7, 7]),
+        ] {
+            let measured = outage("kubelet", observed);
+            let parts = [Part::Detected, Part::Restarted, Part::Served];
+            let parts = parts.map(|part| measured.part(part).as_secs());
+            assert_eq!(parts, ordered, "{observed:?}");
         }
     }
 

@@ -132,7 +132,7 @@ impl Recorder {
             engine: report.engine.clone(),
             version: version.git_version,
             pace: self.log.clock.told(Duration::from_secs(1)).as_secs_f64(),
-            stopped: report.stopped.clone(),
+            stopped: report.reason.clone(),
             ..told
         })
     }

@@ -1,123 +1,192 @@
-//! The verdict on an exercise, for people and for programs.
+//! Result of an exercise, for terminals and for programs.
 
 use std::io;
 
 use serde::Serialize;
 
-use super::Claim;
+use super::assertions::Judgement;
 use super::outage::Measured;
 use super::transcript::Transcript;
-use crate::exit::Exit;
+use super::verdict::Verdict;
+use super::{Assertion, Exercise};
 
-/// How an exercise went.
+/// Result of one exercise.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Report {
-    /// Its name.
+    /// Name of the exercise.
     pub(crate) exercise: String,
-    /// Where it ran.
+    /// Where it ran, as in "cluster, context kind-kind".
     pub(crate) engine: String,
-    /// The step that did not come true, where one did not.
+    /// Namespace that it ran in; empty if it did not start.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) namespace: String,
+    /// Verdict on the exercise.
+    pub(crate) verdict: Verdict,
+    /// Why the exercise was skipped or stopped early.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) stopped: Option<String>,
-    /// The outages that were measured, where any were.
+    pub(crate) reason: Option<String>,
+    /// Measured outages.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) outages: Vec<Measured>,
-    /// Each claim.
-    pub(crate) claims: Vec<Verdict>,
+    /// Results of the assertions, in the order of the exercise.
+    pub(crate) assertions: Vec<AssertionResult>,
 }
 
-/// One claim judged.
-#[derive(Debug, Serialize)]
+/// Result of one assertion.
+#[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Verdict {
+pub(crate) struct AssertionResult {
     /// The sentence.
-    pub(crate) claim: String,
-    /// Whether it holds.
-    pub(crate) holds: bool,
-    /// What was observed instead.
+    pub(crate) text: String,
+    /// `Pass`, `Fail` or `NotJudged`.
+    pub(crate) verdict: Verdict,
+    /// What was observed instead, or why the assertion was not judged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) observed: Option<String>,
 }
 
-impl Verdict {
-    /// The verdict on a claim that holds unless something else was observed.
-    pub(crate) fn new(claim: &Claim, observed: Option<String>) -> Self {
+impl AssertionResult {
+    /// The result of a judged assertion.
+    pub(crate) fn new(assertion: &Assertion, judgement: Judgement) -> Self {
+        let (verdict, observed) = match judgement {
+            Judgement::Pass => (Verdict::Pass, None),
+            Judgement::Fail(observed) => (Verdict::Fail, Some(observed)),
+            Judgement::NotJudged(reason) => (Verdict::NotJudged, Some(reason)),
+        };
         Self {
-            claim: claim.says.clone(),
-            holds: observed.is_none(),
+            text: assertion.text.clone(),
+            verdict,
             observed,
         }
     }
 
-    /// Prints it for a person.
+    /// The result of an assertion that the exercise did not reach.
+    pub(crate) fn not_reached(assertion: &Assertion) -> Self {
+        Self {
+            text: assertion.text.clone(),
+            verdict: Verdict::NotJudged,
+            observed: None,
+        }
+    }
+
+    /// Prints one line, and a second one with what was observed.
     pub(crate) fn print(&self, transcript: &mut Transcript<'_>) -> io::Result<()> {
-        let word = if self.holds { "holds" } else { "FAILS" };
-        transcript.line(&format!("{word}  {}", self.claim))?;
+        transcript.verdict(self.verdict, &self.text)?;
         match &self.observed {
-            Some(observed) => transcript.line(&format!("       {observed}")),
+            Some(observed) => transcript.line(&format!("      {observed}")),
             None => Ok(()),
         }
     }
 }
 
 impl Report {
-    /// Whether everything held.
-    pub(crate) fn exit(&self) -> Exit {
-        let held = self.stopped.is_none() && self.claims.iter().all(|verdict| verdict.holds);
-        if held { Exit::Held } else { Exit::Failed }
+    /// Report of an exercise none of whose assertions was reached.
+    pub(crate) fn not_started(
+        exercise: &Exercise,
+        engine: &str,
+        namespace: &str,
+        verdict: Verdict,
+        reason: Option<String>,
+    ) -> Self {
+        let assertions = exercise.assertions().map(AssertionResult::not_reached);
+        Self {
+            exercise: exercise.name.clone(),
+            engine: engine.to_owned(),
+            namespace: namespace.to_owned(),
+            verdict,
+            reason,
+            outages: Vec::new(),
+            assertions: assertions.collect(),
+        }
     }
 
-    /// Prints the verdict for a person.
+    /// Verdict on an exercise that ran to its last step.
+    pub(crate) fn verdict_of(assertions: &[AssertionResult]) -> Verdict {
+        let has = |verdict| assertions.iter().any(|result| result.verdict == verdict);
+        if has(Verdict::Fail) {
+            Verdict::Fail
+        } else if has(Verdict::NotJudged) {
+            Verdict::NotJudged
+        } else {
+            Verdict::Pass
+        }
+    }
+
+    /// Prints the verdict, its reason, and each assertion that did not pass.
     pub(crate) fn print(&self, transcript: &mut Transcript<'_>) -> io::Result<()> {
-        transcript.say(&format!("Verdict on {} ({})", self.exercise, self.engine))?;
-        if let Some(stopped) = &self.stopped {
-            transcript.line(&format!("stopped: {stopped}"))?;
+        transcript.note(&format!("Result of {} ({})", self.exercise, self.engine))?;
+        if let Some(reason) = &self.reason {
+            transcript.line(&format!("stopped: {reason}"))?;
         }
-        for verdict in &self.claims {
-            verdict.print(transcript)?;
+        let others = self.assertions.iter();
+        for result in others.filter(|result| result.verdict != Verdict::Pass) {
+            result.print(transcript)?;
         }
-        let held = self.claims.iter().filter(|verdict| verdict.holds).count();
-        transcript.line(&format!("{held} of {} claims hold", self.claims.len()))
+        transcript.verdict(self.verdict, &self.summary())
+    }
+
+    /// One line: how many assertions passed, or why the exercise was skipped.
+    pub(crate) fn summary(&self) -> String {
+        let passed = self.assertions.iter();
+        let passed = passed.filter(|result| result.verdict == Verdict::Pass);
+        let counts = format!(
+            "{} of {} assertions passed",
+            passed.count(),
+            self.assertions.len()
+        );
+        match (&self.reason, self.verdict) {
+            (Some(reason), Verdict::Skipped) => reason.clone(),
+            _ => counts,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Report, Verdict};
-    use crate::exercise::transcript::Transcript;
-    use crate::exit::Exit;
+    use super::*;
 
-    fn report(holds: bool, stopped: Option<&str>) -> Report {
-        let observed = (!holds).then(|| "restarts: expected [1], observed [0]".to_owned());
-        Report {
-            exercise: "liveness".to_owned(),
-            engine: "cluster".to_owned(),
-            stopped: stopped.map(str::to_owned),
-            outages: Vec::new(),
-            claims: vec![Verdict {
-                claim: "It was restarted.".to_owned(),
-                holds,
-                observed,
-            }],
+    fn result(verdict: Verdict) -> AssertionResult {
+        let observed =
+            (verdict == Verdict::Fail).then(|| "restarts: expected [1], observed [0]".to_owned());
+        AssertionResult {
+            text: "It was restarted.".to_owned(),
+            verdict,
+            observed,
         }
     }
 
     #[test]
-    fn a_failed_claim_or_a_stopped_step_fails_the_exercise() {
-        assert_eq!(report(true, None).exit(), Exit::Held);
-        assert_eq!(report(false, None).exit(), Exit::Failed);
-        assert_eq!(report(true, Some("gave up")).exit(), Exit::Failed);
+    fn verdict_of_an_exercise_is_the_worst_of_its_assertions() {
+        let (pass, fail, not_judged) = (Verdict::Pass, Verdict::Fail, Verdict::NotJudged);
+        for (assertions, expected) in [
+            (&[pass, pass][..], pass),
+            (&[pass, not_judged], not_judged),
+            (&[not_judged, fail, pass], fail),
+        ] {
+            let results: Vec<_> = assertions.iter().copied().map(result).collect();
+            assert_eq!(Report::verdict_of(&results), expected);
+        }
     }
 
     #[test]
-    fn the_verdict_names_what_was_observed_instead() {
+    fn printed_report_shows_the_reason_and_what_was_observed_instead() {
+        let report = Report {
+            exercise: "liveness".to_owned(),
+            engine: "cluster".to_owned(),
+            namespace: "default".to_owned(),
+            verdict: Verdict::Fail,
+            reason: Some("waited 60 s for a restart".to_owned()),
+            outages: Vec::new(),
+            assertions: [Verdict::Pass, Verdict::Fail, Verdict::NotJudged]
+                .map(result)
+                .into(),
+        };
         let mut out = Vec::new();
-        report(false, Some("gave up"))
-            .print(&mut Transcript::new(&mut out))
-            .unwrap();
-        let expected = "\n# Verdict on liveness (cluster)\nstopped: gave up\nFAILS  It was restarted.\n       \
-                        restarts: expected [1], observed [0]\n0 of 1 claims hold\n";
+        report.print(&mut Transcript::new(&mut out)).unwrap();
+        let expected = "\n# Result of liveness (cluster)\nstopped: waited 60 s for a restart\n\
+                        FAIL  It was restarted.\n      restarts: expected [1], observed [0]\n\
+                        NOT JUDGED  It was restarted.\nFAIL  1 of 3 assertions passed\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 }

@@ -1,21 +1,22 @@
-//! Carries an exercise out: a Kubernetes client and an HTTP caller, nothing else.
+//! Runs an exercise: a Kubernetes client and an HTTP client, nothing else.
 
 mod acts;
+mod cause;
 mod outages;
+mod preflight;
 mod rollouts;
-mod room;
 mod visits;
+mod wait;
 
-use std::io;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use kube::Client;
 use probe::Clock;
 use tokio::sync::watch;
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use self::visits::{Orders, Visitor};
@@ -23,35 +24,38 @@ use super::apply::Applier;
 use super::http::Caller;
 use super::observe::{AppSeen, Observer, Seen};
 use super::record::Recorder;
-use super::report::{Report, Verdict};
-use super::step::{Step, Wait};
+use super::report::{AssertionResult, Report};
+use super::step::Step;
 use super::transcript::Transcript;
-use super::{Check, Claim, Exercise, catalog, claims};
+use super::verdict::Verdict;
+use super::{Assertion, Check, Exercise, assertions, catalog};
 
-/// How long a service may take to get an address outside the cluster.
-const ADDRESS_WITHIN: u64 = 60;
+/// Seconds that a service may take to get an address outside the cluster.
+const ADDRESS_TIMEOUT: u64 = 60;
 
-/// Where an exercise runs.
-pub(crate) struct Place<'a> {
-    /// Speaks to the API server.
+/// Where and how exercises run.
+pub(crate) struct RunContext<'a> {
+    /// Client of the API server.
     pub(crate) client: Client,
-    /// The namespace everything is made in.
+    /// Namespace of all objects.
     pub(crate) namespace: String,
-    /// Calls services.
+    /// HTTP client for the services.
     pub(crate) caller: &'a dyn Caller,
-    /// The cluster's pace: `within` and `sleep` are in its seconds.
+    /// The cluster's clock: timeouts and `sleep` are in its seconds.
     pub(crate) clock: Clock,
-    /// How the heading and the verdict name it.
-    pub(crate) engine: &'a str,
-    /// Where services are called, at their node ports; without it, where their load balancers are.
+    /// Name of the engine in headings and reports.
+    pub(crate) engine: String,
+    /// `true` if an image that cannot be pulled once can never be: the embedded node has no registry.
+    pub(crate) image_errors_are_final: bool,
+    /// Host at which services are called at their node ports; default: their load balancers' addresses.
     pub(crate) node_address: Option<&'a str>,
-    /// Whether objects that exist already may be changed.
+    /// `true` if objects that exist already may be changed.
     pub(crate) force: bool,
-    /// The folder that recordings go to, where any are made.
+    /// Directory for recordings.
     pub(crate) record: Option<&'a Path>,
 }
 
-impl Place<'_> {
+impl RunContext<'_> {
     /// Host and port at which an application's service is called.
     fn address(&self, app: &AppSeen) -> Option<String> {
         match self.node_address {
@@ -62,110 +66,187 @@ impl Place<'_> {
 }
 
 /// Why the steps ended early.
-enum Stop {
-    /// Something did not come true: the exercise fails.
-    Unmet(String),
-    /// It could not be carried on.
-    Broken(anyhow::Error),
+enum StepError {
+    /// A condition was not met: the exercise fails.
+    Failed(String),
+    /// The cause is outside the exercise and known: the exercise could not run.
+    Blocked(String),
+    /// A request failed.
+    Error(anyhow::Error),
 }
 
-impl<E: Into<anyhow::Error>> From<E> for Stop {
+impl<E: Into<anyhow::Error>> From<E> for StepError {
     fn from(error: E) -> Self {
-        Self::Broken(error.into())
+        Self::Error(error.into())
     }
 }
 
-/// Runs one exercise to its verdict, and deletes what it made, also when it is interrupted.
+/// Runs one exercise to its verdict and deletes the created objects, also after an interrupt.
+///
+/// # Errors
+/// When the transcript cannot be written, or created objects cannot be deleted.
 pub(crate) async fn run(
     exercise: &Exercise,
-    place: &Place<'_>,
+    context: &RunContext<'_>,
     transcript: &mut Transcript<'_>,
     stop: &CancellationToken,
 ) -> anyhow::Result<Report> {
-    let mut applier = Applier::new(place.client.clone(), &place.namespace);
-    if !place.force {
-        room::refuse_existing(exercise, &applier).await?;
-        room::outlast(exercise, place).await?;
+    let mut applier = Applier::new(context.client.clone(), &context.namespace);
+    let is_free = async {
+        if context.force {
+            return Ok(());
+        }
+        preflight::ensure_no_conflicts(exercise, &applier).await?;
+        preflight::wait_for_leftover_pods(exercise, context).await
+    };
+    let not_started = |verdict, reason| {
+        Report::not_started(
+            exercise,
+            &context.engine,
+            &context.namespace,
+            verdict,
+            reason,
+        )
+    };
+    match stop.run_until_cancelled(is_free).await {
+        Some(Ok(())) => {}
+        Some(Err(error)) => {
+            let reason = Some(format!("{error:#}"));
+            return Ok(not_started(Verdict::Error, reason));
+        }
+        None => return Ok(not_started(Verdict::Interrupted, None)),
     }
     transcript.heading(&format!(
-        "{}: {} ({})",
-        exercise.name, exercise.title, place.engine
+        "{}: {} ({}, namespace {})",
+        exercise.name, exercise.title, context.engine, context.namespace
     ))?;
-    let observer = Observer::start(&place.client, &place.namespace, exercise);
-    let (orders, visitor) = Visitor::new(place, &observer);
-    let recorder = place
-        .record
-        .map(|_| Recorder::start(&place.client, &place.namespace, &place.clock, exercise));
-    let run = Run {
-        exercise,
-        place,
-        observer: &observer,
-        orders,
-        recorder: recorder.as_ref(),
-        seen: observer.subscribe(),
-        verdicts: Mutex::default(),
-    };
-    let work = async {
-        tokio::select! {
-            done = run.steps(&mut applier, transcript) => done,
-            never = visitor.visits() => match never {},
-        }
-    };
-    let result = stop.run_until_cancelled(work).await;
-    if result.is_none() {
-        // Pods take their time to end. Whoever interrupts hears that something is going on.
-        let _ = transcript.line("(interrupted; deleting what was made)");
-    }
-    let claims = run.verdicts();
-    // What the clean-up changes is no part of the exercise.
+    let (result, report, recorder) =
+        run_steps(exercise, context, &mut applier, transcript, stop).await;
+    // The observed changes of the clean-up are not part of the exercise.
     let recorder = match recorder {
         Some(recorder) => Some(recorder.stop().await),
         None => None,
     };
-    let cleaned = applier.clean_up(&place.clock).await;
-    let stopped = match result {
-        Some(Ok(())) => None,
-        Some(Err(Stop::Unmet(what))) => Some(what),
-        Some(Err(Stop::Broken(error))) => return Err(with_clean_up(error, &cleaned)),
-        None => {
-            cleaned.context("interrupted, and what the exercise made could not be deleted")?;
-            bail!("interrupted; what the exercise made is deleted")
-        }
-    };
-    let report = Report {
-        exercise: exercise.name.clone(),
-        engine: place.engine.to_owned(),
-        stopped,
-        outages: observer.subscribe().borrow().outages.clone(),
-        claims,
-    };
-    if let (Some(recorder), Some(folder)) = (&recorder, place.record) {
-        recorder.finish(&report).await?.write(folder)?;
+    let deleted = applier.clean_up(&context.clock).await;
+    if let Err(error) = result {
+        let left = deleted
+            .err()
+            .map(|left| format!("created objects could not be deleted: {left:#}"));
+        return Err(left.into_iter().fold(error, anyhow::Error::context));
+    }
+    let deleted = deleted.context("created objects could not be deleted")?;
+    if let (Some(recorder), Some(dir)) = (&recorder, context.record)
+        && report.verdict != Verdict::Interrupted
+    {
+        recorder.finish(&report).await?.write(dir)?;
     }
     report.print(transcript)?;
-    for name in cleaned? {
+    for name in deleted {
         transcript.line(&format!("{name} deleted"))?;
     }
     Ok(report)
 }
 
-/// Says beside an error that the way back failed, too.
-fn with_clean_up(error: anyhow::Error, cleaned: &anyhow::Result<Vec<String>>) -> anyhow::Error {
-    match cleaned {
-        Ok(_) => error,
-        Err(left) => error.context(format!("what was made could not be deleted: {left:#}")),
+/// Runs the steps until the last one, an error or an interrupt. The error is that of the transcript.
+async fn run_steps(
+    exercise: &Exercise,
+    context: &RunContext<'_>,
+    applier: &mut Applier,
+    transcript: &mut Transcript<'_>,
+    stop: &CancellationToken,
+) -> (anyhow::Result<()>, Report, Option<Recorder>) {
+    let observer = Observer::start(&context.client, &context.namespace, exercise);
+    let (orders, visitor) = Visitor::new(context, &observer);
+    let recorder = context.record.map(|_| {
+        Recorder::start(
+            &context.client,
+            &context.namespace,
+            &context.clock,
+            exercise,
+        )
+    });
+    let run = Run {
+        exercise,
+        context,
+        observer: &observer,
+        orders,
+        recorder: recorder.as_ref(),
+        seen: observer.subscribe(),
+        results: Mutex::default(),
+        expected_failures: Mutex::default(),
+    };
+    let work = async {
+        tokio::select! {
+            done = run.steps(applier, transcript) => done,
+            never = visitor.visits() => match never {},
+        }
+    };
+    let ended = stop.run_until_cancelled(work).await;
+    let assertions = run.assertion_results();
+    let verdict = Report::verdict_of(&assertions);
+    let mut report =
+        Report::not_started(exercise, &context.engine, &context.namespace, verdict, None);
+    report.assertions = assertions;
+    report
+        .outages
+        .clone_from(&observer.subscribe().borrow().outages);
+    let mut result = Ok(());
+    match ended {
+        Some(Ok(())) => {}
+        Some(Err(StepError::Failed(reason))) => {
+            (report.verdict, report.reason) = (Verdict::Fail, Some(reason));
+        }
+        Some(Err(StepError::Blocked(reason))) => {
+            (report.verdict, report.reason) = (Verdict::Error, Some(reason));
+        }
+        Some(Err(StepError::Error(error))) if is_broken_pipe(&error) => result = Err(error),
+        Some(Err(StepError::Error(error))) => {
+            (report.verdict, report.reason) = (Verdict::Error, Some(format!("{error:#}")));
+        }
+        None => {
+            report.verdict = Verdict::Interrupted;
+            let deleting =
+                "(interrupted: deleting the created objects; a second Ctrl-C stops immediately)";
+            // The reader of the transcript may be closed already; the clean-up comes first.
+            let _ = transcript.note(deleting);
+        }
     }
+    // A failed check outweighs an error that follows it.
+    let failed = report
+        .assertions
+        .iter()
+        .any(|result| result.verdict == Verdict::Fail);
+    if failed && report.verdict == Verdict::Error {
+        report.verdict = Verdict::Fail;
+    }
+    (result, report, recorder)
+}
+
+/// Returns `true` if the error is that of an output whose reader has closed it.
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let kind = |cause: &(dyn std::error::Error + 'static)| {
+        let io = cause
+            .downcast_ref::<std::io::Error>()
+            .map(std::io::Error::kind);
+        io.or_else(|| cause.downcast_ref::<serde_json::Error>()?.io_error_kind())
+    };
+    let kinds = error.chain().filter_map(kind);
+    kinds
+        .into_iter()
+        .any(|kind| kind == std::io::ErrorKind::BrokenPipe)
 }
 
 struct Run<'a> {
     exercise: &'a Exercise,
-    place: &'a Place<'a>,
+    context: &'a RunContext<'a>,
     observer: &'a Observer,
     orders: Orders,
     recorder: Option<&'a Recorder>,
     seen: watch::Receiver<Seen>,
-    /// What was judged so far. A std mutex: nothing awaits while it is held.
-    verdicts: Mutex<Vec<Verdict>>,
+    /// Results so far. A std mutex: nothing awaits while it is held.
+    results: Mutex<Vec<AssertionResult>>,
+    /// UIDs of the pods whose image failed as the exercise expects. A std mutex as well.
+    expected_failures: Mutex<BTreeSet<String>>,
 }
 
 impl Run<'_> {
@@ -173,18 +254,18 @@ impl Run<'_> {
         &self,
         applier: &mut Applier,
         transcript: &mut Transcript<'_>,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), StepError> {
         for step in &self.exercise.steps {
             if let (Some(recorder), Some(act)) = (self.recorder, step.act()) {
                 recorder.act(act);
             }
             match step {
-                Step::Say(text) => transcript.say(text)?,
+                Step::Say(text) => transcript.note(text)?,
                 Step::Mark(text) => {
                     self.observer.note(Seen::mark);
-                    transcript.say(text)?;
+                    transcript.note(text)?;
                 }
-                Step::Claim(claim) => self.judge(claim, transcript)?,
+                Step::Assert(assertion) => self.judge(assertion, transcript)?,
                 Step::Apply(path) => {
                     transcript.command(&format!("kubectl apply -f {path}"))?;
                     for manifest in catalog::manifests(path) {
@@ -208,7 +289,10 @@ impl Run<'_> {
                 Step::Outage(outage) => self.outage(outage, transcript).await?,
                 Step::Sleep(seconds) => {
                     transcript.command(&format!("sleep {seconds}"))?;
-                    self.place.clock.sleep(Duration::from_secs(*seconds)).await;
+                    self.context
+                        .clock
+                        .sleep(Duration::from_secs(*seconds))
+                        .await;
                 }
             }
         }
@@ -219,103 +303,35 @@ impl Run<'_> {
         self.exercise.app(of.as_deref())
     }
 
-    /// Judges a claim by what has been seen up to now.
-    fn judge(&self, claim: &Claim, transcript: &mut Transcript<'_>) -> Result<(), Stop> {
-        let judged = claims::judge(&claim.holds, self.app(&claim.of), &self.seen.borrow());
-        let verdict = Verdict::new(claim, judged.err());
-        if claim.holds == Check::EveryVisitAnswered {
-            let visits = self.seen.borrow().visits.all;
-            transcript.line(&format!("({visits} visits so far)"))?;
+    /// Judges an assertion by what has been observed up to now.
+    fn judge(
+        &self,
+        assertion: &Assertion,
+        transcript: &mut Transcript<'_>,
+    ) -> Result<(), StepError> {
+        let app = self.app(&assertion.app);
+        let judgement = assertions::judge(&assertion.check, app, &self.seen.borrow());
+        let result = AssertionResult::new(assertion, judgement);
+        if assertion.check == Check::EveryVisitAnswered {
+            let requests = self.seen.borrow().visits.all;
+            transcript.line(&format!("({requests} requests so far)"))?;
         }
-        verdict.print(transcript)?;
-        self.lock().push(verdict);
+        result.print(transcript)?;
+        self.results().push(result);
         Ok(())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Verdict>> {
-        self.verdicts
-            .lock()
-            .expect("nothing panics while it holds the verdicts")
+    fn results(&self) -> std::sync::MutexGuard<'_, Vec<AssertionResult>> {
+        self.results.lock().expect("no holder of this lock panics")
     }
 
-    /// Every claim's verdict. Those that the exercise did not get to are judged by where it ended.
-    fn verdicts(&self) -> Vec<Verdict> {
-        let mut verdicts = std::mem::take(&mut *self.lock());
-        let left = self.exercise.claims().skip(verdicts.len());
-        let seen = self.seen.borrow();
-        verdicts.extend(left.map(|claim| {
-            let judged = claims::judge(&claim.holds, self.app(&claim.of), &seen);
-            Verdict::new(claim, judged.err())
-        }));
-        verdicts
+    /// Results of all assertions. Those that were not reached are not judged.
+    fn assertion_results(&self) -> Vec<AssertionResult> {
+        let mut results = std::mem::take(&mut *self.results());
+        let left = self.exercise.assertions().skip(results.len());
+        results.extend(left.map(AssertionResult::not_reached));
+        results
     }
-
-    async fn wait(&self, wait: &Wait, transcript: &mut Transcript<'_>) -> Result<(), Stop> {
-        transcript.line(&format!("(waiting for {wait})"))?;
-        let app = self.app(&wait.of);
-        self.until(
-            &wait.to_string(),
-            wait.within,
-            |seen| seen.app(app).meets(wait),
-            transcript,
-        )
-        .await?;
-        Ok(())
-    }
-
-    fn in_vain(&self, within: u64, what: &str) -> Stop {
-        let complaints = self.seen.borrow().complaints();
-        Stop::Unmet(format!("waited {within} s for {what}{complaints}"))
-    }
-
-    /// Waits by watch, not by asking again and again.
-    async fn until(
-        &self,
-        what: &str,
-        within: u64,
-        holds: impl FnMut(&Seen) -> bool + Send,
-        transcript: &Transcript<'_>,
-    ) -> Result<Seen, Stop> {
-        let mut seen = self.seen.clone();
-        let came_true = async {
-            let seen = seen.wait_for(holds).await.context("the watches ended")?;
-            Ok(seen.clone())
-        };
-        self.patiently(what, within, came_true, transcript).await
-    }
-
-    /// Waits for work to end, and tells a person at the terminal for how long it has been waited for.
-    async fn patiently<T>(
-        &self,
-        what: &str,
-        within: u64,
-        work: impl Future<Output = anyhow::Result<T>>,
-        transcript: &Transcript<'_>,
-    ) -> Result<T, Stop> {
-        let clock = &self.place.clock;
-        let mut work = std::pin::pin!(work);
-        let mut deadline = std::pin::pin!(clock.sleep(Duration::from_secs(within)));
-        let mut ticks = tokio::time::interval(Duration::from_secs(1));
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let began = clock.elapsed();
-        let outcome = loop {
-            tokio::select! {
-                biased;
-                done = &mut work => break done.map_err(Stop::from),
-                () = &mut deadline => break Err(self.in_vain(within, what)),
-                _ = ticks.tick() => transcript.waiting(what, clock.elapsed().saturating_sub(began).as_secs())?,
-            }
-        };
-        transcript.waited()?;
-        outcome
-    }
-}
-
-/// Prints a report for a program.
-pub(crate) fn print_json(out: &mut dyn io::Write, reports: &[Report]) -> anyhow::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, reports)?;
-    writeln!(out)?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use super::Claim;
+use super::Assertion;
 use super::outage::Outage;
 
 /// One thing done.
@@ -44,10 +44,10 @@ pub(crate) enum Step {
     Outage(Outage),
     /// Lets time pass, in the cluster's seconds.
     Sleep(u64),
-    /// Claims speak of what happens from here on. Its text says what stands at this point.
+    /// Assertions are about what happens from here on. The text describes the state at this point.
     Mark(String),
-    /// A claim, judged at this point.
-    Claim(Claim),
+    /// An assertion, judged at this point.
+    Assert(Assertion),
 }
 
 impl Step {
@@ -57,7 +57,7 @@ impl Step {
             Self::Outage(outage) => outage.seen_at.as_ref(),
             _ => None,
         };
-        self.of().into_iter().chain(seen_at.map(|page| &page.of))
+        self.app().into_iter().chain(seen_at.map(|page| &page.app))
     }
 
     /// What it does to the cluster, in a few words; nothing where it only looks on.
@@ -69,35 +69,35 @@ impl Step {
         };
         match self {
             Self::Apply(path) => Some(format!("apply {path}")),
-            Self::Call(call) => Some(format!("call{} {}", of(&call.of), call.path)),
-            Self::Form(form) => Some(format!("form{} {}", of(&form.of), form.path)),
-            Self::Exec(exec) => Some(format!("exec{} {}", of(&exec.of), exec.sh)),
-            Self::Scale(scale) => Some(format!("scale{} {}", of(&scale.of), scale.replicas)),
+            Self::Call(call) => Some(format!("call{} {}", of(&call.app), call.path)),
+            Self::Form(form) => Some(format!("form{} {}", of(&form.app), form.path)),
+            Self::Exec(exec) => Some(format!("exec{} {}", of(&exec.app), exec.sh)),
+            Self::Scale(scale) => Some(format!("scale{} {}", of(&scale.app), scale.replicas)),
             Self::Restart(app) => Some(format!("restart {app}")),
-            Self::Image(image) => Some(format!("image{} {}", of(&image.of), image.image)),
+            Self::Image(image) => Some(format!("image{} {}", of(&image.app), image.image)),
             Self::Undo(app) => Some(format!("undo {app}")),
-            Self::Outage(outage) => Some(format!("outage{} {}", of(&outage.of), outage.path)),
+            Self::Outage(outage) => Some(format!("outage{} {}", of(&outage.app), outage.path)),
             Self::Say(_) | Self::Wait(_) | Self::Get(_) | Self::Logs(_) | Self::Look(_) => None,
-            Self::Visit(_) | Self::Sleep(_) | Self::Mark(_) | Self::Claim(_) => None,
+            Self::Visit(_) | Self::Sleep(_) | Self::Mark(_) | Self::Assert(_) => None,
         }
     }
 
     /// The application that it is about, where it says so.
-    fn of(&self) -> Option<&String> {
+    fn app(&self) -> Option<&String> {
         match self {
             Self::Undo(app) | Self::Restart(app) => Some(app),
-            Self::Image(image) => image.of.as_ref(),
-            Self::Claim(claim) => claim.of.as_ref(),
-            Self::Wait(wait) => wait.of.as_ref(),
-            Self::Get(get) => get.of.as_ref(),
-            Self::Call(call) => call.of.as_ref(),
-            Self::Visit(visit) => visit.of.as_ref(),
-            Self::Logs(logs) => logs.of.as_ref(),
-            Self::Form(form) => form.of.as_ref(),
-            Self::Look(look) => look.of.as_ref(),
-            Self::Exec(exec) => exec.of.as_ref(),
-            Self::Scale(scale) => scale.of.as_ref(),
-            Self::Outage(outage) => outage.of.as_ref(),
+            Self::Image(image) => image.app.as_ref(),
+            Self::Assert(assertion) => assertion.app.as_ref(),
+            Self::Wait(wait) => wait.app.as_ref(),
+            Self::Get(get) => get.app.as_ref(),
+            Self::Call(call) => call.app.as_ref(),
+            Self::Visit(visit) => visit.app.as_ref(),
+            Self::Logs(logs) => logs.app.as_ref(),
+            Self::Form(form) => form.app.as_ref(),
+            Self::Look(look) => look.app.as_ref(),
+            Self::Exec(exec) => exec.app.as_ref(),
+            Self::Scale(scale) => scale.app.as_ref(),
+            Self::Outage(outage) => outage.app.as_ref(),
             Self::Say(_) | Self::Apply(_) | Self::Sleep(_) | Self::Mark(_) => None,
         }
     }
@@ -107,8 +107,8 @@ impl Step {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Wait {
-    /// Which application; the exercise's first where none is named.
-    pub(crate) of: Option<String>,
+    /// Application that it is about; default: the exercise's first.
+    pub(crate) app: Option<String>,
     /// So many pods, and no other, are ready.
     pub(crate) ready: Option<usize>,
     /// The service has so many addresses.
@@ -139,7 +139,7 @@ impl fmt::Display for Wait {
             self.waiting.clone(),
             self.rolled_out.then(|| "the end of the rollout".to_owned()),
         ];
-        let of = self.of.as_ref().map(|app| format!("{app}: "));
+        let of = self.app.as_ref().map(|app| format!("{app}: "));
         f.write_str(&of.unwrap_or_default())?;
         f.write_str(
             &parts
@@ -160,8 +160,8 @@ fn counted<N: Copy + fmt::Display + PartialEq + From<u8>>(n: N, one: &str, many:
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Get {
-    /// Which application; the exercise's first where none is named.
-    pub(crate) of: Option<String>,
+    /// Application that it is about; default: the exercise's first.
+    pub(crate) app: Option<String>,
     /// `pods` or `endpoints`.
     pub(crate) resource: Resource,
     /// Whether to show the wide columns too.
@@ -183,8 +183,8 @@ pub(crate) enum Resource {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Call {
-    /// Which application; the exercise's first where none is named.
-    pub(crate) of: Option<String>,
+    /// Application that it is about; default: the exercise's first.
+    pub(crate) app: Option<String>,
     /// Path of the URL.
     pub(crate) path: String,
     /// The status that it has to be answered with.
@@ -195,8 +195,8 @@ pub(crate) struct Call {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Visit {
-    /// Which application; the exercise's first where none is named.
-    pub(crate) of: Option<String>,
+    /// Application that it is about; default: the exercise's first.
+    pub(crate) app: Option<String>,
     /// Path of the URL.
     pub(crate) path: String,
     /// The status that it has to be answered with.
@@ -214,8 +214,8 @@ fn a_second() -> u64 {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Logs {
-    /// Which application; the exercise's first where none is named.
-    pub(crate) of: Option<String>,
+    /// Application that it is about; default: the exercise's first.
+    pub(crate) app: Option<String>,
     /// How the word begins.
     pub(crate) word: String,
 }
@@ -224,8 +224,8 @@ pub(crate) struct Logs {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Form {
-    /// Which application; the exercise's first where none is named.
-    pub(crate) of: Option<String>,
+    /// Application that it is about; default: the exercise's first.
+    pub(crate) app: Option<String>,
     /// The path of the page that it is on.
     pub(crate) path: String,
     /// What is filled in, by the names of the fields.
@@ -236,8 +236,8 @@ pub(crate) struct Form {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Look {
-    /// Which application; the exercise's first where none is named.
-    pub(crate) of: Option<String>,
+    /// Application that it is about; default: the exercise's first.
+    pub(crate) app: Option<String>,
     /// Path of the page.
     pub(crate) path: String,
     /// The text.
@@ -250,8 +250,8 @@ pub(crate) struct Look {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Exec {
-    /// Which application; the exercise's first where none is named.
-    pub(crate) of: Option<String>,
+    /// Application that it is about; default: the exercise's first.
+    pub(crate) app: Option<String>,
     /// Which of the pod's containers; its only one where none is named.
     pub(crate) container: Option<String>,
     /// The command, for a shell.
@@ -262,8 +262,8 @@ pub(crate) struct Exec {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct SetImage {
-    /// Which application; the exercise's first where none is named.
-    pub(crate) of: Option<String>,
+    /// Application that it is about; default: the exercise's first.
+    pub(crate) app: Option<String>,
     /// The name of the container.
     pub(crate) container: String,
     /// The image's name and tag.
@@ -274,8 +274,8 @@ pub(crate) struct SetImage {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Scale {
-    /// Which application; the exercise's first where none is named.
-    pub(crate) of: Option<String>,
+    /// Application that it is about; default: the exercise's first.
+    pub(crate) app: Option<String>,
     /// So many.
     pub(crate) replicas: u32,
 }

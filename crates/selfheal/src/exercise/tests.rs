@@ -46,7 +46,7 @@ fn a_mistake_names_the_file_and_the_field() {
     );
     refused("steps:\n- call: {path: /}\n", &["x.yaml", "status"]);
     refused(
-        "steps:\n- claim: {says: a, holds: {colour: 1}}\n",
+        "steps:\n- assert: {text: a, check: {colour: 1}}\n",
         &["x.yaml", "colour"],
     );
     refused("", &["x.yaml", "steps"]);
@@ -55,14 +55,14 @@ fn a_mistake_names_the_file_and_the_field() {
 #[test]
 fn an_application_that_is_not_watched_is_named() {
     for step in [
-        "wait: {of: three, ready: 1, within: 1}",
-        "claim: {says: a, of: three, holds: same-pods}",
+        "wait: {app: three, ready: 1, within: 1}",
+        "assert: {text: a, app: three, check: same-pods}",
         "undo: three",
         "restart: three",
-        "image: {of: three, container: a, image: b}",
-        "visit: {of: three, path: /, status: 200}",
-        "outage: {of: three, found-by: a, path: /, within: 1}",
-        "outage: {found-by: a, path: /, within: 1, seen-at: {of: three, path: /}}",
+        "image: {app: three, container: a, image: b}",
+        "visit: {app: three, path: /, status: 200}",
+        "outage: {app: three, found-by: a, path: /, within: 1}",
+        "outage: {found-by: a, path: /, within: 1, seen-at: {app: three, path: /}}",
     ] {
         refused(
             &format!("steps:\n- {step}\n"),
@@ -80,12 +80,17 @@ fn a_manifest_that_is_not_there_is_named() {
 }
 
 #[test]
-fn claims_are_read_with_and_without_a_value() {
-    let body = "steps:\n- claim: {says: a, holds: same-pods}\n- claim: {says: b, of: two, holds: {endpoints: [2, 1]}}\n";
+fn checks_are_parsed_with_and_without_a_value() {
+    let body = "steps:\n- assert: {text: a, check: same-pods}\n- assert: {text: b, app: two, check: {endpoints: [2, 1]}}\n";
     let exercise = catalog::parse("x.yaml", &format!("{HEAD}{body}")).unwrap();
     let checks: Vec<_> = exercise
-        .claims()
-        .map(|claim| (exercise.app(claim.of.as_deref()), claim.holds.clone()))
+        .assertions()
+        .map(|assertion| {
+            (
+                exercise.app(assertion.app.as_deref()),
+                assertion.check.clone(),
+            )
+        })
         .collect();
     let expected = [
         ("one", Check::SamePods),
@@ -148,7 +153,7 @@ fn a_wait_says_what_it_waits_for() {
     };
     assert_eq!(wait.to_string(), "2 ready pods and 1 restart");
     let wait = Wait {
-        of: Some("todo-db".to_owned()),
+        app: Some("todo-db".to_owned()),
         waiting: Some("CrashLoopBackOff".to_owned()),
         ..Wait::default()
     };

@@ -1,13 +1,16 @@
-//! What the reader sees: sentences, the commands they would type, and what those print.
+//! Transcript of an exercise: sentences, the commands that a reader would type, and their output.
 //!
 //! Progress goes to standard error and only to a terminal, so a transcript in a file is clean.
 
 use std::io::{self, IsTerminal as _, Write};
 
+use super::verdict::Verdict;
+
 /// Writes the transcript.
 pub(crate) struct Transcript<'a> {
     out: &'a mut (dyn Write + Send),
-    progress: bool,
+    has_progress: bool,
+    is_empty: bool,
 }
 
 impl<'a> Transcript<'a> {
@@ -15,17 +18,21 @@ impl<'a> Transcript<'a> {
     pub(crate) fn new(out: &'a mut (dyn Write + Send)) -> Self {
         Self {
             out,
-            progress: io::stderr().is_terminal(),
+            has_progress: io::stderr().is_terminal(),
+            is_empty: true,
         }
     }
 
-    /// A heading.
+    /// A heading, after an empty line unless it is the first.
     pub(crate) fn heading(&mut self, text: &str) -> io::Result<()> {
+        if !std::mem::take(&mut self.is_empty) {
+            writeln!(self.out)?;
+        }
         writeln!(self.out, "== {text}")
     }
 
-    /// A sentence, set apart from what was before it.
-    pub(crate) fn say(&mut self, text: &str) -> io::Result<()> {
+    /// A sentence after an empty line.
+    pub(crate) fn note(&mut self, text: &str) -> io::Result<()> {
         writeln!(self.out, "\n# {text}")
     }
 
@@ -40,18 +47,23 @@ impl<'a> Transcript<'a> {
         writeln!(self.out, "{text}")
     }
 
-    /// Says how long something has been waited for, in place of the last such line.
-    pub(crate) fn waiting(&self, what: &str, seconds: u64) -> io::Result<()> {
-        if self.progress {
+    /// A line that begins with a verdict.
+    pub(crate) fn verdict(&mut self, verdict: Verdict, text: &str) -> io::Result<()> {
+        writeln!(self.out, "{verdict}  {text}")
+    }
+
+    /// Prints how long a wait has taken, over the previous such line.
+    pub(crate) fn progress(&self, what: &str, seconds: u64) -> io::Result<()> {
+        if self.has_progress {
             write!(io::stderr(), "\r\x1b[K… {what}: {seconds} s")
         } else {
             Ok(())
         }
     }
 
-    /// Takes the progress line away.
-    pub(crate) fn waited(&self) -> io::Result<()> {
-        if self.progress {
+    /// Clears the progress line.
+    pub(crate) fn clear_progress(&self) -> io::Result<()> {
+        if self.has_progress {
             write!(io::stderr(), "\r\x1b[K")
         } else {
             Ok(())

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::{Act, Entry, Kind, Recording, read};
+use super::{Act, Entry, Kind, Recording, prepare_dir, read};
 
 fn recording(exercise: &str) -> Recording {
     let entry = Entry {
@@ -25,9 +25,10 @@ fn recording(exercise: &str) -> Recording {
 }
 
 #[test]
-fn what_is_written_into_a_folder_is_read_from_it_and_from_its_files() {
+fn recordings_are_read_from_a_directory_and_from_its_files() {
     let folder = tempfile::tempdir().unwrap();
     let made = folder.path().join("made/by/it");
+    prepare_dir(&made).unwrap();
     for exercise in ["a", "b"] {
         recording(exercise).write(&made).unwrap();
     }

@@ -1,4 +1,4 @@
-//! `kubectl exec`, `attach` and `run`, over WebSocket and over SPDY. Those that run kubectl say so where there is none.
+//! `kubectl exec`, `attach` and `run`, over WebSocket and over SPDY. Most need kubectl.
 
 use std::process::Stdio;
 
@@ -7,9 +7,10 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{AttachParams, TerminalSize};
 use serde_json::{Value, json};
+use test_support::{Requirement, require};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
-use crate::rig::{Up, has_kubectl, kubectl, running_pod, text};
+use crate::rig::{Up, kubectl, running_pod, text};
 
 /// kubectl's own switch: WebSockets since 1.31, and SPDY alone before 1.29.
 const WEB_SOCKETS: &str = "KUBECTL_REMOTE_COMMAND_WEBSOCKETS";
@@ -26,7 +27,7 @@ async fn pod(up: &Up, mut container: Value) -> Api<Pod> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kubectl_runs_a_command_that_reads_prints_and_fails() {
-    let Some(up) = Up::start().filter(|_| has_kubectl()) else {
+    let Some(up) = Up::start().filter(|_| require(Requirement::Kubectl)) else {
         return;
     };
     pod(&up, json!({"command": ["sleep", "600"]})).await;
@@ -54,7 +55,7 @@ async fn kubectl_runs_a_command_that_reads_prints_and_fails() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kubectl_attaches_to_a_container_and_leaves_it_running() {
-    let Some(up) = Up::start().filter(|_| has_kubectl()) else {
+    let Some(up) = Up::start().filter(|_| require(Requirement::Kubectl)) else {
         return;
     };
     let script = "while read -r line; do echo \"heard $line\"; done";
@@ -82,7 +83,7 @@ async fn kubectl_attaches_to_a_container_and_leaves_it_running() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn input_that_is_given_once_ends_a_container_that_reads_it() {
-    let Some(up) = Up::start().filter(|_| has_kubectl()) else {
+    let Some(up) = Up::start().filter(|_| require(Requirement::Kubectl)) else {
         return;
     };
     let container = json!({"command": ["cat"], "stdin": true, "stdinOnce": true});
@@ -103,7 +104,7 @@ async fn input_that_is_given_once_ends_a_container_that_reads_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kubectl_run_is_given_what_a_pod_prints_and_takes_it_away() {
-    let Some(up) = Up::start().filter(|_| has_kubectl()) else {
+    let Some(up) = Up::start().filter(|_| require(Requirement::Kubectl)) else {
         return;
     };
     let mut kubectl = kubectl(&up)
@@ -140,18 +141,16 @@ async fn a_container_with_a_terminal_is_used_as_one() {
     sizes.send(size).await.unwrap();
     let mut stdin = attached.stdin().unwrap();
     let mut lines = BufReader::new(attached.stdout().unwrap()).lines();
-    // A shell heeds a trap between two commands: none that takes long, or one that began at the wrong moment is waited for.
-    let script =
-        "sh -c 'trap \"echo interrupted; exit\" INT; echo begun; while :; do sleep 0.1; done'";
+    // A shell runs a trap between two commands, and `wait` returns at a signal.
+    let script = "sh -c 'trap \"echo interrupted; exit\" INT; echo begun; sleep 600 & wait'";
+    let sized =
+        "sh -c 'show() { stty size | grep 120 && exit; }; trap show WINCH; show; sleep 600 & wait'";
     for (keys, line) in [
         (format!("{script}\n"), "begun"),
         // Ctrl-C means what runs in the foreground, and not the shell.
         ("\u{3}".to_owned(), "interrupted"),
-        // Its size may be told a moment later.
-        (
-            "until stty size | grep 120; do sleep 0.1; done\n".to_owned(),
-            "40 120",
-        ),
+        // The size may arrive a moment later.
+        (format!("{sized}\n"), "40 120"),
     ] {
         stdin.write_all(keys.as_bytes()).await.unwrap();
         let is_there = |seen: Option<String>| seen.expect("it goes on").trim_end().ends_with(line);

@@ -1,12 +1,14 @@
 //! What a container sees and may do, and the order of a pod's containers.
 
+use futures::{AsyncBufReadExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::Api;
 use kube::api::{LogParams, PostParams};
 use kube::runtime::wait::{await_condition, conditions::is_pod_running};
 use serde_json::json;
+use test_support::{Requirement, require};
 
-use crate::rig::{Up, running_pod};
+use crate::rig::{Up, is_pod_ready, running_pod};
 use crate::script::{script, script_in};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,17 +100,48 @@ fn restarts(pod: Option<&Pod>, container: &str) -> Option<i32> {
     Some(status.restart_count)
 }
 
+/// Runs three processes that each print their name, the last word of their command line. Those of the container's first
+/// instance hold a FIFO open, so its reader sees the end of all three. Kubernetes reads `$$` in a command as `$`.
+const SHARED_APP: &str = r#"mkfifo /tmp/never
+if mkfifo /shared/alive 2> /dev/null; then exec 3<> /shared/alive; echo $$$$ > /shared/app; fi
+hold='echo $0; read -r line < /tmp/never'
+sh -c "$hold" app-child & setsid sh -c "$hold" app-session & exec sh -c "$hold" app-main"#;
+const SHARED_SIDE: &str =
+    "mkfifo /tmp/never; exec sh -c 'echo $0; read -r line < /tmp/never' side-main";
+/// Prints the names of these processes.
+const HELD: &str = r"for file in /proc/[0-9]*/cmdline; do tr '\0' '\n' < $file | tail -n 1; done | grep -E '^(app|side)-' | sort | xargs";
+
+/// Reads a container's log until it has all of these lines.
+async fn wait_for_log(pods: &Api<Pod>, container: &str, lines: &[&str]) {
+    let follow = LogParams {
+        container: Some(container.to_owned()),
+        follow: true,
+        ..LogParams::default()
+    };
+    let mut log = pods.log_stream("p", &follow).await.unwrap().lines();
+    let mut missing = lines.to_vec();
+    while !missing.is_empty() {
+        let line = log.try_next().await.unwrap().expect("the log goes on");
+        missing.retain(|wanted| *wanted != line);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn containers_that_share_processes_see_and_signal_each_other_and_end_alone() {
     let Some(up) = Up::start() else {
         return;
     };
-    let app = "sleep 4000 & (setsid sleep 5000 &); exec sleep 6000";
-    let container = |name: &str, text: &str| json!({"name": name, "image": "localhost/selfheal/numbers-api", "command": ["sh", "-c", text]});
+    let container = |name: &str, text: &str| {
+        json!({
+            "name": name, "image": "localhost/selfheal/numbers-api", "command": ["sh", "-c", text],
+            "volumeMounts": [{"name": "shared", "mountPath": "/shared"}],
+        })
+    };
     let pod = json!({"metadata": {"name": "p"}, "spec": {
         "shareProcessNamespace": true,
         "terminationGracePeriodSeconds": 0,
-        "containers": [container("app", app), container("side", "exec sleep 7000")],
+        "containers": [container("app", SHARED_APP), container("side", SHARED_SIDE)],
+        "volumes": [{"name": "shared", "emptyDir": {}}],
     }});
     let pods = Api::<Pod>::namespaced(up.client().await, "default");
     pods.create(
@@ -123,19 +156,20 @@ async fn containers_that_share_processes_see_and_signal_each_other_and_end_alone
         }
     };
     await_condition(pods.clone(), "p", runs(0)).await.unwrap();
-    let all = "until [ $(pgrep -fc '^sleep') = 4 ]; do :; done; pgrep -fa '^sleep' | cut -d' ' -f3 | sort | xargs";
-    assert_eq!(script_in(&pods, "side", all).await, "4000 5000 6000 7000\n");
+    wait_for_log(&pods, "app", &["app-child", "app-session", "app-main"]).await;
+    wait_for_log(&pods, "side", &["side-main"]).await;
+    let all = script_in(&pods, "side", HELD).await;
+    assert_eq!(all, "app-child app-main app-session side-main\n");
     let first = "tr '\\0' ' ' < /proc/1/cmdline | cut -d' ' -f1,2; ls /proc/1/root/ | wc -l";
     assert_eq!(
         script_in(&pods, "app", first).await,
         "selfheal __pause\n0\n"
     );
-    let kill =
-        "pgrep -f '^sleep [456]' | sort > /tmp/before; kill $(pgrep -f '^sleep 6000'); echo $?";
-    assert_eq!(script_in(&pods, "side", kill).await, "0\n");
+    let kill = "exec 4< /shared/alive; kill $(cat /shared/app); cat <&4; echo all ended";
+    assert_eq!(script_in(&pods, "side", kill).await, "all ended\n");
     await_condition(pods.clone(), "p", runs(1)).await.unwrap();
-    let left = "for old in $(cat /tmp/before); do while test -e /proc/$old; do :; done; done; pgrep -fc '^sleep 7000'";
-    assert_eq!(script_in(&pods, "side", left).await, "1\n");
+    let left = script_in(&pods, "side", HELD).await;
+    assert!(left.ends_with("side-main\n"), "{left}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,20 +186,17 @@ async fn init_containers_sidecars_and_hooks_do_their_part_in_order() {
     // Each says what it does in a file; the sidecar, which is the last to end, prints it.
     let mut side = container(
         "side",
-        "echo side >> /shared/told; trap 'cat /shared/told; exit 0' TERM; while :; do sleep 0.1; done",
+        "echo side >> /shared/told; trap 'cat /shared/told; exit 0' TERM; sleep 60000 & wait",
     );
     side["restartPolicy"] = json!("Always");
     side["startupProbe"] =
         json!({"exec": {"command": ["grep", "side", "/shared/told"]}, "periodSeconds": 1});
     let hook = |text: &str| json!({"exec": {"command": ["sh", "-c", text]}});
-    let mut own = container(
-        "c",
-        "while ! test -e /shared/go; do sleep 0.1; done; echo own >> /shared/told",
-    );
-    own["lifecycle"] = json!({"postStart": hook("echo hook >> /shared/told; touch /shared/go")});
+    let mut own = container("c", "read -r line < /shared/go; echo own >> /shared/told");
+    own["lifecycle"] = json!({"postStart": hook("echo hook >> /shared/told; echo > /shared/go")});
     let pod = json!({"metadata": {"name": "p"}, "spec": {
         "restartPolicy": "Never",
-        "initContainers": [container("first", "echo first >> /shared/told"), side],
+        "initContainers": [container("first", "mkfifo /shared/go; echo first >> /shared/told"), side],
         "containers": [own],
         "volumes": [{"name": "shared", "emptyDir": {}}],
     }});
@@ -187,7 +218,7 @@ async fn init_containers_sidecars_and_hooks_do_their_part_in_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_and_commands_in_it_are_the_user_and_groups_of_their_pod() {
-    let Some(up) = Up::start().filter(|_| is_root()) else {
+    let Some(up) = Up::start().filter(|_| require(Requirement::Root)) else {
         return;
     };
     let client = up.client().await;
@@ -245,22 +276,6 @@ async fn a_container_and_commands_in_it_are_the_user_and_groups_of_their_pod() {
     ] {
         assert_eq!(script_in(&pods, container, text).await, expected, "{text}");
     }
-}
-
-fn is_pod_ready(pod: Option<&Pod>) -> bool {
-    let status = pod.and_then(|pod| pod.status.as_ref());
-    let conditions = status.and_then(|status| status.conditions.as_ref());
-    let mut conditions = conditions.into_iter().flatten();
-    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
-}
-
-/// Where one user is mapped there are no others to be.
-fn is_root() -> bool {
-    let is_root = rustix::process::getuid().is_root();
-    if !is_root {
-        eprintln!("SKIPPED: this test needs root");
-    }
-    is_root
 }
 
 /// A sidecar matches processes by these, so they have to be those of the image.

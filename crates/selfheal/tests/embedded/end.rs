@@ -94,7 +94,7 @@ fn a_kubeconfig_that_is_there_is_not_overwritten() {
     let file = folder.path().join("selfheal.kubeconfig");
     std::fs::write(&file, "somebody's").unwrap();
     let output = selfheal()
-        .arg("up")
+        .args(["up", "--kubeconfig", "selfheal.kubeconfig"])
         .current_dir(folder.path())
         .output()
         .unwrap();

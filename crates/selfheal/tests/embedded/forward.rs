@@ -1,4 +1,4 @@
-//! `kubectl port-forward`, by both of its ways. Needs kubectl, and says so where there is none.
+//! `kubectl port-forward`, by both of its ways. Needs kubectl.
 
 use std::process::Stdio;
 
@@ -7,11 +7,12 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::LogParams;
 use serde_json::json;
+use test_support::{Requirement, require};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdout};
 
-use crate::rig::{Up, has_kubectl, kubectl, running_pod};
+use crate::rig::{Up, kubectl, running_pod};
 
 /// A kubectl that forwards, and the local port that it took.
 struct Forward {
@@ -92,7 +93,7 @@ async fn pod(up: &Up) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kubectl_forwards_a_port_that_listens_on_the_pods_loopback() {
-    let Some(up) = Up::start().filter(|_| has_kubectl()) else {
+    let Some(up) = Up::start().filter(|_| require(Requirement::Kubectl)) else {
         return;
     };
     pod(&up).await;
@@ -112,7 +113,7 @@ async fn kubectl_forwards_a_port_that_listens_on_the_pods_loopback() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kubectl_is_told_why_a_port_cannot_be_forwarded() {
-    let Some(up) = Up::start().filter(|_| has_kubectl()) else {
+    let Some(up) = Up::start().filter(|_| require(Requirement::Kubectl)) else {
         return;
     };
     pod(&up).await;

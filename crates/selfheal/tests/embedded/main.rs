@@ -1,17 +1,15 @@
-//! The program with real pods: what it prints, and what is left of it. Needs namespaces, and says so where it has none.
+//! The program with real pods: what it prints, and what is left of it. Needs namespaces.
 
 #![cfg(target_os = "linux")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a test's helpers panic as tests do, and a skipped test says so"
-)]
+#![expect(clippy::unwrap_used, reason = "a test's helpers panic as tests do")]
 
 mod attach;
+mod conflicts;
 mod containers;
 mod end;
 mod exercises;
 mod forward;
+mod interrupt;
 mod original;
 mod rig;
 mod script;

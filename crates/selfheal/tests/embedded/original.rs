@@ -8,8 +8,9 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use kube::api::PostParams;
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
+use test_support::{Requirement, require};
 
-use crate::rig::Up;
+use crate::rig::{Up, poll_until};
 
 /// Creates what a document of YAML describes.
 async fn create(client: &Client, document: &str) {
@@ -59,7 +60,7 @@ const VISITOR: &str = "0123456789abcdef0123456789abcdef";
 
 /// An application of these manifests keeps an item.
 async fn keeps_an_item(manifests: [&str; 2]) {
-    if pg_fixture::programs().is_none() {
+    if !require(Requirement::Postgresql) {
         return;
     }
     let Some(up) = Up::start() else {
@@ -81,10 +82,9 @@ async fn keeps_an_item(manifests: [&str; 2]) {
         let deployments = Api::<Deployment>::namespaced(client.clone(), "default");
         await_condition(deployments, name, available).await.unwrap();
     }
-    // Its address follows the pods' readiness a moment later.
-    while !http(port, "GET /", "").is_ok_and(|page| page.starts_with("HTTP/1.1 200 ")) {
-        tokio::task::yield_now().await;
-    }
+    // Proxies apply the endpoint a moment after the pods are ready.
+    let is_served = || http(port, "GET /", "").is_ok_and(|page| page.starts_with("HTTP/1.1 200 "));
+    poll_until(async || is_served()).await;
     let form = format!("csrf={VISITOR}&text=buy+milk");
     let added = http(port, "POST /new", &form).unwrap();
     assert!(added.starts_with("HTTP/1.1 303 "), "{added}");

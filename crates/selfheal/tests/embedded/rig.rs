@@ -1,7 +1,9 @@
 //! The program under test, and a node of it.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::PostParams;
@@ -9,6 +11,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::wait::{await_condition, conditions::is_pod_running};
 use kube::{Api, Client, Config};
 use rustix::process::Pid;
+use test_support::Requirement;
 
 pub(crate) const NO_NAMESPACES: &str = "does not let";
 
@@ -23,25 +26,13 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// True, and a word about it, where this machine or user may not make namespaces.
-pub(crate) fn is_skipped(stderr: &str) -> bool {
+/// Returns `true`, and records the test as skipped, if `stderr` reports that the kernel allows no namespaces.
+pub(crate) fn skips_without_namespaces(stderr: &str) -> bool {
     let skipped = stderr.contains(NO_NAMESPACES);
     if skipped {
-        eprintln!("SKIPPED: this test needs namespaces: {stderr}");
+        test_support::skip(Requirement::Namespaces, stderr.trim());
     }
     skipped
-}
-
-/// Whether there is a kubectl, and a word about it where there is none.
-pub(crate) fn has_kubectl() -> bool {
-    let version = Command::new("kubectl")
-        .args(["version", "--client"])
-        .output();
-    let has = version.is_ok_and(|output| output.status.success());
-    if !has {
-        eprintln!("SKIPPED: this test needs kubectl in PATH");
-    }
-    has
 }
 
 /// The kubectl that there is, for this node.
@@ -60,6 +51,22 @@ pub(crate) async fn running_pod(up: &Up, pod: serde_json::Value) -> Api<Pod> {
         .await
         .unwrap();
     pods
+}
+
+/// Returns `true` if the pod's condition `Ready` is.
+pub(crate) fn is_pod_ready(pod: Option<&Pod>) -> bool {
+    let status = pod.and_then(|pod| pod.status.as_ref());
+    let conditions = status.and_then(|status| status.conditions.as_ref());
+    let mut conditions = conditions.into_iter().flatten();
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// Repeats `attempt` every 20 ms until it succeeds: for a service's proxies, which report no progress.
+pub(crate) async fn poll_until(attempt: impl AsyncFn() -> bool) {
+    let mut interval = tokio::time::interval(Duration::from_millis(20));
+    while !attempt().await {
+        interval.tick().await;
+    }
 }
 
 /// A node that serves, and where its kubeconfig is.
@@ -84,7 +91,7 @@ impl Up {
     pub(crate) fn start_with(arguments: &[&str]) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mut process = selfheal()
-            .arg("up")
+            .args(["up", "--kubeconfig", "selfheal.kubeconfig"])
             .args(arguments)
             .current_dir(folder.path())
             .stdout(Stdio::piped())
@@ -100,7 +107,7 @@ impl Up {
         }
         let output = process.wait_with_output().unwrap();
         assert!(
-            is_skipped(&text(&output.stderr)),
+            skips_without_namespaces(&text(&output.stderr)),
             "{}",
             text(&output.stderr)
         );
@@ -146,4 +153,12 @@ impl Up {
         let pid = |pid: &u32| Pid::from_raw(i32::try_from(*pid).unwrap()).unwrap();
         family.iter().map(pid).collect()
     }
+}
+
+/// Reserves the load balancer ports of the exercises among the tests of this host, until the file is dropped. `None`, and the
+/// test is recorded as skipped, if another program uses one.
+pub(crate) fn reserve_ports() -> Option<File> {
+    let file = File::create(std::env::temp_dir().join("selfheal-test-ports.lock")).unwrap();
+    file.lock().unwrap();
+    test_support::require(Requirement::Ports).then_some(file)
 }

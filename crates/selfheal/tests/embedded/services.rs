@@ -1,6 +1,6 @@
 //! The ways to a service beside its own address: ports of the node, the API, names of elsewhere.
 
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::Service;
 use kube::api::PostParams;
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
@@ -8,19 +8,12 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::rig::{Up, running_pod};
+use crate::rig::{Up, is_pod_ready, poll_until, running_pod};
 use crate::script::script;
 
 /// A port that no other node of these tests has, in all likelihood.
 fn node_port() -> u16 {
     30_000 + u16::try_from(std::process::id() % 2_767).unwrap()
-}
-
-fn is_ready(pod: Option<&Pod>) -> bool {
-    let status = pod.and_then(|pod| pod.status.as_ref());
-    let conditions = status.and_then(|status| status.conditions.as_ref());
-    let mut conditions = conditions.into_iter().flatten();
-    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// The first line of an answer at this machine's loopback; nothing while nobody answers.
@@ -74,14 +67,16 @@ async fn a_service_is_reached_at_a_port_of_the_node_and_through_the_api() {
             .await
             .unwrap();
     }
-    await_condition(pods.clone(), "p", is_ready).await.unwrap();
-    // Proxies are told of it a moment later.
-    while !answer(port)
+    await_condition(pods.clone(), "p", is_pod_ready)
         .await
-        .is_ok_and(|line| line.ends_with("200 OK"))
-    {
-        tokio::task::yield_now().await;
-    }
+        .unwrap();
+    // Proxies apply the endpoint a moment later.
+    poll_until(async || {
+        answer(port)
+            .await
+            .is_ok_and(|line| line.ends_with("200 OK"))
+    })
+    .await;
     let get = |host: &str, port: u16| {
         format!(
             "bash -c 'exec 3<>/dev/tcp/{host}/{port}; printf \"GET /rng HTTP/1.0\\r\\n\\r\\n\" >&3; head -1 <&3 | cut -d\" \" -f2'"

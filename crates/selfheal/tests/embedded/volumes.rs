@@ -6,7 +6,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
 
-use crate::rig::{Up, running_pod};
+use crate::rig::{Up, is_pod_ready, running_pod};
 use crate::script::script;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,6 +34,8 @@ async fn files_tell_of_a_pod_and_of_objects_and_change_with_them() {
 
     let field = |path: &str, field: &str| json!({"path": path, "fieldRef": {"fieldPath": field}});
     let limit = |divisor: &str| json!({"containerName": "c", "resource": "limits.memory", "divisor": divisor});
+    // The kubelet's own probe shows that the files have changed.
+    let changed = "grep -q new /map/key && grep -q back /all/labels";
     let pods = running_pod(&up, json!({
         "metadata": {"name": "p", "labels": {"app": "web", "tier": "front"}},
         "spec": {
@@ -45,6 +47,7 @@ async fn files_tell_of_a_pod_and_of_objects_and_change_with_them() {
                     {"name": "WHO", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
                     {"name": "ROOM", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory", "divisor": "1Mi"}}},
                 ],
+                "readinessProbe": {"periodSeconds": 10, "timeoutSeconds": 600, "exec": {"command": ["sh", "-c", changed]}},
                 "volumeMounts": [
                     {"name": "map", "mountPath": "/map"},
                     {"name": "map", "mountPath": "/one", "subPath": "key"},
@@ -90,9 +93,11 @@ async fn files_tell_of_a_pod_and_of_objects_and_change_with_them() {
     maps.patch("m", &how, &data).await.unwrap();
     let (how, labels) = change(json!({"metadata": {"labels": {"tier": "back"}}}));
     pods.patch("p", &how, &labels).await.unwrap();
-    let changed =
-        "until grep -q new /map/key && grep -q back /all/labels; do :; done; ls /map; cat /one";
-    assert_eq!(script(&pods, changed).await, "key\nmore\nold");
+    await_condition(pods.clone(), "p", is_pod_ready)
+        .await
+        .unwrap();
+    let files = script(&pods, "ls /map; cat /one").await;
+    assert_eq!(files, "key\nmore\nold");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! Items in PostgreSQL, over a pool.
 
 use std::pin::pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,7 +15,7 @@ use secrecy::ExposeSecret as _;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use tokio_postgres::config::SslMode;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, SqlState};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Config, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -50,6 +51,8 @@ pub struct Postgres {
     limit: Duration,
     /// A connection is nobody's any more.
     returned: Notify,
+    /// Connections made before this time may hold statements that the server no longer accepts.
+    stale_before: Mutex<Option<std::time::Instant>>,
 }
 
 /// Says at its end that a connection is free.
@@ -91,6 +94,7 @@ impl Postgres {
             tls,
             limit,
             returned: Notify::new(),
+            stale_before: Mutex::default(),
         })
     }
 
@@ -102,9 +106,22 @@ impl Postgres {
                 Err(error) if self.has_to_share(&error) && Instant::now() < deadline => {
                     let _ = timeout(PAUSE, self.returned.notified()).await;
                 }
+                Ok(client) if self.is_stale(&client) => drop(Object::take(client)),
                 client => return client.map_err(refused),
             }
         }
+    }
+
+    /// Returns `true` if the connection is older than the latest statement that the server no longer accepted.
+    fn is_stale(&self, client: &Object) -> bool {
+        let stale_before = *self.stale_before();
+        stale_before.is_some_and(|time| Object::metrics(client).created <= time)
+    }
+
+    fn stale_before(&self) -> MutexGuard<'_, Option<std::time::Instant>> {
+        self.stale_before
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn has_to_share(&self, error: &PoolError) -> bool {
@@ -140,12 +157,30 @@ impl Postgres {
         }
     }
 
-    /// What one statement within the limit gives. The server has the same limit; ours is for a server that hangs.
+    /// Returns the rows of one statement. If the server no longer accepts the prepared statement, every connection is
+    /// replaced and the statement is sent once more: the server refuses it before it runs, so nothing was changed, and a
+    /// statement is a transaction.
     async fn rows<T: Send>(
         &self,
         sql: &str,
         values: &[(&(dyn ToSql + Sync), Type)],
-        of: fn(&Row) -> T,
+        of: fn(&Row) -> Result<T, tokio_postgres::Error>,
+    ) -> Result<Vec<T>, StoreError> {
+        match self.rows_once(sql, values, of).await {
+            Err(StoreError::Stale(error)) => {
+                tracing::info!(%error, "replacing connections with stale statements");
+                self.rows_once(sql, values, of).await
+            }
+            rows => rows,
+        }
+    }
+
+    /// Sends one statement within the limit. The server has the same limit; ours is for a server that hangs.
+    async fn rows_once<T: Send>(
+        &self,
+        sql: &str,
+        values: &[(&(dyn ToSql + Sync), Type)],
+        of: fn(&Row) -> Result<T, tokio_postgres::Error>,
     ) -> Result<Vec<T>, StoreError> {
         // Declared before the connection: it is told of when the pool has it.
         let _returned = Returned(&self.returned);
@@ -157,11 +192,17 @@ impl Postgres {
             let mut rows = pin!(client.query_raw(&statement, values).await?);
             let mut found = Vec::new();
             while let Some(row) = rows.try_next().await? {
-                found.push(of(&row));
+                // The server answered, with a column that this program cannot read.
+                found.push(of(&row).map_err(|error| StoreError::Failed(error.to_string()))?);
             }
             Ok(found)
         };
         match timeout(self.limit, work).await {
+            Ok(Err(StoreError::Stale(error))) => {
+                *self.stale_before() = Some(std::time::Instant::now());
+                drop(Object::take(client));
+                Err(StoreError::Stale(error))
+            }
             Ok(rows) => rows,
             Err(_) => {
                 // Whatever it answers later is nobody's: the connection is not for the pool any more.
@@ -230,20 +271,26 @@ impl Store for Postgres {
             Err(error) if is_missing(&error) => self.client_of_new_database().await?,
             client => client.map_err(refused)?,
         };
-        match timeout(self.limit, migrate::run(&mut client, MIGRATIONS)).await {
-            Ok(access) => access,
+        let access = match timeout(self.limit, migrate::run(&mut client, MIGRATIONS)).await {
+            Ok(access) => access?,
             Err(_) => {
                 drop(Object::take(client));
-                Err(StoreError::Unavailable("no answer in time".to_owned()))
+                return Err(StoreError::Unavailable("no answer in time".to_owned()));
             }
-        }
+        };
+        drop(client);
+        // A connection that answers does not mean that requests succeed: the statement of the list has to.
+        self.list(None, 0).await?;
+        Ok(access)
     }
 
     async fn count(&self) -> Result<Count, StoreError> {
         let sql = "SELECT count(*) FILTER (WHERE NOT done), count(*) FROM items";
-        let of = |row: &Row| Count {
-            open: row.get(0),
-            all: row.get(1),
+        let of = |row: &Row| {
+            Ok(Count {
+                open: row.try_get(0)?,
+                all: row.try_get(1)?,
+            })
         };
         let mut rows = self.rows(sql, &[], of).await?;
         rows.pop()
@@ -301,7 +348,7 @@ impl Store for Postgres {
             .rows(
                 "DELETE FROM items WHERE id = $1 RETURNING id",
                 &[(&id, Type::INT8)],
-                |_| (),
+                |_| Ok(()),
             )
             .await?;
         Ok(!rows.is_empty())
@@ -317,13 +364,29 @@ impl Store for Postgres {
     }
 }
 
-fn item(row: &Row) -> Item {
-    // In the order of COLUMNS.
-    Item {
-        id: row.get(0),
-        text: row.get::<_, &str>(1).into(),
-        done: row.get(2),
-        created_at: row.get::<_, Timestamp>(3),
+/// Reads an item in the order of [`COLUMNS`].
+fn item(row: &Row) -> Result<Item, tokio_postgres::Error> {
+    Ok(Item {
+        id: row.try_get(0)?,
+        text: row.try_get::<_, &str>(1)?.into(),
+        done: row.try_get(2)?,
+        created_at: row.try_get::<_, Timestamp>(3)?,
+    })
+}
+
+/// Returns `true` if the server no longer accepts a statement that it prepared: a result type changed, or the statement
+/// or a type is not there any more, as after `DEALLOCATE ALL` or behind a pooler that gives another server connection.
+fn is_stale(refusal: &DbError) -> bool {
+    match refusal.code() {
+        // The message is translated by the server; the routine is not. Other features may be unsupported for good.
+        &SqlState::FEATURE_NOT_SUPPORTED => refusal.routine() == Some("RevalidateCachedQuery"),
+        &SqlState::INVALID_SQL_STATEMENT_NAME
+        | &SqlState::DUPLICATE_PSTATEMENT
+        | &SqlState::UNDEFINED_OBJECT => true,
+        // Parameters of another statement by the same name.
+        &SqlState::PROTOCOL_VIOLATION => refusal.routine() == Some("exec_bind_message"),
+        &SqlState::INTERNAL_ERROR => refusal.message().starts_with("cache lookup failed"),
+        _ => false,
     }
 }
 
@@ -337,6 +400,7 @@ impl From<tokio_postgres::Error> for StoreError {
         };
         let said = refusal.message().to_owned();
         match refusal.code() {
+            _ if is_stale(refusal) => Self::Stale(said),
             &SqlState::READ_ONLY_SQL_TRANSACTION => Self::ReadOnly,
             &SqlState::DISK_FULL => Self::Full(said),
             // A new server in the place of the old one: it has no schema until the watch has looked at it.

@@ -90,6 +90,7 @@ impl From<StoreError> for Fault {
         match error {
             StoreError::Unavailable(_) => Self::unavailable("The database does not answer."),
             StoreError::Busy(_) => Self::unavailable("The database is too busy."),
+            StoreError::Stale(_) => Self::unavailable("The database has just changed."),
             StoreError::ReadOnly => Self::new(
                 StatusCode::FORBIDDEN,
                 "The list is read-only",

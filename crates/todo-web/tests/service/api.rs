@@ -1,15 +1,15 @@
 //! The list for programs.
 
 use futures::future::join_all;
-use pg_fixture::Server;
 use serde_json::json;
+use test_support::postgres::Server;
 
 use crate::rig::Rig;
 
 /// The same rules on both stores.
 async fn on_both(test: impl AsyncFn(&Rig)) {
     test(&Rig::sqlite(&[], &[]).await).await;
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -108,12 +108,9 @@ async fn a_request_that_is_sent_again_with_its_key_adds_nothing() {
                 .len(),
             1
         );
-        assert!(
-            rig.get("/metrics")
-                .await
-                .body
-                .contains("todo_items_created_total 1\n")
-        );
+        let metrics = rig.get("/metrics").await.body;
+        assert!(metrics.contains("todo_items_created_total 1\n"));
+        assert!(service::exposition::check_histograms(&metrics).unwrap() > 0);
     })
     .await;
 }

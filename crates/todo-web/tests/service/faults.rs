@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures::future::join_all;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use pg_fixture::Server;
 use serde_json::{Value, json};
+use test_support::postgres::Server;
 use todo_web::database::State;
 use todo_web::settings::PostgresSettings;
 use tokio::sync::watch;
@@ -128,7 +128,7 @@ fn items(server: &Server) -> BTreeMap<String, i64> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_outlives_twenty_kills_of_the_server_and_nothing_is_there_twice() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -151,7 +151,7 @@ async fn what_was_acknowledged_outlives_twenty_kills_of_the_server_and_nothing_i
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_dies_takes_the_others_with_it_and_loses_nothing() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -175,7 +175,7 @@ async fn a_session_that_dies_takes_the_others_with_it_and_loses_nothing() {
 
 #[tokio::test]
 async fn a_slow_statement_is_ended_and_changes_nothing_and_the_rest_goes_on() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -209,7 +209,7 @@ async fn a_slow_statement_is_ended_and_changes_nothing_and_the_rest_goes_on() {
 
 #[tokio::test]
 async fn a_lock_that_somebody_holds_is_not_waited_for_for_ever() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -242,7 +242,7 @@ fn visitor(server: &Server, connections: u8) -> String {
 
 #[tokio::test]
 async fn a_server_with_fewer_places_than_the_pool_serves_everybody_over_those() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -259,7 +259,7 @@ async fn a_server_with_fewer_places_than_the_pool_serves_everybody_over_those() 
 
 #[tokio::test]
 async fn a_server_without_a_place_is_waited_for() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -276,7 +276,7 @@ async fn a_server_without_a_place_is_waited_for() {
 
 #[tokio::test]
 async fn a_server_that_accepts_and_says_nothing_is_given_up_and_found_again() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -292,7 +292,7 @@ async fn a_server_that_accepts_and_says_nothing_is_given_up_and_found_again() {
 
 #[tokio::test]
 async fn a_crowd_is_answered_when_the_server_stops_in_its_tracks() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -350,7 +350,10 @@ async fn fills_its_disk(rig: &Rig, tmpfs: &Tmpfs) {
 
 #[tokio::test]
 async fn a_full_disk_of_the_server_is_told_as_such_and_nothing_is_lost() {
-    let (Some(bin), Some(tmpfs)) = (pg_fixture::programs(), Tmpfs::new(256)) else {
+    let Some(bin) = test_support::postgres::programs() else {
+        return;
+    };
+    let Some(tmpfs) = Tmpfs::new(256) else {
         return;
     };
     let server = Server::start(&bin, "");

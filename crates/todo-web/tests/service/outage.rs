@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pg_fixture::Server;
 use serde_json::json;
+use test_support::postgres::Server;
 use todo_web::database::State;
 use todo_web::settings::PostgresSettings;
 use todo_web::store::{Access, Store as _, postgres::Postgres};
@@ -21,7 +21,7 @@ fn down(state: &State) -> bool {
 
 #[tokio::test]
 async fn it_starts_without_its_database_says_so_and_comes_back_with_it() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::prepare(&bin, "");
@@ -71,7 +71,7 @@ async fn it_starts_without_its_database_says_so_and_comes_back_with_it() {
 
 #[tokio::test]
 async fn a_strict_service_is_unready_without_its_database_and_a_degraded_one_is_not() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -102,7 +102,7 @@ async fn a_strict_service_is_unready_without_its_database_and_a_degraded_one_is_
 
 #[tokio::test]
 async fn a_database_that_hangs_costs_one_request_its_limit_and_the_next_ones_nothing() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -120,7 +120,7 @@ async fn a_database_that_hangs_costs_one_request_its_limit_and_the_next_ones_not
 
 #[tokio::test]
 async fn a_server_that_turns_read_only_makes_the_list_read_only() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -138,7 +138,7 @@ async fn a_server_that_turns_read_only_makes_the_list_read_only() {
 
 #[tokio::test]
 async fn many_replicas_that_start_at_once_make_one_schema() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -155,7 +155,7 @@ async fn many_replicas_that_start_at_once_make_one_schema() {
 
 #[tokio::test]
 async fn many_replicas_make_a_database_that_is_not_there_as_the_original_does() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -174,7 +174,7 @@ async fn many_replicas_make_a_database_that_is_not_there_as_the_original_does() 
 
 #[tokio::test]
 async fn a_role_that_may_not_make_the_database_is_told_and_serves_without_it() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
@@ -191,7 +191,7 @@ async fn a_role_that_may_not_make_the_database_is_told_and_serves_without_it() {
 
 #[tokio::test]
 async fn a_server_that_comes_back_empty_gets_its_schema_anew() {
-    let Some(bin) = pg_fixture::programs() else {
+    let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");

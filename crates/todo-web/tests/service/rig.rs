@@ -8,9 +8,9 @@ use axum::body::Body;
 use clap::Parser as _;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
-use pg_fixture::Server;
 use serde_json::Value;
 use service::{Metrics, Readiness};
+use test_support::postgres::Server;
 use todo_web::Args;
 use todo_web::database::{Database, State};
 use todo_web::settings::{PostgresSettings, Settings};
@@ -154,7 +154,7 @@ impl Rig {
 pub(crate) fn conninfo(server: &Server, role: &str) -> String {
     format!(
         "host={} port={} user={role}",
-        server.folder().display(),
+        server.dir().display(),
         server.port
     )
 }

@@ -1,4 +1,4 @@
-//! A disk that is full as soon as it is to be. Needs root, and says so to others.
+//! A small disk that a test fills. Needs root.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,8 @@ impl Tmpfs {
         match private.and_then(|()| tmpfs.mount(size, MsFlags::empty())) {
             Ok(()) => Some(tmpfs),
             Err(error) => {
-                eprintln!("SKIPPED: this test fills a disk of its own, which needs root: {error}");
+                let reason = format!("cannot mount a tmpfs: {error}");
+                test_support::skip(test_support::Requirement::Root, &reason);
                 None
             }
         }
@@ -48,7 +49,7 @@ impl Tmpfs {
     pub(crate) fn folder_of_server(&self, name: &str) -> PathBuf {
         let folder = self.path().join(name);
         std::fs::create_dir(&folder).unwrap();
-        if let Some(user) = pg_fixture::ordinary_user() {
+        if let Some(user) = test_support::postgres::ordinary_user() {
             std::os::unix::fs::chown(&folder, Some(user.uid.as_raw()), None).unwrap();
         }
         folder

@@ -25,7 +25,8 @@ async fn told(protocol: &str, code: i32) -> Vec<Message> {
     let app = Router::new().fallback(any(move |request: axum::extract::Request| async move {
         let start: Start = Box::pin(async move { Ok(command(code)) });
         let query = Query::parse("stdout=true");
-        let answer = super::connect(&query, request.into_parts().0, start).await;
+        let api = crate::api::tests::api();
+        let answer = super::connect(&api, &query, request.into_parts().0, start).await;
         answer.unwrap_or_else(Failure::into_response)
     }));
     all(&mut connect(app, "/", protocol).await.unwrap()).await

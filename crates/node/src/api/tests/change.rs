@@ -14,12 +14,11 @@ async fn a_change_of_the_spec_is_numbered_and_one_of_the_status_is_not() {
         "PATCH",
         &path,
         merge,
-        json!({"spec": {"terminationGracePeriodSeconds": 5}}),
+        json!({"spec": {"activeDeadlineSeconds": 5}}),
     )
     .await;
     assert_eq!(generation(&changed), 2);
-    let status =
-        json!({"spec": {"terminationGracePeriodSeconds": 9}, "status": {"phase": "Running"}});
+    let status = json!({"spec": {"activeDeadlineSeconds": 9}, "status": {"phase": "Running"}});
     let (_, changed) = call(
         &api,
         "PATCH",
@@ -31,7 +30,7 @@ async fn a_change_of_the_spec_is_numbered_and_one_of_the_status_is_not() {
     assert_eq!(
         (
             &generation(&changed),
-            &changed["spec"]["terminationGracePeriodSeconds"]
+            &changed["spec"]["activeDeadlineSeconds"]
         ),
         (&json!(2), &json!(5))
     );

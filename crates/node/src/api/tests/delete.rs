@@ -82,15 +82,17 @@ async fn finalizers_hold_an_object_until_the_last_is_gone() {
 #[tokio::test]
 async fn a_namespace_that_ends_takes_nothing_new_and_goes_when_it_is_finalized() {
     let api = api();
-    let path = "/api/v1/namespaces/default";
+    let namespaces = "/api/v1/namespaces";
+    send(&api, "POST", namespaces, json!({"metadata": {"name": "x"}})).await;
+    let path = "/api/v1/namespaces/x";
     let (_, ending) = send(&api, "DELETE", path, Value::Null).await;
     assert_eq!(ending["status"]["phase"], "Terminating");
-    let (status, failure) = send(&api, "POST", MAPS, map("x")).await;
+    let (status, failure) = send(&api, "POST", &format!("{path}/configmaps"), map("x")).await;
     assert_eq!(
         (status, &failure["details"]["causes"][0]["reason"]),
         (StatusCode::FORBIDDEN, &json!("NamespaceTerminating"))
     );
-    let empty = json!({"metadata": {"name": "default"}, "spec": {"finalizers": []}});
+    let empty = json!({"metadata": {"name": "x"}, "spec": {"finalizers": []}});
     assert_eq!(
         send(&api, "PUT", &format!("{path}/finalize"), empty)
             .await
@@ -101,6 +103,55 @@ async fn a_namespace_that_ends_takes_nothing_new_and_goes_when_it_is_finalized()
         send(&api, "GET", path, Value::Null).await.0,
         StatusCode::NOT_FOUND
     );
+}
+
+#[tokio::test]
+async fn immortal_namespaces_cannot_be_deleted() {
+    let api = api();
+    let namespaces = "/api/v1/namespaces";
+    for name in ["default", "kube-system", "kube-public"] {
+        send(
+            &api,
+            "POST",
+            namespaces,
+            json!({"metadata": {"name": name}}),
+        )
+        .await;
+        for path in [
+            format!("{namespaces}/{name}"),
+            format!("{namespaces}/{name}?dryRun=All"),
+        ] {
+            let (status, failure) = send(&api, "DELETE", &path, Value::Null).await;
+            let message =
+                format!("namespaces {name:?} is forbidden: this namespace may not be deleted");
+            assert_eq!(
+                (status, &failure["message"], &failure["details"]),
+                (
+                    StatusCode::FORBIDDEN,
+                    &json!(message),
+                    &json!({"name": name, "kind": "namespaces"})
+                )
+            );
+        }
+        let (_, found) = send(&api, "GET", &format!("{namespaces}/{name}"), Value::Null).await;
+        assert_eq!(found["metadata"]["deletionTimestamp"], Value::Null);
+    }
+}
+
+#[tokio::test]
+async fn namespaces_have_no_delete_collection() {
+    let api = api();
+    let (status, _) = send(&api, "DELETE", "/api/v1/namespaces", Value::Null).await;
+    assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
+    let (_, resources) = send(&api, "GET", "/api/v1", Value::Null).await;
+    let resources = resources["resources"].as_array().unwrap();
+    let can_delete_all = |name: &str| {
+        let found = resources.iter().find(|resource| resource["name"] == name);
+        let verbs = found.unwrap()["verbs"].as_array().unwrap();
+        verbs.contains(&json!("deletecollection"))
+    };
+    assert!(!can_delete_all("namespaces"));
+    assert!(can_delete_all("pods"));
 }
 
 #[tokio::test]

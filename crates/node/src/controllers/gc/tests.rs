@@ -6,6 +6,7 @@ use probe::Clock;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::supervisor::Supervisor;
 
 /// A map that belongs to a deployment that is gone, what a cache has of it, and whether it is deleted for that.
 async fn is_deleted(change: fn(&mut Object)) -> bool {
@@ -27,9 +28,9 @@ async fn is_deleted(change: fn(&mut Object)) -> bool {
     let controller = Controller {
         context: Context {
             client,
+            supervisor: Supervisor::new(clock.clone(), CancellationToken::new()),
             clock,
             informers: Arc::default(),
-            shutdown: CancellationToken::new(),
         },
     };
     let action = Action::Delete {

@@ -7,17 +7,9 @@ use probe::ProbeKind;
 use probe::spec;
 use serde_json::Value;
 
-use super::{lifecycle, metadata};
+use super::{lifecycle, metadata, pod_update};
 use crate::kinds::FieldError;
 use crate::kinds::names;
-
-/// Fields of a running pod that may change.
-const MUTABLE: [&str; 4] = [
-    "activeDeadlineSeconds",
-    "terminationGracePeriodSeconds",
-    "tolerations",
-    "nodeName",
-];
 
 /// In seconds.
 const LONGEST_DEADLINE: i64 = 0x7fff_ffff;
@@ -26,49 +18,9 @@ pub(in crate::kinds) fn pod(new: &Value, old: Option<&Value>) -> Vec<FieldError>
     let mut errors = metadata(new, old, names::subdomain);
     match old {
         None => errors.extend(pod_spec(&new["spec"], "spec")),
-        Some(old) => {
-            errors.extend(deadline(&new["spec"], &old["spec"]));
-            errors.extend(update(&new["spec"], &old["spec"]));
-        }
+        Some(old) => errors.extend(pod_update::validate(&new["spec"], &old["spec"])),
     }
     errors
-}
-
-/// A deadline may be set, and come nearer.
-fn deadline(new: &Value, old: &Value) -> Option<FieldError> {
-    let field = "spec.activeDeadlineSeconds";
-    let [new, old] = [new, old].map(|spec| &spec["activeDeadlineSeconds"]);
-    let detail = match (new.as_i64(), old.as_i64()) {
-        (Some(new), _) if !(0..=LONGEST_DEADLINE).contains(&new) => {
-            "must be between 0 and 2147483647, inclusive"
-        }
-        (Some(new), Some(old)) if new > old => "must be less than or equal to previous value",
-        (None, Some(_)) => "must not update from a positive integer to nil value",
-        _ => return None,
-    };
-    Some(FieldError::invalid(field, new.to_string(), detail))
-}
-
-/// Images may change, and little else.
-fn update(new: &Value, old: &Value) -> Option<FieldError> {
-    let fixed = |spec: &Value| {
-        let mut spec = spec.clone();
-        if let Some(fields) = spec.as_object_mut() {
-            fields.retain(|field, _| !MUTABLE.contains(&field.as_str()));
-        }
-        for list in ["containers", "initContainers"] {
-            for container in spec[list].as_array_mut().into_iter().flatten() {
-                container["image"] = Value::Null;
-            }
-        }
-        spec
-    };
-    (fixed(new) != fixed(old)).then(|| {
-        FieldError::forbidden(
-            "spec",
-            "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
-        )
-    })
 }
 
 /// A pod's spec at `path`.

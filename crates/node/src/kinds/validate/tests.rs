@@ -3,12 +3,21 @@ use serde_json::json;
 use super::*;
 use crate::kinds::defaults;
 
+mod update;
+
 fn texts(errors: &[FieldError]) -> Vec<String> {
     errors.iter().map(ToString::to_string).collect()
 }
 
 fn a_pod() -> Value {
     json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "x"}]}})
+}
+
+fn a_deployment() -> Value {
+    json!({"metadata": {"name": "d"}, "spec": {
+        "selector": {"matchLabels": {"app": "x"}},
+        "template": {"metadata": {"labels": {"app": "x"}}, "spec": {"containers": [{"name": "c", "image": "x"}]}},
+    }})
 }
 
 /// The errors of a good object after one change.
@@ -150,75 +159,6 @@ fn a_pod_is_refused_for_what_is_wrong_with_it() {
 }
 
 #[test]
-fn of_a_pod_that_is_there_only_images_change() {
-    let mut old = a_pod();
-    defaults::pod(&mut old);
-    let mut image = old.clone();
-    image["spec"]["containers"][0]["image"] = json!("y");
-    assert_eq!(pod(&image, Some(&old)), []);
-    let mut command = old.clone();
-    command["spec"]["containers"][0]["command"] = json!(["y"]);
-    let errors = pod(&command, Some(&old));
-    assert!(
-        errors[0]
-            .to_string()
-            .starts_with("spec: Forbidden: pod updates may not change fields other than")
-    );
-}
-
-#[test]
-fn a_deadline_is_set_and_comes_nearer() {
-    let at = |seconds: Option<i64>| {
-        let mut object = a_pod();
-        object["spec"]["activeDeadlineSeconds"] = json!(seconds);
-        defaults::pod(&mut object);
-        object
-    };
-    for (old, new, expected) in [
-        (None, Some(60), ""),
-        (Some(60), Some(60), ""),
-        (Some(60), Some(5), ""),
-        (Some(60), Some(0), ""),
-        (
-            Some(60),
-            Some(61),
-            "Invalid value: 61: must be less than or equal to previous value",
-        ),
-        (
-            Some(60),
-            None,
-            "Invalid value: null: must not update from a positive integer to nil value",
-        ),
-        (
-            None,
-            Some(-1),
-            "Invalid value: -1: must be between 0 and 2147483647, inclusive",
-        ),
-        (
-            None,
-            Some(1 << 31),
-            "Invalid value: 2147483648: must be between 0 and 2147483647, inclusive",
-        ),
-    ] {
-        let errors = texts(&pod(&at(new), Some(&at(old))));
-        let field = "spec.activeDeadlineSeconds: ";
-        let found: Vec<_> = errors
-            .iter()
-            .filter_map(|error| error.strip_prefix(field))
-            .collect();
-        assert_eq!(found.concat(), expected, "{old:?} to {new:?}");
-        assert_eq!(errors.len(), found.len(), "{errors:?}");
-    }
-}
-
-fn a_deployment() -> Value {
-    json!({"metadata": {"name": "d"}, "spec": {
-        "selector": {"matchLabels": {"app": "x"}},
-        "template": {"metadata": {"labels": {"app": "x"}}, "spec": {"containers": [{"name": "c", "image": "x"}]}},
-    }})
-}
-
-#[test]
 fn a_deployment_is_refused_for_what_is_wrong_with_it() {
     let check = |pointer, value, expected: &[&str]| {
         check(
@@ -334,19 +274,6 @@ fn a_replication_controller_is_refused_for_what_is_wrong_with_it() {
 }
 
 #[test]
-fn a_selector_never_changes() {
-    let mut old = a_deployment();
-    defaults::deployment(&mut old);
-    let mut new = old.clone();
-    new["spec"]["selector"]["matchLabels"] = json!({"app": "y"});
-    new["spec"]["template"]["metadata"]["labels"] = json!({"app": "y"});
-    assert_eq!(
-        texts(&deployment(&new, Some(&old))),
-        ["spec.selector: Invalid value: {\"matchLabels\":{\"app\":\"y\"}}: field is immutable"]
-    );
-}
-
-#[test]
 fn a_service_is_refused_for_what_is_wrong_with_it() {
     let good = || json!({"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}});
     let check = |pointer, value, expected: &[&str]| {
@@ -399,36 +326,6 @@ fn config_maps_and_secrets_are_refused_for_their_keys() {
     twice["binaryData"] = json!({"a": "eA=="});
     let expected = "binaryData[a]: Invalid value: \"a\": duplicate of key present in data";
     assert_eq!(texts(&config_map(&twice, None)), [expected]);
-}
-
-#[test]
-fn what_is_immutable_stays_as_it_is() {
-    let given = |immutable: bool, value: &str, kind: &str| json!({"metadata": {"name": "x"}, "type": kind, "immutable": immutable, "data": {"a": value}});
-    let why = "field is immutable when `immutable` is set";
-    for (old, new, expected) in [
-        (given(true, "1", "t"), given(true, "1", "t"), vec![]),
-        (given(false, "1", "t"), given(true, "2", "t"), vec![]),
-        (
-            given(true, "1", "t"),
-            given(true, "2", "t"),
-            vec![format!("data: Forbidden: {why}")],
-        ),
-        (
-            given(true, "1", "t"),
-            given(false, "1", "t"),
-            vec![format!("immutable: Forbidden: {why}")],
-        ),
-    ] {
-        assert_eq!(
-            texts(&config_map(&new, Some(&old))),
-            expected,
-            "{old} {new}"
-        );
-        assert_eq!(texts(&secret(&new, Some(&old))), expected, "{old} {new}");
-    }
-    let changed = secret(&given(false, "1", "u"), Some(&given(false, "1", "t")));
-    let expected = "type: Invalid value: \"u\": field is immutable";
-    assert_eq!(texts(&changed), [expected]);
 }
 
 #[test]

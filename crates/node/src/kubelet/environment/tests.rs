@@ -148,3 +148,21 @@ fn services_are_told_of() {
         check(json!({}), name, Some(value));
     }
 }
+
+#[test]
+fn clock_speed_is_a_variable_unless_it_is_one_or_the_container_sets_it() {
+    let own = || vec![(CLOCK_SPEED.to_owned(), "1".to_owned())];
+    for (mut env, speed, expected) in [
+        (vec![], 1.0, None),
+        (vec![], 5.0, Some("5")),
+        (vec![], 0.5, Some("0.5")),
+        (own(), 5.0, Some("1")),
+    ] {
+        add_clock_speed(&mut env, speed);
+        let found = env.first().map(|(_, value)| value.as_str());
+        assert_eq!(
+            (found, env.len()),
+            (expected, usize::from(expected.is_some()))
+        );
+    }
+}

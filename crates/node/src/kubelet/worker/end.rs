@@ -82,7 +82,7 @@ impl Worker {
     }
 
     /// Ends the pod, and takes it out of the API unless it has gone from there already.
-    pub(super) async fn end(mut self, pod: &Pod, gone: bool) {
+    pub(super) async fn end(&mut self, pod: &Pod, gone: bool) {
         self.context.probes.stop_liveness_and_startup(pod);
         let asked = if gone {
             Some(0)
@@ -235,10 +235,16 @@ impl Subject {
         let subject = self.clone();
         // A task of its own: nobody waits for a hook that takes too long, and nobody ends it.
         let ran = tokio::spawn(async move { subject.run(&hook).await }).await;
-        if let Ok(Err(error)) = ran {
-            tracing::debug!(%error, "a preStop hook failed");
-            self.event(Warning, "FailedPreStopHook", "PreStopHook failed");
+        match ran {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => tracing::debug!(%error, "a preStop hook failed"),
+            Err(error) => {
+                if let Ok(panic) = error.try_into_panic() {
+                    self.context.components.pod_worker.count_panic(&*panic);
+                }
+            }
         }
+        self.event(Warning, "FailedPreStopHook", "PreStopHook failed");
     }
 }
 

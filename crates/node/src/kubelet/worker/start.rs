@@ -230,7 +230,8 @@ impl Worker {
         let context = self.context.clone();
         let sources = Sources::fetch(&context.client, pod, container).await?;
         let facts = context.facts(pod, self.state.ip);
-        let env = environment::resolve(&facts, container, &sources)?;
+        let mut env = environment::resolve(&facts, container, &sources)?;
+        environment::add_clock_speed(&mut env, self.context.clock.pace());
         let lookup = |name: &str| {
             env.iter()
                 .find(|(known, _)| known == name)

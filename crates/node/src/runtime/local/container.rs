@@ -8,7 +8,6 @@ use std::str::FromStr as _;
 use futures::stream::BoxStream;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use probe::Clock;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
@@ -27,6 +26,7 @@ use crate::runtime::{
     ContainerConfig, ContainerId, ExecSession, Exit, LogLine, RuntimeError, SandboxId,
     StreamsConfig, User,
 };
+use crate::supervisor::Component;
 
 /// Where a container's programs are looked for.
 pub(super) const PATH: &str = "/app:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -52,7 +52,7 @@ impl Container {
         pod: &Pod,
         config: ContainerConfig,
         found: Found,
-        clock: Clock,
+        component: Component,
         told: impl FnOnce(Exit) + Send + 'static,
     ) -> Result<Self, RuntimeError> {
         let folder = pod.folder.join("containers").join(&id.0);
@@ -67,7 +67,7 @@ impl Container {
             .map_err(system("starting the container"))?;
         let holder = child.id().and_then(|id| i32::try_from(id).ok());
         let holder = holder.ok_or_else(|| RuntimeError::Start("it ended at once".to_owned()))?;
-        let (writer, log) = log::new(clock.clone());
+        let (writer, log) = log::new(component.clock().clone());
         let (printed_log, said) = (log.clone(), said::file(&folder));
         let printed = streams.printed(&mut child);
         let printed = printed.map_err(system("opening the container's terminal"))?;
@@ -77,7 +77,10 @@ impl Container {
         tokio::spawn(async move {
             let copies: Vec<_> = printed
                 .into_iter()
-                .map(|(stream, taps)| tokio::spawn(writer.clone().copy(stream, taps)))
+                .map(|(stream, taps)| {
+                    let (component, copy) = (component.clone(), writer.clone().copy(stream, taps));
+                    tokio::spawn(async move { component.run_once(copy).await })
+                })
                 .collect();
             drop(writer);
             let status = child.wait().await;
@@ -91,13 +94,15 @@ impl Container {
             let code = status.ok().and_then(|status| status.code());
             // Killed from outside, and with it all that it held.
             let code = code.unwrap_or(128 + Signal::SIGKILL as i32);
-            let message = termination.message(code, &said::read(&said), || printed_log.lines());
+            // The exit is reported even if its message cannot be made.
+            let message = || termination.message(code, &said::read(&said), || printed_log.lines());
+            let message = component.call_once(message).flatten();
             end.send_replace(true);
             told(Exit {
                 container: id,
                 code,
                 signal: None,
-                at: clock.now(),
+                at: component.clock().now(),
                 message,
             });
         });

@@ -61,6 +61,14 @@ impl Images {
         self.overrides.insert(familiar(name).to_owned(), program);
     }
 
+    /// Checks that a program stands for the image, and that what it needs is installed.
+    ///
+    /// # Errors
+    /// The error that the kubelet reports for a container of this image.
+    pub fn check(&self, reference: &str) -> Result<(), ImageError> {
+        self.resolve(reference).map(drop)
+    }
+
     pub(super) fn resolve(&self, reference: &str) -> Result<Found, ImageError> {
         if !is_reference(reference) {
             return Err(ImageError::InvalidName(reference.to_owned()));

@@ -116,7 +116,7 @@ impl Workloads {
                 image("kiamol/ch03-numbers-api", "numbers-api"),
                 image("numbers-api", "numbers-api"),
                 image(
-                    concat!("selfheal/numbers-api:", env!("CARGO_PKG_VERSION")),
+                    concat!("localhost/selfheal/numbers-api:", env!("CARGO_PKG_VERSION")),
                     "numbers-api",
                 ),
                 image("postgres", "postgres"),

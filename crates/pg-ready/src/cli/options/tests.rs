@@ -5,27 +5,29 @@ fn parse(line: &str) -> Result<Options, UsageError> {
         std::iter::once("pg-ready")
             .chain(line.split_whitespace())
             .map(OsString::from),
-        true,
+        OptionSet::Extended,
     )
 }
 
 #[test]
-fn long_options_are_taken_by_an_unambiguous_beginning() {
+fn long_option_is_recognized_by_a_prefix() {
     assert_eq!(parse("--ho=a").unwrap().host.as_deref(), Some("a"));
     assert_eq!(parse("--user a").unwrap().user.as_deref(), Some("a"));
     assert_eq!(parse("--h=a").unwrap().host.as_deref(), Some("a"));
+    // Extended options do not make a prefix ambiguous.
+    assert_eq!(parse("--p=1").unwrap().port.as_deref(), Some("1"));
     assert!(matches!(parse("--hosts=a"), Err(UsageError::Option(_))));
 }
 
 #[test]
-fn unknown_options_missing_values_and_extra_words_are_refused() {
-    for line in ["-x", "--nope", "-p", "extra", "-h a extra"] {
+fn invalid_command_line_is_rejected() {
+    for line in ["-x", "--nope", "-p", "extra", "-h a extra", "--chec=login"] {
         assert!(parse(line).is_err(), "{line}");
     }
 }
 
 #[test]
-fn a_timeout_is_at_least_two_seconds_and_none_is_for_ever() {
+fn connect_timeout_is_at_least_two_seconds_and_zero_disables_it() {
     for (line, expected) in [
         ("", Some(3)),
         ("-t 5", Some(5)),
@@ -35,16 +37,16 @@ fn a_timeout_is_at_least_two_seconds_and_none_is_for_ever() {
         ("-t -1", None),
     ] {
         assert_eq!(
-            parse(line).unwrap().timeout().unwrap(),
+            parse(line).unwrap().connect_timeout().unwrap(),
             expected.map(Duration::from_secs),
             "{line}"
         );
     }
-    assert!(parse("-t x").unwrap().timeout().is_err());
+    assert!(parse("-t x").unwrap().connect_timeout().is_err());
 }
 
 #[test]
-fn empty_options_say_nothing() {
+fn empty_option_sets_nothing() {
     let options = Options {
         host: Some(String::new()),
         port: Some("1".to_owned()),
@@ -57,7 +59,7 @@ fn empty_options_say_nothing() {
 }
 
 #[test]
-fn help_and_version_count_only_in_the_first_place() {
+fn help_and_version_are_recognized_only_as_the_first_argument() {
     assert!(parse("--help -x").unwrap().help && parse("-?").unwrap().help);
     assert!(parse("--version").unwrap().version && parse("-V").unwrap().version);
     for line in ["-q --help", "-q -?", "-q -V", "-q --version", "--he"] {
@@ -66,42 +68,45 @@ fn help_and_version_count_only_in_the_first_place() {
 }
 
 #[test]
-fn what_pg_isready_does_not_know_is_known_only_in_full_and_not_under_its_name() {
+fn extended_options_are_parsed() {
     let line = "--check=login,write --check primary --wait 2m --output=json --password-file f";
     let options = parse(line).unwrap();
     assert_eq!(options.checks, [Check::Login, Check::Write, Check::Primary]);
-    assert_eq!(options.wait, Some(Duration::from_secs(120)));
-    assert_eq!(options.output, Output::Json);
+    assert_eq!(options.wait_limit, Some(Duration::from_secs(120)));
+    assert_eq!(options.output, OutputFormat::Json);
     assert_eq!(options.password_file.as_deref(), Some("f"));
-    assert!(options.goes_beyond() && !parse("-h x").unwrap().goes_beyond());
-    for name in BEYOND {
-        let words = ["pg_isready", &format!("--{name}=login")].map(OsString::from);
-        assert!(Options::parse(words.into_iter(), false).is_err(), "{name}");
-    }
-    assert!(parse("--chec=login").is_err());
-    // pg_isready's beginnings keep their meaning.
-    assert_eq!(parse("--p=1").unwrap().port.as_deref(), Some("1"));
+    assert!(options.uses_extended_options());
+    assert!(!parse("-h x").unwrap().uses_extended_options());
 }
 
 #[test]
-fn what_makes_no_sense_beyond_is_refused_by_name() {
-    for (line, words) in [
+fn extended_options_of_pg_isready_are_rejected() {
+    for name in EXTENDED_OPTIONS {
+        let arguments = ["pg_isready", &format!("--{name}=login")].map(OsString::from);
+        let parsed = Options::parse(arguments.into_iter(), OptionSet::PgIsready);
+        assert!(parsed.is_err(), "{name}");
+    }
+}
+
+#[test]
+fn invalid_value_of_an_extended_option_is_rejected() {
+    for (line, message) in [
         ("--check=x", "--check: unknown check \"x\""),
         (
             "--check=primary,standby",
             "--check: checks primary and standby exclude each other",
         ),
-        ("--wait=soon", "--wait: \"soon\" is no duration"),
-        ("--output=xml", "--output: \"xml\" is neither text nor json"),
+        ("--wait=soon", "--wait: invalid duration \"soon\""),
+        ("--output=xml", "--output: invalid format \"xml\""),
         ("-q --", "no command after --"),
     ] {
         let error = parse(line).unwrap_err().to_string();
-        assert!(error.starts_with(words), "{error}");
+        assert!(error.starts_with(message), "{error}");
     }
 }
 
 #[test]
-fn a_command_follows_two_dashes() {
+fn command_follows_two_dashes() {
     for (line, command) in [
         ("-q -- echo -h x", vec!["echo", "-h", "x"]),
         ("-- exec echo", vec!["echo"]),

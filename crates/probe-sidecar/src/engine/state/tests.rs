@@ -40,7 +40,7 @@ fn check(spec: &ProbeSpec, attempts: &str, expected: &str) {
             if attempt != '.' {
                 state.observe(now, Duration::ZERO, found(attempt));
             }
-            match state.status(spec, now) {
+            match state.status(spec, Phase::Started, now) {
                 Status::Healthy => 'H',
                 Status::Unhealthy => 'U',
                 Status::NeverRun => 'R',
@@ -55,7 +55,14 @@ fn check(spec: &ProbeSpec, attempts: &str, expected: &str) {
 #[test]
 fn nothing_is_known_before_a_threshold_is_reached() {
     check(&spec(ProbeKind::Readiness, 2, 2), ".+-++", "RKKKH");
-    check(&spec(ProbeKind::Liveness, 1, 2), "--", "KU");
+    check(&spec(ProbeKind::Startup, 1, 2), ".-+", "RKH");
+}
+
+#[test]
+fn liveness_before_its_first_threshold_is_healthy_as_in_the_kubelet() {
+    check(&spec(ProbeKind::Liveness, 1, 2), ".--", "RHU");
+    check(&spec(ProbeKind::Liveness, 1, 6), "------", "HHHHHU");
+    check(&spec(ProbeKind::Liveness, 1, 2), "?????", "HHHHK");
 }
 
 #[test]
@@ -67,7 +74,7 @@ fn a_failed_liveness_heals_with_a_success_and_fails_again() {
 #[test]
 fn an_attempt_that_could_not_be_made_moves_no_counter() {
     check(&spec(ProbeKind::Liveness, 1, 2), "+-?-", "HHHU");
-    check(&spec(ProbeKind::Liveness, 1, 2), "?", "K");
+    check(&spec(ProbeKind::Readiness, 1, 2), "?", "K");
 }
 
 #[test]
@@ -84,34 +91,95 @@ fn a_startup_that_succeeded_never_grows_stale() {
 }
 
 #[test]
-fn a_startup_that_begins_anew_is_unknown_until_it_is_decided() {
+fn startup_after_a_restart_has_never_run() {
     let spec = spec(ProbeKind::Startup, 1, 1);
     let mut state = State::new(&spec, Duration::ZERO);
+    let status =
+        |state: &State, second| state.status(&spec, Phase::Starting, Duration::from_secs(second));
     state.observe(Duration::from_secs(1), Duration::ZERO, found('+'));
-    let again = state.restart(&spec, Duration::from_secs(2)).unwrap();
-    assert_eq!((again.from, again.to), (Some(true), None));
-    assert_eq!(state.status(&spec, Duration::from_secs(2)), Status::Unknown);
+    assert_eq!(status(&state, 1), Status::Healthy);
+    state.restart(&spec, Duration::from_secs(2));
+    assert_eq!(status(&state, 2), Status::NeverRun);
+    state.observe(Duration::from_secs(3), Duration::ZERO, found('-'));
+    assert_eq!(status(&state, 3), Status::Unhealthy);
 }
 
 #[test]
-fn transitions_tell_from_what_to_what_and_when() {
-    let spec = spec(ProbeKind::Liveness, 1, 1);
-    let mut state = State::new(&spec, Duration::ZERO);
-    let seen: Vec<_> = (1..)
-        .zip("+--+".chars())
-        .filter_map(|(second, attempt)| {
-            state.observe(Duration::from_secs(second), Duration::ZERO, found(attempt))
-        })
-        .map(|transition| (transition.at.as_secs(), transition.from, transition.to))
-        .collect();
-    assert_eq!(
-        seen,
-        [
-            (1, None, Some(true)),
-            (2, Some(true), Some(false)),
-            (4, Some(false), Some(true))
-        ]
-    );
+fn status_while_a_target_starts_is_that_of_the_kubelet() {
+    for (kind, phase, expected) in [
+        (ProbeKind::Liveness, Phase::Starting, Status::NeverRun),
+        (ProbeKind::Liveness, Phase::StartupFailed, Status::Unhealthy),
+        (ProbeKind::Liveness, Phase::Started, Status::Healthy),
+        (ProbeKind::Readiness, Phase::Starting, Status::NeverRun),
+        (ProbeKind::Readiness, Phase::StartupFailed, Status::NeverRun),
+        (ProbeKind::Startup, Phase::StartupFailed, Status::Healthy),
+    ] {
+        let spec = spec(kind, 1, 1);
+        let mut state = State::new(&spec, Duration::ZERO);
+        let now = Duration::from_secs(1);
+        state.observe(now, Duration::ZERO, found('+'));
+        assert_eq!(
+            state.status(&spec, phase, now),
+            expected,
+            "{kind:?} {phase:?}"
+        );
+    }
+}
+
+/// Transitions of one attempt a second, as the second and the first letters of both statuses.
+fn transitions(spec: &ProbeSpec, attempts: &str) -> Vec<(u64, Status, Status)> {
+    let mut state = State::new(spec, Duration::ZERO);
+    let mut seen = Vec::new();
+    for (second, attempt) in (1..).zip(attempts.chars()) {
+        let now = Duration::from_secs(second);
+        if attempt != '.' {
+            state.observe(now, Duration::ZERO, found(attempt));
+        }
+        if let Some(change) = state.announce(spec, Phase::Started, now) {
+            seen.push((change.at.as_secs(), change.from, change.to));
+        }
+    }
+    assert_eq!(state.transitions.iter().len(), seen.len());
+    let counted: u64 = state
+        .totals
+        .transitions
+        .iter()
+        .map(|(_, count)| count)
+        .sum();
+    assert_eq!(counted, seen.len() as u64);
+    seen
+}
+
+#[test]
+fn transitions_have_both_statuses_and_the_time() {
+    use Status::{Healthy, NeverRun, Stale, Unhealthy, Unknown};
+    let spec = spec(ProbeKind::Readiness, 1, 1);
+    for (attempts, expected) in [
+        (
+            "+--+",
+            vec![
+                (1, NeverRun, Healthy),
+                (2, Healthy, Unhealthy),
+                (4, Unhealthy, Healthy),
+            ],
+        ),
+        // The result holds for four seconds; then attempts that cannot be judged are one transition.
+        (
+            "+???????+",
+            vec![
+                (1, NeverRun, Healthy),
+                (6, Healthy, Unknown),
+                (9, Unknown, Healthy),
+            ],
+        ),
+        (
+            "-.....",
+            vec![(1, NeverRun, Unhealthy), (6, Unhealthy, Stale)],
+        ),
+        ("?????", vec![(5, NeverRun, Unknown)]),
+    ] {
+        assert_eq!(transitions(&spec, attempts), expected, "{attempts}");
+    }
 }
 
 #[test]

@@ -152,7 +152,7 @@ fn a_container_that_waits_is_seen_with_its_reason() {
     assert!(seen.meets(&wait));
     let mut all = Seen::default();
     *all.app_mut("app") = seen;
-    assert_eq!(all.complaints(), "; pod pod-1 waits: back-off 10s");
+    assert_eq!(all.waiting_messages(), "; pod pod-1 waits: back-off 10s");
 }
 
 #[test]

@@ -12,19 +12,23 @@ use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 
 use super::visits::Order;
-use super::{ADDRESS_WITHIN, Run, Stop};
+use super::{ADDRESS_TIMEOUT, Run, StepError};
 use crate::exercise::http::{Caller as _, Patient};
 use crate::exercise::observe::Seen;
 use crate::exercise::step::{Call, Exec, Form, Get, Logs, Look, Resource, Scale, Visit};
 use crate::exercise::transcript::Transcript;
-use crate::exercise::{form, selector, table};
+use crate::exercise::{form, page, selector, table};
 
-/// How long to wait before a page is asked for again.
+/// Interval between requests for a page.
 const PERIOD: Duration = Duration::from_secs(1);
 
 impl Run<'_> {
-    pub(super) async fn get(&self, get: &Get, transcript: &mut Transcript<'_>) -> Result<(), Stop> {
-        let (namespace, app) = (&self.place.namespace, self.app(&get.of));
+    pub(super) async fn get(
+        &self,
+        get: &Get,
+        transcript: &mut Transcript<'_>,
+    ) -> Result<(), StepError> {
+        let (namespace, app) = (&self.context.namespace, self.app(&get.app));
         let selector = selector(app);
         let wide = if get.wide { " -o wide" } else { "" };
         let (command, path) = match get.resource {
@@ -39,7 +43,7 @@ impl Run<'_> {
             }
         };
         transcript.command(&command)?;
-        let table = table::fetch(&self.place.client, &path).await?;
+        let table = table::fetch(&self.context.client, &path).await?;
         if let Some(recorder) = self.recorder {
             recorder.table(&command, &table, get.wide);
         }
@@ -49,15 +53,15 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The last word of its kind in the log of each pod's running container.
+    /// Finds the last word of its kind in the log of each pod's running container.
     pub(super) async fn logs(
         &self,
         logs: &Logs,
         transcript: &mut Transcript<'_>,
-    ) -> Result<(), Stop> {
-        let client = self.place.client.clone();
-        let pods = Api::<Pod>::namespaced(client, &self.place.namespace);
-        let app = self.app(&logs.of);
+    ) -> Result<(), StepError> {
+        let client = self.context.client.clone();
+        let pods = Api::<Pod>::namespaced(client, &self.context.namespace);
+        let app = self.app(&logs.app);
         let of_exercise = ListParams::default().labels(&selector(app));
         let mut found = BTreeMap::new();
         for pod in pods.list(&of_exercise).await.context("listing pods")? {
@@ -77,23 +81,33 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Where an application answers outside the cluster.
+    /// URL at which an application is called from outside the cluster.
     pub(super) async fn url(
         &self,
         of: &Option<String>,
         path: &str,
         transcript: &Transcript<'_>,
-    ) -> Result<String, Stop> {
+    ) -> Result<String, StepError> {
         let app = self.app(of);
-        let what = match self.place.node_address {
+        let what = match self.context.node_address {
             None => format!("an address of service {app} (without load balancers: --node-address)"),
             Some(_) => format!("a node port of service {app}"),
         };
-        let address = |seen: &Seen| self.place.address(seen.app(app));
+        let address = |seen: &Seen| self.context.address(seen.app(app));
         let has_address = |seen: &Seen| address(seen).is_some();
-        let seen = self
-            .until(&what, ADDRESS_WITHIN, has_address, transcript)
-            .await?;
+        let known = self.until(&what, ADDRESS_TIMEOUT, has_address, transcript);
+        let seen = if self.context.node_address.is_some() {
+            known.await?
+        } else {
+            tokio::select! {
+                biased;
+                seen = known => seen?,
+                cause = self.load_balancer_failed() => {
+                    transcript.clear_progress()?;
+                    return Err(StepError::Blocked(cause?));
+                }
+            }
+        };
         let address = address(&seen).unwrap_or_default();
         Ok(format!("http://{address}{path}"))
     }
@@ -102,20 +116,21 @@ impl Run<'_> {
         &self,
         call: &Call,
         transcript: &mut Transcript<'_>,
-    ) -> Result<(), Stop> {
-        let url = self.url(&call.of, &call.path, transcript).await?;
+    ) -> Result<(), StepError> {
+        let url = self.url(&call.app, &call.path, transcript).await?;
         transcript.command(&format!("curl {url}"))?;
         let reply = self.patient().get(&url).await?;
-        let (status, body) = (reply.status().as_u16(), reply.body());
-        if is_page(&reply) {
-            transcript.line(&format!("(a page, status {status})"))?;
-        } else {
-            transcript.line(body)?;
+        let status = reply.status().as_u16();
+        if status != 200 {
+            transcript.line(&format!("(status {status})"))?;
+        }
+        for line in page::lines(&reply) {
+            transcript.line(&line)?;
         }
         if status == call.status {
             return Ok(());
         }
-        Err(Stop::Unmet(format!(
+        Err(StepError::Failed(format!(
             "{url} answered {status} where {} was expected",
             call.status
         )))
@@ -125,8 +140,8 @@ impl Run<'_> {
         &self,
         form: &Form,
         transcript: &mut Transcript<'_>,
-    ) -> Result<(), Stop> {
-        let url = self.url(&form.of, &form.path, transcript).await?;
+    ) -> Result<(), StepError> {
+        let url = self.url(&form.app, &form.path, transcript).await?;
         let fields: Vec<String> = form
             .fields
             .iter()
@@ -137,37 +152,39 @@ impl Run<'_> {
         if answer.status().is_success() || answer.status().is_redirection() {
             return Ok(());
         }
-        Err(Stop::Unmet(format!(
+        Err(StepError::Failed(format!(
             "the form at {url} was answered {}",
             answer.status()
         )))
     }
 
-    /// Asks for the page until it shows the text: what stands behind it may be on its way back.
+    /// Requests the page until it contains the text: its backend may still be starting.
     pub(super) async fn look(
         &self,
         look: &Look,
         transcript: &mut Transcript<'_>,
-    ) -> Result<(), Stop> {
-        let url = self.url(&look.of, &look.path, transcript).await?;
+    ) -> Result<(), StepError> {
+        let url = self.url(&look.app, &look.path, transcript).await?;
         transcript.command(&format!("curl {url}"))?;
-        let clock = &self.place.clock;
+        let clock = &self.context.clock;
         let deadline = clock.elapsed() + Duration::from_secs(look.within);
-        loop {
-            let seen = match self.place.caller.get(&url).await {
-                Ok(page) if page.body().contains(&look.shows) => break,
+        let page = loop {
+            let seen = match self.context.caller.get(&url).await {
+                Ok(page) if page.body().contains(&look.shows) => break page,
                 Ok(page) => format!("status {}", page.status().as_u16()),
                 Err(error) => format!("{error:#}"),
             };
             if clock.elapsed() >= deadline {
-                return Err(Stop::Unmet(format!(
+                return Err(StepError::Failed(format!(
                     "{url} did not show {:?} within {} s: {seen}",
                     look.shows, look.within
                 )));
             }
             clock.sleep(PERIOD).await;
+        };
+        for line in page::lines(&page) {
+            transcript.line(&line)?;
         }
-        transcript.line(&format!("(a page that shows {:?})", look.shows))?;
         self.observer
             .note(|seen| seen.shown.extend([look.shows.clone()]));
         Ok(())
@@ -177,15 +194,14 @@ impl Run<'_> {
         &self,
         visit: &Visit,
         transcript: &mut Transcript<'_>,
-    ) -> Result<(), Stop> {
-        let url = self.url(&visit.of, &visit.path, transcript).await?;
+    ) -> Result<(), StepError> {
+        let url = self.url(&visit.app, &visit.path, transcript).await?;
         let often = match visit.every {
             1000 => "once a second".to_owned(),
-            every => format!("every {every} ms"),
+            interval => format!("every {interval} ms"),
         };
-        transcript.line(&format!("(somebody visits {url} {often} from here on)"))?;
-        // Before the proxies of every node know the service, nobody takes a connection to it: that is no visit yet.
-        // Whatever else is wrong the visits will meet, too.
+        transcript.line(&format!("(a client requests {url} {often} from here on)"))?;
+        // Connections are refused until the proxies of every node know the service; these do not count.
         let _ = self.patient().get(&url).await;
         self.orders.give(Order {
             url,
@@ -195,20 +211,20 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// What becomes of the command is not looked at: it may end the container that it runs in.
+    /// Runs a command and ignores its exit code: the command may end its own container.
     pub(super) async fn exec(
         &self,
         exec: &Exec,
         transcript: &mut Transcript<'_>,
-    ) -> Result<(), Stop> {
-        let app = self.app(&exec.of);
+    ) -> Result<(), StepError> {
+        let app = self.app(&exec.app);
         let pod = self.seen.borrow().app(app).a_pod().map(str::to_owned);
-        let pod = pod.ok_or_else(|| Stop::Unmet(format!("{app} has no pod")))?;
+        let pod = pod.ok_or_else(|| StepError::Failed(format!("{app} has no pod")))?;
         let of = exec.container.as_ref().map(|name| format!(" -c {name}"));
         let of = of.unwrap_or_default();
         transcript.command(&format!("kubectl exec {pod}{of} -- sh -c \"{}\"", exec.sh))?;
-        let client = self.place.client.clone();
-        let pods = Api::<Pod>::namespaced(client, &self.place.namespace);
+        let client = self.context.client.clone();
+        let pods = Api::<Pod>::namespaced(client, &self.context.namespace);
         let parameters = AttachParams {
             container: exec.container.clone(),
             ..AttachParams::default().stderr(false)
@@ -219,21 +235,21 @@ impl Run<'_> {
             .with_context(|| format!("running a command in {pod}"))?;
         let mut output = String::new();
         if let Some(mut stdout) = process.stdout() {
-            // Ends with the container, if that is what the command is for.
+            // The stream ends with the container if the command kills it.
             let _ = stdout.read_to_string(&mut output).await;
         }
         output
             .lines()
             .try_for_each(|line| transcript.line(line))
-            .map_err(Stop::from)
+            .map_err(StepError::from)
     }
 
     pub(super) async fn scale(
         &self,
         scale: &Scale,
         transcript: &mut Transcript<'_>,
-    ) -> Result<(), Stop> {
-        let (app, replicas) = (self.app(&scale.of), scale.replicas);
+    ) -> Result<(), StepError> {
+        let (app, replicas) = (self.app(&scale.app), scale.replicas);
         transcript.command(&format!(
             "kubectl scale deployment/{app} --replicas={replicas}"
         ))?;
@@ -248,20 +264,15 @@ impl Run<'_> {
 
     fn patient(&self) -> Patient<'_> {
         Patient {
-            caller: self.place.caller,
-            clock: &self.place.clock,
-            within: Duration::from_secs(ADDRESS_WITHIN),
+            caller: self.context.caller,
+            clock: &self.context.clock,
+            within: Duration::from_secs(ADDRESS_TIMEOUT),
         }
     }
 
     pub(super) fn deployments(&self) -> Api<Deployment> {
-        Api::namespaced(self.place.client.clone(), &self.place.namespace)
+        Api::namespaced(self.context.client.clone(), &self.context.namespace)
     }
-}
-
-fn is_page(reply: &http::Response<String>) -> bool {
-    let kind = reply.headers().get(http::header::CONTENT_TYPE);
-    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
 }
 
 /// Label selectors of the exercises: `=`, `,`, `!` and spaces are all that needs it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::time::timeout;
 
-use super::{Run, Stop};
+use super::{Run, StepError};
 use crate::exercise::observe::Seen;
 use crate::exercise::outage::{Measured, Outage};
 use crate::exercise::transcript::Transcript;
@@ -21,37 +21,40 @@ impl Run<'_> {
         &self,
         outage: &Outage,
         transcript: &mut Transcript<'_>,
-    ) -> Result<(), Stop> {
-        let app = self.app(&outage.of);
-        let url = self.url(&outage.of, &outage.path, transcript).await?;
+    ) -> Result<(), StepError> {
+        let app = self.app(&outage.app);
+        let url = self.url(&outage.app, &outage.path, transcript).await?;
         let page = match &outage.seen_at {
             None => None,
             Some(seen_at) => {
-                let of = Some(seen_at.of.clone());
+                let of = Some(seen_at.app.clone());
                 Some(self.url(&of, &seen_at.path, transcript).await?)
             }
         };
         transcript.line(&format!(
-            "(calling {url} until it breaks, and until it is answered again)"
+            "(requesting {url} until it fails, and then until it succeeds again)"
         ))?;
         let before = self.seen.borrow().app(app).restarts();
         let work = async {
-            // What was never healthy cannot be found broken.
+            // The fault must be detected after the application was healthy.
             if let Some(page) = &page {
                 self.answered(page, |status| status == Some(200)).await;
             }
             self.answered(&url, |status| status == Some(200)).await;
             self.answered(&url, |status| status != Some(200)).await;
-            let begin = self.place.clock.elapsed();
+            let begin = self.context.clock.elapsed();
             let detected = async {
+                // A restart implies the detection, which a poll can miss.
+                let restarted = self.observed(|seen| seen.app(app).restarts() > before);
                 match &page {
-                    Some(page) => self.answered(page, |status| status == Some(503)).await,
-                    None => {
-                        self.observed(|seen| {
-                            !seen.app(app).all_ready() || seen.app(app).restarts() > before
-                        })
-                        .await?;
-                    }
+                    Some(page) => tokio::select! {
+                        () = self.answered(page, |status| status == Some(503)) => {}
+                        restarted = restarted => restarted?,
+                    },
+                    None => tokio::select! {
+                        unready = self.observed(|seen| !seen.app(app).all_ready()) => unready?,
+                        restarted = restarted => restarted?,
+                    },
                 }
                 self.since(begin)
             };
@@ -68,27 +71,22 @@ impl Run<'_> {
         };
         let what = format!("the end of an outage of {app}");
         let (detected, restarted, served) = self
-            .patiently(&what, outage.within, work, transcript)
+            .wait_with_progress(&what, outage.within, work, transcript)
             .await?;
-        let measured = Measured {
-            found_by: outage.found_by.clone(),
-            detected,
-            restarted,
-            served,
-        };
+        let measured = Measured::new(&outage.found_by, detected, restarted, served);
         transcript.line(&format!("({measured})"))?;
         self.observer.note(|seen| seen.outages.push(measured));
         Ok(())
     }
 
     fn since(&self, begin: Duration) -> anyhow::Result<Duration> {
-        Ok(self.place.clock.elapsed().saturating_sub(begin))
+        Ok(self.context.clock.elapsed().saturating_sub(begin))
     }
 
     /// Asks until the answer's status, or none, is one that was waited for.
     async fn answered(&self, url: &str, wanted: impl Fn(Option<u16>) -> bool) {
         loop {
-            let answer = timeout(PATIENCE, self.place.caller.get(url)).await;
+            let answer = timeout(PATIENCE, self.context.caller.get(url)).await;
             let answer = answer.ok().and_then(Result::ok);
             if wanted(answer.map(|answer| answer.status().as_u16())) {
                 return;

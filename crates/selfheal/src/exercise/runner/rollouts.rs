@@ -6,7 +6,7 @@ use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
-use super::{Run, Stop};
+use super::{Run, StepError};
 use crate::exercise::selector;
 use crate::exercise::step::SetImage;
 use crate::exercise::transcript::Transcript;
@@ -17,9 +17,9 @@ impl Run<'_> {
         &self,
         app: &str,
         transcript: &mut Transcript<'_>,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), StepError> {
         transcript.command(&format!("kubectl rollout restart deployment/{app}"))?;
-        let at = self.place.clock.now().to_string();
+        let at = self.context.clock.now().to_string();
         let annotations = json!({"kubectl.kubernetes.io/restartedAt": at});
         let template = json!({"metadata": {"annotations": annotations}});
         let patch = Patch::Merge(json!({"spec": {"template": template}}));
@@ -36,13 +36,13 @@ impl Run<'_> {
         &self,
         set: &SetImage,
         transcript: &mut Transcript<'_>,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), StepError> {
         let (
             app,
             SetImage {
                 container, image, ..
             },
-        ) = (self.app(&set.of), set);
+        ) = (self.app(&set.app), set);
         transcript.command(&format!(
             "kubectl set image deployment/{app} {container}={image}"
         ))?;
@@ -61,10 +61,10 @@ impl Run<'_> {
         &self,
         app: &str,
         transcript: &mut Transcript<'_>,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), StepError> {
         transcript.command(&format!("kubectl rollout undo deployment/{app}"))?;
-        let client = self.place.client.clone();
-        let sets = Api::<ReplicaSet>::namespaced(client, &self.place.namespace);
+        let client = self.context.client.clone();
+        let sets = Api::<ReplicaSet>::namespaced(client, &self.context.namespace);
         let of_app = ListParams::default().labels(&selector(app));
         let mut revisions: Vec<_> = sets
             .list(&of_app)
@@ -74,10 +74,9 @@ impl Run<'_> {
             .filter_map(|set| Some((revision(&set)?, set.spec?.template?)))
             .collect();
         revisions.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
-        let (_, mut template) = revisions
-            .into_iter()
-            .nth(1)
-            .ok_or_else(|| Stop::Unmet(format!("deployment {app} has no earlier revision")))?;
+        let (_, mut template) = revisions.into_iter().nth(1).ok_or_else(|| {
+            StepError::Failed(format!("deployment {app} has no earlier revision"))
+        })?;
         if let Some(labels) = template.metadata.as_mut().and_then(|m| m.labels.as_mut()) {
             labels.remove("pod-template-hash");
         }

@@ -15,11 +15,11 @@ use probe::Clock;
 use tokio_util::sync::CancellationToken;
 
 use self::fake::{Fake, World};
-use super::{Place, Report, run};
+use super::{Report, RunContext, run};
 use crate::exercise::catalog;
 use crate::exercise::http::Caller;
 use crate::exercise::transcript::Transcript;
-use crate::exit::Exit;
+use crate::exercise::verdict::Verdict;
 
 /// Breaks a pod on the first call, and repairs it after a while if it is told to.
 struct Breaks {
@@ -73,6 +73,8 @@ struct Case {
     left_over: u32,
     lingers: Option<u64>,
     node_address: Option<&'static str>,
+    pod_waits: Option<&'static str>,
+    load_balancer_failure: Option<&'static str>,
 }
 
 impl Default for Case {
@@ -88,12 +90,17 @@ impl Default for Case {
             left_over: 0,
             lingers: None,
             node_address: None,
+            pod_waits: None,
+            load_balancer_failure: None,
         }
     }
 }
 
 async fn ran(case: Case) -> Ran {
-    let fake = Arc::new(Fake::new(case.exists));
+    let mut fake = Fake::new(case.exists);
+    fake.pod_waits = case.pod_waits;
+    fake.load_balancer_failure = case.load_balancer_failure;
+    let fake = Arc::new(fake);
     fake.left_over.store(case.left_over, Ordering::Relaxed);
     if let Some(seconds) = case.lingers {
         fake.linger(Duration::from_secs(seconds));
@@ -110,12 +117,13 @@ async fn ran(case: Case) -> Ran {
             Some(_) => "http://10.0.0.2:30013/rng",
         },
     };
-    let place = Place {
+    let context = RunContext {
         client: fake.client(),
         namespace: "default".to_owned(),
         caller: &caller,
         clock: Clock::new(Timestamp::UNIX_EPOCH, 1.0),
-        engine: "scripted",
+        engine: "scripted".to_owned(),
+        image_errors_are_final: true,
         node_address: case.node_address,
         force: case.force,
         record: None,
@@ -130,7 +138,7 @@ async fn ran(case: Case) -> Ran {
     }
     let mut out = Vec::new();
     let begin = tokio::time::Instant::now();
-    let result = run(&exercise, &place, &mut Transcript::new(&mut out), &stop).await;
+    let result = run(&exercise, &context, &mut Transcript::new(&mut out), &stop).await;
     Ran {
         result,
         transcript: String::from_utf8(out).unwrap(),
@@ -146,8 +154,8 @@ const SERVICE: &str = "/api/v1/namespaces/default/services/numbers-api";
 async fn a_pod_that_is_restarted_and_returns_makes_every_claim_of_liveness_hold() {
     let ran = ran(Case::default()).await;
     let report = ran.result.unwrap();
-    assert_eq!(report.exit(), Exit::Held, "{}", ran.transcript);
-    assert_eq!(report.claims.len(), 5);
+    assert_eq!(report.verdict, Verdict::Pass, "{}", ran.transcript);
+    assert_eq!(report.assertions.len(), 5);
 }
 
 #[tokio::test(start_paused = true)]
@@ -157,7 +165,12 @@ async fn a_service_is_called_at_its_node_port_where_a_nodes_address_is_given() {
         ..Case::default()
     })
     .await;
-    assert_eq!(ran.result.unwrap().exit(), Exit::Held, "{}", ran.transcript);
+    assert_eq!(
+        ran.result.unwrap().verdict,
+        Verdict::Pass,
+        "{}",
+        ran.transcript
+    );
     let call = "$ curl http://10.0.0.2:30013/rng\n42\n";
     assert!(ran.transcript.contains(call), "{}", ran.transcript);
 }
@@ -165,7 +178,7 @@ async fn a_service_is_called_at_its_node_port_where_a_nodes_address_is_given() {
 #[tokio::test(start_paused = true)]
 async fn the_transcript_shows_commands_and_what_they_print() {
     let transcript = ran(Case::default()).await.transcript;
-    let begin = "== liveness: a broken pod is restarted and returns to the service (scripted)\n";
+    let begin = "== liveness: a broken pod is restarted and returns to the service (scripted, namespace default)\n";
     assert!(transcript.starts_with(begin), "{transcript}");
     for part in [
         "$ kubectl apply -f numbers/api-service.yaml\nservice/numbers-api created\n",
@@ -173,8 +186,8 @@ async fn the_transcript_shows_commands_and_what_they_print() {
         "$ kubectl get pods -l app=numbers-api -o wide\nNAME   RESTARTS\na      0\nb      0\n",
         "$ curl http://127.0.0.1:8013/rng\n42\n",
         "$ kubectl get pods -l app=numbers-api -o wide\nNAME   RESTARTS\na      0\nb      1\n",
-        "# Verdict on liveness (scripted)\n",
-        "5 of 5 claims hold\ndeployment.apps/numbers-api deleted\nservice/numbers-api deleted\n",
+        "# Result of liveness (scripted)\n",
+        "PASS  5 of 5 assertions passed\ndeployment.apps/numbers-api deleted\nservice/numbers-api deleted\n",
     ] {
         assert!(
             transcript.contains(part),
@@ -184,28 +197,22 @@ async fn the_transcript_shows_commands_and_what_they_print() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_is_not_restarted_fails_liveness_and_the_verdict_says_what_was_seen() {
+async fn liveness_without_a_restart_fails_and_its_assertions_are_not_judged() {
     let ran = ran(Case {
         repairs: false,
         ..Case::default()
     })
     .await;
     let report = ran.result.unwrap();
-    assert_eq!(report.exit(), Exit::Failed);
+    assert_eq!(report.verdict, Verdict::Fail);
     let stopped = "waited 90 s for 2 ready pods and 2 endpoint addresses and 1 restart";
-    assert_eq!(report.stopped.as_deref(), Some(stopped));
-    let observed: Vec<_> = report
-        .claims
+    assert_eq!(report.reason.as_deref(), Some(stopped));
+    let verdicts: Vec<_> = report
+        .assertions
         .iter()
-        .filter_map(|verdict| verdict.observed.as_deref())
+        .map(|result| result.verdict)
         .collect();
-    let expected = [
-        "endpoint addresses: expected [2, 1, 2], observed [2, 1]",
-        "restarts: expected [0, 1], observed [0, 0]",
-        "words in the logs: expected [\"starts=1\", \"starts=2\"], observed []",
-        "ready pods: expected 2, observed 1",
-    ];
-    assert_eq!(observed, expected);
+    assert_eq!(verdicts, [Verdict::NotJudged; 5]);
     assert_eq!(ran.fake.deleted(), [DEPLOYMENT, SERVICE]);
 }
 
@@ -218,8 +225,8 @@ async fn a_broken_pod_that_stays_makes_readiness_hold_and_one_that_returns_does_
     })
     .await;
     assert_eq!(
-        stays.result.unwrap().exit(),
-        Exit::Held,
+        stays.result.unwrap().verdict,
+        Verdict::Pass,
         "{}",
         stays.transcript
     );
@@ -229,8 +236,8 @@ async fn a_broken_pod_that_stays_makes_readiness_hold_and_one_that_returns_does_
     })
     .await;
     assert_eq!(
-        returns.result.unwrap().exit(),
-        Exit::Failed,
+        returns.result.unwrap().verdict,
+        Verdict::Fail,
         "{}",
         returns.transcript
     );
@@ -246,7 +253,7 @@ async fn an_unexpected_answer_ends_the_exercise() {
     .result
     .unwrap();
     let stopped = "http://127.0.0.1:8013/rng answered 500 where 200 was expected";
-    assert_eq!(report.stopped.as_deref(), Some(stopped));
+    assert_eq!(report.reason.as_deref(), Some(stopped));
 }
 
 #[tokio::test(start_paused = true)]
@@ -256,11 +263,10 @@ async fn what_exists_already_is_neither_changed_nor_deleted() {
         ..Case::default()
     })
     .await;
-    let error = ran.result.unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "deployment.apps/numbers-api is there already; delete it or say --force to change it"
-    );
+    let report = ran.result.unwrap();
+    assert_eq!(report.verdict, Verdict::Error);
+    let reason = "deployment.apps/numbers-api exists already; delete it, or change it with --force";
+    assert_eq!(report.reason.as_deref(), Some(reason));
     assert_eq!(ran.transcript, "");
     assert!(ran.fake.deleted().is_empty());
 }
@@ -273,7 +279,7 @@ async fn with_force_what_exists_is_changed_but_not_deleted() {
         ..Case::default()
     })
     .await;
-    assert_eq!(ran.result.unwrap().exit(), Exit::Held);
+    assert_eq!(ran.result.unwrap().verdict, Verdict::Pass);
     assert!(
         ran.transcript
             .contains("deployment.apps/numbers-api configured\n"),
@@ -290,9 +296,13 @@ async fn an_interrupted_exercise_deletes_what_it_made() {
         ..Case::default()
     })
     .await;
-    assert_eq!(
-        ran.result.unwrap_err().to_string(),
-        "interrupted; what the exercise made is deleted"
+    let report = ran.result.unwrap();
+    assert_eq!(report.verdict, Verdict::Interrupted);
+    assert!(
+        report
+            .assertions
+            .iter()
+            .all(|result| result.verdict == Verdict::NotJudged)
     );
     assert_eq!(ran.fake.deleted(), [DEPLOYMENT, SERVICE]);
 }
@@ -317,7 +327,7 @@ async fn what_does_not_go_is_named() {
         ..Case::default()
     })
     .await;
-    let error = "interrupted, and what the exercise made could not be deleted: \
+    let error = "created objects could not be deleted: \
                  deployment.apps/numbers-api, service/numbers-api are not gone 120 s after they were deleted";
     assert_eq!(format!("{:#}", ran.result.unwrap_err()), error);
 }
@@ -329,13 +339,55 @@ async fn an_exercise_begins_when_the_pods_of_a_deleted_deployment_are_gone() {
         ..Case::default()
     })
     .await;
-    assert_eq!(few.result.unwrap().exit(), Exit::Held, "{}", few.transcript);
+    assert_eq!(
+        few.result.unwrap().verdict,
+        Verdict::Pass,
+        "{}",
+        few.transcript
+    );
     let many = ran(Case {
         left_over: u32::MAX,
         ..Case::default()
     })
     .await;
-    let error = "a, b would be taken for pods of numbers-api; delete them, or what keeps them";
-    assert_eq!(many.result.unwrap_err().to_string(), error);
+    let reason = "a, b would be selected as pods of numbers-api; delete them, or their owner";
+    let report = many.result.unwrap();
+    assert_eq!(
+        (report.verdict, report.reason.as_deref()),
+        (Verdict::Error, Some(reason))
+    );
     assert_eq!((many.transcript.as_str(), many.took.as_secs()), ("", 60));
+}
+
+#[tokio::test(start_paused = true)]
+async fn wait_for_a_pod_whose_image_fails_ends_immediately_with_the_reason() {
+    let ran = ran(Case {
+        pod_waits: Some("ErrImagePull"),
+        ..Case::default()
+    })
+    .await;
+    let report = ran.result.unwrap();
+    let reason = "pod a cannot start: image \"x\" is unknown";
+    assert_eq!(
+        (report.verdict, report.reason.as_deref()),
+        (Verdict::Error, Some(reason))
+    );
+    assert_eq!(ran.took.as_secs(), 0);
+    assert_eq!(ran.fake.deleted(), [DEPLOYMENT, SERVICE]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn wait_for_an_address_ends_with_the_reason_of_the_load_balancer() {
+    let ran = ran(Case {
+        load_balancer_failure: Some("port 8013 is in use"),
+        ..Case::default()
+    })
+    .await;
+    let report = ran.result.unwrap();
+    let reason = "service numbers-api has no load balancer: port 8013 is in use";
+    assert_eq!(
+        (report.verdict, report.reason.as_deref()),
+        (Verdict::Error, Some(reason))
+    );
+    assert!(ran.took.as_secs() < 5, "{:?}", ran.took);
 }

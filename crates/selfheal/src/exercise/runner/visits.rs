@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 
-use super::Place;
+use super::RunContext;
 use crate::exercise::observe::Observer;
 
 /// Where somebody is to call, how often, and what the answer has to be.
@@ -30,16 +30,16 @@ impl Orders {
 
 /// Carries the orders out, all of them side by side.
 pub(super) struct Visitor<'a> {
-    place: &'a Place<'a>,
+    context: &'a RunContext<'a>,
     observer: &'a Observer,
     orders: mpsc::UnboundedReceiver<Order>,
 }
 
 impl<'a> Visitor<'a> {
-    pub(super) fn new(place: &'a Place<'a>, observer: &'a Observer) -> (Orders, Self) {
+    pub(super) fn new(context: &'a RunContext<'a>, observer: &'a Observer) -> (Orders, Self) {
         let (give, orders) = mpsc::unbounded_channel();
         let visitor = Self {
-            place,
+            context,
             observer,
             orders,
         };
@@ -48,14 +48,14 @@ impl<'a> Visitor<'a> {
 
     pub(super) async fn visits(self) -> Infallible {
         let Self {
-            place,
+            context,
             observer,
             mut orders,
         } = self;
         let mut visits = FuturesUnordered::new();
         loop {
             tokio::select! {
-                Some(order) = orders.recv() => visits.push(keep_visiting(place, observer, order)),
+                Some(order) = orders.recv() => visits.push(keep_visiting(context, observer, order)),
                 Some(never) = visits.next() => match never {},
                 // No order will come any more, and none was given.
                 else => std::future::pending().await,
@@ -64,20 +64,20 @@ impl<'a> Visitor<'a> {
     }
 }
 
-async fn keep_visiting(place: &Place<'_>, observer: &Observer, order: Order) -> Infallible {
+async fn keep_visiting(context: &RunContext<'_>, observer: &Observer, order: Order) -> Infallible {
     loop {
-        let failure = visit(place, &order).await;
+        let failure = visit(context, &order).await;
         observer.note(|seen| {
             seen.visits.all += 1;
             seen.visits.failures.extend(failure);
         });
-        place.clock.sleep(order.every).await;
+        context.clock.sleep(order.every).await;
     }
 }
 
 /// One call; what was wrong with it, if anything was.
-async fn visit(place: &Place<'_>, order: &Order) -> Option<String> {
-    match place.caller.get(&order.url).await {
+async fn visit(context: &RunContext<'_>, order: &Order) -> Option<String> {
+    match context.caller.get(&order.url).await {
         Ok(answer) if answer.status().as_u16() == order.status => None,
         Ok(answer) => Some(format!(
             "{}: status {}",

@@ -12,7 +12,8 @@ use crate::api::tests::web_socket::{self, Socket, connect};
 /// A WebSocket to `pod`, by a protocol.
 async fn web_socket(pod: Pod, protocol: &str, query: &'static str) -> Option<Socket> {
     let app = Router::new().fallback(any(move |upgrade: WebSocketUpgrade| async move {
-        over_web_socket(upgrade, pod, query).unwrap_or_else(Failure::into_response)
+        let component = crate::api::tests::api().component;
+        over_web_socket(upgrade, pod, query, component).unwrap_or_else(Failure::into_response)
     }));
     connect(app, "/", protocol).await
 }

@@ -38,6 +38,10 @@ pub(super) struct Fake {
     pub(super) left_over: AtomicU32,
     /// Whether what is deleted is on its way, and not gone.
     lingers: AtomicBool,
+    /// Why the containers wait.
+    pub(super) pod_waits: Option<&'static str>,
+    /// Message of the event that no load balancer could be made.
+    pub(super) load_balancer_failure: Option<&'static str>,
 }
 
 impl Fake {
@@ -54,6 +58,8 @@ impl Fake {
             deleted: Mutex::default(),
             left_over: AtomicU32::new(0),
             lingers: AtomicBool::new(false),
+            pod_waits: None,
+            load_balancer_failure: None,
         }
     }
 
@@ -101,9 +107,10 @@ impl Fake {
             Method::GET if kind == "log" => text_answer(&log(path, *self.world.borrow())),
             Method::GET if query.contains("watch=true") => self.watch(kind),
             Method::GET
-                if ["pods", "endpoints", "services", "deployments"].contains(&kind.as_str()) =>
+                if ["pods", "endpoints", "services", "deployments", "events"]
+                    .contains(&kind.as_str()) =>
             {
-                let mut items = items(&kind, *self.world.borrow());
+                let mut items = self.items(&kind, *self.world.borrow());
                 let deployed = objects.iter().any(|path| path.contains("/deployments/"));
                 if kind == "pods" && !deployed && !self.one_more_is_left_over() {
                     items.clear();
@@ -140,7 +147,7 @@ impl Fake {
         let worlds = changes(self.world.subscribe());
         let lines = worlds.flat_map(move |world| {
             let deleted = !fake.deleted().is_empty() && !fake.lingers.load(Ordering::Relaxed);
-            futures::stream::iter(lines(&kind, world, deleted))
+            futures::stream::iter(fake.lines(&kind, world, deleted))
         });
         Response::new(StreamBody::new(lines).boxed_unsync())
     }
@@ -156,36 +163,61 @@ fn changes(world: watch::Receiver<World>) -> impl Stream<Item = World> + Send {
     })
 }
 
-fn lines(kind: &str, world: World, deleted: bool) -> Vec<Result<Frame<Bytes>, Infallible>> {
-    let change = if deleted { "DELETED" } else { "MODIFIED" };
-    let line = |object: Value| {
-        let event = json!({"type": change, "object": object});
-        Ok(Frame::data(Bytes::from(format!("{event}\n"))))
-    };
-    items(kind, world).into_iter().map(line).collect()
-}
+impl Fake {
+    fn lines(
+        &self,
+        kind: &str,
+        world: World,
+        deleted: bool,
+    ) -> Vec<Result<Frame<Bytes>, Infallible>> {
+        let change = if deleted { "DELETED" } else { "MODIFIED" };
+        let line = |object: Value| {
+            let event = json!({"type": change, "object": object});
+            Ok(Frame::data(Bytes::from(format!("{event}\n"))))
+        };
+        self.items(kind, world).into_iter().map(line).collect()
+    }
 
-fn items(kind: &str, world: World) -> Vec<Value> {
-    match kind {
-        "pods" => vec![
-            pod("a", world.ready[0], 0),
-            pod("b", world.ready[1], world.restarts),
-        ],
-        "endpoints" => {
-            let addresses = vec![json!({"ip": "10.244.0.2"}); world.endpoints];
-            vec![
-                json!({"metadata": {"name": "numbers-api", "resourceVersion": "1"}, "subsets": [{"addresses": addresses}]}),
-            ]
+    fn items(&self, kind: &str, world: World) -> Vec<Value> {
+        let has_address = self.load_balancer_failure.is_none();
+        match kind {
+            "pods" => vec![
+                pod("a", world.ready[0], 0, self.pod_waits),
+                pod("b", world.ready[1], world.restarts, self.pod_waits),
+            ],
+            "endpoints" => {
+                let addresses = vec![json!({"ip": "10.244.0.2"}); world.endpoints];
+                vec![
+                    json!({"metadata": {"name": "numbers-api", "resourceVersion": "1"}, "subsets": [{"addresses": addresses}]}),
+                ]
+            }
+            "events" => self
+                .load_balancer_failure
+                .map(service_event)
+                .into_iter()
+                .collect(),
+            _ => vec![json!({
+                "metadata": {"name": "numbers-api", "uid": "u", "resourceVersion": "1"},
+                "spec": {"ports": [{"port": 8013, "nodePort": 30013}]},
+                "status": {"loadBalancer": {"ingress": if has_address { json!([{"ip": "127.0.0.1"}]) } else { json!([]) }}},
+            })],
         }
-        _ => vec![json!({
-            "metadata": {"name": "numbers-api", "uid": "u", "resourceVersion": "1"},
-            "spec": {"ports": [{"port": 8013, "nodePort": 30013}]},
-            "status": {"loadBalancer": {"ingress": [{"ip": "127.0.0.1"}]}},
-        })],
     }
 }
 
-fn pod(name: &str, ready: bool, restarts: i32) -> Value {
+fn service_event(message: &str) -> Value {
+    json!({
+        "metadata": {"name": "e", "uid": "e", "resourceVersion": "1"},
+        "involvedObject": {"kind": "Service", "name": "numbers-api"},
+        "reason": "SyncLoadBalancerFailed",
+        "message": message,
+    })
+}
+
+fn pod(name: &str, ready: bool, restarts: i32, waits: Option<&str>) -> Value {
+    let waiting =
+        waits.map(|reason| json!({"reason": reason, "message": "image \"x\" is unknown"}));
+    let ready = ready && waits.is_none();
     let status = if ready { "True" } else { "False" };
     json!({
         "metadata": {"name": name, "uid": name, "resourceVersion": "1"},
@@ -193,7 +225,7 @@ fn pod(name: &str, ready: bool, restarts: i32) -> Value {
             "podIP": "10.244.0.2",
             "conditions": [{"type": "Ready", "status": status}],
             "containerStatuses": [
-                {"name": "api", "restartCount": restarts, "ready": ready, "image": "", "imageID": ""},
+                {"name": "api", "restartCount": restarts, "ready": ready, "image": "", "imageID": "", "state": {"waiting": waiting}},
             ],
         },
     })

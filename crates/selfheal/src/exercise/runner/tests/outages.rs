@@ -50,7 +50,7 @@ async fn outage(seen_at: &str, restarts: bool) -> (Report, String) {
     let text = format!(
         "name: x\ntitle: t\napps: [numbers-api]\nsteps:\n\
          - outage: {{found-by: somebody, path: /rng, within: 60{seen_at}}}\n\
-         - claim: {{says: s, holds: {{sooner: {{part: detected, by: somebody, than: somebody, times: 1}}}}}}\n"
+         - assert: {{text: s, check: {{sooner: {{part: detected, by: somebody, than: somebody, times: 1}}}}}}\n"
     );
     let exercise = catalog::parse("x.yaml", &text).unwrap();
     let caller = BreaksOnce {
@@ -58,12 +58,13 @@ async fn outage(seen_at: &str, restarts: bool) -> (Report, String) {
         since: std::sync::Mutex::default(),
         restarts,
     };
-    let place = Place {
+    let context = RunContext {
         client: fake.client(),
         namespace: "default".to_owned(),
         caller: &caller,
         clock: Clock::new(Timestamp::UNIX_EPOCH, 1.0),
-        engine: "scripted",
+        engine: "scripted".to_owned(),
+        image_errors_are_final: true,
         node_address: None,
         force: false,
         record: None,
@@ -72,7 +73,7 @@ async fn outage(seen_at: &str, restarts: bool) -> (Report, String) {
     let mut transcript = Transcript::new(&mut out);
     let report = run(
         &exercise,
-        &place,
+        &context,
         &mut transcript,
         &CancellationToken::new(),
     )
@@ -86,8 +87,8 @@ fn whole_seconds(outage: &Measured) -> [f64; 3] {
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_lasts_until_it_is_told_of_until_the_restart_and_until_a_call_is_answered() {
-    let (report, transcript) = outage(", seen-at: {of: numbers-api, path: /livez}", true).await;
-    assert_eq!(report.exit(), Exit::Held, "{transcript}");
+    let (report, transcript) = outage(", seen-at: {app: numbers-api, path: /livez}", true).await;
+    assert_eq!(report.verdict, Verdict::Pass, "{transcript}");
     assert_eq!(whole_seconds(&report.outages[0]), [4.0, 10.0, 10.0]);
     assert!(
         transcript.contains("(found by somebody: detected after "),
@@ -98,7 +99,7 @@ async fn an_outage_lasts_until_it_is_told_of_until_the_restart_and_until_a_call_
 #[tokio::test(start_paused = true)]
 async fn without_a_page_that_tells_of_it_the_pod_does() {
     let (report, transcript) = outage("", true).await;
-    assert_eq!(report.exit(), Exit::Held, "{transcript}");
+    assert_eq!(report.verdict, Verdict::Pass, "{transcript}");
     assert_eq!(whole_seconds(&report.outages[0]), [10.0, 10.0, 10.0]);
 }
 
@@ -106,10 +107,7 @@ async fn without_a_page_that_tells_of_it_the_pod_does() {
 async fn an_outage_that_does_not_end_stops_the_exercise_and_is_not_measured() {
     let (report, _) = outage("", false).await;
     let stopped = "waited 60 s for the end of an outage of numbers-api";
-    assert_eq!(report.stopped.as_deref(), Some(stopped));
+    assert_eq!(report.reason.as_deref(), Some(stopped));
     assert_eq!(report.outages, []);
-    assert_eq!(
-        report.claims[0].observed.as_deref(),
-        Some("not every outage was measured")
-    );
+    assert_eq!(report.assertions[0].observed.as_deref(), None);
 }

@@ -28,17 +28,18 @@ async fn visitors_call_side_by_side_each_at_its_own_pace() {
     let exercise = catalog::select(&["liveness".to_owned()]).unwrap().remove(0);
     let observer = Observer::start(&client, "default", &exercise);
     let caller = Counts::default();
-    let place = Place {
+    let context = RunContext {
         client,
         namespace: "default".to_owned(),
         caller: &caller,
         clock: Clock::new(Timestamp::UNIX_EPOCH, 2.0),
-        engine: "scripted",
+        engine: "scripted".to_owned(),
+        image_errors_are_final: true,
         node_address: None,
         force: false,
         record: None,
     };
-    let (orders, visitor) = Visitor::new(&place, &observer);
+    let (orders, visitor) = Visitor::new(&context, &observer);
     for (path, every) in [("yes", 1000), ("no", 100)] {
         orders.give(Order {
             url: format!("http://a/{path}"),
@@ -79,24 +80,25 @@ async fn visits_begin_once_somebody_takes_the_connection() {
     let text = "name: x\ntitle: t\napps: [numbers-api]\nsteps:\n\
                 - visit: {path: /rng, status: 200}\n\
                 - sleep: 5\n\
-                - claim: {says: s, holds: every-visit-answered}\n";
+                - assert: {text: s, check: every-visit-answered}\n";
     let exercise = catalog::parse("x.yaml", text).unwrap();
     let caller = TakesNone {
         connections: Mutex::new(0),
     };
-    let place = Place {
+    let context = RunContext {
         client: Arc::new(Fake::new(None)).client(),
         namespace: "default".to_owned(),
         caller: &caller,
         clock: Clock::new(Timestamp::UNIX_EPOCH, 1.0),
-        engine: "scripted",
+        engine: "scripted".to_owned(),
+        image_errors_are_final: true,
         node_address: None,
         force: false,
         record: None,
     };
     let mut out = Vec::new();
     let stop = CancellationToken::new();
-    let report = run(&exercise, &place, &mut Transcript::new(&mut out), &stop).await;
+    let report = run(&exercise, &context, &mut Transcript::new(&mut out), &stop).await;
     let transcript = String::from_utf8(out).unwrap();
-    assert_eq!(report.unwrap().exit(), Exit::Held, "{transcript}");
+    assert_eq!(report.unwrap().verdict, Verdict::Pass, "{transcript}");
 }

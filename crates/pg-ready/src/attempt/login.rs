@@ -1,0 +1,192 @@
+//! The protocol after the connection: only the startup packet, or a session with checks.
+
+use std::convert::Infallible;
+use std::error::Error as _;
+use std::future::{Ready, ready};
+use std::io;
+use std::pin::pin;
+
+use futures::FutureExt as _;
+use futures::future::{Either, select};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_postgres::config::{SslMode, SslNegotiation};
+use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
+use tokio_postgres::{Client, Config};
+
+use super::connect::{Duplex, Stream, not_postgres};
+use super::{Failure, ServerAttempt};
+use crate::check::{self, Check};
+use crate::message_limits::LimitedStream;
+use crate::protocol::{self, MAX_MESSAGE_LEN, ServerError, StartupReply, TERMINATE};
+use crate::report::{CheckReport, Phase};
+use crate::state::State;
+
+impl ServerAttempt<'_> {
+    /// Logs in and runs the checks; without checks only sends the startup packet.
+    pub(super) async fn login(&mut self, stream: Stream) -> Result<Option<String>, Failure> {
+        self.timer.start(Phase::Login);
+        if self.request.checks.is_empty() {
+            return self.startup_handshake(stream).await;
+        }
+        self.run_session(stream).await.map(|()| None)
+    }
+
+    /// Sends the startup packet and classifies the reply as `pg_isready` does.
+    async fn startup_handshake(&self, mut stream: Stream) -> Result<Option<String>, Failure> {
+        let plan = &self.request.plan;
+        let packet =
+            protocol::encode_startup_packet(&plan.user, &plan.database, &plan.application_name);
+        stream.write_all(&packet).await?;
+        let mut received = Vec::with_capacity(1024);
+        let mut chunk = [0; 1024];
+        loop {
+            let count = stream.read(&mut chunk).await?;
+            if count == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+            received.extend_from_slice(&chunk[..count]);
+            match protocol::parse_startup_reply(&received) {
+                StartupReply::Incomplete if received.len() < MAX_MESSAGE_LEN => {}
+                StartupReply::Incomplete | StartupReply::NotPostgres => return Err(not_postgres()),
+                StartupReply::Accepting => {
+                    if protocol::is_authentication_ok(&received) {
+                        // Only keeps an error out of the server's log, so a failure is ignored.
+                        let _ = stream.write_all(&TERMINATE).await;
+                    }
+                    return Ok(protocol::find_server_error(&received).map(|error| error.message));
+                }
+                StartupReply::Rejecting => {
+                    let error = protocol::find_server_error(&received).unwrap_or_default();
+                    return Err(Failure::from_server_error(error));
+                }
+            }
+        }
+    }
+
+    /// Logs in and runs the checks in turn until one fails.
+    async fn run_session(&mut self, stream: Stream) -> Result<(), Failure> {
+        let config = self.config();
+        let login = config
+            .connect_raw(LimitedStream::new(stream), NegotiatedTls)
+            .await;
+        let (client, connection) = login.map_err(|error| Failure::from(error).during_login())?;
+        self.server.version = connection.parameter("server_version").map(str::to_owned);
+        self.timer.start(Phase::Checks);
+        let checks = pin!(run_checks(client, &self.request.checks, &mut self.checks));
+        // `select` owns the connection and drops it when it has finished; kept alive, it would leave a check waiting
+        // for a response that cannot arrive.
+        match select(checks, Box::pin(connection)).await {
+            Either::Left((result, connection)) => {
+                // The client has been dropped, so one poll sends Terminate if the socket accepts it.
+                let _ = connection.now_or_never();
+                result
+            }
+            // Responses that were received before the connection closed are still queued.
+            Either::Right((closed, checks)) => match (checks.await, closed) {
+                (Err(failure), Err(error)) if failure.state == State::Closed => Err(error.into()),
+                (result, _) => result,
+            },
+        }
+    }
+
+    fn config(&self) -> Config {
+        let plan = &self.request.plan;
+        let mut config = Config::new();
+        config.user(&plan.user).dbname(&plan.database);
+        // TLS has been negotiated already, so tokio-postgres must not send SSLRequest.
+        config
+            .ssl_mode(SslMode::Require)
+            .ssl_negotiation(SslNegotiation::Direct)
+            .channel_binding(self.request.tls.channel_binding);
+        if !plan.application_name.is_empty() {
+            config.application_name(&plan.application_name);
+        }
+        if let Some(options) = &self.request.options {
+            config.options(options);
+        }
+        let (host, port) = (self.target.pgpass_host(), self.server.port);
+        let passwords = &self.request.passwords;
+        if let Some(password) = passwords.find(&host, port, &plan.database, &plan.user) {
+            config.password(password);
+        }
+        config
+    }
+}
+
+/// A TLS connector that returns the stream unchanged, because TLS has been negotiated or is not wanted.
+struct NegotiatedTls;
+
+// Generic although `S` is always `dyn Duplex`: with the elided lifetime of a `dyn`, the future of `check()` would not
+// be `Send`.
+impl<S: Duplex + ?Sized> TlsConnect<LimitedStream<Box<S>>> for NegotiatedTls {
+    type Stream = LimitedStream<Box<S>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Stream, Self::Error>>;
+
+    fn connect(self, stream: LimitedStream<Box<S>>) -> Self::Future {
+        ready(Ok(stream))
+    }
+}
+
+impl<S: Duplex + ?Sized> TlsStream for LimitedStream<Box<S>> {
+    fn channel_binding(&self) -> ChannelBinding {
+        self.get_ref().binding_data()
+    }
+}
+
+/// Takes the client by value: its drop closes the session.
+async fn run_checks(
+    client: Client,
+    checks: &[Check],
+    reports: &mut Vec<CheckReport>,
+) -> Result<(), Failure> {
+    for check in checks {
+        let (report, result) = check::run::run(&client, check).await;
+        reports.push(report);
+        result?;
+    }
+    Ok(())
+}
+
+impl Failure {
+    /// Corrects the state of an error whose SQLSTATE is unknown: during a login it is not a failed query.
+    fn during_login(mut self) -> Self {
+        if self.state == State::QueryFailed {
+            self.state = State::Rejecting;
+        }
+        self
+    }
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Self {
+        if let Some(response) = error.as_db_error() {
+            return Self::from_server_error(ServerError {
+                code: response.code().code().to_owned(),
+                message: response.message().to_owned(),
+                routine: response.routine().unwrap_or_default().to_owned(),
+            });
+        }
+        let cause = error.source().map(ToString::to_string);
+        let source = error
+            .source()
+            .and_then(|source| source.downcast_ref::<io::Error>());
+        match (source, cause) {
+            (Some(source), Some(cause)) => io::Error::new(source.kind(), cause).into(),
+            _ if error.is_closed() => io::Error::from(io::ErrorKind::UnexpectedEof).into(),
+            (None, Some(cause)) if cause == "password missing" => Self::new(
+                State::BadPassword,
+                "the server requires a password; set PGPASSWORD, PGPASSFILE or --password-file",
+            ),
+            (None, Some(cause)) if cause == "server did not use channel binding" => Self::new(
+                State::TlsFailed,
+                "channel_binding=require, but the server does not support channel binding",
+            ),
+            (None, cause) => Self::new(
+                State::Protocol,
+                &cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}")),
+            ),
+            (Some(_), None) => Self::new(State::Protocol, &error.to_string()),
+        }
+    }
+}

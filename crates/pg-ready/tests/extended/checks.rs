@@ -1,0 +1,315 @@
+//! The state of each check.
+
+use super::*;
+
+const APP: &str = "-h 127.0.0.1 -p {port} -U app -d postgres --output=json";
+
+#[test]
+fn login_failures_have_different_states() {
+    let Some(bin) = test_support::postgres::programs() else {
+        return;
+    };
+    let server = start_with_password(&bin);
+    let password = ("PGPASSWORD", "s3cret");
+    for (line, environment, expected) in [
+        ("--check=login", vec![password], "accepting"),
+        ("--check=login", vec![], "bad_password"),
+        (
+            "--check=login",
+            vec![("PGPASSWORD", "wrong")],
+            "bad_password",
+        ),
+        (
+            "--check=login -d missing",
+            vec![password],
+            "no_such_database",
+        ),
+        ("--check=login -U missing", vec![password], "bad_password"),
+        ("--check=login -h {dir} -U missing", vec![], "no_such_role"),
+        ("--check=login -h {dir} -U closed", vec![], "not_permitted"),
+        (
+            "--check=login -h no-such-host.invalid",
+            vec![],
+            "dns_failure",
+        ),
+        ("--check=login -p 1", vec![], "refused"),
+        ("--check=login -h /missing", vec![], "refused"),
+        // Without a check the state is that of pg_isready: the server is up.
+        ("-d missing", vec![], "accepting"),
+        ("-h no-such-host.invalid", vec![], "dns_failure"),
+        (
+            "-t 500ms -h 127.0.0.1,127.0.0.1 -p 1,{port}",
+            vec![],
+            "accepting",
+        ),
+        (
+            "--check=login -h 127.0.0.1,127.0.0.1 -p 1,{port}",
+            vec![password],
+            "accepting",
+        ),
+    ] {
+        let output = pg_ready(&server, &format!("{APP} {line}"), &[], &environment);
+        assert_eq!(state(&output), expected, "{line} {environment:?}");
+        let printed = text(&output.stdout) + &text(&output.stderr);
+        assert!(!printed.contains("s3cret"), "{printed}");
+    }
+}
+
+#[test]
+fn password_is_read_from_every_source() {
+    let Some(bin) = test_support::postgres::programs() else {
+        return;
+    };
+    use std::os::unix::fs::PermissionsExt as _;
+    let server = start_with_password(&bin);
+    let home = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str, mode| {
+        let path = home.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        path.display().to_string()
+    };
+    let pgpass = file(".pgpass", "127.0.0.1:*:postgres:app:s3cret\n", 0o600);
+    let open = file("open", "*:*:*:*:s3cret\n", 0o644);
+    let secret = file("secret", "s3cret\n", 0o644);
+    let service = file(
+        "services",
+        "[shop]\nhost=127.0.0.1\nuser=app\npassword=s3cret\n",
+        0o600,
+    );
+    let home = home.path().display().to_string();
+    let from_secret = format!("--password-file={secret}");
+    let uri = format!("postgres://app:s3cret@127.0.0.1:{}/postgres", server.port);
+    for (line, more, environment, expected) in [
+        (APP, vec![], vec![("HOME", home.as_str())], "accepting"),
+        (
+            APP,
+            vec![],
+            vec![("PGPASSFILE", pgpass.as_str())],
+            "accepting",
+        ),
+        (
+            APP,
+            vec![],
+            vec![("PGPASSFILE", open.as_str())],
+            "no_attempt",
+        ),
+        (APP, vec![from_secret.as_str()], vec![], "accepting"),
+        (APP, vec!["--password-file=/missing"], vec![], "no_attempt"),
+        ("--output=json -d", vec![uri.as_str()], vec![], "accepting"),
+        (
+            "--output=json -p {port} -d postgres",
+            vec![],
+            vec![("PGSERVICE", "shop"), ("PGSERVICEFILE", service.as_str())],
+            "accepting",
+        ),
+        (
+            "--output=json -p {port}",
+            vec![],
+            vec![("PGSERVICE", "missing")],
+            "no_attempt",
+        ),
+    ] {
+        let mut more = more;
+        more.push("--check=login");
+        let output = pg_ready(&server, line, &more, &environment);
+        assert_eq!(
+            state(&output),
+            expected,
+            "{line} {more:?} {environment:?} {}",
+            text(&output.stderr)
+        );
+        let printed = text(&output.stdout) + &text(&output.stderr);
+        assert!(!printed.contains("s3cret"), "{printed}");
+    }
+}
+
+#[test]
+fn checks_of_a_primary_have_the_expected_state() {
+    let Some(bin) = test_support::postgres::programs() else {
+        return;
+    };
+    let server = Server::start(&bin, "");
+    server.sql("CREATE TABLE schema_migrations (version text)");
+    server.sql("INSERT INTO schema_migrations VALUES ('9'), ('10')");
+    let line = "-h {dir} -p {port} -U postgres --output=json";
+    for (check, expected) in [
+        ("login,write,primary,lag=1ms,schema=10", "accepting"),
+        ("standby", "primary"),
+        ("schema=11", "schema_behind"),
+        ("query=SELECT 1", "accepting"),
+        ("query=SELECT true", "accepting"),
+        ("query=SELECT false", "query_failed"),
+        ("query=SELECT NULL", "query_failed"),
+        ("query=SELECT 1 WHERE false", "query_failed"),
+        ("query=SELECT * FROM missing", "query_failed"),
+        ("query=DO $$ BEGIN END $$", "accepting"),
+        ("query=SELECT generate_series(1, 1000000)", "accepting"),
+        ("query=SELECT repeat('x', 1000000)", "protocol"),
+        ("query=SELECT pg_sleep(60)", "timeout"),
+        (
+            "query=DO $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); END $$",
+            "shutting_down",
+        ),
+    ] {
+        let output = pg_ready(&server, line, &["-t", "2", "--check", check], &[]);
+        assert_eq!(
+            state(&output),
+            expected,
+            "{check}: {}",
+            text(&output.stdout)
+        );
+    }
+    let output = pg_ready(&server, line, &["--check=login,query=SELECT false"], &[]);
+    let report = json(&output);
+    let checks: Vec<_> = report["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|check| (&check["check"], &check["state"]))
+        .collect();
+    assert_eq!(
+        format!("{checks:?}"),
+        r#"[(String("login"), String("accepting")), (String("query"), String("query_failed"))]"#
+    );
+    assert_eq!(report["phase"], "checks");
+    assert!(
+        report["server"]["version"]
+            .as_str()
+            .unwrap()
+            .starts_with(char::is_numeric)
+    );
+    for phase in ["connect", "login", "checks"] {
+        assert!(
+            report["phases_ms"][phase].as_f64().unwrap() > 0.0,
+            "{report}"
+        );
+    }
+}
+
+#[test]
+fn server_with_read_only_transactions_is_read_only() {
+    let Some(bin) = test_support::postgres::programs() else {
+        return;
+    };
+    let server = Server::start(&bin, "default_transaction_read_only = on\n");
+    let line = "-h {dir} -p {port} -U postgres --output=json --check";
+    assert_eq!(
+        state(&pg_ready(&server, line, &["write"], &[])),
+        "read_only"
+    );
+    assert_eq!(
+        state(&pg_ready(&server, line, &["login,primary"], &[])),
+        "accepting"
+    );
+}
+
+#[test]
+fn checks_of_a_standby_have_the_expected_state() {
+    let Some(bin) = test_support::postgres::programs() else {
+        return;
+    };
+    let server = Server::start_as_standby(&bin);
+    let line = "-h {dir} -p {port} -U postgres --output=json --check";
+    for (check, expected) in [
+        ("standby", "accepting"),
+        ("primary", "standby"),
+        ("write", "read_only"),
+        // A standby without a primary has no received position, so the age of its data counts.
+        ("lag=1d", "lagging"),
+        ("schema=1", "schema_behind"),
+    ] {
+        assert_eq!(
+            state(&pg_ready(&server, line, &[check], &[])),
+            expected,
+            "{check}"
+        );
+    }
+}
+
+#[test]
+fn first_server_that_passes_the_checks_is_reported() {
+    let Some(bin) = test_support::postgres::programs() else {
+        return;
+    };
+    let standby = Server::start_as_standby(&bin);
+    let primary = Server::start(&bin, "");
+    let hosts = format!("{},{}", standby.dir().display(), primary.dir().display());
+    let ports = format!("{},{}", standby.port, primary.port);
+    let output = pg_ready(
+        &standby,
+        "-U postgres --output=json",
+        &["-h", &hosts, "-p", &ports, "--check=primary"],
+        &[],
+    );
+    assert_eq!(state(&output), "accepting");
+    assert_eq!(json(&output)["server"]["port"], primary.port);
+}
+
+#[test]
+fn server_without_free_slots_has_too_many_connections() {
+    let Some(bin) = test_support::postgres::programs() else {
+        return;
+    };
+    let full = Server::start(
+        &bin,
+        "max_connections = 2\nsuperuser_reserved_connections = 1\nmax_wal_senders = 0\n",
+    );
+    full.sql("CREATE ROLE app LOGIN");
+    let _session = Session::open(&bin, &full);
+    let line = "-h {dir} -p {port} -U app -d postgres --output=json --check=login";
+    assert_eq!(
+        state(&pg_ready(&full, line, &[], &[])),
+        "too_many_connections"
+    );
+}
+
+#[test]
+fn server_in_recovery_is_starting_or_in_recovery() {
+    let Some(bin) = test_support::postgres::programs() else {
+        return;
+    };
+    let recovering = Server::start_in_recovery(&bin);
+    let output = pg_ready(
+        &recovering,
+        "-h 127.0.0.1 -p {port} -U app -d postgres --output=json",
+        &["--check=login"],
+        &[],
+    );
+    assert!(
+        ["starting", "recovery"].contains(&state(&output).as_str()),
+        "{output:?}"
+    );
+    assert_eq!(output.status.code(), Some(1));
+}
+
+/// A session of `psql`, which occupies a connection slot until it is dropped.
+struct Session(std::process::Child);
+
+impl Session {
+    fn open(bin: &Path, server: &Server) -> Self {
+        use std::io::{BufRead as _, BufReader, Write as _};
+        let mut psql = Command::new(bin.join("psql"))
+            .args(["-XAtq", "-U", "app", "-d", "postgres", "-h"])
+            .arg(server.dir())
+            .args(["-p", &server.port.to_string()])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        writeln!(psql.stdin.as_mut().unwrap(), "SELECT 'open';").unwrap();
+        let mut line = String::new();
+        BufReader::new(psql.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        assert_eq!(line, "open\n");
+        Self(psql)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

@@ -1,0 +1,78 @@
+//! An application that stalls inside a body: attempts that cannot be judged keep the last result, and then are a transition.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::*;
+
+#[derive(Default)]
+struct Stalls(AtomicBool);
+
+#[async_trait]
+impl Attempts for Stalls {
+    async fn make(&self, _: &Attempt, timeout: Duration) -> Result<Finding, ProbeError> {
+        if self.0.load(Ordering::Relaxed) {
+            tokio::time::sleep(timeout).await;
+            return Err(ProbeError::broken_off("timeout while reading body"));
+        }
+        Ok(Finding {
+            verdict: Verdict::Success,
+            reason: None,
+            output: String::new(),
+            took: Duration::ZERO,
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn body_stall_is_one_transition_in_stream_history_and_metrics() {
+    let stalls = Arc::new(Stalls::default());
+    let engine = Engine::new(Clock::new(Timestamp::UNIX_EPOCH, 1.0), stalls.clone());
+    let text = b"targets: [{name: x, livenessProbe: {tcpSocket: {port: 1}, periodSeconds: 1}}]";
+    let config = config::parse("c", text, &Surroundings::default()).unwrap();
+    engine.apply(&config).unwrap();
+    let ready = Readiness::default();
+    ready.open();
+    let app = App { engine, ready };
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut changes = app.engine.changes();
+    stalls.0.store(true, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_millis(3_400)).await;
+    assert_eq!(
+        ask(&app, "/livez/x", "*/*").await.0,
+        200,
+        "as in the kubelet"
+    );
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let (status, body) = ask(&app, "/livez/x", "*/*").await;
+    assert_eq!(status, 503);
+    assert!(
+        body.contains("unknown: timeout while reading body"),
+        "{body}"
+    );
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    stalls.0.store(false, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+
+    let mut seen = Vec::new();
+    while let Ok(event) = changes.try_recv() {
+        if let crate::engine::Event::Transition(_, change) = event {
+            seen.push((change.at.as_millis(), change.to.as_str()));
+        }
+    }
+    // Three periods and a timeout after the last result.
+    assert_eq!(seen.len(), 2, "{seen:?}");
+    assert_eq!((seen[0].0 / 10, seen[0].1), (400, "unknown"));
+    assert_eq!(seen[1].1, "healthy");
+    let (_, one) = ask(&app, "/probes/x", "*/*").await;
+    let one: Value = serde_json::from_str(&one).unwrap();
+    assert_eq!(one["probes"][0]["transitions"][1]["to"], "unknown");
+    let metrics = Metrics::default();
+    let probes = crate::metrics::Probes {
+        engine: app.engine,
+        pod: crate::metrics::Pod::default(),
+    };
+    metrics.register(|registry| registry.register_collector(Box::new(probes)));
+    let page = metrics.encode().unwrap();
+    let line = "probe_sidecar_probe_transitions_total{probe_type=\"Liveness\",container=\"x\",pod=\"\",namespace=\"\",status=\"unknown\"} 1";
+    assert!(page.contains(line), "{page}");
+}

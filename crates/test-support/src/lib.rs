@@ -1,0 +1,20 @@
+//! Programs under test, PostgreSQL servers, a browser, and the requirements of tests: what a test lacks is recorded as a skip.
+
+#![expect(clippy::unwrap_used, reason = "test helpers panic as tests do")]
+
+pub mod browser;
+pub mod namespaces;
+pub mod postgres;
+pub mod program;
+mod require;
+
+use std::path::{Path, PathBuf};
+
+pub use require::{Requirement, image_archives, require, skip};
+
+/// Root directory of the repository.
+#[must_use]
+pub fn repository() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.ancestors().nth(2).unwrap().to_owned()
+}

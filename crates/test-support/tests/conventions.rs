@@ -1,0 +1,57 @@
+//! Conventions of this workspace's tests.
+
+#![expect(clippy::unwrap_used, reason = "a test's helpers panic as tests do")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use test_support::repository;
+
+/// Texts that no file of Rust may have, and the reason. Split here, so that this file is none of them.
+const FORBIDDEN: [(&str, &str); 4] = [
+    (
+        concat!("ln!(\"", "SKIPPED"),
+        "a skip is recorded by test_support::require",
+    ),
+    (
+        concat!("do :", "; done"),
+        "a busy loop: wait for an event, a FIFO for example",
+    ),
+    (concat!("pg", "rep"), "procps is not required: read /proc"),
+    (
+        concat!("thread::yield_", "now"),
+        "a busy loop: wait for an event",
+    ),
+];
+
+fn rust_files(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|it| it == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn tests_record_their_skips_and_wait_for_events() {
+    let mut files = Vec::new();
+    rust_files(&repository().join("crates"), &mut files);
+    assert!(files.len() > 100, "{files:?}");
+    let mut found = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        for (forbidden, reason) in FORBIDDEN {
+            for (number, _) in text
+                .lines()
+                .enumerate()
+                .filter(|(_, it)| it.contains(forbidden))
+            {
+                found.push(format!("{}:{}: {reason}", file.display(), number + 1));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}

@@ -1,0 +1,81 @@
+# Licences, dependency checks and releases. Part of the Makefile.
+
+##@ Release it
+
+.PHONY: reuse
+reuse: ## Check that every file has a copyright and a licence (REUSE; needs Python, PyPI once)
+	@release/pypi-tool reuse==6.2.0 reuse lint --quiet || { release/pypi-tool reuse==6.2.0 reuse lint; exit 1; }
+	@echo "reuse: every file has a copyright and a licence"
+
+.PHONY: workflows
+workflows: ## Check .github with actionlint and zizmor
+	@release/workflows
+
+.PHONY: deny
+deny: ## Check licences, sources, duplicates and advisories of the dependencies (needs cargo-deny; advisories need its database)
+	@release/deny
+
+.PHONY: msrv
+MSRV = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+msrv: ## Check that the workspace builds with the oldest supported Rust (needs rustup)
+	rustup toolchain install --profile minimal $(MSRV)
+	rustup run $(MSRV) cargo check --workspace --locked
+
+# The compiler of released programs: another one gives other bytes. docker/Dockerfile.builder names the same release.
+RELEASE_RUST = 1.95.0
+.PHONY: release-rust check-release-rust
+release-rust:
+	@echo $(RELEASE_RUST)
+check-release-rust: ## Check that the compiler is that of releases
+	@rustc -vV | grep -qx 'release: $(RELEASE_RUST)' || \
+	  { echo "check-release-rust: releases are built with $(RELEASE_RUST), and this is $$(rustc -V)" >&2; exit 1; }
+
+# Licence notices of a program: $(NOTICES) PROGRAM TARGET DIRECTORY. A target directory of its own, because cargo would otherwise
+# wait for a build that runs at the same time.
+NOTICES = $(CARGO) run --quiet --locked --target-dir $(BUILT)/notices -p notices --
+
+RELEASED_IMAGES = numbers-api todo-web probe-sidecar pg-ready
+# Programs that are also released as archives, each with the target that it is built for.
+RELEASED_PROGRAMS = selfheal=$(TARGET) pg-ready=$(MUSL_TARGET) probe-sidecar=$(MUSL_TARGET)
+
+.PHONY: dist-selfheal
+dist-selfheal:
+	RUSTFLAGS="$(STATIC) $(GLIBC_LINK_ARGS)" $(CARGO) build --profile compact --locked --target $(TARGET) -p selfheal
+	@release/check-static $(BUILT)/$(TARGET)/compact/selfheal
+
+.PHONY: release-artifact
+release-artifact: check-release-rust dist-selfheal sbom ## Build what a release has of this architecture (dist/release/<architecture>.tar)
+	$(MAKE) rootfs IMAGES="$(RELEASED_IMAGES)"
+	VERSION=$(VERSION) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) BUILT=$(BUILT) NOTICES="$(NOTICES)" \
+	  release/archives $(ARCH) $(RELEASED_PROGRAMS)
+	release/pack $(ARCH) dist/release/$(ARCH).tar
+
+.PHONY: sbom
+# CycloneDX, of what cargo says that a program is made of on its target.
+SBOM = dist/sbom/$(ARCH)
+sbom: ## Bills of materials of the released programs (dist/sbom, CycloneDX; needs cargo-cyclonedx)
+	@$(CARGO) cyclonedx --version > /dev/null 2>&1 || { echo "sbom: cargo-cyclonedx is not installed: cargo install --locked cargo-cyclonedx" >&2; exit 2; }
+	@rm -rf $(SBOM) && mkdir -p $(SBOM)
+	@SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(CARGO) cyclonedx --quiet --format json --target $(TARGET) --override-filename sbom
+	@for program in selfheal $(RELEASED_IMAGES); do mv crates/$$program/sbom.json $(SBOM)/$$program.cdx.json || exit; done
+	@rm -f crates/*/sbom.json bench/sbom.json
+
+.PHONY: release-images
+# Needs the artifacts of both architectures in dist, a login to the registry, and an identity for cosign.
+release-images: ## Push the images of a release and sign them (REGISTRY, SOURCE)
+	@test -n "$(REGISTRY)" || { echo "release-images: REGISTRY= is not set" >&2; exit 2; }
+	$(BUILD_ENV) SOURCE=$(SOURCE) PREFIX=$(REGISTRY)/ docker buildx bake --file docker/docker-bake.hcl --push \
+	  --set '*.platform=linux/amd64,linux/arm64' --set '*.attest=type=provenance,mode=max,version=v1' \
+	  --metadata-file dist/pushed.json $(RELEASED_IMAGES)
+	release/digests dist/pushed.json > dist/digests.txt
+	release/sign dist/digests.txt
+
+.PHONY: release-assets
+release-assets: ## Collect the files of a release (dist/assets), with their checksums
+	rm -rf dist/assets && mkdir -p dist/assets
+	cp dist/programs/*/*.tar.gz dist/digests.txt dist/assets/
+	for arch in amd64 arm64; do \
+	  for sbom in dist/sbom/$$arch/*.cdx.json; do cp "$$sbom" "dist/assets/$$(basename "$$sbom" .cdx.json)-$$arch.cdx.json"; done; done
+	release/registry-overlay dist/digests.txt > dist/assets/registry.yaml
+	cd dist/assets && sha256sum * > ../SHA256SUMS && mv ../SHA256SUMS .
+	cosign sign-blob --yes --bundle dist/assets/SHA256SUMS.sigstore.json dist/assets/SHA256SUMS
