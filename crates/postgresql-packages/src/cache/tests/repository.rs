@@ -1,17 +1,19 @@
 //! A repository of small packages on the disk, which apt reads as it reads a distribution's.
 
+use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use super::*;
 use crate::command::stdout;
 
 /// Files of the server's package; its programs are scripts.
-const SERVER: [&str; 6] = [
+const SERVER: [&str; 7] = [
     "usr/lib/postgresql/15/bin/postgres",
     "usr/lib/postgresql/15/bin/initdb",
     "usr/lib/postgresql/15/bin/pg_ctl",
     "usr/lib/postgresql/15/lib/plpgsql.so",
     "usr/lib/postgresql/15/lib/llvmjit.so",
+    "usr/share/doc/postgresql-15/changelog.Debian.gz",
     "usr/share/doc/postgresql-15/copyright",
 ];
 
@@ -40,6 +42,11 @@ impl Repository {
     }
 
     fn add(&self, name: &str, depends: &str, paths: &[&str]) {
+        self.add_linked(name, depends, paths, None);
+    }
+
+    /// Adds a package whose documentation is a link to that of another.
+    fn add_linked(&self, name: &str, depends: &str, paths: &[&str], linked_to: Option<&str>) {
         let content = self.0.path().join("content").join(name);
         for path in paths {
             let file = content.join(path);
@@ -52,6 +59,11 @@ impl Repository {
         } else {
             format!("Depends: {depends}\n")
         };
+        if let Some(documented) = linked_to {
+            let doc = content.join("usr/share/doc");
+            fs::create_dir_all(&doc).unwrap();
+            symlink(documented, doc.join(name)).unwrap();
+        }
         let fields = format!(
             "Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b>\nDescription: test\n{depends}"
         );
@@ -132,9 +144,10 @@ fn server_and_its_missing_libraries_are_unpacked_into_the_cache() {
             .is_file()
     );
     assert!(tree.join("usr/lib/postgresql/15/lib/plpgsql.so").is_file());
+    assert!(tree.join("usr/share/doc/postgresql-15/copyright").is_file());
     for left_out in [
         "usr/lib/postgresql/15/lib/llvmjit.so",
-        "usr/share/doc/postgresql-15",
+        "usr/share/doc/postgresql-15/changelog.Debian.gz",
     ] {
         assert!(!tree.join(left_out).exists(), "{left_out}");
     }
@@ -199,4 +212,30 @@ fn damaged_installation_is_replaced() {
     provide_in(cache.path(), &repository.options(), &mut io::sink()).unwrap();
     let tree = installation::cached_tree(cache.path(), 15);
     assert!(tree.join("usr/lib/postgresql/15/bin/postgres").is_file());
+}
+
+#[test]
+fn unpacked_package_owns_its_files_and_keeps_its_copyright_file() {
+    if is_skipped() {
+        return;
+    }
+    let (work, repository) = (tempfile::tempdir().unwrap(), Repository::new());
+    let copyright = "usr/share/doc/selfheal-test-base/copyright";
+    let library = "usr/lib/x86_64-linux-gnu/libselfheal-linked.so.1";
+    repository.add("selfheal-test-base", "", &[copyright]);
+    let base = Some("selfheal-test-base");
+    repository.add_linked("libselfheal-linked1", "", &[library], base);
+    let names = ["selfheal-test-base", "libselfheal-linked1"].map(str::to_owned);
+    let apt = Apt::updated(work.path(), &repository.options()).unwrap();
+    let tree = work.path().join("tree");
+    fs::create_dir(&tree).unwrap();
+    let owners = packages::unpack(&apt, &names, work.path(), &tree).unwrap();
+    let expected = [
+        (library, "libselfheal-linked1"),
+        ("usr/share/doc/libselfheal-linked1", "libselfheal-linked1"),
+        (copyright, "selfheal-test-base"),
+    ];
+    let expected = expected.map(|(path, name)| (PathBuf::from(path), name.to_owned()));
+    assert_eq!(owners, expected.into());
+    assert!(packages::copyright(&tree, "libselfheal-linked1").is_file());
 }
