@@ -70,14 +70,15 @@ impl Apt {
         }
     }
 
-    /// Downloads the package lists into `work`, with progress on standard error.
+    /// Downloads the package lists into `work`, with progress on standard error. `options` are added to apt's programs.
     ///
     /// A source that cannot be reached is no error: what is needed may come from another.
-    pub(crate) fn updated(work: &Path) -> Result<Self, Error> {
+    pub(crate) fn updated(work: &Path, options: &[String]) -> Result<Self, Error> {
         let mut apt = Self {
             options: private_options(work)?,
             update_error: None,
         };
+        apt.options.extend_from_slice(options);
         let mut update = apt.command("apt-get");
         update
             .args(["-q", "update"])
@@ -201,10 +202,21 @@ fn major_in(depends: &str) -> Option<u32> {
     depends.find_map(|version| version.parse().ok())
 }
 
+/// Returns `true` for libraries, and for the package with the copyright file of GCC's.
+///
 /// Foreign architectures, indented relations and virtual packages are no names of libraries here.
 fn is_library(name: &str) -> bool {
     let is_needed = !UNNEEDED.iter().any(|prefix| name.starts_with(prefix));
-    name.starts_with("lib") && !name.contains(':') && !name.ends_with("-perl") && is_needed
+    let is_named_so = name.starts_with("lib") && !name.contains(':') && !name.ends_with("-perl");
+    is_named_so && is_needed || name == "zlib1g" || is_gcc_base(name)
+}
+
+/// Returns `true` for `gcc-12-base`: the documentation of `libgcc-s1` is a link to its.
+fn is_gcc_base(name: &str) -> bool {
+    let version = name
+        .strip_prefix("gcc-")
+        .and_then(|rest| rest.strip_suffix("-base"));
+    version.is_some_and(|version| version.parse::<u32>().is_ok())
 }
 
 #[cfg(test)]
@@ -234,6 +246,13 @@ mod tests {
         for (name, expected) in [
             ("libpq5", true),
             ("libssl3t64", true),
+            ("zlib1g", true),
+            ("gcc-12-base", true),
+            ("zlib1g-dev", false),
+            ("zlib1g:i386", false),
+            ("gcc-12", false),
+            ("gcc-12-base:i386", false),
+            ("gcc-defaults-base", false),
             ("libllvm14", false),
             ("libjson-perl", false),
             ("libanything-perl", false),

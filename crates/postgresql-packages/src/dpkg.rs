@@ -67,8 +67,17 @@ pub(crate) fn archives_in(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(archives)
 }
 
-/// Unpacks the files of an archive below `tree`, without its documentation; scripts do not run.
-pub(crate) fn unpack(archive: &Path, tree: &Path) -> Result<(), Error> {
+/// Returns the name of an archive's package.
+pub(crate) fn package_of(archive: &Path) -> Result<String, Error> {
+    let mut command = untranslated("dpkg-deb");
+    let name = stdout(command.arg("--field").arg(archive).arg("Package"))?;
+    Ok(name.trim().to_owned())
+}
+
+/// Unpacks the files of an archive below `tree`; scripts do not run. Of its documentation, only the copyright file is kept.
+///
+/// Returns the paths of the files and links, relative to `tree`.
+pub(crate) fn unpack(archive: &Path, tree: &Path) -> Result<Vec<PathBuf>, Error> {
     let failed = |reason: String| Error::Program {
         program: format!("dpkg-deb --fsys-tarfile {}", archive.display()),
         reason,
@@ -89,31 +98,52 @@ pub(crate) fn unpack(archive: &Path, tree: &Path) -> Result<(), Error> {
     // Its end of the pipe closes, so that it does not wait for a reader after an error here.
     drop(files);
     let status = child.wait().map_err(|error| failed(error.to_string()))?;
-    unpacked?;
+    let paths = unpacked?;
     if status.success() {
-        Ok(())
+        Ok(paths)
     } else {
         Err(failed(status.to_string()))
     }
 }
 
-fn extract(files: &mut tar::Archive<impl std::io::Read>, tree: &Path) -> std::io::Result<()> {
+fn extract(
+    files: &mut tar::Archive<impl std::io::Read>,
+    tree: &Path,
+) -> std::io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
     for entry in files.entries()? {
         let mut entry = entry?;
-        if is_wanted(&entry.path()?) {
+        let path = entry.path()?.into_owned();
+        let kind = entry.header().entry_type();
+        if is_wanted(&path) || is_copyright(&path, kind.is_symlink()) {
             entry.unpack_in(tree)?;
+            if !kind.is_dir() {
+                paths.push(path.strip_prefix(".").map_or(path.clone(), Path::to_owned));
+            }
         }
     }
-    Ok(())
+    Ok(paths)
 }
 
 fn is_wanted(path: &Path) -> bool {
+    !matches!(names_in(path)[..], ["usr", "share", dir, ..] if UNWANTED.contains(&dir))
+}
+
+/// Returns `true` for a copyright file, and for a link to the documentation of the package that has it.
+fn is_copyright(path: &Path, is_link: bool) -> bool {
+    match names_in(path)[..] {
+        ["usr", "share", "doc", _] => is_link,
+        ["usr", "share", "doc", _, name] => name == "copyright",
+        _ => false,
+    }
+}
+
+fn names_in(path: &Path) -> Vec<&str> {
     let names = path.components().filter_map(|component| match component {
         Component::Normal(name) => name.to_str(),
         _ => None,
     });
-    let names: Vec<_> = names.take(3).collect();
-    !matches!(names[..], ["usr", "share", dir] if UNWANTED.contains(&dir))
+    names.collect()
 }
 
 #[cfg(test)]
@@ -138,6 +168,22 @@ mod tests {
             ("./", true),
         ] {
             assert_eq!(is_wanted(Path::new(path)), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn copyright_file_and_link_to_it_are_recognized() {
+        for (path, is_link, expected) in [
+            ("./usr/share/doc/libpq5/copyright", false, true),
+            ("./usr/share/doc/libpq5/copyright", true, true),
+            ("./usr/share/doc/libgcc-s1", true, true),
+            ("./usr/share/doc/libpq5/", false, false),
+            ("./usr/share/doc/libpq5/changelog.gz", false, false),
+            ("./usr/share/doc/libpq5/examples/copyright", false, false),
+            ("./usr/share/man/libpq5/copyright", false, false),
+        ] {
+            let found = is_copyright(Path::new(path), is_link);
+            assert_eq!(found, expected, "{path} {is_link}");
         }
     }
 }

@@ -52,6 +52,15 @@ pub enum Error {
     /// Libraries that the programs load are in none of the packages.
     #[error("libraries of PostgreSQL are in none of its packages: {0}")]
     MissingLibraries(String),
+    /// A file of the image is from none of the packages that were copied or unpacked, so its licence is unknown.
+    #[error("{} is in none of the packages of PostgreSQL", .0.display())]
+    NoOwner(PathBuf),
+    /// A package that the image has files of does not state its licence.
+    #[error("package {package} has no copyright file (/usr/share/doc/{package}/copyright)")]
+    NoCopyright {
+        /// Name of the package.
+        package: String,
+    },
 }
 
 /// Adds the operation and the path to an error of the system.

@@ -1,17 +1,22 @@
 //! The root of the image todo-db: a server, its libraries, a shell, and the entrypoint.
 
+mod copyright;
 mod libraries;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use crate::apt::Apt;
 use crate::error::{Error, file};
+use crate::packages::Owners;
 use crate::{dpkg, files, packages, programs};
 
 /// Packages that are needed beside the server's.
 const EXTRA: [&str; 2] = ["busybox-static", "tzdata"];
+/// Package of the locale C.utf8.
+const LOCALE: &str = "libc-bin";
 /// Programs of the server that the image keeps.
 const PROGRAMS: [&str; 4] = ["postgres", "initdb", "pg_ctl", "psql"];
 /// Commands of the shell's executable.
@@ -34,17 +39,29 @@ pub fn build(major: u32, entrypoint: &Path, pg_ready: &Path, root: &Path) -> Res
     let work = tempfile::tempdir().map_err(file("creating", std::env::temp_dir()))?;
     let tree = work.path().join("tree");
     fs::create_dir(&tree).map_err(file("creating", &tree))?;
-    collect(major, work.path(), &tree)?;
+    let owners = collect(major, work.path(), &tree)?;
     copy_server(&tree, major, root)?;
-    libraries::copy(&tree, &programs::server_dir(root, major), root)?;
+    let copied = libraries::copy(&tree, &programs::server_dir(root, major), root)?;
     copy_shell(&tree, root)?;
+    let mut names = copyright::owners_of(&copied, &tree, &owners)?;
+    names.extend(named_packages(major));
+    copyright::copy(&names, &tree, root)?;
     copy_programs(entrypoint, pg_ready, major, root)?;
     write_accounts(root)?;
     open_dirs(root)
 }
 
+/// Packages that files are copied from by their paths; those of the libraries depend on the server.
+fn named_packages(major: u32) -> BTreeSet<String> {
+    let others = EXTRA.into_iter().chain([LOCALE]).map(str::to_owned);
+    packages::of_server(major)
+        .into_iter()
+        .chain(others)
+        .collect()
+}
+
 /// Fills `tree` with the files of all packages.
-fn collect(major: u32, work: &Path, tree: &Path) -> Result<(), Error> {
+fn collect(major: u32, work: &Path, tree: &Path) -> Result<Owners, Error> {
     let installed = dpkg::installed()?;
     let [server, client] = packages::of_server(major);
     let has_server = installed.contains(&server);
@@ -52,7 +69,7 @@ fn collect(major: u32, work: &Path, tree: &Path) -> Result<(), Error> {
     let apt = if has_all {
         Apt::system()
     } else {
-        Apt::updated(work)?
+        Apt::updated(work, &[])?
     };
     apt.require_server(major)?;
     let names = EXTRA
@@ -65,9 +82,11 @@ fn collect(major: u32, work: &Path, tree: &Path) -> Result<(), Error> {
         .partition(|name| installed.contains(name));
     // An installed server has all that it needs; what is missing then belongs to an alternative.
     missing.retain(|name| !has_server || EXTRA.contains(&name.as_str()));
-    here.iter()
-        .try_for_each(|name| packages::copy_installed(name, tree))?;
-    packages::unpack(&apt, &missing, work, tree)
+    let mut owners = packages::unpack(&apt, &missing, work, tree)?;
+    for name in &here {
+        owners.append(&mut packages::copy_installed(name, tree)?);
+    }
+    Ok(owners)
 }
 
 fn copy_server(tree: &Path, major: u32, root: &Path) -> Result<(), Error> {

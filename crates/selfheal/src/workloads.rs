@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use node::runtime::local::{ImageProgram, Images, Requirement};
 
 /// Registry and namespace of this project's images.
-const NAMESPACES: [&str; 2] = ["localhost/selfheal", "selfheal"];
+const NAMESPACE: &str = "localhost/selfheal";
 
 /// Tags of this project's images: there is one version of each, so a mistyped tag is unknown.
 const TAGS: [&str; 2] = [env!("CARGO_PKG_VERSION"), "latest"];
@@ -94,10 +94,8 @@ pub(crate) fn images(executable: &Path) -> Images {
 }
 
 fn image_names(workload: &Workload) -> Vec<String> {
-    let own = NAMESPACES.iter().flat_map(|namespace| {
-        TAGS.iter()
-            .map(move |tag| format!("{namespace}/{}:{tag}", workload.name))
-    });
+    let own = TAGS.iter();
+    let own = own.map(|tag| format!("{NAMESPACE}/{}:{tag}", workload.name));
     let others = workload.stands_for.iter().map(|name| (*name).to_owned());
     own.chain(others).collect()
 }
@@ -140,21 +138,23 @@ mod tests {
     }
 
     #[test]
-    fn image_of_this_project_has_its_version_and_latest() {
-        let names = image_names(&WORKLOADS[0]);
+    fn reference_without_the_registry_or_with_another_tag_is_unknown() {
+        let file = std::env::current_exe().unwrap();
+        let images = images(&file);
         let version = env!("CARGO_PKG_VERSION");
-        for name in [
-            &format!("localhost/selfheal/numbers-api:{version}"),
-            "localhost/selfheal/numbers-api:latest",
-            "kiamol/ch03-numbers-api",
+        for (reference, is_known) in [
+            (format!("localhost/selfheal/numbers-api:{version}"), true),
+            ("localhost/selfheal/numbers-api:latest".to_owned(), true),
+            ("localhost/selfheal/numbers-api".to_owned(), true),
+            ("kiamol/ch03-numbers-api".to_owned(), true),
+            ("localhost/selfheal/numbers-api:0.0.0".to_owned(), false),
+            // These are images of Docker Hub.
+            (format!("selfheal/numbers-api:{version}"), false),
+            ("selfheal/numbers-api".to_owned(), false),
+            (format!("docker.io/selfheal/numbers-api:{version}"), false),
         ] {
-            assert!(names.iter().any(|known| known == name), "{name}: {names:?}");
+            assert_eq!(images.check(&reference).is_ok(), is_known, "{reference}");
         }
-        assert!(
-            !names
-                .iter()
-                .any(|name| name.ends_with("/numbers-api") && name.contains("selfheal"))
-        );
     }
 
     #[test]

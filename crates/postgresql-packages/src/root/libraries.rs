@@ -9,8 +9,8 @@ use crate::command::{stdout, untranslated};
 use crate::error::{Error, file};
 use crate::{files, programs};
 
-/// Copies the libraries that `server`'s files load, and their loader, from `tree` into `root`.
-pub(super) fn copy(tree: &Path, server: &Path, root: &Path) -> Result<(), Error> {
+/// Copies the libraries that `server`'s files load, and their loader, from `tree` into `root`; returns their paths in `tree`.
+pub(super) fn copy(tree: &Path, server: &Path, root: &Path) -> Result<BTreeSet<PathBuf>, Error> {
     let dirs = programs::library_dirs(tree)?;
     let loader = find_loader(&dirs, tree)?;
     let mut needed = BTreeSet::new();
@@ -28,7 +28,9 @@ pub(super) fn copy(tree: &Path, server: &Path, root: &Path) -> Result<(), Error>
         .try_for_each(|library| files::copy_resolved(library, &target))?;
     let lib64 = root.join("lib64");
     fs::create_dir_all(&lib64).map_err(file("creating", &lib64))?;
-    files::copy_resolved(&loader, &lib64)
+    files::copy_resolved(&loader, &lib64)?;
+    needed.insert(loader);
+    Ok(needed)
 }
 
 /// The packages' own loader, not the host's.

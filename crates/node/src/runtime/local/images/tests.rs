@@ -15,7 +15,7 @@ fn program(file: &str, name: &str) -> ImageProgram {
 fn images() -> Images {
     let mut images = Images::default();
     for (name, file) in [
-        ("selfheal/numbers-api", "/p/numbers-api"),
+        ("kiamol/ch03-numbers-api", "/p/numbers-api"),
         ("postgres:15", "/p/fifteen"),
         ("docker.io/library/postgres", "/p/any"),
         ("localhost:5000/x", "/p/x"),
@@ -30,9 +30,9 @@ fn images() -> Images {
 #[test]
 fn reference_with_any_tag_finds_the_entry_of_its_tag_or_of_none() {
     for (reference, expected) in [
-        ("selfheal/numbers-api", "/p/numbers-api"),
-        ("selfheal/numbers-api:0.1.0", "/p/numbers-api"),
-        ("docker.io/selfheal/numbers-api:0.1.0", "/p/numbers-api"),
+        ("kiamol/ch03-numbers-api", "/p/numbers-api"),
+        ("kiamol/ch03-numbers-api:0.1.0", "/p/numbers-api"),
+        ("docker.io/kiamol/ch03-numbers-api:0.1.0", "/p/numbers-api"),
         ("postgres:15", "/p/fifteen"),
         ("postgres:16-alpine", "/p/any"),
         ("localhost:5000/x:1", "/p/x"),
