@@ -132,10 +132,16 @@ dist-glibc:
 	  $(CARGO) build --profile compact --locked --target $(TARGET) $(GLIBC:%=-p %)
 	@release/check-static $(GLIBC:%=$(BUILT)/$(TARGET)/compact/%)
 
-# The sidecar runs in every pod, and most of its memory is its program. A static address (no PIE) needs no relocations.
+# The sidecar runs in every pod, and most of its memory is its program. A static address (no PIE) needs no relocations. Two measures
+# keep the image within 6 MiB: lld folds identical functions (72 KB; GNU ld does not), and events of level `trace`, most of them
+# h2's and the resolver's, are compiled out (140 KB). The PATH finds rustc's lld, because a path in RUSTFLAGS would change the bytes.
+RUSTC_LLD_DIR = $(shell rustc --print sysroot 2>/dev/null)/lib/rustlib/$(HOST)/bin/gcc-ld
+SIDECAR_PATH = $(RUSTC_LLD_DIR):$(PATH)
+SIDECAR_LINK_ARGS = $(if $(shell PATH="$(SIDECAR_PATH)" command -v ld.lld),-C link-arg=-fuse-ld=lld -C link-arg=-Wl$(comma)--icf=all -C link-arg=-Wl$(comma)-O2)
 dist-probe-sidecar: musl
-	CC_$(subst -,_,$(MUSL))=$(CC) RUSTFLAGS="$(STATIC) -C relocation-model=static" \
-	  $(CARGO) build --profile compact --config 'profile.compact.opt-level="z"' --locked --target $(MUSL_TARGET) -p probe-sidecar
+	PATH="$(SIDECAR_PATH)" CC_$(subst -,_,$(MUSL))=$(CC) RUSTFLAGS="$(STATIC) -C relocation-model=static $(SIDECAR_LINK_ARGS)" \
+	  $(CARGO) build --profile compact --config 'profile.compact.opt-level="z"' --locked --target $(MUSL_TARGET) -p probe-sidecar \
+	  --features tracing/release_max_level_debug
 	@release/check-static $(SIDECAR)
 
 # A checker starts every few seconds: fewer pages are read if it has no relocations and, with panic=abort, no unwind tables.
