@@ -20,7 +20,9 @@ RECORDINGS = $(BUILT)/recordings
 MUSL = $(TARGET:-gnu=-musl)
 HAS_MUSL = test -d "$$(rustc --print target-libdir --target $(MUSL))"
 MUSL_TARGET = $(shell $(HAS_MUSL) && echo $(MUSL) || echo $(TARGET))
-PG_READY = $(BUILT)/$(MUSL_TARGET)/compact/pg-ready
+# A directory of its own: the sidecar is built for the same target with other flags, and each build would discard the other's.
+PG_READY_TARGET_DIR = $(BUILT)/pg-ready
+PG_READY = $(PG_READY_TARGET_DIR)/$(MUSL_TARGET)/compact/pg-ready
 GLIBC = numbers-api todo-web todo-db
 SIDECAR = $(BUILT)/$(MUSL_TARGET)/compact/probe-sidecar
 PG_READY_LIMIT = 2097152
@@ -151,7 +153,7 @@ dist-pg-ready: musl
 	RUSTFLAGS="$(STATIC) -C relocation-model=static -C force-unwind-tables=no \
 	  -C link-arg=-Wl,--no-eh-frame-hdr -C link-arg=-Wl,-T,crates/pg-ready/discard-unwind.ld" \
 	  $(CARGO) build --profile compact --config 'profile.compact.opt-level="z"' --config 'profile.compact.panic="abort"' \
-	  --locked --target $(MUSL_TARGET) -p pg-ready
+	  --locked --target $(MUSL_TARGET) --target-dir $(PG_READY_TARGET_DIR) -p pg-ready
 	@release/check-static --no-unwind-tables $(PG_READY)
 	@size=$$(stat -c %s $(PG_READY)); [ $$size -le $(PG_READY_LIMIT) ] || \
 	  echo "dist-pg-ready: $$size bytes, more than the $(PG_READY_LIMIT) intended$(if $(filter $(MUSL),$(MUSL_TARGET)),, (built on glibc: rustup target add $(MUSL)))" >&2
