@@ -78,8 +78,7 @@ mod tests {
     /// `libgcc-s1` is part of every Debian with apt, and its documentation is a link to that of `gcc-N-base`.
     #[test]
     fn installed_package_owns_its_files_and_has_its_copyright_file_copied_through_links() {
-        if let Err(error) = dpkg::require_programs() {
-            eprintln!("SKIPPED: needs apt and dpkg: {error}");
+        if !test_support::require(test_support::Requirement::Apt) {
             return;
         }
         let tree = tempfile::tempdir().unwrap();

@@ -12,6 +12,8 @@ pub use host::image_archives;
 /// Program, privilege or file that a test needs and that a host may lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requirement {
+    /// `apt-get`, `apt-cache`, `dpkg-query` and `dpkg-deb`.
+    Apt,
     /// Chromium or Chrome, and `chromedriver`.
     Browser,
     /// `buildah`.
@@ -39,7 +41,8 @@ pub enum Requirement {
 }
 
 /// Every requirement: its name in `SELFHEAL_TEST_REQUIRE`, and how a host meets it.
-const TABLE: [(Requirement, &str, &str); 12] = [
+const TABLE: [(Requirement, &str, &str); 13] = [
+    (Requirement::Apt, "apt", "run on Debian or Ubuntu"),
     (
         Requirement::Browser,
         "browser",

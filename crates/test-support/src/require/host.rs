@@ -10,6 +10,9 @@ use super::Requirement;
 /// Reason why this host does not meet the requirement.
 pub(super) fn check(requirement: Requirement) -> Result<(), String> {
     match requirement {
+        Requirement::Apt => ["apt-get", "apt-cache", "dpkg-query", "dpkg-deb"]
+            .iter()
+            .try_for_each(|name| program_in_path(&[name])),
         Requirement::Browser => {
             program_in_path(&["chromedriver"])?;
             program_in_path(&["chromium", "google-chrome", "chrome", "chromium-browser"])

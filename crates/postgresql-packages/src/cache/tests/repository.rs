@@ -113,15 +113,6 @@ fn options_for(sources: &Path) -> Vec<String> {
     ]
 }
 
-/// `true`, with a message, where there is no apt to test with.
-fn is_skipped() -> bool {
-    let missing = dpkg::require_programs().err();
-    if let Some(error) = &missing {
-        eprintln!("SKIPPED: needs apt and dpkg: {error}");
-    }
-    missing.is_some()
-}
-
 /// Names in the cache, without the lock's.
 fn names_in(cache: &Path) -> Vec<String> {
     let name = |path: PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
@@ -131,7 +122,7 @@ fn names_in(cache: &Path) -> Vec<String> {
 
 #[test]
 fn server_and_its_missing_libraries_are_unpacked_into_the_cache() {
-    if is_skipped() {
+    if !test_support::require(test_support::Requirement::Apt) {
         return;
     }
     let (cache, repository) = (tempfile::tempdir().unwrap(), Repository::new());
@@ -160,7 +151,7 @@ fn server_and_its_missing_libraries_are_unpacked_into_the_cache() {
 
 #[test]
 fn package_with_another_checksum_is_an_error_and_leaves_nothing() {
-    if is_skipped() {
+    if !test_support::require(test_support::Requirement::Apt) {
         return;
     }
     let (cache, repository) = (tempfile::tempdir().unwrap(), Repository::new());
@@ -182,7 +173,7 @@ fn package_with_another_checksum_is_an_error_and_leaves_nothing() {
 
 #[test]
 fn source_that_cannot_be_reached_is_the_reason_in_the_error() {
-    if is_skipped() {
+    if !test_support::require(test_support::Requirement::Apt) {
         return;
     }
     let cache = tempfile::tempdir().unwrap();
@@ -204,7 +195,7 @@ fn source_that_cannot_be_reached_is_the_reason_in_the_error() {
 
 #[test]
 fn damaged_installation_is_replaced() {
-    if is_skipped() {
+    if !test_support::require(test_support::Requirement::Apt) {
         return;
     }
     let (cache, repository) = (tempfile::tempdir().unwrap(), Repository::new());
@@ -216,7 +207,7 @@ fn damaged_installation_is_replaced() {
 
 #[test]
 fn unpacked_package_owns_its_files_and_keeps_its_copyright_file() {
-    if is_skipped() {
+    if !test_support::require(test_support::Requirement::Apt) {
         return;
     }
     let (work, repository) = (tempfile::tempdir().unwrap(), Repository::new());
