@@ -46,7 +46,7 @@ pub enum Error {
     Program {
         /// Name or path of the program.
         program: String,
-        /// What it printed, or its exit status.
+        /// Output of the program, or its exit status.
         reason: String,
     },
     /// Libraries that the programs load are in none of the packages.

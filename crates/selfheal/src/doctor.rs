@@ -44,7 +44,7 @@ pub(crate) struct Finding {
     pub(crate) check: String,
     /// Result of the check.
     pub(crate) status: Status,
-    /// What was found, or what to do.
+    /// Result in words, or the remedy.
     pub(crate) text: String,
 }
 

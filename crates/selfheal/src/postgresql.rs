@@ -8,7 +8,7 @@ use todo_db::installation::{self, Installation};
 #[derive(Debug, thiserror::Error)]
 #[error("no PostgreSQL: {reason}; to install it: {command}")]
 pub(crate) struct PostgresqlMissing {
-    /// What was tried and failed.
+    /// Error of the last attempt to provide it.
     pub(crate) reason: postgresql_packages::Error,
     /// Command of this distribution, or those of several.
     pub(crate) command: &'static str,

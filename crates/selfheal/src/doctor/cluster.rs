@@ -13,7 +13,7 @@ use crate::exercise::apply::Applier;
 use crate::exercise::{Exercise, manifests};
 use crate::preflight::{Obstacle, Preflight};
 
-/// What is checked.
+/// Subject of the check.
 pub(crate) struct ClusterChecks<'a> {
     pub(crate) client: Client,
     /// Namespace that was requested; `None` for a new one.

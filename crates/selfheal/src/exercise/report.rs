@@ -41,7 +41,7 @@ pub(crate) struct AssertionResult {
     pub(crate) text: String,
     /// `Pass`, `Fail` or `NotJudged`.
     pub(crate) verdict: Verdict,
-    /// What was observed instead, or why the assertion was not judged.
+    /// Observation that contradicts the assertion, or the reason why it was not judged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) observed: Option<String>,
 }

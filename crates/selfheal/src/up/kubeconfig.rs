@@ -27,7 +27,7 @@ pub(crate) fn reserve(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     Ok(file)
 }
 
-/// What to do about an error of creating the file.
+/// Remedy for an error of creating the file.
 fn explain(file: &Path, error: &io::Error) -> String {
     let file = file.display();
     let advice = match error.kind() {

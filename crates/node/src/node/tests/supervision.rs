@@ -155,7 +155,7 @@ async fn panic_and_recover(component: &str) {
     }
     node.supervisor.arm(component, 1);
     if component == "component-reporter" {
-        // It runs when another component has something to report.
+        // The recorder runs when another component reports an event.
         let other = node.supervisor.component("other");
         let _ = other.call_once(|| panic!("other"));
     }

@@ -21,7 +21,7 @@ pub struct ImageProgram {
     pub file: PathBuf,
     /// File name of the program in the container, which one executable may have several of.
     pub name: String,
-    /// What the container needs of the host beside the program.
+    /// Software of the host that the container needs beside the program.
     pub requirement: Requirement,
 }
 
