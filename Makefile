@@ -47,7 +47,7 @@ up: exercise-programs ## Start a node on this host for kubectl, until Ctrl-C
 # Everything is fetched first, so that the tests can be built without a network afterwards.
 exercise-programs:
 	$(CARGO) fetch --locked
-	$(CARGO) build --locked -p selfheal -p test-support
+	$(CARGO) build --locked -p selfheal -p selfheal-test-support
 
 exercises: exercise-programs ## Run the chapter's exercises, no cluster needed
 	$(BUILT)/debug/selfheal exercise $(EXERCISES) --speed $(SPEED) --record $(RECORDINGS)/embedded

@@ -70,7 +70,7 @@ push: images ## Push images: make push REGISTRY=ghcr.io/you
 .PHONY: test-images
 test-images: ## Build archives and test them, also as containers where podman is installed (root)
 	$(MAKE) images ARCHIVES=dist/archives
-	$(MAKE) --no-print-directory test IMAGE_ARCHIVES=dist/archives RUN_TESTS='$(CARGO) test --locked --no-fail-fast -p packaging'
+	$(MAKE) --no-print-directory test IMAGE_ARCHIVES=dist/archives RUN_TESTS='$(CARGO) test --locked --no-fail-fast -p selfheal-packaging'
 	@$(MAKE) --no-print-directory print-image-report
 
 .PHONY: image-report print-image-report

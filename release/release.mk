@@ -32,7 +32,7 @@ check-release-rust: ## Check that the compiler is that of releases
 
 # Licence notices of a program: $(NOTICES) PROGRAM TARGET DIRECTORY. A target directory of its own, because cargo would otherwise
 # wait for a build that runs at the same time.
-NOTICES = $(CARGO) run --quiet --locked --target-dir $(BUILT)/notices -p notices --
+NOTICES = $(CARGO) run --quiet --locked --target-dir $(BUILT)/notices -p selfheal-notices --
 
 RELEASED_IMAGES = numbers-api todo-web probe-sidecar pg-ready
 # Programs that are also released as archives, each with the target that it is built for.

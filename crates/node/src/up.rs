@@ -11,6 +11,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitCode, Stdio};
 
+use container_runtime::local::{again, hold_signals, supervise};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -18,8 +19,6 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{getegid, geteuid};
-
-use crate::runtime::local::{again, hold_signals, supervise};
 
 /// The role of the process inside.
 pub const INSIDE: &str = "__node";

@@ -5,7 +5,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 
-use packaging::podman::{Container, Podman};
+use selfheal_packaging::podman::{Container, Podman};
 
 /// The status and body of a page.
 fn get(address: &str, path: &str) -> String {

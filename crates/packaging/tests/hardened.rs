@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
-use packaging::manifest::{Manifest, files, rendered};
+use selfheal_packaging::manifest::{Manifest, files, rendered};
 use serde_json::{Value, json};
 
 /// The overlay's objects; empty, and reported as skipped, without kubectl.
@@ -75,7 +75,7 @@ fn credentials_of_the_hardened_overlay_are_in_no_file() {
 /// Every secret that a pod mounts is one that the deployment generates, with the keys that it asks for.
 #[test]
 fn secrets_mounted_in_the_hardened_overlay_are_those_that_create_secrets_generates() {
-    let script = packaging::repository().join("k8s/deploy/create-secrets");
+    let script = selfheal_packaging::repository().join("k8s/deploy/create-secrets");
     let script = std::fs::read_to_string(script).unwrap();
     for workload in workloads(&hardened()) {
         for volume in workload.pod()["volumes"].as_array().into_iter().flatten() {

@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use packaging::archive::Image;
-use packaging::{VERSION, repository};
+use selfheal_packaging::archive::Image;
+use selfheal_packaging::{VERSION, repository};
 use serde_json::json;
 use test_support::{Requirement, image_archives, require};
 

@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use packaging::manifest::{Manifest, OVERLAYS, files, parse, rendered};
-use packaging::strict::unknown_fields;
-use packaging::{VERSION, repository};
+use selfheal_packaging::manifest::{Manifest, OVERLAYS, files, parse, rendered};
+use selfheal_packaging::strict::unknown_fields;
+use selfheal_packaging::{VERSION, repository};
 use serde_json::{Value, json};
 
 /// What kustomize makes of every overlay; empty where it cannot be asked.

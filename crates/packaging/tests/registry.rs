@@ -7,8 +7,8 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use packaging::podman::Podman;
-use packaging::{VERSION, repository};
+use selfheal_packaging::podman::Podman;
+use selfheal_packaging::{VERSION, repository};
 use tempfile::TempDir;
 use test_support::{Requirement, require};
 

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use packaging::{VERSION, repository};
+use selfheal_packaging::{VERSION, repository};
 use test_support::{Requirement, require};
 
 fn run(script: &str, arguments: &[&str]) -> Output {

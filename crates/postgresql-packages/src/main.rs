@@ -42,10 +42,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: &Command) -> Result<(), postgresql_packages::Error> {
+fn run(command: &Command) -> Result<(), selfheal_postgresql_packages::Error> {
     match command {
         Command::Provide => {
-            let found = postgresql_packages::provide(&mut io::stderr())?;
+            let found = selfheal_postgresql_packages::provide(&mut io::stderr())?;
             let _ = writeln!(io::stdout(), "{}", found.bin.display());
             Ok(())
         }
@@ -54,6 +54,6 @@ fn run(command: &Command) -> Result<(), postgresql_packages::Error> {
             entrypoint,
             pg_ready,
             dir,
-        } => postgresql_packages::build_root(*major, entrypoint, pg_ready, dir),
+        } => selfheal_postgresql_packages::build_root(*major, entrypoint, pg_ready, dir),
     }
 }

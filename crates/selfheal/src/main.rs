@@ -36,7 +36,7 @@ use crate::exit::Exit;
 
 fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
-    if let Some(code) = workloads::dispatch().or_else(node::runtime::local::dispatch) {
+    if let Some(code) = workloads::dispatch().or_else(container_runtime::local::dispatch) {
         return code;
     }
     let mut arguments: Vec<_> = std::env::args_os().collect();

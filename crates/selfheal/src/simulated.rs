@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context as _;
 use async_trait::async_trait;
+use component_helpers::load_balancer::LoadBalancer;
+use component_helpers::supervisor::Supervisor;
+use container_runtime::scripted::{Scripted, Workloads};
 use http::{Request, Response};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{EndpointSubset, Endpoints, Service, ServicePort};
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
-use node::node::{DEFAULT_MAX_PODS, Node, Options};
-use node::runtime::LoadBalancer;
-use node::runtime::scripted::{Scripted, Workloads};
-use node::supervisor::Supervisor;
+use node::{DEFAULT_MAX_PODS, Node, Options};
 use probe::Clock;
 use tokio_util::sync::CancellationToken;
 

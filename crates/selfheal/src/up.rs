@@ -10,8 +10,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use apiserver::serve::{Credentials, serve};
 use jiff::Timestamp;
-use node::serve::{Credentials, serve};
 use probe::Clock;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -60,7 +60,7 @@ pub(crate) async fn run(
 }
 
 fn announce(out: &mut dyn Write, file: &Path, url: &str, took: u128) -> anyhow::Result<()> {
-    let version = node::node::VERSION;
+    let version = component_helpers::VERSION;
     let quoted = file.display().to_string();
     let quoted = shlex::try_quote(&quoted).context("the path of the kubeconfig has a NUL byte")?;
     writeln!(

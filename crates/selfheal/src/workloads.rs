@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::ExitCode;
 
-use node::runtime::local::{ImageProgram, Images, Requirement};
+use container_runtime::local::{ImageProgram, Images, Requirement};
 
 /// Registry and namespace of this project's images.
 const NAMESPACE: &str = "localhost/selfheal";

@@ -4,7 +4,7 @@
 use std::{future::pending, net::SocketAddr, time::Duration};
 
 use axum::{Router, routing::get};
-use service::{Limits, Readiness, Server, Stop};
+use selfheal_service::{Limits, Readiness, Server, Stop};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

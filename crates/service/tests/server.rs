@@ -7,7 +7,7 @@ use axum::{
     Extension, Router,
     routing::{get, post},
 };
-use service::{Ended, Limits, Peer, Readiness, Server, Stop};
+use selfheal_service::{Ended, Limits, Peer, Readiness, Server, Stop};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use test_support::repository;
+use selfheal_test_support::repository;
 
 /// Texts that no file of Rust may have, and the reason. Split here, so that this file is none of them.
 const FORBIDDEN: [(&str, &str); 4] = [

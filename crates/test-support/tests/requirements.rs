@@ -5,7 +5,7 @@
 use std::env;
 use std::process::{Command, Output};
 
-use test_support::{Requirement, require};
+use selfheal_test_support::{Requirement, require};
 
 /// Runs the test of this name in a process of its own, in which no program is in `PATH`.
 fn run_without_programs(test: &str, demanded: &str) -> (Output, String) {

@@ -4,7 +4,7 @@
 
 use std::process::Command;
 
-use test_support::repository;
+use selfheal_test_support::repository;
 
 /// Output and exit code of `run-tests` with a runner that is this shell script, after records of an earlier run.
 fn run(runner: &str) -> (String, Option<i32>) {

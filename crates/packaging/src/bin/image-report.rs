@@ -13,9 +13,9 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use packaging::archive::Image;
-use packaging::podman::Podman;
-use packaging::repository;
+use selfheal_packaging::archive::Image;
+use selfheal_packaging::podman::Podman;
+use selfheal_packaging::repository;
 
 /// So many starts, of which the median is told.
 const STARTS: usize = 5;

@@ -15,7 +15,7 @@ pub(crate) struct NodeArguments {
     pub(crate) speed: f64,
 
     /// Maximum number of pods on the node
-    #[arg(long, value_name = "N", default_value_t = node::node::DEFAULT_MAX_PODS)]
+    #[arg(long, value_name = "N", default_value_t = node::DEFAULT_MAX_PODS)]
     pub(crate) max_pods: u32,
 }
 

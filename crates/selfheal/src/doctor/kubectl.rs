@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn server_minor_version_is_the_nodes() {
         let version = format!("v1.{SERVER_MINOR}.");
-        assert!(node::node::VERSION.starts_with(&version));
+        assert!(component_helpers::VERSION.starts_with(&version));
     }
 
     #[test]

@@ -8,15 +8,15 @@ use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use apiserver::serve::{Credentials, serve};
+use component_helpers::supervisor::Supervisor;
+use container_runtime::ImageError;
+use container_runtime::local::{Images, Local};
 use kube::Client;
 use kube::config::Kubeconfig;
-use node::node::{Node, Options};
-use node::proxy::Proxy;
-use node::runtime::ImageError;
-use node::runtime::local::{Images, Local};
-use node::serve::{Credentials, serve};
-use node::supervisor::Supervisor;
+use kube_proxy::Proxy;
 pub(crate) use node::up::INSIDE;
+use node::{Node, Options};
 use probe::Clock;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -91,7 +91,7 @@ pub(crate) fn image_problem(
 }
 
 /// The node's address in the pods' network.
-const NODE: Ipv4Addr = node::runtime::local::GATEWAY;
+const NODE: Ipv4Addr = container_runtime::local::GATEWAY;
 
 /// A node that runs.
 pub(crate) struct Embedded {

@@ -1,0 +1,109 @@
+//! Answers probes from the script, in the kubelet's words.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use probe::{Action, Outcome, ProbeError, Prober, Reason, Target, Verdict};
+
+use super::Shared;
+use crate::ContainerId;
+
+pub(super) struct Scripted(pub(super) Arc<Shared>);
+
+#[async_trait]
+impl Prober for Scripted {
+    async fn probe(
+        &self,
+        target: &Target,
+        action: &Action,
+        _: Duration,
+    ) -> Result<Outcome, ProbeError> {
+        match action {
+            Action::Http(get) => Ok(self.http(&get.url)),
+            Action::Tcp { host, port } => Ok(self.dial(host, *port)),
+            Action::Exec { command } => self.exec(target, command),
+            Action::Grpc { .. } => Err(ProbeError::unknown("scripted workloads speak no gRPC")),
+        }
+    }
+}
+
+impl Scripted {
+    fn http(&self, url: &str) -> Outcome {
+        let Some((ip, port, path)) = parts(url) else {
+            return failure(
+                Reason::Dns,
+                format!("Get {url:?}: dial tcp: lookup failed: no such host"),
+            );
+        };
+        match self.0.state().http_get(ip, port, &path) {
+            None => failure(
+                Reason::Refused,
+                format!("Get {url:?}: dial tcp {ip}:{port}: connect: connection refused"),
+            ),
+            Some((status, body)) if (200..400).contains(&status) => success(body),
+            Some((status, _)) => failure(
+                Reason::Status(status),
+                format!("HTTP probe failed with statuscode: {status}"),
+            ),
+        }
+    }
+
+    fn dial(&self, host: &str, port: i32) -> Outcome {
+        let state = self.0.state();
+        let sandbox = state
+            .sandboxes
+            .iter()
+            .find(|(_, sandbox)| sandbox.ip.to_string() == host)
+            .map(|(id, _)| id);
+        let port_number = u16::try_from(port).ok();
+        match sandbox.zip(port_number) {
+            Some((sandbox, number)) if state.listens(sandbox, number) => success(String::new()),
+            _ => failure(
+                Reason::Refused,
+                format!("dial tcp {host}:{port}: connect: connection refused"),
+            ),
+        }
+    }
+
+    fn exec(&self, target: &Target, command: &[String]) -> Result<Outcome, ProbeError> {
+        let container = ContainerId(target.container_id.clone());
+        let result = self
+            .0
+            .state()
+            .exec(&container, command)
+            .map_err(|error| ProbeError::unknown(error.to_string()))?;
+        let output = [&result.stdout[..], &result.stderr[..]].concat();
+        let text = String::from_utf8_lossy(&output).into_owned();
+        Ok(if result.code == 0 {
+            success(text)
+        } else {
+            failure(Reason::ExitCode(result.code), text)
+        })
+    }
+}
+
+fn parts(url: &str) -> Option<(Ipv4Addr, u16, String)> {
+    let url = url::Url::parse(url).ok()?;
+    let ip = url.host_str()?.parse().ok()?;
+    Some((ip, url.port_or_known_default()?, url.path().to_owned()))
+}
+
+fn success(output: String) -> Outcome {
+    Outcome {
+        verdict: Verdict::Success,
+        reason: None,
+        output,
+        took: Duration::ZERO,
+    }
+}
+
+fn failure(reason: Reason, output: String) -> Outcome {
+    Outcome {
+        verdict: Verdict::Failure,
+        reason: Some(reason),
+        output,
+        took: Duration::ZERO,
+    }
+}

@@ -1,0 +1,126 @@
+//! Makes the namespaces every cluster has, gives each namespace its service account, and empties those that go.
+
+mod content;
+mod defaults;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use component_helpers::controller::Context;
+use component_helpers::queue::{Key, Queue, Reconcile};
+use k8s_openapi::api::core::v1::{Namespace, NamespaceSpec, ServiceAccount};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt;
+use kube::api::{Api, PostParams};
+
+use super::Error;
+
+/// The finalizer that this controller takes away, in a namespace's specification.
+const FINALIZER: &str = "kubernetes";
+
+pub(super) struct Controller {
+    context: Context,
+}
+
+/// Starts the controller's part in the informers; returns its queue and its work.
+pub(super) fn controller(context: &Context) -> (Queue, Controller) {
+    let queue = Queue::default();
+    // The default ones are asked for by name: they may not exist yet.
+    for name in defaults::NAMESPACES {
+        queue.add(Key::new("", name));
+    }
+    let namespaces = queue.clone();
+    context.informers.namespaces.on_change(move |old, new| {
+        if let Some(namespace) = new.or(old) {
+            namespaces.add(Key::of(namespace));
+        }
+    });
+    let accounts = queue.clone();
+    context
+        .informers
+        .service_accounts
+        .on_change(move |old, new| {
+            if let (Some(account), None) = (old, new) {
+                accounts.add(Key::new("", &account.namespace().unwrap_or_default()));
+            }
+        });
+    (
+        queue,
+        Controller {
+            context: context.clone(),
+        },
+    )
+}
+
+#[async_trait]
+impl Reconcile for Controller {
+    type Error = Error;
+
+    async fn sync(&self, key: &Key) -> Result<Option<Duration>, Error> {
+        match self.context.informers.namespaces.get(key) {
+            None if defaults::NAMESPACES.contains(&key.name.as_str()) => {
+                defaults::ensure_namespace(&self.context, &key.name).await?;
+            }
+            None => {}
+            Some(namespace) if namespace.metadata.deletion_timestamp.is_some() => {
+                self.empty(&namespace).await?;
+            }
+            Some(namespace) => self.equip(&namespace.name_any()).await?,
+        }
+        Ok(None)
+    }
+}
+
+impl Controller {
+    async fn equip(&self, namespace: &str) -> Result<(), Error> {
+        if namespace == "default" {
+            defaults::ensure_service(&self.context).await?;
+        }
+        if self
+            .context
+            .informers
+            .service_accounts
+            .get(&Key::new(namespace, "default"))
+            .is_some()
+        {
+            return Ok(());
+        }
+        let name = Some("default".to_owned());
+        let account = ServiceAccount {
+            metadata: ObjectMeta {
+                name,
+                ..ObjectMeta::default()
+            },
+            ..ServiceAccount::default()
+        };
+        let api: Api<ServiceAccount> = Api::namespaced(self.context.client.clone(), namespace);
+        defaults::there_is_fine(api.create(&PostParams::default(), &account).await)
+    }
+
+    /// Deletes what is in the namespace; lets the namespace go once nothing is.
+    async fn empty(&self, namespace: &Namespace) -> Result<(), Error> {
+        let name = namespace.name_any();
+        if content::delete(&self.context.client, &name).await? > 0 {
+            return Err(Error::Remaining(name));
+        }
+        let mut finalizers = namespace
+            .spec
+            .clone()
+            .and_then(|spec| spec.finalizers)
+            .unwrap_or_default();
+        finalizers.retain(|one| one != FINALIZER);
+        let spec = Some(NamespaceSpec {
+            finalizers: Some(finalizers),
+        });
+        let finalized = Namespace {
+            spec,
+            ..namespace.clone()
+        };
+        let api: Api<Namespace> = Api::all(self.context.client.clone());
+        let answer = api
+            .replace_subresource("finalize", &name, &PostParams::default(), &finalized)
+            .await;
+        super::meta::gone_is_fine(answer)?;
+        Ok(())
+    }
+}
