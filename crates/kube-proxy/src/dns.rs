@@ -1,6 +1,6 @@
-//! Names of services, as a cluster's DNS tells them: `SERVICE.NAMESPACE.svc.cluster.local`.
+//! DNS server of the cluster: resolves `SERVICE.NAMESPACE.svc.cluster.local`.
 //!
-//! Pods have no way out of the machine, so every other name does not exist.
+//! Pods have no route out of the host, so every other name is answered with NXDOMAIN.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -13,33 +13,33 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
-use super::backends::{Backends, Meaning};
+use super::endpoints::{DnsTarget, EndpointTable};
 
 const PORT: u16 = 53;
 
-/// How long an answer counts, as a cluster's DNS has it.
-const TTL: u32 = 5;
+/// Time to live of a record in seconds, as in CoreDNS.
+const TTL_SECONDS: u32 = 5;
 
-/// So many names one may lead to, in a ring as well.
-const MOST_NAMES: usize = 8;
+/// Maximum length of a chain of `ExternalName` services, which may be a cycle.
+const MAX_CNAME_CHAIN: usize = 8;
 
-const DOMAIN: [&str; 3] = ["svc", "cluster", "local"];
+const CLUSTER_DOMAIN_LABELS: [&str; 3] = ["svc", "cluster", "local"];
 
-/// The server.
+/// DNS server over UDP and TCP.
 pub(super) struct Dns {
-    pub(super) backends: Arc<Backends>,
+    pub(super) endpoints: Arc<EndpointTable>,
     pub(super) component: Component,
 }
 
 impl Dns {
-    /// Serves on the network that this runs on, over UDP and TCP.
+    /// Serves on the cluster's DNS address. Must run on the pod network.
     pub(super) async fn serve(&mut self) {
         let address = SocketAddr::from((CLUSTER_DNS, PORT));
         let (udp, tcp) = tokio::join!(UdpSocket::bind(address), TcpListener::bind(address));
         match (udp, tcp) {
             (Ok(udp), Ok(tcp)) => self.serve_on(&udp, &tcp).await,
             (Err(error), _) | (_, Err(error)) => {
-                tracing::warn!(%address, %error, "pods cannot look names up");
+                tracing::warn!(%address, %error, "cannot bind cluster DNS; names will not resolve in pods");
             }
         }
     }
@@ -51,12 +51,12 @@ impl Dns {
     async fn serve_udp(&self, socket: &UdpSocket) {
         let mut buffer = vec![0; 4096];
         loop {
-            let Ok((length, from)) = socket.recv_from(&mut buffer).await else {
+            let Ok((length, client)) = socket.recv_from(&mut buffer).await else {
                 continue;
             };
             self.component.failpoint();
-            if let Some(answer) = self.answer(&buffer[..length]) {
-                let _ = socket.send_to(&answer, from).await;
+            if let Some(response) = self.respond(&buffer[..length]) {
+                let _ = socket.send_to(&response, client).await;
             }
         }
     }
@@ -68,7 +68,7 @@ impl Dns {
                 accepted = listener.accept() => {
                     if let Ok((stream, _)) = accepted {
                         let connection = Self {
-                            backends: self.backends.clone(),
+                            endpoints: self.endpoints.clone(),
                             component: self.component.clone(),
                         };
                         connections.spawn(connection.serve_connection(stream));
@@ -83,25 +83,26 @@ impl Dns {
         while let Ok(length) = stream.read_u16().await {
             let mut query = vec![0; usize::from(length)];
             stream.read_exact(&mut query).await?;
-            let Some(answer) = self.answer(&query) else {
+            let Some(response) = self.respond(&query) else {
                 return Ok(());
             };
             stream
-                .write_u16(u16::try_from(answer.len()).unwrap_or(u16::MAX))
+                .write_u16(u16::try_from(response.len()).unwrap_or(u16::MAX))
                 .await?;
-            stream.write_all(&answer).await?;
+            stream.write_all(&response).await?;
         }
         Ok(())
     }
 
-    /// Answers one query, of which a panic does not reach the others.
-    fn answer(&self, query: &[u8]) -> Option<Vec<u8>> {
-        self.component.call_once(|| answer(query, &self.backends))?
+    /// Answers one query. A panic is counted and does not affect other queries.
+    fn respond(&self, query: &[u8]) -> Option<Vec<u8>> {
+        self.component
+            .call_once(|| build_response(query, &self.endpoints))?
     }
 }
 
-/// The answer to a query; none to what is no query.
-fn answer(bytes: &[u8], backends: &Backends) -> Option<Vec<u8>> {
+/// Builds the response to a query; `None` if `bytes` is not a query.
+fn build_response(bytes: &[u8], endpoints: &EndpointTable) -> Option<Vec<u8>> {
     let query = Message::from_vec(bytes).ok()?;
     if query.metadata.message_type != MessageType::Query {
         return None;
@@ -119,61 +120,62 @@ fn answer(bytes: &[u8], backends: &Backends) -> Option<Vec<u8>> {
         response.metadata.response_code = ResponseCode::NotImp;
         return response.to_vec().ok();
     }
-    let wanted = question.query_type();
+    let query_type = question.query_type();
     match records(question.name(), &|namespace, service| {
-        backends.meaning(namespace, service)
+        endpoints.resolve_name(namespace, service)
     }) {
         None => response.metadata.response_code = ResponseCode::NXDomain,
-        // A name that exists may have nothing of this type.
+        // An existing name without a record of this type has an empty answer.
         Some(records) => {
-            let is_wanted =
-                |record: &Record| [wanted, RecordType::CNAME].contains(&record.record_type());
-            response.add_answers(records.into_iter().filter(is_wanted));
+            let has_type =
+                |record: &Record| [query_type, RecordType::CNAME].contains(&record.record_type());
+            response.add_answers(records.into_iter().filter(has_type));
         }
     }
     response.to_vec().ok()
 }
 
-/// All that is known of a name, and of those that it leads to; none where there is no such name.
-fn records(name: &Name, meaning: &dyn Fn(&str, &str) -> Option<Meaning>) -> Option<Vec<Record>> {
+/// Returns the records of a name and of the names that its CNAME chain contains; `None` if the name does not exist.
+fn records(name: &Name, resolve: &dyn Fn(&str, &str) -> Option<DnsTarget>) -> Option<Vec<Record>> {
     let mut records = Vec::new();
     let mut name = name.clone();
-    for _ in 0..MOST_NAMES {
-        let found = service(&name).and_then(|(service, namespace)| meaning(&namespace, &service));
+    for _ in 0..MAX_CNAME_CHAIN {
+        let found = parse_service_name(&name)
+            .and_then(|(service, namespace)| resolve(&namespace, &service));
         match found {
-            // Of what another name leads to nothing need be known.
+            // The target of an alias may be outside the cluster's domain.
             None if records.is_empty() => return None,
             None => return Some(records),
-            Some(Meaning::Addresses(addresses)) => {
-                records.extend(addresses.into_iter().map(|ip| record(&name, ip)));
+            Some(DnsTarget::Addresses(addresses)) => {
+                records.extend(addresses.into_iter().map(|ip| a_record(&name, ip)));
                 return Some(records);
             }
-            Some(Meaning::Name(text)) => {
-                let Ok(mut other) = Name::from_ascii(text) else {
+            Some(DnsTarget::ExternalName(text)) => {
+                let Ok(mut target) = Name::from_ascii(text) else {
                     return Some(records);
                 };
-                other.set_fqdn(true);
-                let leads = RData::CNAME(CNAME(other.clone()));
-                records.push(Record::from_rdata(name, TTL, leads));
-                name = other;
+                target.set_fqdn(true);
+                let cname = RData::CNAME(CNAME(target.clone()));
+                records.push(Record::from_rdata(name, TTL_SECONDS, cname));
+                name = target;
             }
         }
     }
     Some(records)
 }
 
-fn record(name: &Name, ip: Ipv4Addr) -> Record {
-    Record::from_rdata(name.clone(), TTL, RData::A(A(ip)))
+fn a_record(name: &Name, ip: Ipv4Addr) -> Record {
+    Record::from_rdata(name.clone(), TTL_SECONDS, RData::A(A(ip)))
 }
 
-/// The service and the namespace that a name means.
-fn service(name: &Name) -> Option<(String, String)> {
+/// Returns service and namespace of a name in the cluster's domain.
+fn parse_service_name(name: &Name) -> Option<(String, String)> {
     let labels: Vec<String> = name
         .iter()
         .map(|label| String::from_utf8_lossy(label).to_ascii_lowercase())
         .collect();
     match labels.as_slice() {
-        [service, namespace, rest @ ..] if *rest == DOMAIN => {
+        [service, namespace, rest @ ..] if *rest == CLUSTER_DOMAIN_LABELS => {
             Some((service.clone(), namespace.clone()))
         }
         _ => None,
@@ -189,14 +191,14 @@ mod tests {
     use crate::tests::supervisor;
 
     #[tokio::test]
-    async fn the_server_answers_again_after_a_panic() {
+    async fn dns_server_responds_after_a_panic() {
         let supervisor = supervisor();
         let component = supervisor.component("dns");
         let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = udp.local_addr().unwrap();
         let dns = Dns {
-            backends: Arc::default(),
+            endpoints: Arc::default(),
             component: component.clone(),
         };
         supervisor.arm("dns", 1);
@@ -213,7 +215,7 @@ mod tests {
         let name = Name::from_ascii("none.").unwrap();
         query.add_query(hickory_proto::op::Query::query(name, RecordType::A));
         let query = query.to_vec().unwrap();
-        // The first one is lost with the panic.
+        // The panic loses the first query.
         client.send(&query).await.unwrap();
         client.send(&query).await.unwrap();
         let mut answer = [0; 512];
@@ -225,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_in_the_clusters_domain_means_a_service() {
+    fn names_in_the_cluster_domain_are_services() {
         for (name, expected) in [
             ("api.default.svc.cluster.local.", Some(("api", "default"))),
             ("API.Default.svc.cluster.local.", Some(("api", "default"))),
@@ -234,7 +236,7 @@ mod tests {
             ("x.api.default.svc.cluster.local.", None),
             ("example.org.", None),
         ] {
-            let found = service(&Name::from_ascii(name).unwrap());
+            let found = parse_service_name(&Name::from_ascii(name).unwrap());
             let expected =
                 expected.map(|(service, namespace)| (service.to_owned(), namespace.to_owned()));
             assert_eq!(found, expected, "{name}");
@@ -242,28 +244,33 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_query_has_no_answer() {
-        assert_eq!(answer(b"garbage", &Backends::default()), None);
+    fn messages_that_are_not_queries_get_no_response() {
+        assert_eq!(build_response(b"garbage", &EndpointTable::default()), None);
         let response = Message::response(7, OpCode::Query).to_vec().unwrap();
-        assert_eq!(answer(&response, &Backends::default()), None);
+        assert_eq!(build_response(&response, &EndpointTable::default()), None);
     }
 
-    /// What is known of a name: `own` has an address, `other` leads to it, `far` leads away, `ring` to itself.
-    fn told(name: &str) -> Option<Vec<String>> {
-        let meaning = |_: &str, service: &str| match service {
-            "own" => Some(Meaning::Addresses(vec![Ipv4Addr::new(10, 96, 0, 9)])),
-            "none" => Some(Meaning::Addresses(Vec::new())),
-            "other" => Some(Meaning::Name("own.n.svc.cluster.local".to_owned())),
-            "far" => Some(Meaning::Name("example.org".to_owned())),
-            "ring" => Some(Meaning::Name("ring.n.svc.cluster.local".to_owned())),
+    /// Returns the records of a name as text. `own` has an address, `other` is an alias of it, `far` is an alias of a name outside
+    /// the cluster, `ring` of itself.
+    fn record_lines(name: &str) -> Option<Vec<String>> {
+        let resolve = |_: &str, service: &str| match service {
+            "own" => Some(DnsTarget::Addresses(vec![Ipv4Addr::new(10, 96, 0, 9)])),
+            "none" => Some(DnsTarget::Addresses(Vec::new())),
+            "other" => Some(DnsTarget::ExternalName(
+                "own.n.svc.cluster.local".to_owned(),
+            )),
+            "far" => Some(DnsTarget::ExternalName("example.org".to_owned())),
+            "ring" => Some(DnsTarget::ExternalName(
+                "ring.n.svc.cluster.local".to_owned(),
+            )),
             _ => None,
         };
         let name = Name::from_ascii(format!("{name}.n.svc.cluster.local.")).unwrap();
-        let records = records(&name, &meaning)?;
-        let told = records.iter().map(|record| {
-            let to = record.data.to_string();
+        let records = records(&name, &resolve)?;
+        let lines = records.iter().map(|record| {
+            let data = record.data.to_string();
             format!(
-                "{} {to}",
+                "{} {data}",
                 record
                     .name
                     .to_string()
@@ -272,20 +279,23 @@ mod tests {
                     .unwrap_or_default()
             )
         });
-        Some(told.collect())
+        Some(lines.collect())
     }
 
     #[test]
-    fn a_name_leads_to_addresses_or_by_way_of_another() {
+    fn names_resolve_to_addresses_directly_or_through_aliases() {
         let lines = |lines: &[&str]| Some(lines.iter().map(|line| (*line).to_owned()).collect());
-        assert_eq!(told("own"), lines(&["own 10.96.0.9"]));
-        assert_eq!(told("none"), lines(&[]));
+        assert_eq!(record_lines("own"), lines(&["own 10.96.0.9"]));
+        assert_eq!(record_lines("none"), lines(&[]));
         assert_eq!(
-            told("other"),
+            record_lines("other"),
             lines(&["other own.n.svc.cluster.local.", "own 10.96.0.9"])
         );
-        assert_eq!(told("far"), lines(&["far example.org."]));
-        assert_eq!(told("missing"), None);
-        assert_eq!(told("ring").map(|lines| lines.len()), Some(MOST_NAMES));
+        assert_eq!(record_lines("far"), lines(&["far example.org."]));
+        assert_eq!(record_lines("missing"), None);
+        assert_eq!(
+            record_lines("ring").map(|lines| lines.len()),
+            Some(MAX_CNAME_CHAIN)
+        );
     }
 }

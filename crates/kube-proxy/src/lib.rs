@@ -1,7 +1,7 @@
-//! The service proxy: service addresses, load balancers' ports and the node's lead to the pods that are ready.
+//! Userspace service proxy: forwards cluster IPs, node ports and load balancers' ports to ready endpoints, and serves DNS.
 //!
-//! It is a Kubernetes client like the controllers, and forwards bytes in user space: rules in the kernel would need more
-//! rights than a user's namespace has everywhere, and one machine's exercises do not notice the difference.
+//! It is a Kubernetes client, as the controllers are. It forwards bytes in user space, because rules in the kernel need
+//! privileges that a user namespace does not have on every host, and one host's load does not need them.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -18,69 +18,71 @@ use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 
 mod affinity;
-mod backends;
-mod balancer;
+mod connections;
 mod dns;
-mod forward;
+mod endpoints;
+mod loopback;
 
-pub use balancer::Loopback;
+pub use loopback::LoopbackLoadBalancer;
 
-use backends::Backends;
+use endpoints::EndpointTable;
 
-/// What the proxy knows of services, for whoever forwards. Clones share it.
+/// Handle of the proxy. Clones share its endpoint table and its listeners' component.
 #[derive(Clone)]
 pub struct Proxy {
-    backends: Arc<Backends>,
-    network: Handle,
-    /// The node's address there.
-    node: Ipv4Addr,
+    endpoints: Arc<EndpointTable>,
+    /// Runtime whose threads are in the pod network.
+    pod_network: Handle,
+    /// Address of the node in the pod network.
+    node_ip: Ipv4Addr,
     supervisor: Supervisor,
     listeners: Component,
 }
 
 impl Proxy {
-    /// A proxy whose connections to pods are made on `network`, where the node has this address.
+    /// Creates a proxy that connects to pods on `pod_network`, where the node has the address `node_ip`.
     #[must_use]
-    pub fn new(network: Handle, node: Ipv4Addr, supervisor: &Supervisor) -> Self {
+    pub fn new(pod_network: Handle, node_ip: Ipv4Addr, supervisor: &Supervisor) -> Self {
         Self {
-            backends: Arc::default(),
-            network,
-            node,
+            endpoints: Arc::default(),
+            pod_network,
+            node_ip,
             supervisor: supervisor.clone(),
             listeners: supervisor.component("service-listener"),
         }
     }
 
-    /// Answers for load balancers at this machine's loopback address.
+    /// Creates the implementation of load balancers on the host's loopback address.
     #[must_use]
-    pub fn load_balancer(&self) -> Loopback {
-        Loopback::new(self.clone())
+    pub fn load_balancer(&self) -> LoopbackLoadBalancer {
+        LoopbackLoadBalancer::new(self.clone())
     }
 
     /// Serves service addresses and names until the node shuts down.
     pub async fn run(self, client: Client) {
         let dns = dns::Dns {
-            backends: self.backends.clone(),
+            endpoints: self.endpoints.clone(),
             component: self.supervisor.component("dns"),
         };
         let component = dns.component.clone();
-        let names = self.network.spawn(async move {
+        let dns_server = self.pod_network.spawn(async move {
             component.run("", dns, |dns| dns.serve().boxed()).await;
         });
-        let _names = AbortOnDropHandle::new(names);
+        let _dns_server = AbortOnDropHandle::new(dns_server);
         let component = self.supervisor.component("kube-proxy");
         let state = (self, client, component.clone());
         component
             .run("", state, |(proxy, client, component)| {
-                proxy.follow(client.clone(), component.clone()).boxed()
+                proxy.watch(client.clone(), component.clone()).boxed()
             })
             .await;
     }
 
-    async fn follow(&self, client: Client, component: Component) {
+    /// Watches services and endpoint slices, and opens and closes listeners accordingly.
+    async fn watch(&self, client: Client, component: Component) {
         let (services, services_writer) = reflector::store();
         let (slices, slices_writer) = reflector::store();
-        self.backends.set(services.clone(), slices);
+        self.endpoints.set_stores(services.clone(), slices);
         let service_watch = watcher(
             Api::<Service>::all(client.clone()),
             watcher::Config::default(),
@@ -92,78 +94,87 @@ impl Proxy {
         let service_changes = service_watch
             .default_backoff()
             .reflect(services_writer)
-            .map(|_| true);
+            .map(|_| Change::Service);
         let slice_changes = slice_watch
             .default_backoff()
             .reflect(slices_writer)
-            .map(|_| false);
+            .map(|_| Change::EndpointSlice);
         let mut changes = std::pin::pin!(futures::stream::select(service_changes, slice_changes));
         let mut open = HashMap::new();
-        while let Some(of_service) = changes.next().await {
+        while let Some(change) = changes.next().await {
             component.failpoint();
-            if of_service {
-                self.reconcile(&services, &mut open);
+            if matches!(change, Change::Service) {
+                self.sync_listeners(&services, &mut open);
             }
         }
     }
 
-    /// One listener for each port of each service address and of the node, and no other.
-    fn reconcile(
+    /// Opens one listener for each port of each service and of the node, and closes all others.
+    fn sync_listeners(
         &self,
         services: &Store<Service>,
-        open: &mut HashMap<(Place, SocketAddrV4, Target), AbortOnDropHandle<()>>,
+        open: &mut HashMap<(ListenNetwork, SocketAddrV4, ServicePortName), AbortOnDropHandle<()>>,
     ) {
         let wanted: Vec<_> = services
             .state()
             .iter()
-            .flat_map(|service| places(service, self.node))
+            .flat_map(|service| listen_addresses(service, self.node_ip))
             .collect();
         open.retain(|key, _| wanted.contains(key));
         for key in wanted {
-            let (place, address, target) = key.clone();
+            let (network, address, port) = key.clone();
             open.entry(key).or_insert_with(|| {
-                let listener = (SocketAddr::V4(address), self.clone(), target);
+                let listener = (SocketAddr::V4(address), self.clone(), port);
                 let component = self.listeners.clone();
                 let serving = async move {
                     let instance = listener.0.to_string();
                     component
-                        .run(&instance, listener, |(address, proxy, target)| {
-                            forward::serve_at(*address, proxy.clone(), target.clone()).boxed()
+                        .run(&instance, listener, |(address, proxy, port)| {
+                            connections::bind_and_serve(*address, proxy.clone(), port.clone())
+                                .boxed()
                         })
                         .await;
                 };
-                AbortOnDropHandle::new(match place {
-                    Place::Pods => self.network.spawn(serving),
-                    Place::Machine => tokio::spawn(serving),
+                AbortOnDropHandle::new(match network {
+                    ListenNetwork::Pod => self.pod_network.spawn(serving),
+                    ListenNetwork::Host => tokio::spawn(serving),
                 })
             });
         }
     }
 }
 
-/// Whose network an address is of.
+/// Kind of the object that a watch reported.
+enum Change {
+    Service,
+    EndpointSlice,
+}
+
+/// Network of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Place {
-    /// The pods'.
-    Pods,
-    /// This machine's.
-    Machine,
+enum ListenNetwork {
+    Pod,
+    Host,
 }
 
 /// A port of a service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Target {
+pub(crate) struct ServicePortName {
     pub(crate) namespace: String,
     pub(crate) service: String,
     pub(crate) port: u16,
 }
 
-/// Where the ports of a service answer: at its own address, and those that it has on the node at the node's address and, unless
-/// a load balancer answers there, at this machine's loopback.
-fn places(service: &Service, node: Ipv4Addr) -> Vec<(Place, SocketAddrV4, Target)> {
+/// Returns the addresses on which the ports of a service listen: its cluster IP; for node ports the node's address; for services
+/// of type `NodePort` also the host's loopback address. A service of type `LoadBalancer` has its loopback address by its
+/// load balancer.
+fn listen_addresses(
+    service: &Service,
+    node_ip: Ipv4Addr,
+) -> Vec<(ListenNetwork, SocketAddrV4, ServicePortName)> {
     let spec = service.spec.as_ref();
     let ip = spec.and_then(|spec| spec.cluster_ip.as_deref()?.parse::<Ipv4Addr>().ok());
-    let mut places = Vec::new();
+    let mut addresses = Vec::new();
     for port in spec.iter().flat_map(|spec| spec.ports.iter().flatten()) {
         let Ok(number) = u16::try_from(port.port) else {
             continue;
@@ -171,26 +182,26 @@ fn places(service: &Service, node: Ipv4Addr) -> Vec<(Place, SocketAddrV4, Target
         if port.protocol.as_deref().unwrap_or("TCP") != "TCP" {
             continue;
         }
-        let target = Target {
+        let name = ServicePortName {
             namespace: service.namespace().unwrap_or_default(),
             service: service.name_any(),
             port: number,
         };
-        let mut add = |place, ip, port| {
-            places.push((place, SocketAddrV4::new(ip, port), target.clone()));
+        let mut add = |network, ip, port| {
+            addresses.push((network, SocketAddrV4::new(ip, port), name.clone()));
         };
         if let Some(ip) = ip {
-            add(Place::Pods, ip, number);
+            add(ListenNetwork::Pod, ip, number);
         }
-        let on_node = port.node_port.and_then(|port| u16::try_from(port).ok());
-        if let Some(on_node) = on_node.filter(|port| *port > 0) {
-            add(Place::Pods, node, on_node);
+        let node_port = port.node_port.and_then(|port| u16::try_from(port).ok());
+        if let Some(node_port) = node_port.filter(|port| *port > 0) {
+            add(ListenNetwork::Pod, node_ip, node_port);
             if spec.is_some_and(|spec| spec.type_.as_deref() == Some("NodePort")) {
-                add(Place::Machine, Ipv4Addr::LOCALHOST, on_node);
+                add(ListenNetwork::Host, Ipv4Addr::LOCALHOST, node_port);
             }
         }
     }
-    places
+    addresses
 }
 
 #[cfg(test)]
@@ -205,13 +216,13 @@ mod tests {
 
     use super::*;
 
-    /// A supervisor whose clock is so fast that a restart takes some milliseconds.
+    /// Creates a supervisor whose clock runs at 100 times real time, so that a restart takes some milliseconds.
     pub(super) fn supervisor() -> Supervisor {
         let clock = Clock::new(Timestamp::UNIX_EPOCH, 100.0);
         Supervisor::new(clock, CancellationToken::new())
     }
 
-    /// A store with one object.
+    /// Creates a store that contains `object`.
     fn store_of<K>(object: Value) -> Store<K>
     where
         K: kube::Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + 'static,
@@ -223,7 +234,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_service_listener_forwards_connections_again_after_a_panic() {
+    async fn service_listener_forwards_connections_after_a_panic() {
         let supervisor = supervisor();
         let proxy = Proxy::new(Handle::current(), Ipv4Addr::LOCALHOST, &supervisor);
         let pod = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -235,8 +246,10 @@ mod tests {
             "addressType": "IPv4", "ports": [{"port": port}],
             "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": true}}],
         });
-        proxy.backends.set(store_of(service), store_of(slice));
-        let target = Target {
+        proxy
+            .endpoints
+            .set_stores(store_of(service), store_of(slice));
+        let port_name = ServicePortName {
             namespace: "n".to_owned(),
             service: "s".to_owned(),
             port: 80,
@@ -244,7 +257,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         supervisor.arm("service-listener", 1);
-        let serving = forward::serve_with_restarts(listener, proxy, target);
+        let serving = connections::serve_with_restarts(listener, proxy, port_name);
         let _serving = AbortOnDropHandle::new(tokio::spawn(serving));
         let mut lost = TcpStream::connect(address).await.unwrap();
         // The connection during whose acceptance the listener panics is closed.
@@ -261,15 +274,15 @@ mod tests {
     fn check(spec: &Value, expected: &[&str]) {
         let service = json!({"metadata": {"name": "s", "namespace": "n"}, "spec": *spec});
         let service: Service = serde_json::from_value(service).unwrap();
-        let found: Vec<_> = places(&service, Ipv4Addr::new(10, 244, 0, 1))
+        let found: Vec<_> = listen_addresses(&service, Ipv4Addr::new(10, 244, 0, 1))
             .into_iter()
-            .map(|(place, address, target)| format!("{place:?} {address} {}", target.port))
+            .map(|(network, address, name)| format!("{network:?} {address} {}", name.port))
             .collect();
         assert_eq!(found, expected);
     }
 
     #[test]
-    fn a_port_answers_at_its_service_and_on_the_node() {
+    fn service_port_listens_on_the_cluster_ip_and_on_the_node() {
         let port = |more: Value| {
             let mut port = json!({"port": 80, "protocol": "TCP"});
             port.as_object_mut()
@@ -277,12 +290,12 @@ mod tests {
                 .extend(more.as_object().unwrap().clone());
             json!({"type": "NodePort", "clusterIP": "10.96.0.20", "ports": [port]})
         };
-        check(&port(json!({})), &["Pods 10.96.0.20:80 80"]);
+        check(&port(json!({})), &["Pod 10.96.0.20:80 80"]);
         check(&port(json!({"protocol": "UDP"})), &[]);
         let on_node = [
-            "Pods 10.96.0.20:80 80",
-            "Pods 10.244.0.1:30080 80",
-            "Machine 127.0.0.1:30080 80",
+            "Pod 10.96.0.20:80 80",
+            "Pod 10.244.0.1:30080 80",
+            "Host 127.0.0.1:30080 80",
         ];
         check(&port(json!({"nodePort": 30080})), &on_node);
         let mut balanced = port(json!({"nodePort": 30080}));

@@ -1,4 +1,4 @@
-//! Load balancers on this machine's loopback address.
+//! Load balancers on the host's loopback address.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -9,17 +9,17 @@ use component_helpers::load_balancer::LoadBalancer;
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Proxy, Target, forward};
+use super::{Proxy, ServicePortName, connections};
 
 type Listeners = HashMap<(String, String), HashMap<u16, AbortOnDropHandle<()>>>;
 
-/// Answers for services of type LoadBalancer at 127.0.0.1.
-pub struct Loopback {
+/// Listens on 127.0.0.1 for services of type `LoadBalancer`. It exposes them and balances nothing itself.
+pub struct LoopbackLoadBalancer {
     proxy: Proxy,
     listeners: Mutex<Listeners>,
 }
 
-impl Loopback {
+impl LoopbackLoadBalancer {
     pub(super) fn new(proxy: Proxy) -> Self {
         Self {
             proxy,
@@ -28,14 +28,12 @@ impl Loopback {
     }
 
     fn listeners(&self) -> MutexGuard<'_, Listeners> {
-        self.listeners
-            .lock()
-            .expect("nothing panics while it holds the listeners")
+        self.listeners.lock().expect("no holder of the lock panics")
     }
 }
 
 #[async_trait]
-impl LoadBalancer for Loopback {
+impl LoadBalancer for LoopbackLoadBalancer {
     async fn ensure(
         &self,
         namespace: &str,
@@ -53,13 +51,13 @@ impl LoadBalancer for Loopback {
         for port in missing {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
             let listener =
-                listener.map_err(|error| format!("port {port} of this machine: {error}"))?;
-            let target = Target {
+                listener.map_err(|error| format!("cannot listen on 127.0.0.1:{port}: {error}"))?;
+            let port_name = ServicePortName {
                 namespace: namespace.to_owned(),
                 service: service.to_owned(),
                 port,
             };
-            let serving = forward::serve_with_restarts(listener, self.proxy.clone(), target);
+            let serving = connections::serve_with_restarts(listener, self.proxy.clone(), port_name);
             let serving = tokio::spawn(serving);
             let handle = AbortOnDropHandle::new(serving);
             self.listeners()
