@@ -9,10 +9,10 @@ use tokio::task::JoinSet;
 
 use crate::events::Recorder;
 use crate::informers::Informers;
-use crate::queue::{Queue, Reconcile};
 use crate::supervisor::{Component, Supervisor};
+use crate::work_queue::{Reconcile, WorkQueue};
 
-/// What every controller is given.
+/// Shared state of all controllers.
 #[derive(Clone)]
 pub struct Context {
     /// Client of the API.
@@ -61,7 +61,7 @@ impl Controllers<'_> {
     pub fn start<R: Reconcile + 'static>(
         &mut self,
         name: &str,
-        controller: impl FnOnce(&Context) -> (Queue, R),
+        controller: impl FnOnce(&Context) -> (WorkQueue, R),
     ) {
         let (queue, reconciler) = controller(self.context);
         let component = self.context.supervisor.component(name);
@@ -84,7 +84,7 @@ impl Controllers<'_> {
 struct Worker<R> {
     component: Component,
     context: Context,
-    queue: Queue,
+    queue: WorkQueue,
     reconciler: R,
     is_restart: bool,
 }
@@ -92,13 +92,13 @@ struct Worker<R> {
 impl<R: Reconcile> Worker<R> {
     async fn run(&mut self) {
         if std::mem::replace(&mut self.is_restart, true) {
-            // All objects are looked at again, whatever the panic left in the queue.
+            // A panic may have lost keys of the queue, so all objects are reconciled again.
             self.context.informers.redeliver_all();
         }
-        self.context.informers.synced().await;
+        self.context.informers.wait_for_sync().await;
         let clock = &self.context.clock;
         self.queue
-            .work(&self.component, clock, &self.reconciler)
+            .run_worker(&self.component, clock, &self.reconciler)
             .await;
     }
 }

@@ -1,11 +1,10 @@
-//! Records events about objects, compacted the way client-go compacts them, through the API.
+//! Records events about objects through the API, aggregated and rate-limited as by client-go.
 //!
-//! Recording never waits and never fails: a queue takes the event, one task per recorder writes it. What the
-//! compaction drops, or the API refuses, is gone; an event is a courtesy, not state.
+//! Recording never blocks and never fails: a bounded queue accepts the event, and one task per recorder writes it. An event that
+//! the correlator drops or the API rejects is lost: events are best effort.
 
-mod bucket;
-mod cache;
 mod correlate;
+mod token_bucket;
 
 use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
@@ -16,29 +15,29 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::supervisor::{Component, Supervisor};
-use bucket::Bucket;
-use correlate::{Correlator, Observed, Occurrence};
+use correlate::{Correlator, EventToWrite, RawEvent};
+use token_bucket::TokenBucket;
 
-/// Events that may wait for the writer; client-go's queue is as long, and drops what comes on top.
-const QUEUE: usize = 1000;
-/// How many events a recorder may write at once, and how many a second after that: the kubelet's `eventBurst` and
-/// `eventRecordQPS`.
-const BURST: f64 = 100.0;
-const QPS: f64 = 50.0;
-/// How often a name is changed because another recorder has just taken it.
-const NAME_TRIES: u32 = 16;
+/// Capacity of the queue before the writer, as in client-go. Events beyond it are dropped.
+const QUEUE_CAPACITY: usize = 1000;
+/// Number of events that a recorder may write at once: the kubelet's `eventBurst`.
+const EVENT_BURST: f64 = 100.0;
+/// Number of events per second after the burst: the kubelet's `eventRecordQPS`.
+const EVENT_RECORD_QPS: f64 = 50.0;
+/// Maximum number of further names that are tried if a name exists.
+const MAX_NAME_RETRIES: u32 = 16;
 
-/// What `kubectl get events` shows under TYPE.
+/// Type of an event, the column TYPE of `kubectl get events`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum EventType {
-    /// Things go as they should.
+    /// An expected event.
     Normal,
-    /// Things do not.
+    /// An event that may need attention.
     Warning,
 }
 
 impl EventType {
-    /// As the API spells it.
+    /// Returns the API's value.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -48,10 +47,10 @@ impl EventType {
     }
 }
 
-/// Takes events of one component.
+/// Records the events of one component.
 #[derive(Clone, Debug)]
 pub struct Recorder {
-    queue: mpsc::Sender<Occurrence>,
+    queue: mpsc::Sender<RawEvent>,
     clock: Clock,
 }
 
@@ -69,7 +68,7 @@ impl Recorder {
         host: Option<&str>,
     ) -> Self {
         let clock = supervisor.clock().clone();
-        let (queue, events) = mpsc::channel(QUEUE);
+        let (queue, events) = mpsc::channel(QUEUE_CAPACITY);
         let source = EventSource {
             component: Some(component.to_owned()),
             host: host.map(str::to_owned),
@@ -93,8 +92,8 @@ impl Recorder {
         Self { queue, clock }
     }
 
-    /// Records that `reason` happened to `object`. Ask a typed object for its reference with
-    /// [`kube::Resource::object_ref`], and set `field_path` for a container.
+    /// Records an event about `object`. [`kube::Resource::object_ref`] returns the reference of a typed object; for a container
+    /// set its `field_path`.
     pub fn event(
         &self,
         object: &ObjectReference,
@@ -102,7 +101,7 @@ impl Recorder {
         reason: &str,
         message: impl Into<String>,
     ) {
-        let occurrence = Occurrence {
+        let event = RawEvent {
             object: ObjectReference {
                 resource_version: None,
                 ..object.clone()
@@ -112,50 +111,50 @@ impl Recorder {
             message: message.into(),
             at: self.clock.now(),
         };
-        if self.queue.try_send(occurrence).is_err() {
+        if self.queue.try_send(event).is_err() {
             tracing::debug!(reason, "event dropped: the queue is full or closed");
         }
     }
 }
 
-/// Writes the events of one recorder, one after the other.
+/// Writes the events of one recorder in their order.
 struct Writer {
     client: kube::Client,
     clock: Clock,
     source: EventSource,
     correlator: Correlator,
     last_name: i128,
-    events: mpsc::Receiver<Occurrence>,
+    events: mpsc::Receiver<RawEvent>,
     supervised: Component,
 }
 
 impl Writer {
     async fn run(&mut self) {
-        let mut pace = Bucket::full(BURST, QPS, self.clock.elapsed());
-        while let Some(occurrence) = self.events.recv().await {
+        let mut rate_limit = TokenBucket::full(EVENT_BURST, EVENT_RECORD_QPS, self.clock.elapsed());
+        while let Some(event) = self.events.recv().await {
             self.supervised.failpoint();
             let elapsed = self.clock.elapsed();
-            let Some(observed) = self.correlator.observe(occurrence, elapsed) else {
+            let Some(event) = self.correlator.correlate(event, elapsed) else {
                 continue;
             };
-            let wait = pace.reserve(elapsed);
+            let wait = rate_limit.reserve(elapsed);
             if !wait.is_zero() {
                 self.clock.sleep(wait).await;
             }
-            if let Err(error) = self.write(&observed).await {
-                tracing::debug!(%error, reason = observed.reason, "event not written");
+            if let Err(error) = self.write(&event).await {
+                tracing::debug!(%error, reason = event.reason, "event not written");
             }
         }
     }
 
-    async fn write(&mut self, observed: &Observed) -> kube::Result<()> {
-        let namespace = observed.object.namespace.as_deref().unwrap_or("default");
+    async fn write(&mut self, event: &EventToWrite) -> kube::Result<()> {
+        let namespace = event.object.namespace.as_deref().unwrap_or("default");
         let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
-        if let Some(name) = &observed.written_as {
+        if let Some(name) = &event.existing_name {
             let change = json!({
-                "count": observed.count,
-                "lastTimestamp": Time(observed.last),
-                "message": observed.message,
+                "count": event.count,
+                "lastTimestamp": Time(event.last),
+                "message": event.message,
             });
             match api
                 .patch(name, &PatchParams::default(), &Patch::Strategic(change))
@@ -165,57 +164,59 @@ impl Writer {
                 other => return other.map(drop),
             }
         }
-        self.create(&api, namespace, observed).await
+        self.create(&api, namespace, event).await
     }
 
     async fn create(
         &mut self,
         api: &Api<Event>,
         namespace: &str,
-        observed: &Observed,
+        event: &EventToWrite,
     ) -> kube::Result<()> {
-        let mut tries = 0;
+        let mut retries = 0;
         loop {
-            let name = self.name(observed);
-            let event = self.event(&name, namespace, observed);
-            match api.create(&PostParams::default(), &event).await {
-                Err(kube::Error::Api(status)) if status.code == 409 && tries < NAME_TRIES => {
-                    tries += 1;
+            let name = self.next_name(event);
+            let object = self.build_event(&name, namespace, event);
+            match api.create(&PostParams::default(), &object).await {
+                Err(kube::Error::Api(status))
+                    if status.code == 409 && retries < MAX_NAME_RETRIES =>
+                {
+                    retries += 1;
                 }
                 Err(error) => return Err(error),
                 Ok(_) => {
-                    self.correlator.written(&observed.key, name);
+                    self.correlator.record_name(&event.key, name);
                     return Ok(());
                 }
             }
         }
     }
 
-    /// The object's name and a time in nanoseconds, moved on where the same nanosecond was used before: with time
-    /// paused, that is the rule.
-    fn name(&mut self, observed: &Observed) -> String {
-        self.last_name = observed.last.as_nanosecond().max(self.last_name + 1);
+    /// Returns the object's name with the time in nanoseconds, as client-go names events. The time is incremented if it was used
+    /// before, which is usual while time is paused.
+    fn next_name(&mut self, event: &EventToWrite) -> String {
+        self.last_name = event.last.as_nanosecond().max(self.last_name + 1);
         format!(
             "{}.{:x}",
-            observed.object.name.as_deref().unwrap_or_default(),
+            event.object.name.as_deref().unwrap_or_default(),
             self.last_name
         )
     }
 
-    fn event(&self, name: &str, namespace: &str, observed: &Observed) -> Event {
+    fn build_event(&self, name: &str, namespace: &str, event: &EventToWrite) -> Event {
         Event {
             metadata: ObjectMeta {
                 name: Some(name.to_owned()),
                 namespace: Some(namespace.to_owned()),
                 ..ObjectMeta::default()
             },
-            involved_object: observed.object.clone(),
-            type_: Some(observed.kind.as_str().to_owned()),
-            reason: Some(observed.reason.clone()),
-            message: Some(observed.message.clone()),
-            count: Some(observed.count),
-            first_timestamp: Some(Time(observed.first)),
-            last_timestamp: Some(Time(observed.last)),
+            involved_object: event.object.clone(),
+            type_: Some(event.kind.as_str().to_owned()),
+            reason: Some(event.reason.clone()),
+            message: Some(event.message.clone()),
+            count: Some(event.count),
+            first_timestamp: Some(Time(event.first)),
+            last_timestamp: Some(Time(event.last)),
             source: Some(self.source.clone()),
             reporting_component: self.source.component.clone(),
             reporting_instance: self.source.host.clone(),

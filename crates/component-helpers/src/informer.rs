@@ -1,7 +1,7 @@
-//! A cache of all objects of one kind, kept by a watch, that tells whoever asked of every change.
+//! Cache of all objects of one kind, updated by a watch, which calls registered handlers on every change.
 //!
-//! A controller that has just written waits until the cache has seen the write ([`Informer::caught_up`]): resource
-//! versions are one sequence, so that is a comparison. It takes the place of client-go's expectations.
+//! A controller waits after a write until the cache contains it ([`Informer::wait_for_resource_version`]). The API server has one
+//! sequence of resource versions, so a comparison is enough. This replaces client-go's expectations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -18,11 +18,12 @@ use kube::runtime::{WatchStreamExt, watcher as watch_kind};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
-use crate::queue::{Key, Queue};
 use crate::supervisor::Component;
+use crate::work_queue::{Key, WorkQueue};
 
-/// How long a controller waits to see its own write; after that it works from what it knows, and a conflict tells it.
-const CATCH_UP: Duration = Duration::from_secs(5);
+/// Maximum time for which a controller waits for its own write. After that it continues with the cached state; a stale write
+/// ends in a conflict.
+const CACHE_WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 type Handler<K> = Arc<dyn Fn(Option<&K>, Option<&K>) + Send + Sync>;
 
@@ -34,10 +35,10 @@ pub struct Informer<K> {
 struct Shared<K> {
     objects: RwLock<BTreeMap<Key, Arc<K>>>,
     handlers: Mutex<Vec<Handler<K>>>,
-    /// Objects of which the handlers are to be notified though they have not changed.
-    redeliveries: Queue,
-    /// The newest resource version seen; none before the first list is complete.
-    seen: watch::Sender<Option<u64>>,
+    /// Objects that are delivered to the handlers again although they have not changed.
+    redeliveries: WorkQueue,
+    /// Newest resource version in the cache; `None` before the first list is complete.
+    observed: watch::Sender<Option<u64>>,
 }
 
 impl<K> Clone for Informer<K> {
@@ -53,8 +54,8 @@ impl<K> Default for Informer<K> {
         let shared = Shared {
             objects: RwLock::new(BTreeMap::new()),
             handlers: Mutex::new(Vec::new()),
-            redeliveries: Queue::default(),
-            seen: watch::Sender::new(None),
+            redeliveries: WorkQueue::default(),
+            observed: watch::Sender::new(None),
         };
         Self {
             shared: Arc::new(shared),
@@ -76,7 +77,7 @@ where
             .push(Arc::new(handler));
     }
 
-    /// The object under `key`.
+    /// Returns the object with the key `key`.
     pub fn get(&self, key: &Key) -> Option<Arc<K>> {
         self.shared
             .objects
@@ -86,7 +87,7 @@ where
             .cloned()
     }
 
-    /// The objects of a namespace, by name.
+    /// Returns the objects of a namespace, ordered by name.
     pub fn in_namespace(&self, namespace: &str) -> Vec<Arc<K>> {
         let objects = self.shared.objects.read().expect("no writer panics");
         let from = Key::new(namespace, "");
@@ -97,7 +98,7 @@ where
             .collect()
     }
 
-    /// All objects.
+    /// Returns all objects, ordered by namespace and name.
     pub fn all(&self) -> Vec<Arc<K>> {
         self.shared
             .objects
@@ -110,15 +111,16 @@ where
 
     /// Receives the newest resource version in the cache; `None` before the first list is complete.
     pub fn versions(&self) -> watch::Receiver<Option<u64>> {
-        self.shared.seen.subscribe()
+        self.shared.observed.subscribe()
     }
 
-    /// Returns when the cache shows what was just written as `meta`.
-    pub async fn caught_up(&self, meta: &ObjectMeta) {
+    /// Waits until the cache contains the resource version of `meta`, for at most 5 s.
+    pub async fn wait_for_resource_version(&self, meta: &ObjectMeta) {
         let Some(version) = version(meta) else { return };
-        let mut seen = self.shared.seen.subscribe();
-        // Too late is no error: see the constant.
-        let _ = tokio::time::timeout(CATCH_UP, seen.wait_for(|seen| *seen >= Some(version))).await;
+        let mut observed = self.shared.observed.subscribe();
+        let reached = observed.wait_for(|observed| *observed >= Some(version));
+        // A timeout is not an error; see the constant.
+        let _ = tokio::time::timeout(CACHE_WAIT_TIMEOUT, reached).await;
     }
 
     /// Notifies the handlers of every object, as if it had just been created.
@@ -189,7 +191,7 @@ where
         }
     }
 
-    /// Puts an object into the cache. `is_new` presents it to the handlers as one that they do not know.
+    /// Inserts an object into the cache. With `is_new` the handlers get it as a new one.
     fn apply(&self, object: K, is_new: bool) {
         let (version, key) = (version(object.meta()), Key::of(&object));
         let object = Arc::new(object);
@@ -202,7 +204,7 @@ where
             .insert(key.clone(), object.clone());
         let old = old.filter(|_| !is_new);
         self.notify(&key, old.as_deref(), Some(&object));
-        self.informer.observe(version);
+        self.informer.record_version(version);
     }
 
     fn delete(&self, key: &Key, version: Option<u64>) {
@@ -214,7 +216,7 @@ where
             .expect("no reader panics")
             .remove(key);
         self.notify(key, old.as_deref(), None);
-        self.informer.observe(version);
+        self.informer.record_version(version);
     }
 
     fn redeliver(&self, key: &Key) {
@@ -232,8 +234,8 @@ where
         for key in deleted {
             self.delete(&key, None);
         }
-        let seen = &self.informer.shared.seen;
-        seen.send_modify(|seen| *seen = Some(seen.unwrap_or(0)));
+        let observed = &self.informer.shared.observed;
+        observed.send_modify(|observed| *observed = Some(observed.unwrap_or(0)));
     }
 
     /// Calls every handler, also after one has panicked; then the object is delivered again later.
@@ -263,11 +265,11 @@ where
 }
 
 impl<K> Informer<K> {
-    /// Before the first list is complete nothing counts as seen: lists come in the order of names.
-    fn observe(&self, version: Option<u64>) {
-        self.shared.seen.send_modify(|seen| {
-            if let (Some(seen), Some(version)) = (seen.as_mut(), version) {
-                *seen = version.max(*seen);
+    /// Records a resource version. Does nothing before the first list is complete, because lists are ordered by name.
+    fn record_version(&self, version: Option<u64>) {
+        self.shared.observed.send_modify(|observed| {
+            if let (Some(observed), Some(version)) = (observed.as_mut(), version) {
+                *observed = version.max(*observed);
             }
         });
     }

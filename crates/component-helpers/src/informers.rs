@@ -1,4 +1,4 @@
-//! One informer for each kind that the controllers use. They share them, so one watch for each kind serves them all.
+//! One informer for each kind that controllers use; all controllers share them, so that each kind has one watch.
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -109,7 +109,7 @@ impl Informers {
     }
 
     /// Waits until every informer has its first list.
-    pub async fn synced(&self) {
+    pub async fn wait_for_sync(&self) {
         let mut versions = Vec::new();
         for_each_informer!(push_versions, self, &mut versions);
         for mut version in versions {

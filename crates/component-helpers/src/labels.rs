@@ -1,34 +1,65 @@
-//! Which labels a selector in an object chooses.
+//! Label selectors of the API's objects.
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::core::{Selector, SelectorExt as _};
 
 /// Labels of an object.
 pub type Labels = BTreeMap<String, String>;
 
-/// Whether `selector` chooses `labels`; an empty one chooses all.
-pub fn matches(selector: &LabelSelector, labels: Option<&Labels>) -> bool {
-    let mut pairs = selector.match_labels.iter().flatten();
-    let mut expressions = selector.match_expressions.iter().flatten();
-    pairs.all(|(key, value)| label(labels, key) == Some(value))
-        && expressions.all(|expression| meets(expression, labels))
+/// Returns `true` if `selector` matches `labels`. An empty selector matches all objects, an invalid one none.
+pub fn selector_matches(selector: &LabelSelector, labels: Option<&Labels>) -> bool {
+    let no_labels = Labels::new();
+    let selector = Selector::try_from(selector.clone());
+    selector.is_ok_and(|selector| selector.matches(labels.unwrap_or(&no_labels)))
 }
 
-fn meets(expression: &LabelSelectorRequirement, labels: Option<&Labels>) -> bool {
-    let value = label(labels, &expression.key);
-    let listed =
-        || value.is_some_and(|value| expression.values.iter().flatten().any(|one| one == value));
-    match expression.operator.as_str() {
-        "In" => listed(),
-        "NotIn" => !listed(),
-        "Exists" => value.is_some(),
-        "DoesNotExist" => value.is_none(),
-        _ => false,
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(selector: Value, matches: bool) {
+        let labels = Labels::from([("app".to_owned(), "a".to_owned())]);
+        let selector: LabelSelector = serde_json::from_value(selector).expect("a selector");
+        assert_eq!(
+            selector_matches(&selector, Some(&labels)),
+            matches,
+            "{selector:?}"
+        );
     }
-}
 
-/// Returns the value of the label `key`.
-pub fn label<'a>(labels: Option<&'a Labels>, key: &str) -> Option<&'a String> {
-    labels.and_then(|labels| labels.get(key))
+    #[track_caller]
+    fn check_expression(key: &str, operator: &str, values: &[&str], matches: bool) {
+        let expression = json!({"key": key, "operator": operator, "values": values});
+        check(json!({"matchExpressions": [expression]}), matches);
+    }
+
+    #[test]
+    fn selector_matches_if_all_its_requirements_do() {
+        check(json!({}), true);
+        check(json!({"matchLabels": {"app": "a"}}), true);
+        check(json!({"matchLabels": {"app": "b"}}), false);
+        check(json!({"matchLabels": {"app": "a", "tier": "web"}}), false);
+        check_expression("app", "In", &["a", "b"], true);
+        check_expression("app", "In", &["b"], false);
+        check_expression("tier", "In", &["a"], false);
+        check_expression("app", "NotIn", &["a"], false);
+        check_expression("tier", "NotIn", &["a"], true);
+        check_expression("app", "Exists", &[], true);
+        check_expression("tier", "Exists", &[], false);
+        check_expression("tier", "DoesNotExist", &[], true);
+        check_expression("app", "Near", &["a"], false);
+    }
+
+    #[test]
+    fn objects_without_labels_match_the_empty_selector_only() {
+        assert!(selector_matches(&LabelSelector::default(), None));
+        let selector = json!({"matchLabels": {"app": "a"}});
+        let selector = serde_json::from_value(selector).expect("a selector");
+        assert!(!selector_matches(&selector, None));
+    }
 }

@@ -10,9 +10,9 @@ pub mod labels;
 pub mod load_balancer;
 pub mod pods;
 pub mod quantity;
-pub mod queue;
 pub mod supervisor;
 pub mod time;
+pub mod work_queue;
 
 /// Version of Kubernetes whose behaviour the components have.
 pub const VERSION: &str = "v1.36.0";

@@ -7,7 +7,10 @@ use async_trait::async_trait;
 /// Makes services of type LoadBalancer answer outside the pod network.
 #[async_trait]
 pub trait LoadBalancer: Send + Sync + 'static {
-    /// Answers for the service at these ports; returns the address, or why not (a port already taken …).
+    /// Listens for the service on these ports and returns the address.
+    ///
+    /// # Errors
+    /// The reason why it cannot listen, such as a port in use.
     async fn ensure(
         &self,
         namespace: &str,
@@ -15,6 +18,6 @@ pub trait LoadBalancer: Send + Sync + 'static {
         ports: &[u16],
     ) -> Result<Ipv4Addr, String>;
 
-    /// Stops answering for it.
+    /// Closes the service's listeners.
     async fn release(&self, namespace: &str, service: &str);
 }

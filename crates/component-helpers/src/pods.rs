@@ -1,4 +1,4 @@
-//! What controllers ask of a pod.
+//! Predicates and times of a pod's status.
 
 use std::time::Duration;
 
@@ -13,19 +13,19 @@ pub fn phase(pod: &Pod) -> &str {
         .unwrap_or("Pending")
 }
 
-/// Whether the pod has ended, for good.
-pub fn ended(pod: &Pod) -> bool {
+/// Returns `true` if the pod's phase is final: `Succeeded` or `Failed`.
+pub fn is_terminal(pod: &Pod) -> bool {
     matches!(phase(pod), "Succeeded" | "Failed")
 }
 
-/// Whether the pod has been told to go.
-pub fn terminating(pod: &Pod) -> bool {
+/// Returns `true` if the pod has a deletion timestamp.
+pub fn is_terminating(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_some()
 }
 
-/// Whether the pod counts as one of its replica set's.
-pub fn active(pod: &Pod) -> bool {
-    !ended(pod) && !terminating(pod)
+/// Returns `true` if the pod counts as a replica of its set (upstream's `IsPodActive`).
+pub fn is_active(pod: &Pod) -> bool {
+    !is_terminal(pod) && !is_terminating(pod)
 }
 
 /// Returns the pod's condition of the type `kind`.
@@ -39,11 +39,11 @@ pub fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition> {
 }
 
 /// Returns `true` if the pod's condition `Ready` is true.
-pub fn ready(pod: &Pod) -> bool {
+pub fn is_ready(pod: &Pod) -> bool {
     condition(pod, "Ready").is_some_and(|condition| condition.status == "True")
 }
 
-/// When the pod's Ready condition last changed.
+/// Returns the time at which the condition `Ready` last changed.
 pub fn ready_since(pod: &Pod) -> Option<Timestamp> {
     condition(pod, "Ready")?
         .last_transition_time
@@ -51,21 +51,21 @@ pub fn ready_since(pod: &Pod) -> Option<Timestamp> {
         .map(|time| time.0)
 }
 
-/// How long the pod must still stay ready to be available: nothing if it is, none if it is not ready at all.
-pub fn until_available(pod: &Pod, min_ready: Duration, now: Timestamp) -> Option<Duration> {
-    if !ready(pod) {
+/// Returns how much longer the pod must stay ready to be available: zero if it is available, `None` if it is not ready.
+pub fn time_until_available(pod: &Pod, min_ready: Duration, now: Timestamp) -> Option<Duration> {
+    if !is_ready(pod) {
         return None;
     }
     if min_ready.is_zero() {
         return Some(Duration::ZERO);
     }
     let min_ready = SignedDuration::try_from(min_ready).unwrap_or(SignedDuration::MAX);
-    let due = ready_since(pod)?.saturating_add(min_ready).ok()?;
-    Some(Duration::try_from(due.duration_since(now)).unwrap_or(Duration::ZERO))
+    let available_at = ready_since(pod)?.saturating_add(min_ready).ok()?;
+    Some(Duration::try_from(available_at.duration_since(now)).unwrap_or(Duration::ZERO))
 }
 
-/// The most restarts of any of its containers, as the victim order counts them.
-pub fn restarts(pod: &Pod) -> i32 {
+/// Returns the maximum restart count of the pod's containers, by which deletion is ordered.
+pub fn max_restart_count(pod: &Pod) -> i32 {
     let statuses = pod
         .status
         .iter()

@@ -1,11 +1,11 @@
-//! Amounts of resources as manifests write them: `100m`, `1.5`, `64Mi`, `1e3`.
+//! Resource quantities: `100m`, `1.5`, `64Mi`, `1e3`.
 //!
-//! `kube_quantity` does this, and binds itself to one version of k8s-openapi, which is not this workspace's.
+//! The crate `kube_quantity` does the same, but depends on another version of k8s-openapi than this workspace.
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-/// What follows the number, as a fraction of whole numbers.
-fn unit(suffix: &str) -> Option<(i128, i128)> {
+/// Returns the factor of a suffix as numerator and denominator.
+fn suffix_factor(suffix: &str) -> Option<(i128, i128)> {
     const THOUSAND: i128 = 1000;
     const KIBI: i128 = 1024;
     let binary = |power| Some((KIBI.pow(power), 1));
@@ -27,12 +27,12 @@ fn unit(suffix: &str) -> Option<(i128, i128)> {
         "Ti" => binary(4),
         "Pi" => binary(5),
         "Ei" => binary(6),
-        _ => exponent(suffix.strip_prefix(['e', 'E'])?),
+        _ => exponent_factor(suffix.strip_prefix(['e', 'E'])?),
     }
 }
 
-/// As far as an amount that is kept in 64 bits may go.
-fn exponent(digits: &str) -> Option<(i128, i128)> {
+/// Returns the factor of a decimal exponent from -18 to 18, the range of a quantity in 64 bits.
+fn exponent_factor(digits: &str) -> Option<(i128, i128)> {
     let power: i32 = digits.parse().ok()?;
     let ten = |power: u32| (power <= 18).then(|| 10_i128.pow(power));
     if power < 0 {
@@ -42,27 +42,27 @@ fn exponent(digits: &str) -> Option<(i128, i128)> {
     }
 }
 
-/// An amount in thousandths, rounded up; none where it is no amount, or below zero.
-pub fn thousandths(quantity: &Quantity) -> Option<i128> {
+/// Returns the quantity in thousandths, rounded up (upstream's `MilliValue`); `None` if it is invalid or negative.
+pub fn milli_value(quantity: &Quantity) -> Option<i128> {
     let text = quantity.0.strip_prefix('+').unwrap_or(&quantity.0);
     let end = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.');
     let (number, suffix) = text.split_at(end.unwrap_or(text.len()));
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let digits = [whole, fraction].concat();
-    // Longer ones are no amounts that a machine has.
+    // Longer numbers may overflow, and exceed every resource of a host.
     if digits.is_empty() || digits.len() > 18 {
         return None;
     }
     let digits: i128 = digits.parse().ok()?;
-    let (up, down) = unit(suffix)?;
-    let down = down * 10_i128.pow(u32::try_from(fraction.len()).ok()?);
-    let up = digits.checked_mul(up)?.checked_mul(1000)?;
-    Some((up + down - 1) / down)
+    let (numerator, denominator) = suffix_factor(suffix)?;
+    let denominator = denominator * 10_i128.pow(u32::try_from(fraction.len()).ok()?);
+    let numerator = digits.checked_mul(numerator)?.checked_mul(1000)?;
+    Some((numerator + denominator - 1) / denominator)
 }
 
-/// An amount in whole numbers, rounded up.
-pub fn whole(quantity: &Quantity) -> Option<i128> {
-    Some((thousandths(quantity)? + 999) / 1000)
+/// Returns the quantity in whole units, rounded up (upstream's `Value`).
+pub fn value(quantity: &Quantity) -> Option<i128> {
+    Some((milli_value(quantity)? + 999) / 1000)
 }
 
 #[cfg(test)]
@@ -71,11 +71,11 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: Option<i128>) {
-        assert_eq!(thousandths(&Quantity(text.to_owned())), expected, "{text}");
+        assert_eq!(milli_value(&Quantity(text.to_owned())), expected, "{text}");
     }
 
     #[test]
-    fn an_amount_has_a_number_and_a_unit() {
+    fn quantities_are_a_number_and_a_suffix() {
         check("0", Some(0));
         check("1", Some(1000));
         check("+2", Some(2000));
@@ -101,16 +101,16 @@ mod tests {
     }
 
     #[test]
-    fn less_than_a_thousandth_is_rounded_up() {
+    fn fractions_of_a_thousandth_are_rounded_up() {
         check("1n", Some(1));
         check("1500u", Some(2));
         check("0.0001", Some(1));
-        assert_eq!(whole(&Quantity("1001m".to_owned())), Some(2));
-        assert_eq!(whole(&Quantity("2".to_owned())), Some(2));
+        assert_eq!(value(&Quantity("1001m".to_owned())), Some(2));
+        assert_eq!(value(&Quantity("2".to_owned())), Some(2));
     }
 
     #[test]
-    fn what_is_no_amount_has_none() {
+    fn invalid_quantities_have_no_value() {
         for text in [
             "",
             ".",

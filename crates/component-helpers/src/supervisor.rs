@@ -2,7 +2,7 @@
 //!
 //! A component is a controller, an informer, the kubelet, the pod workers, the proxy or a server. A panic in one is
 //! caught, logged, counted and visible in `/readyz`, in an event and in the node's condition `ComponentsHealthy`; the
-//! others go on. Back-off runs on the node's clock.
+//! others continue. Back-off runs on the node's clock.
 
 mod backoff;
 mod component;
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 pub use component::{Component, Panicked};
 pub use report::{HEALTHY_CONDITION, Reporter, healthy_condition};
 
-/// Registers components and knows their health. Clones share it.
+/// Registers components and tracks their health. Clones share the state.
 #[derive(Clone)]
 pub struct Supervisor {
     shared: Arc<Shared>,
@@ -115,24 +115,24 @@ impl Supervisor {
         self.shared.metrics.encode()
     }
 
-    /// Token that stops all components.
+    /// Returns the token that stops all components.
     #[must_use]
     pub fn shutdown(&self) -> &CancellationToken {
         &self.shared.shutdown
     }
 
-    /// The clock on which components wait before a restart.
+    /// Returns the clock of the restarts' back-off.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.shared.clock
     }
 
-    /// Receives the number of state changes.
+    /// Subscribes to the number of state changes.
     fn changes(&self) -> watch::Receiver<u64> {
         self.shared.changes.subscribe()
     }
 
-    /// No component panics while it holds the lock, so a poisoned one is as good.
+    /// Ignores poisoning: no component panics while it holds the lock.
     fn components(&self) -> MutexGuard<'_, BTreeMap<String, State>> {
         let locked = self.shared.components.lock();
         locked.unwrap_or_else(PoisonError::into_inner)

@@ -1,11 +1,11 @@
-//! Times as the API has them.
+//! Timestamps in the API's precision.
 
 use jiff::{Timestamp, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-/// The API's times have whole seconds.
+/// Truncates a timestamp to whole seconds, which is the API's precision.
 #[must_use]
-pub fn seconds(at: Timestamp) -> Time {
+pub fn truncate_to_seconds(at: Timestamp) -> Time {
     let whole = jiff::TimestampRound::new()
         .smallest(Unit::Second)
         .mode(jiff::RoundMode::Floor);
@@ -17,9 +17,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_cut_to_whole_seconds() {
+    fn timestamps_are_truncated_to_whole_seconds() {
         assert_eq!(
-            seconds(Timestamp::from_millisecond(5_999).unwrap()),
+            truncate_to_seconds(Timestamp::from_millisecond(5_999).unwrap()),
             Time(Timestamp::from_second(5).unwrap())
         );
     }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use component_helpers::controller::Context;
 use component_helpers::events::Recorder;
-use component_helpers::queue::{Key, Queue, Reconcile};
+use component_helpers::work_queue::{Key, Reconcile, WorkQueue};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use kube::ResourceExt;
 
@@ -29,8 +29,8 @@ pub(super) struct Controller {
 }
 
 /// Starts the controller's part in the informers; returns its queue and its work.
-pub(super) fn controller(context: &Context) -> (Queue, Controller) {
-    let queue = Queue::default();
+pub(super) fn controller(context: &Context) -> (WorkQueue, Controller) {
+    let queue = WorkQueue::default();
     let deployments = queue.clone();
     context.informers.deployments.on_change(move |old, new| {
         if let Some(deployment) = new.or(old) {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use component_helpers::controller::Context;
 use component_helpers::labels;
 use component_helpers::pods;
-use component_helpers::queue::{Key, Queue, Reconcile};
+use component_helpers::work_queue::{Key, Reconcile, WorkQueue};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetStatus};
@@ -31,8 +31,8 @@ pub(super) struct Controller {
 }
 
 /// Starts the controller's part in the informers; returns its queue and its work.
-pub(super) fn controller(context: &Context) -> (Queue, Controller) {
-    let queue = Queue::default();
+pub(super) fn controller(context: &Context) -> (WorkQueue, Controller) {
+    let queue = WorkQueue::default();
     let budgets = queue.clone();
     context.informers.budgets.on_change(move |old, new| {
         if let Some(budget) = new.or(old) {
@@ -67,7 +67,8 @@ pub(super) fn controller(context: &Context) -> (Queue, Controller) {
 fn counts(budget: &PodDisruptionBudget, pod: &Pod) -> bool {
     let spec = budget.spec.as_ref();
     let selector = spec.and_then(|spec| spec.selector.as_ref());
-    selector.is_some_and(|selector| labels::matches(selector, pod.metadata.labels.as_ref()))
+    selector
+        .is_some_and(|selector| labels::selector_matches(selector, pod.metadata.labels.as_ref()))
 }
 
 #[async_trait]
@@ -93,7 +94,7 @@ impl Reconcile for Controller {
                 .replace_status(&key.name, &PostParams::default(), &update)
                 .await?;
             let cache = &self.context.informers.budgets;
-            cache.caught_up(&written.metadata).await;
+            cache.wait_for_resource_version(&written.metadata).await;
         }
         Ok(due)
     }
@@ -109,10 +110,10 @@ impl Controller {
         let now = self.context.clock.now();
         let (disrupted, due) = still_disrupted(budget, mine, now);
         let is_healthy = |pod: &&Arc<Pod>| {
-            pods::ready(pod) && pods::active(pod) && !disrupted.contains_key(&pod.name_any())
+            pods::is_ready(pod) && pods::is_active(pod) && !disrupted.contains_key(&pod.name_any())
         };
         let healthy = count(mine.iter().filter(is_healthy).count());
-        let there = count(mine.iter().filter(|pod| pods::active(pod)).count());
+        let there = count(mine.iter().filter(|pod| pods::is_active(pod)).count());
         let spec = budget.spec.as_ref();
         let wanted = numbers::wanted(
             spec.and_then(|spec| spec.min_available.as_ref()),
@@ -197,7 +198,7 @@ fn still_disrupted(
     let mut disrupted = before.unwrap_or_default();
     disrupted.retain(|name, since| {
         let found = mine.iter().find(|pod| pod.name_any() == *name);
-        let gone = found.is_none_or(|pod| pods::terminating(pod));
+        let gone = found.is_none_or(|pod| pods::is_terminating(pod));
         let so_far = Duration::try_from(now.duration_since(since.0)).unwrap_or_default();
         let left = PATIENCE.saturating_sub(so_far);
         if gone || left.is_zero() {

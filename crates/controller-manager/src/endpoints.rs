@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use component_helpers::controller::Context;
 use component_helpers::events::{EventType, Recorder};
-use component_helpers::queue::{Key, Queue, Reconcile};
+use component_helpers::work_queue::{Key, Reconcile, WorkQueue};
 use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, DeleteParams, PostParams};
@@ -24,7 +24,7 @@ pub(super) struct Controller {
 }
 
 /// Starts the controller's part in the informers; returns its queue and its work.
-pub(super) fn controller(context: &Context) -> (Queue, Controller) {
+pub(super) fn controller(context: &Context) -> (WorkQueue, Controller) {
     let queue = watch_services_and_pods(context);
     (
         queue,
@@ -36,8 +36,8 @@ pub(super) fn controller(context: &Context) -> (Queue, Controller) {
 }
 
 /// A queue of the services whose endpoints may have changed.
-fn watch_services_and_pods(context: &Context) -> Queue {
-    let queue = Queue::default();
+fn watch_services_and_pods(context: &Context) -> WorkQueue {
+    let queue = WorkQueue::default();
     let services = queue.clone();
     context.informers.services.on_change(move |old, new| {
         if let Some(service) = new.or(old) {
@@ -144,7 +144,7 @@ impl Controller {
                 self.context
                     .informers
                     .endpoints
-                    .caught_up(&endpoints.metadata)
+                    .wait_for_resource_version(&endpoints.metadata)
                     .await;
                 Ok(None)
             }

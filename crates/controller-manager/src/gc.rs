@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use component_helpers::controller::Context;
 use component_helpers::informer::Informer;
 use component_helpers::informers::{Informers, Watched, for_each_informer};
-use component_helpers::queue::{Key, Queue, Reconcile};
+use component_helpers::work_queue::{Key, Reconcile, WorkQueue};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use serde_json::json;
@@ -27,8 +27,8 @@ pub(super) struct Controller {
 }
 
 /// Starts the controller's part in the informers; returns its queue and its work.
-pub(super) fn controller(context: &Context) -> (Queue, Controller) {
-    let queue = Queue::default();
+pub(super) fn controller(context: &Context) -> (WorkQueue, Controller) {
+    let queue = WorkQueue::default();
     // Of all kinds but events, as upstream's garbage collector. An object without dependents is held by a foreground
     // deletion as well, and only this controller removes its finalizer.
     for_each_informer!(watch, context.informers, &queue);
@@ -41,7 +41,7 @@ pub(super) fn controller(context: &Context) -> (Queue, Controller) {
 }
 
 /// One key stands for the whole graph: it is small, and looked at only when an edge may have changed.
-fn watch<K: Watched>(informer: &Informer<K>, queue: &Queue) {
+fn watch<K: Watched>(informer: &Informer<K>, queue: &WorkQueue) {
     let queue = queue.clone();
     informer.on_change(move |old, new| {
         let edges = |object: Option<&K>| {

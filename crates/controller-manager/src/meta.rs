@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use component_helpers::labels::{label, matches};
+use component_helpers::labels::selector_matches;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 use kube::Resource;
 
@@ -34,7 +34,7 @@ pub(super) fn has_all(labels: Option<&Labels>, selector: &Labels) -> bool {
     !selector.is_empty()
         && selector
             .iter()
-            .all(|(key, value)| label(labels, key) == Some(value))
+            .all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
 }
 
 /// Whether `selector` chooses `labels`; an empty selector chooses nothing.
@@ -42,7 +42,7 @@ pub(super) fn selects(selector: &LabelSelector, labels: Option<&Labels>) -> bool
     let pairs = selector.match_labels.as_ref();
     let expressions = selector.match_expressions.as_deref().unwrap_or_default();
     let is_empty = pairs.is_none_or(BTreeMap::is_empty) && expressions.is_empty();
-    !is_empty && matches(selector, labels)
+    !is_empty && selector_matches(selector, labels)
 }
 
 /// Takes "not found" for done, where something was to go.

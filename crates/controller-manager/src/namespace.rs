@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use component_helpers::controller::Context;
-use component_helpers::queue::{Key, Queue, Reconcile};
+use component_helpers::work_queue::{Key, Reconcile, WorkQueue};
 use k8s_openapi::api::core::v1::{Namespace, NamespaceSpec, ServiceAccount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
@@ -23,8 +23,8 @@ pub(super) struct Controller {
 }
 
 /// Starts the controller's part in the informers; returns its queue and its work.
-pub(super) fn controller(context: &Context) -> (Queue, Controller) {
-    let queue = Queue::default();
+pub(super) fn controller(context: &Context) -> (WorkQueue, Controller) {
+    let queue = WorkQueue::default();
     // The default ones are asked for by name: they may not exist yet.
     for name in defaults::NAMESPACES {
         queue.add(Key::new("", name));

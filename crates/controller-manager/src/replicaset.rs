@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use component_helpers::controller::Context;
 use component_helpers::events::{EventType, Recorder};
 use component_helpers::pods;
-use component_helpers::queue::{Key, Queue, Reconcile};
+use component_helpers::work_queue::{Key, Reconcile, WorkQueue};
 use futures::future::join_all;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{Pod, ReplicationController};
@@ -36,19 +36,19 @@ pub(super) struct Controller<S> {
 }
 
 /// Starts the replica sets' controller's part in the informers; returns its queue and its work.
-pub(super) fn of_replica_sets(context: &Context) -> (Queue, Controller<ReplicaSet>) {
+pub(super) fn of_replica_sets(context: &Context) -> (WorkQueue, Controller<ReplicaSet>) {
     controller(context)
 }
 
 /// The same of replication controllers.
 pub(super) fn of_replication_controllers(
     context: &Context,
-) -> (Queue, Controller<ReplicationController>) {
+) -> (WorkQueue, Controller<ReplicationController>) {
     controller(context)
 }
 
-fn controller<S: Copies>(context: &Context) -> (Queue, Controller<S>) {
-    let queue = Queue::default();
+fn controller<S: Copies>(context: &Context) -> (WorkQueue, Controller<S>) {
+    let queue = WorkQueue::default();
     let sets = queue.clone();
     S::informer(&context.informers).on_change(move |old, new| {
         if let Some(set) = new.or(old) {
@@ -93,7 +93,7 @@ impl<S: Copies> Reconcile for Controller<S> {
         let in_namespace = self.context.informers.pods.in_namespace(&key.namespace);
         let candidates: Vec<Arc<Pod>> = in_namespace
             .into_iter()
-            .filter(|pod| pods::active(pod))
+            .filter(|pod| pods::is_active(pod))
             .collect();
         let mine = claim::claim(&self.context, &*set, candidates).await?;
         let failure = match set.meta().deletion_timestamp {
@@ -110,7 +110,7 @@ impl<S: Copies> Reconcile for Controller<S> {
                 .replace_status(&key.name, &PostParams::default(), &update)
                 .await?;
             let cache = S::informer(&self.context.informers);
-            cache.caught_up(written.meta()).await;
+            cache.wait_for_resource_version(written.meta()).await;
         }
         match failure {
             Some(failure) => Err(Error::Replicas(failure.message)),
@@ -154,7 +154,11 @@ impl<S: Copies> Controller<S> {
                             "SuccessfulCreate",
                             format!("Created pod: {}", pod.name_any()),
                         );
-                        self.context.informers.pods.caught_up(&pod.metadata).await;
+                        self.context
+                            .informers
+                            .pods
+                            .wait_for_resource_version(&pod.metadata)
+                            .await;
                     }
                     Err(error) => {
                         self.tell(
@@ -195,7 +199,11 @@ impl<S: Copies> Controller<S> {
                         format!("Deleted pod: {name}"),
                     );
                     if let Some(pod) = deleted.left() {
-                        self.context.informers.pods.caught_up(&pod.metadata).await;
+                        self.context
+                            .informers
+                            .pods
+                            .wait_for_resource_version(&pod.metadata)
+                            .await;
                     }
                 }
                 Err(kube::Error::Api(status)) if status.code == 404 => {}

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use component_helpers::controller::Context;
 use component_helpers::events::{EventType, Recorder};
 use component_helpers::load_balancer::LoadBalancer;
-use component_helpers::queue::{Key, Queue, Reconcile};
+use component_helpers::work_queue::{Key, Reconcile, WorkQueue};
 use k8s_openapi::api::core::v1::{LoadBalancerIngress, LoadBalancerStatus, Service, ServiceStatus};
 use kube::Resource;
 use kube::api::{Api, PostParams};
@@ -27,8 +27,8 @@ pub(super) struct Controller {
 pub(super) fn controller(
     context: &Context,
     load_balancer: Arc<dyn LoadBalancer>,
-) -> (Queue, Controller) {
-    let queue = Queue::default();
+) -> (WorkQueue, Controller) {
+    let queue = WorkQueue::default();
     let services = queue.clone();
     context.informers.services.on_change(move |old, new| {
         if let Some(service) = new.or(old) {
@@ -144,7 +144,7 @@ impl Controller {
         self.context
             .informers
             .services
-            .caught_up(&written.metadata)
+            .wait_for_resource_version(&written.metadata)
             .await;
         Ok(())
     }

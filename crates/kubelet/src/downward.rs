@@ -93,7 +93,7 @@ impl Facts<'_> {
         let amount = match list {
             "requests" => of(resources, |all| all.requests.as_ref(), resource),
             "limits" => of(resources, |all| all.limits.as_ref(), resource)
-                .filter(|limit| quantity::thousandths(limit) != Some(0))
+                .filter(|limit| quantity::milli_value(limit) != Some(0))
                 .or_else(|| self.allocatable.get(resource)),
             _ => return Err(unsupported()),
         };
@@ -113,9 +113,9 @@ impl Facts<'_> {
 /// Processors are counted in thousandths, all else in whole numbers.
 fn in_units(amount: &Quantity, resource: &str, field: &str) -> Result<i128, DownwardError> {
     let units = if resource == "cpu" {
-        quantity::thousandths(amount)
+        quantity::milli_value(amount)
     } else {
-        quantity::whole(amount)
+        quantity::value(amount)
     };
     units.ok_or_else(|| DownwardError::Amount {
         field: field.to_owned(),

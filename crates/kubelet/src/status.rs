@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use component_helpers::time::seconds;
+use component_helpers::time::truncate_to_seconds;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
     Container, ContainerState, ContainerStateRunning, ContainerStateTerminated,
@@ -127,7 +127,7 @@ fn waiting_state(reason: &str, message: Option<&str>) -> ContainerState {
 fn instance_state(instance: &Instance) -> ContainerState {
     let Some(exit) = instance.exit else {
         let running = ContainerStateRunning {
-            started_at: Some(seconds(instance.started_at)),
+            started_at: Some(truncate_to_seconds(instance.started_at)),
         };
         return ContainerState {
             running: Some(running),
@@ -139,8 +139,8 @@ fn instance_state(instance: &Instance) -> ContainerState {
         exit_code: exit.code,
         reason: Some(if exit.code == 0 { "Completed" } else { "Error" }.to_owned()),
         message: instance.message.clone(),
-        started_at: Some(seconds(instance.started_at)),
-        finished_at: Some(seconds(exit.at)),
+        started_at: Some(truncate_to_seconds(instance.started_at)),
+        finished_at: Some(truncate_to_seconds(exit.at)),
         ..ContainerStateTerminated::default()
     };
     ContainerState {
@@ -178,7 +178,7 @@ pub fn complete(
         }]),
         pod_ip: observed.ip.map(|ip| ip.to_string()),
         pod_ips: observed.ip.map(|ip| vec![PodIP { ip: ip.to_string() }]),
-        start_time: observed.start_time.map(seconds),
+        start_time: observed.start_time.map(truncate_to_seconds),
         observed_generation: pod.metadata.generation,
         qos_class: before.and_then(|status| status.qos_class.clone()),
         ..PodStatus::default()

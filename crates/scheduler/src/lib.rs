@@ -1,4 +1,4 @@
-//! The scheduler: puts pods on the one node there is.
+//! Scheduler of a cluster with one node: binds pods to the node or records why they do not fit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use component_helpers::controller::{Context, Controllers};
 use component_helpers::events::{EventType, Recorder};
 use component_helpers::pods;
-use component_helpers::quantity::whole;
-use component_helpers::queue::{Key, Queue, Reconcile};
+use component_helpers::quantity;
+use component_helpers::work_queue::{Key, Reconcile, WorkQueue};
 use k8s_openapi::api::core::v1::{Binding, Node, ObjectReference, Pod, PodCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{Api, PostParams};
@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 const UNSCHEDULABLE: &str = "Unschedulable";
 
-struct Controller {
+struct Scheduler {
     context: Context,
     recorder: Recorder,
     node_name: String,
@@ -26,38 +26,37 @@ struct Controller {
 
 /// Starts the scheduler, which binds pods to `node_name`. All handlers are registered when this returns.
 pub fn start(context: &Context, node_name: String, tasks: &mut JoinSet<()>) {
-    Controllers { context, tasks }
-        .start("kube-scheduler", |context| controller(context, node_name));
+    Controllers { context, tasks }.start("kube-scheduler", |context| scheduler(context, node_name));
 }
 
-/// Starts the controller's part in the informers; returns its queue and its work.
-fn controller(context: &Context, node_name: String) -> (Queue, Controller) {
-    let queue = Queue::default();
+/// Registers the scheduler's handlers; returns its queue and its reconciler.
+fn scheduler(context: &Context, node_name: String) -> (WorkQueue, Scheduler) {
+    let queue = WorkQueue::default();
     let pending = queue.clone();
     context.informers.pods.on_change(move |_, new| {
-        if let Some(pod) = new.filter(|pod| waits(pod)) {
+        if let Some(pod) = new.filter(|pod| is_unscheduled(pod)) {
             pending.add(Key::of(pod));
         }
     });
-    let (again, cache) = (queue.clone(), context.informers.pods.clone());
-    let requeue_waiting = Arc::new(move || {
+    let (retries, cache) = (queue.clone(), context.informers.pods.clone());
+    let requeue_unscheduled = Arc::new(move || {
         cache
             .all()
             .iter()
-            .filter(|pod| waits(pod))
-            .for_each(|pod| again.add(Key::of(&**pod)));
+            .filter(|pod| is_unscheduled(pod))
+            .for_each(|pod| retries.add(Key::of(&**pod)));
     });
-    let requeue = requeue_waiting.clone();
+    let requeue = requeue_unscheduled.clone();
     context.informers.nodes.on_change(move |_, _| requeue());
-    // A pod that has ended leaves its node to one that waits.
+    // A pod that terminates frees its node's capacity.
     context.informers.pods.on_change(move |old, new| {
-        if old.is_some_and(occupies) && !new.is_some_and(occupies) {
-            requeue_waiting();
+        if old.is_some_and(occupies_node) && !new.is_some_and(occupies_node) {
+            requeue_unscheduled();
         }
     });
     (
         queue,
-        Controller {
+        Scheduler {
             context: context.clone(),
             recorder: context.recorder("default-scheduler"),
             node_name,
@@ -65,59 +64,59 @@ fn controller(context: &Context, node_name: String) -> (Queue, Controller) {
     )
 }
 
-/// Whether the pod is the scheduler's to place: one that names its node is nobody's but that node's.
-fn waits(pod: &Pod) -> bool {
-    let placed = pod
+/// Returns `true` if the pod is active and has no node.
+fn is_unscheduled(pod: &Pod) -> bool {
+    let has_node = pod
         .spec
         .as_ref()
         .and_then(|spec| spec.node_name.as_deref())
         .is_some_and(|node| !node.is_empty());
-    !placed && pods::active(pod)
+    !has_node && pods::is_active(pod)
 }
 
-/// Returns `true` if the pod counts against its node's number of pods: it is assigned to one and has not ended.
-fn occupies(pod: &Pod) -> bool {
+/// Returns `true` if the pod counts against its node's maximum number of pods: it has a node and is not terminal.
+fn occupies_node(pod: &Pod) -> bool {
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
-    node.is_some_and(|node| !node.is_empty()) && !pods::ended(pod)
+    node.is_some_and(|node| !node.is_empty()) && !pods::is_terminal(pod)
 }
 
-/// Returns `true` if the node has as many pods as it allows.
+/// Returns `true` if the node has its maximum number of pods.
 fn is_full(node: &Node, pods: &[Arc<Pod>]) -> bool {
     let status = node.status.as_ref();
     let allocatable = status.and_then(|status| status.allocatable.as_ref()?.get("pods"));
-    let Some(max_pods) = allocatable.and_then(whole) else {
+    let Some(max_pods) = allocatable.and_then(quantity::value) else {
         return false;
     };
     let is_on_node = |pod: &&Arc<Pod>| {
         let spec = pod.spec.as_ref();
-        occupies(pod)
+        occupies_node(pod)
             && spec.and_then(|spec| spec.node_name.as_ref()) == node.metadata.name.as_ref()
     };
     let assigned = pods.iter().filter(is_on_node).count();
     i128::try_from(assigned).is_ok_and(|assigned| assigned >= max_pods)
 }
 
-/// Why the pod cannot run on the node, as the scheduler words it.
-fn obstacle(pod: &Pod, node: Option<&Node>, pods: &[Arc<Pod>]) -> Option<&'static str> {
+/// Returns the reason why the pod does not fit the node, in the words of kube-scheduler; `None` if it fits.
+fn unschedulable_reason(pod: &Pod, node: Option<&Node>, pods: &[Arc<Pod>]) -> Option<&'static str> {
     let Some(node) = node else {
         return Some("no nodes available to schedule pods");
     };
-    let closed = node
+    let is_cordoned = node
         .spec
         .as_ref()
         .and_then(|spec| spec.unschedulable)
         .unwrap_or(false);
     let labels = node.labels();
-    let wanted = pod
+    let selector = pod
         .spec
         .as_ref()
         .and_then(|spec| spec.node_selector.as_ref());
-    let fits = wanted.is_none_or(|wanted| {
-        wanted
+    let fits = selector.is_none_or(|selector| {
+        selector
             .iter()
             .all(|(key, value)| labels.get(key) == Some(value))
     });
-    match (closed, fits) {
+    match (is_cordoned, fits) {
         (true, _) => Some("0/1 nodes are available: 1 node(s) were unschedulable."),
         (false, false) => {
             Some("0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.")
@@ -128,7 +127,7 @@ fn obstacle(pod: &Pod, node: Option<&Node>, pods: &[Arc<Pod>]) -> Option<&'stati
 }
 
 #[async_trait]
-impl Reconcile for Controller {
+impl Reconcile for Scheduler {
     type Error = kube::Error;
 
     async fn sync(&self, key: &Key) -> Result<Option<Duration>, kube::Error> {
@@ -137,7 +136,7 @@ impl Reconcile for Controller {
             .informers
             .pods
             .get(key)
-            .filter(|pod| waits(pod));
+            .filter(|pod| is_unscheduled(pod));
         let Some(pod) = pod else { return Ok(None) };
         let node: Option<Arc<Node>> = self
             .context
@@ -145,15 +144,15 @@ impl Reconcile for Controller {
             .nodes
             .get(&Key::new("", &self.node_name));
         let pods = self.context.informers.pods.all();
-        match obstacle(&pod, node.as_deref(), &pods) {
+        match unschedulable_reason(&pod, node.as_deref(), &pods) {
             None => self.bind(key, &pod).await?,
-            Some(reason) => self.refuse(key, &pod, reason).await?,
+            Some(reason) => self.mark_unschedulable(key, &pod, reason).await?,
         }
         Ok(None)
     }
 }
 
-impl Controller {
+impl Scheduler {
     async fn bind(&self, key: &Key, pod: &Pod) -> kube::Result<()> {
         let api: Api<Pod> = Api::namespaced(self.context.client.clone(), &key.namespace);
         let target = ObjectReference {
@@ -169,10 +168,10 @@ impl Controller {
             ..ObjectMeta::default()
         };
         let binding = Binding { metadata, target };
-        let answer: kube::Result<Value> = api
+        let result: kube::Result<Value> = api
             .create_subresource("binding", &key.name, &PostParams::default(), &binding)
             .await;
-        match answer {
+        match result {
             Ok(_) => {
                 let message = format!("Successfully assigned {key} to {}", self.node_name);
                 self.recorder.event(
@@ -181,23 +180,23 @@ impl Controller {
                     "Scheduled",
                     message,
                 );
-                // The next pod is judged by how many are assigned.
+                // The next decision counts the node's pods.
                 if let Some(assigned) = api.get_opt(&key.name).await? {
                     let cache = &self.context.informers.pods;
-                    cache.caught_up(&assigned.metadata).await;
+                    cache.wait_for_resource_version(&assigned.metadata).await;
                 }
                 Ok(())
             }
-            // Gone, or placed by someone else in between: nothing is left to do here.
+            // The pod was deleted or has a node meanwhile.
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// Says once why the pod waits; it is tried again when the node changes.
-    async fn refuse(&self, key: &Key, pod: &Pod, reason: &str) -> kube::Result<()> {
-        let told = pods::condition(pod, "PodScheduled");
-        if told.is_some_and(|told| told.message.as_deref() == Some(reason)) {
+    /// Records the reason in an event and the condition `PodScheduled`, once. The pod is retried when the node changes.
+    async fn mark_unschedulable(&self, key: &Key, pod: &Pod, reason: &str) -> kube::Result<()> {
+        let condition = pods::condition(pod, "PodScheduled");
+        if condition.is_some_and(|condition| condition.message.as_deref() == Some(reason)) {
             return Ok(());
         }
         self.recorder.event(
@@ -239,18 +238,18 @@ mod tests {
         let pod = json!({"spec": {"containers": [], "nodeSelector": {"disk": "ssd"}}});
         let pod = serde_json::from_value(pod).expect("a pod");
         let node: Option<Node> = node.map(|node| serde_json::from_value(node).expect("a node"));
-        assert_eq!(obstacle(&pod, node.as_ref(), &[]), reason);
+        assert_eq!(unschedulable_reason(&pod, node.as_ref(), &[]), reason);
     }
 
     #[test]
-    fn a_pod_fits_an_open_node_with_its_labels() {
+    fn pod_fits_a_schedulable_node_that_its_selector_matches() {
         check(None, Some("no nodes available to schedule pods"));
         let fits = json!({"metadata": {"labels": {"disk": "ssd"}}});
         check(Some(fits.clone()), None);
-        let mut closed = fits;
-        closed["spec"] = json!({"unschedulable": true});
+        let mut cordoned = fits;
+        cordoned["spec"] = json!({"unschedulable": true});
         check(
-            Some(closed),
+            Some(cordoned),
             Some("0/1 nodes are available: 1 node(s) were unschedulable."),
         );
         let other = json!({"metadata": {"labels": {"disk": "tape"}}});
@@ -261,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_takes_no_more_pods_than_it_allows() {
+    fn pods_beyond_the_nodes_maximum_are_unschedulable() {
         let pod = |node: Option<&str>, phase: &str| {
             let pod =
                 json!({"spec": {"containers": [], "nodeName": node}, "status": {"phase": phase}});
@@ -277,22 +276,23 @@ mod tests {
             pod(Some("other"), "Running"),
             pod(None, "Pending"),
         ];
-        assert_eq!(obstacle(&new, Some(&node), &pods), None);
+        assert_eq!(unschedulable_reason(&new, Some(&node), &pods), None);
         pods.push(pod(Some("n"), "Pending"));
         assert_eq!(
-            obstacle(&new, Some(&node), &pods),
+            unschedulable_reason(&new, Some(&node), &pods),
             Some("0/1 nodes are available: 1 Too many pods.")
         );
     }
 
     #[test]
-    fn only_active_pods_without_a_node_wait() {
-        let waits_for = |pod: Value| waits(&serde_json::from_value(pod).expect("a pod"));
-        assert!(waits_for(json!({"spec": {"containers": []}})));
-        assert!(!waits_for(
+    fn only_active_pods_without_a_node_are_scheduled() {
+        let is_scheduled =
+            |pod: Value| is_unscheduled(&serde_json::from_value(pod).expect("a pod"));
+        assert!(is_scheduled(json!({"spec": {"containers": []}})));
+        assert!(!is_scheduled(
             json!({"spec": {"containers": [], "nodeName": "elsewhere"}})
         ));
-        assert!(!waits_for(
+        assert!(!is_scheduled(
             json!({"spec": {"containers": []}, "status": {"phase": "Failed"}})
         ));
     }

@@ -65,7 +65,7 @@ fn within_budget(api: &Api, path: &Path, query: &Query, pod: &Arc<Value>) -> Res
     let about = |budget: &&Arc<Value>| {
         let typed = serde_json::from_value::<PodDisruptionBudget>((***budget).clone());
         let selector = typed.ok().and_then(|budget| budget.spec?.selector);
-        selector.is_some_and(|selector| labels::matches(&selector, Some(&own)))
+        selector.is_some_and(|selector| labels::selector_matches(&selector, Some(&own)))
     };
     match budgets.iter().filter(about).collect::<Vec<_>>()[..] {
         [] => Ok(()),

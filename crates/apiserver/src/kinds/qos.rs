@@ -1,6 +1,6 @@
 //! A pod's class of service, which says who has to go first where room is short.
 
-use component_helpers::quantity::thousandths;
+use component_helpers::quantity::milli_value;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ const RESOURCES: [&str; 2] = ["cpu", "memory"];
 /// An amount of a container's that is more than nothing.
 fn amount(container: &Value, list: &str, resource: &str) -> Option<i128> {
     let text = container["resources"][list][resource].as_str()?;
-    thousandths(&Quantity(text.to_owned())).filter(|amount| *amount > 0)
+    milli_value(&Quantity(text.to_owned())).filter(|amount| *amount > 0)
 }
 
 /// `Guaranteed`, `Burstable` or `BestEffort`, of a spec with its defaults filled in.

@@ -1,32 +1,34 @@
-//! Which events become one: equal ones count up, many similar ones are combined, and too many are dropped.
+//! Event correlator as in client-go (`events_cache.go`): similar events are aggregated, equal ones counted, and too many dropped.
 //!
-//! The steps and their order are client-go's event correlator: combine, then count, then drop. A dropped event still
-//! counts, so the next one that is written shows it.
+//! The order is client-go's: aggregate, then count, then drop. A dropped event is counted, so that the next one that is written
+//! shows it.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
+use lru::LruCache;
 
 use super::EventType;
-use super::bucket::Bucket;
-use super::cache::Cache;
+use super::token_bucket::TokenBucket;
 
-/// How many objects, reasons and messages are remembered.
-const REMEMBERED: usize = 4096;
-/// From this many different messages under one reason on, events are combined …
-const COMBINE_FROM: usize = 10;
-/// … as long as each comes within this time of the one before.
-const COMBINE_WITHIN: Duration = Duration::from_secs(600);
-const COMBINED: &str = "(combined from similar events): ";
-/// What one object may write at once, and how often it gains one more.
+/// Maximum number of entries of each cache; the least recently used entry is evicted.
+const MAX_LRU_CACHE_ENTRIES: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
+/// Number of different messages of one reason from which on events are aggregated.
+const AGGREGATE_MAX_EVENTS: usize = 10;
+/// Maximum time between two events that are aggregated.
+const AGGREGATE_INTERVAL: Duration = Duration::from_secs(600);
+const AGGREGATE_PREFIX: &str = "(combined from similar events): ";
+/// Number of events of one type that an object may have at once.
 const SPAM_BURST: f64 = 25.0;
-const SPAM_RATE: f64 = 1.0 / 300.0;
+/// Number of further events per second: one in five minutes.
+const SPAM_QPS: f64 = 1.0 / 300.0;
 
-/// Something happened.
+/// An event as it was recorded.
 #[derive(Clone, Debug)]
-pub(super) struct Occurrence {
+pub(super) struct RawEvent {
     pub(super) object: ObjectReference,
     pub(super) kind: EventType,
     pub(super) reason: String,
@@ -34,12 +36,12 @@ pub(super) struct Occurrence {
     pub(super) at: Timestamp,
 }
 
-/// What is to be written about it.
+/// An event to create, or to update if it has a name.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Observed {
+pub(super) struct EventToWrite {
     pub(super) key: Key,
-    /// The name of the event that already tells of it.
-    pub(super) written_as: Option<String>,
+    /// Name of the existing event that is updated.
+    pub(super) existing_name: Option<String>,
     pub(super) object: ObjectReference,
     pub(super) kind: EventType,
     pub(super) reason: String,
@@ -49,124 +51,130 @@ pub(super) struct Observed {
     pub(super) last: Timestamp,
 }
 
-type Subject = [Option<String>; 5];
+/// Kind, namespace, name, UID and API version of the involved object.
+type InvolvedObject = [Option<String>; 5];
 
-/// Events with the same key are one event.
+/// Identity of an event: recorded events with equal keys are one event of the API.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
-    subject: Subject,
-    /// Containers of one pod are apart, unless combined.
+    object: InvolvedObject,
+    /// Separates the containers of a pod; `None` if aggregated.
     field_path: Option<String>,
     kind: EventType,
     reason: String,
-    /// None where similar events are combined.
+    /// `None` if aggregated.
     message: Option<String>,
 }
 
 #[derive(Debug)]
-struct Similar {
+struct AggregateRecord {
     messages: BTreeSet<String>,
     last: Duration,
 }
 
 #[derive(Debug)]
-struct Tally {
+struct EventLog {
     count: i32,
     first: Timestamp,
     name: Option<String>,
 }
 
-/// Remembers what one recorder has written.
+/// Caches the events that one recorder has written.
 #[derive(Debug)]
 pub(super) struct Correlator {
-    similar: Cache<Key, Similar>,
-    tallies: Cache<Key, Tally>,
-    spam: Cache<(Subject, EventType), Bucket>,
+    aggregates: LruCache<Key, AggregateRecord>,
+    logs: LruCache<Key, EventLog>,
+    spam: LruCache<(InvolvedObject, EventType), TokenBucket>,
 }
 
 impl Default for Correlator {
     fn default() -> Self {
         Self {
-            similar: Cache::new(REMEMBERED),
-            tallies: Cache::new(REMEMBERED),
-            spam: Cache::new(REMEMBERED),
+            aggregates: LruCache::new(MAX_LRU_CACHE_ENTRIES),
+            logs: LruCache::new(MAX_LRU_CACHE_ENTRIES),
+            spam: LruCache::new(MAX_LRU_CACHE_ENTRIES),
         }
     }
 }
 
 impl Correlator {
-    /// What to write about `occurrence`; nothing where its object has used up its share.
-    pub(super) fn observe(&mut self, occurrence: Occurrence, now: Duration) -> Option<Observed> {
-        let subject = subject(&occurrence.object);
-        let (key, message) = self.combine(&subject, &occurrence, now);
-        let tally = self.tallies.entry(&key, || Tally {
+    /// Returns the event to write, or `None` if its object exceeds its rate.
+    pub(super) fn correlate(&mut self, event: RawEvent, now: Duration) -> Option<EventToWrite> {
+        let object = involved_object(&event.object);
+        let (key, message) = self.aggregate(&object, &event, now);
+        let log = self.logs.get_or_insert_mut_ref(&key, || EventLog {
             count: 0,
-            first: occurrence.at,
+            first: event.at,
             name: None,
         });
-        tally.count += 1;
-        let observed = Observed {
-            written_as: tally.name.clone(),
-            count: tally.count,
-            first: tally.first,
-            last: occurrence.at,
-            object: occurrence.object,
-            kind: occurrence.kind,
-            reason: occurrence.reason,
+        log.count += 1;
+        let to_write = EventToWrite {
+            existing_name: log.name.clone(),
+            count: log.count,
+            first: log.first,
+            last: event.at,
+            object: event.object,
+            kind: event.kind,
+            reason: event.reason,
             message,
             key,
         };
-        let share = self.spam.entry(&(subject, occurrence.kind), || {
-            Bucket::full(SPAM_BURST, SPAM_RATE, now)
+        let rate_limit = self.spam.get_or_insert_mut((object, event.kind), || {
+            TokenBucket::full(SPAM_BURST, SPAM_QPS, now)
         });
-        share.take(now).then_some(observed)
+        rate_limit.try_acquire(now).then_some(to_write)
     }
 
-    /// Notes under which name an event was written.
-    pub(super) fn written(&mut self, key: &Key, name: String) {
-        if let Some(tally) = self.tallies.get_mut(key) {
-            tally.name = Some(name);
+    /// Records the name under which an event was written.
+    pub(super) fn record_name(&mut self, key: &Key, name: String) {
+        if let Some(log) = self.logs.peek_mut(key) {
+            log.name = Some(name);
         }
     }
 
-    fn combine(
+    fn aggregate(
         &mut self,
-        subject: &Subject,
-        occurrence: &Occurrence,
+        object: &InvolvedObject,
+        event: &RawEvent,
         now: Duration,
     ) -> (Key, String) {
-        let together = Key {
-            subject: subject.clone(),
+        let aggregate_key = Key {
+            object: object.clone(),
             field_path: None,
-            kind: occurrence.kind,
-            reason: occurrence.reason.clone(),
+            kind: event.kind,
+            reason: event.reason.clone(),
             message: None,
         };
-        let similar = self.similar.entry(&together, || Similar {
-            messages: BTreeSet::new(),
-            last: now,
-        });
-        if now.saturating_sub(similar.last) > COMBINE_WITHIN {
-            similar.messages.clear();
+        let aggregate = self
+            .aggregates
+            .get_or_insert_mut_ref(&aggregate_key, || AggregateRecord {
+                messages: BTreeSet::new(),
+                last: now,
+            });
+        if now.saturating_sub(aggregate.last) > AGGREGATE_INTERVAL {
+            aggregate.messages.clear();
         }
-        similar.messages.insert(occurrence.message.clone());
-        similar.last = now;
-        if similar.messages.len() < COMBINE_FROM {
-            let field_path = occurrence.object.field_path.clone();
-            let alone = Key {
+        aggregate.messages.insert(event.message.clone());
+        aggregate.last = now;
+        if aggregate.messages.len() < AGGREGATE_MAX_EVENTS {
+            let field_path = event.object.field_path.clone();
+            let key = Key {
                 field_path,
-                message: Some(occurrence.message.clone()),
-                ..together
+                message: Some(event.message.clone()),
+                ..aggregate_key
             };
-            return (alone, occurrence.message.clone());
+            return (key, event.message.clone());
         }
-        // One message makes room for the next, so the set stays at its bound.
-        similar.messages.pop_first();
-        (together, format!("{COMBINED}{}", occurrence.message))
+        // Remove one message, so that the set stays at its limit.
+        aggregate.messages.pop_first();
+        (
+            aggregate_key,
+            format!("{AGGREGATE_PREFIX}{}", event.message),
+        )
     }
 }
 
-fn subject(object: &ObjectReference) -> Subject {
+fn involved_object(object: &ObjectReference) -> InvolvedObject {
     [
         &object.kind,
         &object.namespace,

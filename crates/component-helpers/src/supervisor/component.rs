@@ -18,7 +18,7 @@ pub struct Component {
     name: String,
 }
 
-/// The work panicked; the panic is logged and counted.
+/// Error of work that panicked. The panic was logged and counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("panicked; it is retried after {retry_after:?}")]
 pub struct Panicked {
@@ -31,7 +31,7 @@ impl Component {
         Self { supervisor, name }
     }
 
-    /// The node's clock.
+    /// Returns the node's clock.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         self.supervisor.clock()
@@ -91,7 +91,7 @@ impl Component {
         self.item_result(item, result)
     }
 
-    /// Does the same with a function.
+    /// Calls a function as one work item; see [`Self::run_item`].
     ///
     /// # Errors
     /// If the work panics.
@@ -126,7 +126,7 @@ impl Component {
         failure.map_or(0, |failure| failure.panics)
     }
 
-    /// Runs a short-lived task of which a new one is made anyway, such as a connection: a panic is logged and counted.
+    /// Runs a short-lived task that needs no restart, such as a connection. A panic is logged and counted.
     pub async fn run_once(&self, work: impl Future<Output = ()> + Send) {
         if let Err(panic) = AssertUnwindSafe(work).catch_unwind().await {
             self.count_panic(&*panic);
@@ -172,7 +172,7 @@ impl Component {
         });
     }
 
-    /// The instance or item runs again, or is gone.
+    /// Records that an instance or item runs again or was removed.
     pub fn resolve(&self, instance: &str) {
         let mut components = self.supervisor.components();
         let state = components.get_mut(&self.name);

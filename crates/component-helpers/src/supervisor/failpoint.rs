@@ -1,7 +1,7 @@
-//! Failpoints: places where a test injects a panic into a component.
+//! Failpoints: lines of a component at which a test injects a panic.
 //!
-//! They exist in tests only, in those of other crates by the feature `failpoints`, so a program that ships has neither
-//! their cost nor their behaviour. Each supervisor has its own, so that tests of one process do not affect each other.
+//! They exist in tests only, in tests of other crates by the feature `failpoints`; released programs contain none. Each
+//! supervisor has its own, so that tests of one process do not affect each other.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -19,7 +19,7 @@ pub const HEALTHY_CONDITION: &str = "ComponentsHealthy";
 /// Delay after which a condition that could not be written is written again.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// Writes what a supervisor knows to the API.
+/// Writes the components' health to the API.
 pub struct Reporter {
     supervisor: Supervisor,
     component: Component,
@@ -27,7 +27,7 @@ pub struct Reporter {
     recorder: Recorder,
     node_name: String,
     changes: watch::Receiver<u64>,
-    /// Panics that have an event, by component.
+    /// Number of panics for which an event was recorded, by component.
     reported: BTreeMap<String, u64>,
 }
 
@@ -122,7 +122,7 @@ impl Reporter {
     }
 }
 
-/// Events about nodes have the node's name as UID, as the kubelet's.
+/// Returns the reference of a node in events, which has the node's name as UID, as the kubelet's events.
 fn node_reference(name: &str) -> ObjectReference {
     ObjectReference {
         kind: Some("Node".to_owned()),
@@ -132,7 +132,7 @@ fn node_reference(name: &str) -> ObjectReference {
     }
 }
 
-/// Returns the condition: false while a component has not run again after a panic.
+/// Returns the condition, which is false while a component has not run again after a panic.
 #[must_use]
 pub fn healthy_condition(health: &[ComponentHealth], now: Timestamp) -> NodeCondition {
     let failed = health.iter().filter_map(|component| {
@@ -149,7 +149,7 @@ pub fn healthy_condition(health: &[ComponentHealth], now: Timestamp) -> NodeCond
     } else {
         ("False", "ComponentRestarting", failed.join("; "))
     };
-    let now = crate::time::seconds(now);
+    let now = crate::time::truncate_to_seconds(now);
     NodeCondition {
         type_: HEALTHY_CONDITION.to_owned(),
         status: status.to_owned(),

@@ -217,7 +217,7 @@ impl<'a> Rollout<'a> {
             .informers
             .pods
             .in_namespace(&self.deployment.namespace().unwrap_or_default());
-        counted || all.iter().any(|pod| of_old(pod) && !pods::ended(pod))
+        counted || all.iter().any(|pod| of_old(pod) && !pods::is_terminal(pod))
     }
 
     async fn expire_if_complete(&mut self) -> Result<(), Error> {
@@ -278,7 +278,7 @@ impl<'a> Rollout<'a> {
         self.context
             .informers
             .deployments
-            .caught_up(&written.metadata)
+            .wait_for_resource_version(&written.metadata)
             .await;
         Ok(())
     }

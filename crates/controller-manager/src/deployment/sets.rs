@@ -80,7 +80,7 @@ impl Rollout<'_> {
         self.context
             .informers
             .sets
-            .caught_up(&written.metadata)
+            .wait_for_resource_version(&written.metadata)
             .await;
         self.sets[at] = Arc::new(written);
         Ok(())
@@ -173,7 +173,11 @@ impl Rollout<'_> {
             }
             Err(error) => return Err(self.cannot_create(&set, error).await),
         };
-        self.context.informers.sets.caught_up(&set.metadata).await;
+        self.context
+            .informers
+            .sets
+            .wait_for_resource_version(&set.metadata)
+            .await;
         let (name, replicas) = (set.name_any(), size(&set));
         self.sets.push(Arc::new(set));
         self.new = Some(self.sets.len() - 1);

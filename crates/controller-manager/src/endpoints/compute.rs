@@ -42,7 +42,7 @@ pub(super) fn subsets<'a>(
         by_ports
             .entry(ports)
             .or_default()
-            .push((publish_unready || pods::ready(pod), address));
+            .push((publish_unready || pods::is_ready(pod), address));
     }
     by_ports
         .into_iter()
@@ -51,7 +51,7 @@ pub(super) fn subsets<'a>(
 }
 
 fn listed(pod: &Pod, publish_unready: bool) -> bool {
-    !pods::ended(pod) && (publish_unready || !pods::terminating(pod))
+    !pods::is_terminal(pod) && (publish_unready || !pods::is_terminating(pod))
 }
 
 fn ports_of(service: &Service, pod: &Pod) -> Vec<Port> {

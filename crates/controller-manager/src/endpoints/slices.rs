@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use component_helpers::controller::Context;
-use component_helpers::queue::{Key, Queue, Reconcile};
+use component_helpers::work_queue::{Key, Reconcile, WorkQueue};
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -32,7 +32,7 @@ pub(crate) struct Controller {
 }
 
 /// Starts the controller's part in the informers; returns its queue and its work.
-pub(crate) fn controller(context: &Context) -> (Queue, Controller) {
+pub(crate) fn controller(context: &Context) -> (WorkQueue, Controller) {
     let queue = watch_services_and_pods(context);
     (
         queue,
@@ -113,7 +113,7 @@ impl Controller {
         self.context
             .informers
             .slices
-            .caught_up(&written.metadata)
+            .wait_for_resource_version(&written.metadata)
             .await;
         Ok(())
     }

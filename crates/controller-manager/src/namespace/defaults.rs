@@ -1,7 +1,7 @@
 //! What is there before anybody asks: the namespaces, and the `kubernetes` service.
 
 use component_helpers::controller::Context;
-use component_helpers::queue::Key;
+use component_helpers::work_queue::Key;
 use k8s_openapi::api::core::v1::{Namespace, Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;

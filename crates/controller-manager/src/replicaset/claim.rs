@@ -85,7 +85,11 @@ async fn own(
         .await
     {
         Ok(pod) => {
-            context.informers.pods.caught_up(&pod.metadata).await;
+            context
+                .informers
+                .pods
+                .wait_for_resource_version(&pod.metadata)
+                .await;
             Ok(Some(pod))
         }
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),

@@ -50,7 +50,7 @@ struct Rank<'a> {
 impl<'a> Rank<'a> {
     fn of(pod: &'a Pod, pods_on_node: usize, now: Timestamp) -> Self {
         let created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
-        let is_ready = pods::ready(pod);
+        let is_ready = pods::is_ready(pod);
         Self {
             is_assigned: !node_name(pod).is_empty(),
             phase: phase_rank(pod),
@@ -58,7 +58,7 @@ impl<'a> Rank<'a> {
             cost: deletion_cost(pod),
             pods_on_node: Reverse(pods_on_node),
             ready_age: is_ready.then(|| AgeBucket::of(pods::ready_since(pod), now)),
-            restarts: Reverse(pods::restarts(pod)),
+            restarts: Reverse(pods::max_restart_count(pod)),
             age: AgeBucket::of(created, now),
             uid: pod.metadata.uid.as_deref(),
         }

@@ -38,7 +38,7 @@ pub(super) fn compute(
         .unwrap_or_default();
     let waits: Vec<Duration> = active
         .iter()
-        .filter_map(|pod| pods::until_available(pod, min_ready, now))
+        .filter_map(|pod| pods::time_until_available(pod, min_ready, now))
         .collect();
     let old = set.status();
     let status = ReplicaSetStatus {
@@ -49,7 +49,7 @@ pub(super) fn compute(
                 .filter(|pod| has_all(pod.metadata.labels.as_ref(), &template))
                 .count(),
         ),
-        ready_replicas: some(active.iter().filter(|pod| pods::ready(pod)).count()),
+        ready_replicas: some(active.iter().filter(|pod| pods::is_ready(pod)).count()),
         available_replicas: some(waits.iter().filter(|wait| wait.is_zero()).count()),
         observed_generation: set.meta().generation,
         conditions: conditions(

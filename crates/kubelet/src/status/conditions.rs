@@ -1,6 +1,6 @@
 //! The conditions of a pod that the kubelet writes, and what happens to those it does not.
 
-use component_helpers::time::seconds;
+use component_helpers::time::truncate_to_seconds;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
 
@@ -187,7 +187,7 @@ pub(super) fn carry_over(
             .find(|old| old.type_ == condition.type_ && old.status == condition.status);
         condition.last_transition_time = same
             .and_then(|old| old.last_transition_time.clone())
-            .or_else(|| Some(seconds(now)));
+            .or_else(|| Some(truncate_to_seconds(now)));
     }
     let theirs = before
         .iter()

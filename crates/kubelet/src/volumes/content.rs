@@ -25,7 +25,7 @@ pub(super) struct Content<'a> {
 impl Content<'_> {
     pub(super) async fn of(&self, volume: &Volume) -> Result<VolumeSource, VolumeError> {
         if let Some(empty) = &volume.empty_dir {
-            let limit = empty.size_limit.as_ref().and_then(quantity::whole);
+            let limit = empty.size_limit.as_ref().and_then(quantity::value);
             let size_limit = limit
                 .and_then(|limit| u64::try_from(limit).ok())
                 .filter(|limit| *limit > 0);

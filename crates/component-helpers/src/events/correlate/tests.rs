@@ -1,7 +1,7 @@
 use super::*;
 
-fn occurrence(message: &str) -> Occurrence {
-    Occurrence {
+fn raw_event(message: &str) -> RawEvent {
+    RawEvent {
         object: ObjectReference {
             kind: Some("Pod".to_owned()),
             namespace: Some("default".to_owned()),
@@ -20,54 +20,64 @@ fn secs(n: u64) -> Duration {
 }
 
 #[test]
-fn the_same_event_again_counts_up_under_its_first_name() {
+fn equal_events_increment_the_count_of_the_first() {
     let mut correlator = Correlator::default();
-    let first = correlator.observe(occurrence("no"), secs(0)).expect("room");
-    assert_eq!((first.count, first.written_as), (1, None));
-    correlator.written(&first.key, "api.1".to_owned());
-    let mut again = occurrence("no");
+    let first = correlator
+        .correlate(raw_event("no"), secs(0))
+        .expect("within the rate");
+    assert_eq!((first.count, first.existing_name), (1, None));
+    correlator.record_name(&first.key, "api.1".to_owned());
+    let mut again = raw_event("no");
     again.at = Timestamp::from_second(7).expect("in range");
-    let second = correlator.observe(again, secs(7)).expect("room");
+    let second = correlator
+        .correlate(again, secs(7))
+        .expect("within the rate");
     assert_eq!(second.count, 2);
-    assert_eq!(second.written_as.as_deref(), Some("api.1"));
+    assert_eq!(second.existing_name.as_deref(), Some("api.1"));
     assert_eq!(second.first, Timestamp::UNIX_EPOCH);
     assert_eq!(second.last.as_second(), 7);
 }
 
 #[test]
-fn another_container_type_or_reason_is_another_event() {
+fn events_of_other_containers_types_or_reasons_are_separate() {
     let mut correlator = Correlator::default();
-    correlator.observe(occurrence("no"), secs(0));
-    let mut container = occurrence("no");
+    correlator.correlate(raw_event("no"), secs(0));
+    let mut container = raw_event("no");
     container.object.field_path = Some("spec.containers{web}".to_owned());
-    let mut kind = occurrence("no");
+    let mut kind = raw_event("no");
     kind.kind = EventType::Normal;
-    let mut reason = occurrence("no");
+    let mut reason = raw_event("no");
     reason.reason = "BackOff".to_owned();
     for other in [container, kind, reason] {
-        assert_eq!(correlator.observe(other, secs(0)).expect("room").count, 1);
+        assert_eq!(
+            correlator
+                .correlate(other, secs(0))
+                .expect("within the rate")
+                .count,
+            1
+        );
     }
 }
 
 #[test]
-fn the_tenth_message_under_one_reason_starts_a_combined_event() {
+fn tenth_message_of_one_reason_starts_an_aggregate_event() {
     let mut correlator = Correlator::default();
     for n in 1..=9 {
         let seen = correlator
-            .observe(occurrence(&n.to_string()), secs(0))
-            .expect("room");
+            .correlate(raw_event(&n.to_string()), secs(0))
+            .expect("within the rate");
         assert_eq!(seen.message, n.to_string());
     }
     let tenth = correlator
-        .observe(occurrence("ten"), secs(0))
-        .expect("room");
+        .correlate(raw_event("ten"), secs(0))
+        .expect("within the rate");
     assert_eq!(
         (tenth.message.as_str(), tenth.count),
         ("(combined from similar events): ten", 1)
     );
     let eleventh = correlator
-        .observe(occurrence("eleven"), secs(0))
-        .expect("room");
+        .correlate(raw_event("eleven"), secs(0))
+        .expect("within the rate");
     assert_eq!(
         (eleventh.message.as_str(), eleventh.count),
         ("(combined from similar events): eleven", 2)
@@ -76,41 +86,43 @@ fn the_tenth_message_under_one_reason_starts_a_combined_event() {
 }
 
 #[track_caller]
-fn check_memory(pause: Duration, combined: bool) {
+fn check_aggregation_after(pause: Duration, is_aggregated: bool) {
     let mut correlator = Correlator::default();
     for n in 1..=9 {
-        correlator.observe(occurrence(&n.to_string()), secs(0));
+        correlator.correlate(raw_event(&n.to_string()), secs(0));
     }
-    let next = correlator.observe(occurrence("next"), pause).expect("room");
+    let next = correlator
+        .correlate(raw_event("next"), pause)
+        .expect("within the rate");
     assert_eq!(
-        next.message.starts_with(COMBINED),
-        combined,
+        next.message.starts_with(AGGREGATE_PREFIX),
+        is_aggregated,
         "after {pause:?}"
     );
 }
 
 #[test]
-fn similar_events_are_forgotten_after_ten_minutes() {
-    check_memory(secs(600), true);
-    check_memory(secs(601), false);
+fn aggregation_ends_after_ten_minutes_without_an_event() {
+    check_aggregation_after(secs(600), true);
+    check_aggregation_after(secs(601), false);
 }
 
 #[test]
-fn an_object_writes_twenty_five_events_of_a_type_and_then_one_in_five_minutes() {
+fn object_has_a_burst_of_25_events_of_a_type_and_then_one_in_five_minutes() {
     let mut correlator = Correlator::default();
     let written = (0..40)
-        .filter(|_| correlator.observe(occurrence("no"), secs(0)).is_some())
+        .filter(|_| correlator.correlate(raw_event("no"), secs(0)).is_some())
         .count();
     assert_eq!(written, 25);
-    let mut normal = occurrence("yes");
+    let mut normal = raw_event("yes");
     normal.kind = EventType::Normal;
     assert!(
-        correlator.observe(normal, secs(0)).is_some(),
-        "the other type has its own share"
+        correlator.correlate(normal, secs(0)).is_some(),
+        "the other type has its own rate limit"
     );
-    assert_eq!(correlator.observe(occurrence("no"), secs(299)), None);
+    assert_eq!(correlator.correlate(raw_event("no"), secs(299)), None);
     let later = correlator
-        .observe(occurrence("no"), secs(301))
+        .correlate(raw_event("no"), secs(301))
         .expect("one more");
     assert_eq!(later.count, 42, "dropped events count");
 }

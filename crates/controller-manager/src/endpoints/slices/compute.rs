@@ -97,10 +97,10 @@ fn endpoint(pod: &Pod, publish: bool) -> Option<Endpoint> {
         .pod_ip
         .clone()
         .filter(|ip| !ip.is_empty())?;
-    if pods::ended(pod) {
+    if pods::is_terminal(pod) {
         return None;
     }
-    let (serving, terminating) = (pods::ready(pod), pods::terminating(pod));
+    let (serving, terminating) = (pods::is_ready(pod), pods::is_terminating(pod));
     Some(Endpoint {
         addresses: vec![ip],
         conditions: Some(EndpointConditions {

@@ -1,4 +1,4 @@
-//! A keyed work queue: a key waits at most once, may be added for later, and backs off while its work fails.
+//! Work queue of keys, as client-go's: a key is queued at most once, can be added after a delay, and backs off after an error.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
@@ -12,12 +12,12 @@ use tokio::time::Instant;
 
 use crate::supervisor::Component;
 
-/// The first wait after a failure; it doubles with each further one …
-const RETRY_FIRST: Duration = Duration::from_millis(5);
-/// … up to this.
-const RETRY_MAX: Duration = Duration::from_secs(30);
+/// Back-off after the first failure. It doubles with each further one.
+const INITIAL_BACKOFF: Duration = Duration::from_millis(5);
+/// Maximum back-off.
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
-/// Names an object of the kind a controller works on; cluster-scoped ones have no namespace.
+/// Namespace and name of an object of a controller's kind.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     /// Namespace of the object; empty if it is cluster-scoped.
@@ -52,52 +52,62 @@ impl fmt::Display for Key {
     }
 }
 
-/// One controller's work: bring what `key` names closer to what its specification says.
+/// Reconciliation of one object: brings its state closer to its specification.
 #[async_trait]
 pub trait Reconcile: Send + Sync {
-    /// Reason for which the work failed.
+    /// Error of a reconciliation, which is logged before the retry.
     type Error: fmt::Display + Send;
 
-    /// Does it once. A duration asks to be called again then, though nothing has changed.
+    /// Reconciles the object `key`. Returns the delay after which the key is queued again even without a change.
+    ///
+    /// # Errors
+    /// Any error, after which the key is retried with back-off.
     async fn sync(&self, key: &Key) -> Result<Option<Duration>, Self::Error>;
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct QueueState {
     ready: VecDeque<Key>,
-    waiting: BTreeSet<Key>,
-    later: BTreeMap<Instant, Vec<Key>>,
+    /// The keys in `ready`.
+    queued: BTreeSet<Key>,
+    delayed: BTreeMap<Instant, Vec<Key>>,
     failures: HashMap<Key, u32>,
-    /// The key that is worked on. After a panic outside of its work it is added again.
+    /// Key that is being processed. After a panic outside of its reconciliation it is added again.
     active: Option<Key>,
 }
 
-/// Keys whose objects need work. Clones are the same queue; one worker takes from it.
+/// Keys of the objects to reconcile. Clones share the queue, which has one worker.
 #[derive(Clone, Debug, Default)]
-pub struct Queue {
-    state: Arc<Mutex<State>>,
+pub struct WorkQueue {
+    state: Arc<Mutex<QueueState>>,
     changed: Arc<Notify>,
 }
 
-impl Queue {
-    /// Adds `key` unless it waits already.
+impl WorkQueue {
+    /// Adds `key` unless it is queued already.
     pub fn add(&self, key: Key) {
         self.lock().push(key);
         self.changed.notify_one();
     }
 
-    /// Adds `key` after `wait` of tokio's time.
+    /// Adds `key` after `wait` in tokio's time.
     pub fn add_after(&self, key: Key, wait: Duration) {
         self.lock()
-            .later
+            .delayed
             .entry(Instant::now() + wait)
             .or_default()
             .push(key);
         self.changed.notify_one();
     }
 
-    /// Works until it is dropped, one key at a time. A key whose work panics waits, and the others go on.
-    pub async fn work(&self, component: &Component, clock: &Clock, reconciler: &impl Reconcile) {
+    /// Reconciles one key at a time until the future is dropped. A key whose reconciliation panics is retried after a delay; the
+    /// others continue.
+    pub async fn run_worker(
+        &self,
+        component: &Component,
+        clock: &Clock,
+        reconciler: &impl Reconcile,
+    ) {
         let interrupted = self.lock().active.take();
         interrupted.into_iter().for_each(|key| self.add(key));
         loop {
@@ -116,7 +126,7 @@ impl Queue {
                 }
                 Ok(Err(error)) => {
                     tracing::debug!(%component, %key, %error, "sync failed; retrying");
-                    Some(clock.real(self.failed(&key)))
+                    Some(clock.real(self.next_backoff(&key)))
                 }
                 Err(panicked) => Some(panicked.retry_after),
             };
@@ -127,23 +137,23 @@ impl Queue {
         }
     }
 
-    /// Waits for a key that is due, and removes it.
+    /// Waits for the next key and removes it from the queue.
     pub async fn next(&self) -> Key {
         loop {
-            let due = {
+            let next_delayed = {
                 let mut state = self.lock();
-                state.promote(Instant::now());
+                state.promote_delayed(Instant::now());
                 if let Some(key) = state.ready.pop_front() {
-                    state.waiting.remove(&key);
+                    state.queued.remove(&key);
                     return key;
                 }
-                state.later.keys().next().copied()
+                state.delayed.keys().next().copied()
             };
-            match due {
-                Some(due) => {
+            match next_delayed {
+                Some(deadline) => {
                     tokio::select! {
                         () = self.changed.notified() => {}
-                        () = tokio::time::sleep_until(due) => {}
+                        () = tokio::time::sleep_until(deadline) => {}
                     }
                 }
                 None => self.changed.notified().await,
@@ -151,30 +161,32 @@ impl Queue {
         }
     }
 
-    fn failed(&self, key: &Key) -> Duration {
+    /// Counts a failure of `key` and returns its back-off.
+    fn next_backoff(&self, key: &Key) -> Duration {
         let mut state = self.lock();
         let failures = state.failures.entry(key.clone()).or_default();
-        let wait = back_off(*failures);
+        let delay = backoff(*failures);
         *failures += 1;
-        wait
+        delay
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state
             .lock()
             .expect("no holder of the queue's lock panics")
     }
 }
 
-impl State {
+impl QueueState {
     fn push(&mut self, key: Key) {
-        if self.waiting.insert(key.clone()) {
+        if self.queued.insert(key.clone()) {
             self.ready.push_back(key);
         }
     }
 
-    fn promote(&mut self, now: Instant) {
-        while let Some(entry) = self.later.first_entry() {
+    /// Moves the delayed keys whose delay has passed to the end of the queue.
+    fn promote_delayed(&mut self, now: Instant) {
+        while let Some(entry) = self.delayed.first_entry() {
             if *entry.key() > now {
                 break;
             }
@@ -185,10 +197,11 @@ impl State {
     }
 }
 
-fn back_off(failures: u32) -> Duration {
-    RETRY_FIRST
+/// Returns the delay after `failures` earlier failures.
+fn backoff(failures: u32) -> Duration {
+    INITIAL_BACKOFF
         .saturating_mul(2_u32.saturating_pow(failures))
-        .min(RETRY_MAX)
+        .min(MAX_BACKOFF)
 }
 
 #[cfg(test)]
@@ -200,17 +213,17 @@ mod tests {
     }
 
     #[test]
-    fn waits_double_from_five_milliseconds_to_half_a_minute() {
+    fn backoff_doubles_from_five_milliseconds_to_thirty_seconds() {
         let waits: Vec<_> = [0, 1, 2, 12, 13, 99]
             .into_iter()
-            .map(|n| back_off(n).as_millis())
+            .map(|n| backoff(n).as_millis())
             .collect();
         assert_eq!(waits, [5, 10, 20, 20_480, 30_000, 30_000]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_key_waits_only_once() {
-        let queue = Queue::default();
+    async fn key_is_queued_at_most_once() {
+        let queue = WorkQueue::default();
         for name in ["a", "b", "a"] {
             queue.add(key(name));
         }
@@ -220,14 +233,14 @@ mod tests {
         assert_eq!(
             queue.next().await,
             key("a"),
-            "added again while it was worked on"
+            "added again while it was processed"
         );
         assert!(queue.lock().ready.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_key_for_later_comes_when_it_is_due() {
-        let queue = Queue::default();
+    async fn delayed_keys_are_returned_after_their_delay() {
+        let queue = WorkQueue::default();
         let start = Instant::now();
         queue.add_after(key("late"), Duration::from_secs(9));
         queue.add_after(key("soon"), Duration::from_secs(3));
