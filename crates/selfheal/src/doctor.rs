@@ -19,11 +19,11 @@ use crate::exit::Exit;
 pub(crate) enum Status {
     /// The check passed.
     Ok,
-    /// Something optional is missing; the text says what to do.
+    /// Something optional is missing; the text has the remedy.
     Warning,
     /// A requirement is missing: exercises that need it are skipped.
     Skipped,
-    /// The check failed; the text says what to do.
+    /// The check failed; the text has the remedy.
     Failed,
 }
 

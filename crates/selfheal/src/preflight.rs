@@ -16,7 +16,7 @@ use crate::exercise::{Exercise, manifests};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Obstacle {
-    /// A requirement is not installed; the text says how to install it.
+    /// A requirement is not installed; the text has the command that installs it.
     Missing(String),
     /// Something that exists is in conflict with the exercise.
     Conflict(String),
@@ -69,7 +69,7 @@ impl Preflight {
 }
 
 /// Checks this host for exercises on a node in this process: programs of the images, PostgreSQL, ports. Provides PostgreSQL if an
-/// exercise needs it, which takes the network of the host.
+/// exercise needs it, which needs the network of the host.
 ///
 /// # Errors
 /// When a manifest of the program is not valid.

@@ -78,7 +78,7 @@ fn tag_connect_error(error: hyper_util::client::legacy::Error) -> anyhow::Error 
     }
 }
 
-/// Client that retries after a [`ConnectError`]: a service has an address before the proxies of all nodes know it.
+/// Client that retries after a [`ConnectError`]: a service has an address before the proxies of all nodes have applied it.
 pub(crate) struct RetryOnConnect<'a> {
     pub(crate) http: &'a dyn HttpClient,
     pub(crate) clock: &'a Clock,

@@ -175,7 +175,7 @@ mod tests {
             engine: "cluster".to_owned(),
             namespace: "default".to_owned(),
             verdict: Verdict::Fail,
-            reason: Some("waited 60 s for a restart".to_owned()),
+            reason: Some("timed out after 60 s waiting for a restart".to_owned()),
             outages: Vec::new(),
             assertions: [Verdict::Pass, Verdict::Fail, Verdict::NotJudged]
                 .map(result)
@@ -183,7 +183,7 @@ mod tests {
         };
         let mut out = Vec::new();
         report.print(&mut Transcript::new(&mut out)).unwrap();
-        let expected = "\n# Result of liveness (cluster)\nstopped: waited 60 s for a restart\n\
+        let expected = "\n# Result of liveness (cluster)\nstopped: timed out after 60 s waiting for a restart\n\
                         FAIL  The pod was restarted.\n      restarts: expected [1], observed [0]\n\
                         NOT JUDGED  The pod was restarted.\nFAIL  1 of 3 assertions passed\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);

@@ -59,7 +59,8 @@ fn default_dir() -> anyhow::Result<PathBuf> {
     Err(failure.unwrap_or_else(|| anyhow::anyhow!("no directory for the kubeconfig")))
 }
 
-/// Returns `selfheal` in the XDG runtime directory and in the XDG state directory, and a directory of this user in the temporary one.
+/// Returns `selfheal` in the XDG runtime directory and in the XDG state directory, and a directory of this user in the
+/// temporary one.
 fn candidates(variable: impl Fn(&str) -> Option<PathBuf>) -> Vec<PathBuf> {
     let absolute = |name: &str| variable(name).filter(|path| path.is_absolute());
     let runtime = absolute("XDG_RUNTIME_DIR").filter(|dir| dir.is_dir());

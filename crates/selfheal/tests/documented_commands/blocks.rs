@@ -1,7 +1,7 @@
 //! Commands in the code blocks of a Markdown document.
 
-/// Commands of `console` blocks (lines that start with `$ `) and of `sh` and `bash` blocks (every line), without comments, joined over
-/// continued lines and split at `&&`.
+/// Returns the commands of `console` blocks (lines that start with `$ `) and of `sh` and `bash` blocks (every line), without
+/// comments, joined over continued lines and split at `&&`.
 pub(crate) fn commands(markdown: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut lines = markdown.lines();

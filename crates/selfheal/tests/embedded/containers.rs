@@ -100,8 +100,9 @@ fn restarts_if_started(pod: Option<&Pod>, container: &str) -> Option<i32> {
     Some(status.restart_count)
 }
 
-/// Runs three processes that each print their name, the last word of their command line. Those of the container's first
-/// instance hold a FIFO open, so its reader reaches the end of the file when all three have exited. Kubernetes reads `$$` in a command as `$`.
+/// Runs three processes that each print their name, the last argument of their command line. Those of the container's first
+/// instance have a FIFO open, so its reader reaches the end of the file when all three have exited. Kubernetes replaces `$$` in
+/// a command by `$`.
 const APP_SCRIPT: &str = r#"mkfifo /tmp/never
 if mkfifo /shared/alive 2> /dev/null; then exec 3<> /shared/alive; echo $$$$ > /shared/app; fi
 wait='echo $0; read -r line < /tmp/never'
@@ -177,8 +178,8 @@ async fn containers_with_a_shared_process_namespace_signal_each_other_and_restar
     await_condition(pods.clone(), "p", is_running(1))
         .await
         .unwrap();
-    let left = run_script_in(&pods, "side", LIST_PROCESSES).await;
-    assert!(left.ends_with("side-main\n"), "{left}");
+    let remaining = run_script_in(&pods, "side", LIST_PROCESSES).await;
+    assert!(remaining.ends_with("side-main\n"), "{remaining}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -219,11 +220,11 @@ async fn init_containers_sidecars_and_hooks_run_in_order() {
     await_condition(pods.clone(), "p", is_succeeded)
         .await
         .unwrap();
-    let of_sidecar = LogParams {
+    let sidecar_log = LogParams {
         container: Some("side".to_owned()),
         ..LogParams::default()
     };
-    let lines = pods.logs("p", &of_sidecar).await.unwrap();
+    let lines = pods.logs("p", &sidecar_log).await.unwrap();
     assert_eq!(lines, "first\nside\nhook\nmain\n");
 }
 

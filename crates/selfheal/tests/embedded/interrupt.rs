@@ -107,8 +107,8 @@ async fn interrupted_exercise_on_a_cluster_leaves_no_object() {
     assert_eq!(pods.items.len(), 0);
     let namespaces = Api::<Namespace>::all(client);
     let namespaces = namespaces.list(&ListParams::default()).await.unwrap();
-    let left = namespaces
+    let remaining = namespaces
         .iter()
         .find(|namespace| namespace.name_any().starts_with("selfheal-exercise"));
-    assert!(left.is_none(), "{left:?}");
+    assert!(remaining.is_none(), "{remaining:?}");
 }

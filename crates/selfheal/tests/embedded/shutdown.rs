@@ -63,11 +63,11 @@ async fn killed_node_with_twenty_pods_leaves_no_process_and_no_file() {
     node.process.kill().unwrap();
     node.process.wait().unwrap();
     assert_all_exit(&processes[1..]);
-    let left: Vec<_> = std::fs::read_dir(node.dir.path())
+    let files: Vec<_> = std::fs::read_dir(node.dir.path())
         .unwrap()
         .flatten()
         .collect();
-    assert!(left.is_empty(), "{left:?}");
+    assert!(files.is_empty(), "{files:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

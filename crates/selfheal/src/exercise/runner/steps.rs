@@ -210,7 +210,7 @@ impl ExerciseRun<'_> {
         transcript.line(&format!(
             "(a client requests {url} {frequency} from here on)"
         ))?;
-        // Connections are refused until the proxies of every node know the service; these do not count.
+        // Connections are refused until the proxies of all nodes have the service; these do not count.
         let _ = self.retrying_client().get(&url).await;
         self.load.start(LoadSpec {
             url,

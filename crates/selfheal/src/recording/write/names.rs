@@ -150,7 +150,7 @@ impl Names {
 /// Replacement of an object's name in texts.
 #[derive(Clone, Copy)]
 enum InTexts {
-    /// Its stable name.
+    /// The stable name of the object.
     Name,
     /// The same text as for its siblings: the pod of an owner that a text names is random.
     AnySibling,
