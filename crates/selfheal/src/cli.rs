@@ -17,7 +17,7 @@ pub(crate) use self::node::{NodeArguments, UpArguments};
 use crate::completions::{self, CompletionsArguments, ManArguments};
 use crate::exit::Exit;
 #[cfg(target_os = "linux")]
-use crate::postgresql::postgresql_requirement;
+use crate::postgresql::provide_postgresql;
 use crate::up;
 
 /// Starts a Kubernetes node on this host, and runs the self-healing exercises on it or on a cluster.
@@ -88,8 +88,8 @@ impl Cli {
         }
     }
 
-    /// Arguments of `up`.
-    pub(crate) fn up(&mut self) -> Option<&mut UpArguments> {
+    /// Arguments of `up`, if that is the command.
+    pub(crate) fn up_arguments_mut(&mut self) -> Option<&mut UpArguments> {
         match &mut self.command {
             Command::Up(arguments) => Some(arguments),
             _ => None,
@@ -133,7 +133,7 @@ pub(crate) async fn run(
         Command::TryNamespaces => Ok(Exit::Passed),
         #[cfg(target_os = "linux")]
         Command::Postgresql => {
-            let found = postgresql_requirement()?;
+            let found = provide_postgresql()?;
             writeln!(std::io::stdout(), "{}", found.bin.display())?;
             Ok(Exit::Passed)
         }
@@ -148,13 +148,13 @@ pub(crate) async fn run(
     }
 }
 
-/// Value parser of exercise names: clap suggests similar names.
-fn exercise_names(also: &[&'static str]) -> clap::builder::PossibleValuesParser {
+/// Value parser of exercise names and `more`: clap suggests similar names.
+fn exercise_names(more: &[&'static str]) -> clap::builder::PossibleValuesParser {
     let names = crate::exercise::catalog::names();
-    names.chain(also.iter().copied()).collect::<Vec<_>>().into()
+    names.chain(more.iter().copied()).collect::<Vec<_>>().into()
 }
 
-/// Path of an existing file, for arguments.
+/// Parses an argument that is the path of an existing file.
 fn parse_program(program: &str) -> Result<PathBuf, String> {
     let path = std::fs::canonicalize(program).map_err(|error| format!("{program}: {error}"))?;
     if path.is_file() {

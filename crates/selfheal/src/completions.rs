@@ -16,7 +16,7 @@ pub(crate) struct CompletionsArguments {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ManArguments {
-    /// Directory to write the pages into; it is created.
+    /// Directory for the pages; created if it does not exist.
     #[arg(value_name = "DIR")]
     dir: PathBuf,
 }
@@ -51,8 +51,8 @@ fn write_page(command: &Command, dir: &Path) -> anyhow::Result<()> {
     fs::write(&path, page).with_context(|| format!("writing {}", path.display()))?;
     command
         .get_subcommands()
-        .filter(|below| !below.is_hide_set())
-        .try_for_each(|below| write_page(below, dir))
+        .filter(|subcommand| !subcommand.is_hide_set())
+        .try_for_each(|subcommand| write_page(subcommand, dir))
 }
 
 #[cfg(test)]
@@ -70,12 +70,12 @@ mod tests {
         };
         write_pages::<Cli>(&arguments).unwrap();
         let command = Cli::command();
-        let below = command
+        let pages = command
             .get_subcommands()
-            .filter(|below| !below.is_hide_set())
-            .map(|below| format!("selfheal-{}.1", below.get_name()));
+            .filter(|subcommand| !subcommand.is_hide_set())
+            .map(|subcommand| format!("selfheal-{}.1", subcommand.get_name()));
         let names: Vec<_> = std::iter::once("selfheal.1".to_owned())
-            .chain(below)
+            .chain(pages)
             .collect();
         assert!(
             names.contains(&"selfheal-exercise.1".to_owned()),
@@ -96,10 +96,10 @@ mod tests {
     fn completion_scripts_name_every_visible_subcommand() {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             let text = String::from_utf8(script::<Cli>(shell)).unwrap();
-            for below in Cli::command().get_subcommands() {
-                let name = below.get_name();
+            for subcommand in Cli::command().get_subcommands() {
+                let name = subcommand.get_name();
                 assert!(
-                    below.is_hide_set() || text.contains(name),
+                    subcommand.is_hide_set() || text.contains(name),
                     "{shell}: {name}"
                 );
             }

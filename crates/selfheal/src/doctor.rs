@@ -2,14 +2,15 @@
 
 pub(crate) mod cluster;
 pub(crate) mod kubectl;
-pub(crate) mod owner;
 pub(crate) mod permissions;
+pub(crate) mod ports;
 pub(crate) mod postgresql;
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 
+use crate::columns;
 use crate::exit::Exit;
 
 /// Result of one check.
@@ -18,16 +19,16 @@ use crate::exit::Exit;
 pub(crate) enum Status {
     /// The check passed.
     Ok,
-    /// Something optional is missing; the text says what to do.
+    /// Something optional is missing; the text has the remedy.
     Warning,
     /// A requirement is missing: exercises that need it are skipped.
     Skipped,
-    /// The check failed; the text says what to do.
+    /// The check failed; the text has the remedy.
     Failed,
 }
 
 impl Status {
-    const fn word(self) -> &'static str {
+    const fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Warning => "warning",
@@ -44,12 +45,11 @@ pub(crate) struct Finding {
     pub(crate) check: String,
     /// Result of the check.
     pub(crate) status: Status,
-    /// Result in words, or the remedy.
+    /// Description of the result, or the remedy.
     pub(crate) text: String,
 }
 
 impl Finding {
-    /// A finding.
     pub(crate) fn new(check: &str, status: Status, text: impl Into<String>) -> Self {
         Self {
             check: check.to_owned(),
@@ -61,24 +61,17 @@ impl Finding {
 
 /// Prints a table of findings.
 pub(crate) fn print(out: &mut dyn Write, findings: &[Finding]) -> io::Result<()> {
-    let widths = findings.iter().map(|finding| finding.check.chars().count());
-    let width = widths.max().unwrap_or(0);
-    let status_width = Status::Warning.word().len();
-    // Further lines of a text are below its first one.
-    let indent = " ".repeat(status_width + width + 4);
-    for finding in findings {
-        let text = finding.text.replace('\n', &format!("\n{indent}"));
-        let status = finding.status.word();
-        writeln!(
-            out,
-            "{status:<status_width$}  {:<width$}  {text}",
-            finding.check
-        )?;
+    let rows = findings.iter().map(|finding| {
+        let row = [finding.status.as_str(), &finding.check, &finding.text];
+        row.map(str::to_owned).to_vec()
+    });
+    for line in columns::align(&rows.collect::<Vec<_>>(), columns::COMPACT) {
+        writeln!(out, "{line}")?;
     }
     Ok(())
 }
 
-/// Exit code of `doctor`: a failed check fails.
+/// Exit code of `doctor`: `Failed` if a check failed.
 pub(crate) fn exit(findings: &[Finding]) -> Exit {
     let is_failed = |finding: &Finding| finding.status == Status::Failed;
     if findings.iter().any(is_failed) {

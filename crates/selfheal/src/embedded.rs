@@ -6,21 +6,21 @@ mod linux;
 mod other;
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{Embedded, INSIDE, image_problem, place, test_namespaces};
+pub(crate) use linux::{Embedded, NODE_ROLE, enter_namespaces, image_problem, test_namespaces};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use other::{Embedded, INSIDE, image_problem, place, test_namespaces};
+pub(crate) use other::{Embedded, NODE_ROLE, enter_namespaces, image_problem, test_namespaces};
 
-/// Process that runs the command.
-pub(crate) enum Place {
-    /// This one, with a directory for the node's files if it is inside the node's namespaces.
-    Here(Option<std::path::PathBuf>),
-    /// Another one, which has exited with this code.
-    Ended(std::process::ExitCode),
+/// Result of entering the node's namespaces.
+pub(crate) enum Entered {
+    /// This process runs the command, with a directory for the node's files if it is inside the namespaces.
+    Continue(Option<std::path::PathBuf>),
+    /// Another process ran the command and exited with this code.
+    Exited(std::process::ExitCode),
 }
 
-/// Why containers of an image cannot start.
+/// Reason why containers of an image cannot start.
 pub(crate) enum ImageProblem {
-    /// The image stands for PostgreSQL, which is not installed.
+    /// The image needs PostgreSQL, which is not installed.
     NeedsPostgresql,
     /// Any other reason.
     Other(String),

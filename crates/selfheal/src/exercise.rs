@@ -12,7 +12,6 @@ pub(crate) mod namespace;
 pub(crate) mod observe;
 pub(crate) mod outage;
 pub(crate) mod page;
-pub(crate) mod record;
 pub(crate) mod report;
 pub(crate) mod runner;
 pub(crate) mod step;
@@ -22,40 +21,40 @@ pub(crate) mod verdict;
 
 use serde::Deserialize;
 
-use self::outage::Sooner;
+use self::outage::Faster;
 use self::step::Step;
 
 /// One exercise.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Exercise {
-    /// What `selfheal exercise NAME` calls it.
+    /// Argument of `selfheal exercise`.
     pub(crate) name: String,
-    /// One line: what it shows.
+    /// Result of the exercise in one line.
     pub(crate) title: String,
     /// Watched applications: each is the name of a deployment, of its service, and the label `app` of its pods. Steps
     /// and assertions are about the first unless they name another.
     pub(crate) apps: Vec<String>,
-    /// Whether scripted workloads can play it.
-    #[serde(default = "yes")]
+    /// `true` if scripted workloads can run it; the default.
+    #[serde(default = "default_simulated")]
     pub(crate) simulated: bool,
     /// Steps and assertions, in order.
     pub(crate) steps: Vec<Step>,
 }
 
-fn yes() -> bool {
+fn default_simulated() -> bool {
     true
 }
 
 impl Exercise {
-    /// Application that a step or an assertion is about.
+    /// Application of a step or an assertion.
     pub(crate) fn app<'a>(&'a self, named: Option<&'a str>) -> &'a str {
         named
             .or(self.apps.first().map(String::as_str))
             .unwrap_or_default()
     }
 
-    /// The assertions, in their order.
+    /// Assertions in the order of the steps.
     pub(crate) fn assertions(&self) -> impl Iterator<Item = &Assertion> {
         self.steps.iter().filter_map(|step| match step {
             Step::Assert(assertion) => Some(assertion),
@@ -75,44 +74,44 @@ pub(crate) fn selector(app: &str) -> String {
 pub(crate) struct Assertion {
     /// The sentence.
     pub(crate) text: String,
-    /// Application that it is about; default: the exercise's first.
+    /// Application of the check; default: the exercise's first.
     pub(crate) app: Option<String>,
-    /// What has to have been observed.
+    /// Condition on the observations.
     pub(crate) check: Check,
 }
 
-/// What has to have been observed since the mark.
+/// Condition on the observations since the last checkpoint.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Check {
-    /// The number of addresses, each change of it, in order.
+    /// Numbers of the service's addresses, one for each change, in order.
     Endpoints(Vec<usize>),
     /// The service never had fewer addresses than this.
     EndpointsAtLeast(usize),
-    /// Restarts a pod now has more than at the mark, smallest first.
+    /// Restarts of each current pod since the checkpoint, in ascending order.
     Restarts(Vec<i32>),
     /// Every pod was restarted.
     EachRestarted,
-    /// How many pods are ready now.
+    /// Current number of ready pods.
     Ready(usize),
-    /// A container waits, and this is why.
+    /// A container waits for this reason.
     Waiting(String),
-    /// Whether the deployment's newest revision is all there is.
+    /// `true`: the rollout of the deployment is complete.
     RolledOut(bool),
-    /// The words found in the pods' logs, in their order.
+    /// Words found in the pods' logs, sorted.
     Logged(Vec<String>),
-    /// The pods are the ones of the mark: names, UIDs and addresses.
+    /// The pods are those of the checkpoint: names, UIDs and addresses.
     SamePods,
-    /// The pods of the mark are still there as they were: ready and not restarted. There may be others.
-    Untouched,
-    /// None of the pods of the mark is left, and none of those there are was restarted.
-    Replaced,
-    /// A page showed this text.
-    Shown(String),
-    /// Every request of the steady visitors was answered as it should be.
-    EveryVisitAnswered,
-    /// One outage was shorter than another.
-    Sooner(Sooner),
+    /// The pods of the checkpoint still exist, are ready, and were not restarted. There may be others.
+    PodsUnchanged,
+    /// No pod of the checkpoint exists, and no current pod was restarted.
+    PodsReplaced,
+    /// A page contained this text.
+    PageContains(String),
+    /// Every request of the `load` steps received the expected status.
+    NoFailedRequests,
+    /// A phase of one outage was shorter than that of another.
+    Faster(Faster),
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    /// Exit code that a shell sees.
+    /// Exit code of the process.
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Passed => 0,

@@ -3,7 +3,7 @@
 //! Signals and the exit code are handled only here.
 
 mod cli;
-mod compare;
+mod columns;
 mod completions;
 mod doctor;
 mod embedded;
@@ -31,7 +31,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::embedded::Place;
+use crate::embedded::Entered;
 use crate::exit::Exit;
 
 fn main() -> ExitCode {
@@ -40,10 +40,10 @@ fn main() -> ExitCode {
         return code;
     }
     let mut arguments: Vec<_> = std::env::args_os().collect();
-    let inside = arguments
+    let is_inside = arguments
         .get(1)
-        .is_some_and(|first| first == embedded::INSIDE);
-    if inside {
+        .is_some_and(|first| first == embedded::NODE_ROLE);
+    if is_inside {
         arguments.remove(1);
     }
     let mut cli = cli::Cli::parse_from(&arguments);
@@ -54,17 +54,17 @@ fn main() -> ExitCode {
         .with(log_filter())
         .with(layer)
         .init();
-    // Namespaces are made before there is a second thread.
-    let place = match embedded::place(&mut cli, inside, &arguments) {
-        Ok(Place::Here(place)) => place,
-        Ok(Place::Ended(code)) => return code,
+    // Namespaces can be entered only before a second thread starts.
+    let dir = match embedded::enter_namespaces(&mut cli, is_inside, &arguments) {
+        Ok(Entered::Continue(dir)) => dir,
+        Ok(Entered::Exited(code)) => return code,
         Err(error) => return fail(&error),
     };
     let runtime = match runtime(cli.is_simulated()) {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };
-    let result = runtime.block_on(run(cli, place));
+    let result = runtime.block_on(run(cli, dir));
     // A task that blocks does not keep an interrupted command from exiting.
     runtime.shutdown_background();
     result.map_or_else(|error| fail(&error), ExitCode::from)
@@ -76,31 +76,31 @@ fn has_colors() -> bool {
     std::io::stderr().is_terminal() && !is_disabled
 }
 
-/// Filter of `RUST_LOG`; errors only, if it is unset or not valid.
+/// Returns the filter of `RUST_LOG`; errors only, if it is unset or not valid.
 fn log_filter() -> Targets {
-    let asked = std::env::var("RUST_LOG").ok();
-    asked
+    let value = std::env::var("RUST_LOG").ok();
+    value
         .and_then(|filter| filter.parse().ok())
         .unwrap_or_else(|| Targets::new().with_default(LevelFilter::ERROR))
 }
 
 /// Creates the runtime. Virtual time needs one thread: it advances when every task waits.
-fn runtime(simulated: bool) -> std::io::Result<Runtime> {
-    let mut builder = if simulated {
+fn runtime(is_simulated: bool) -> std::io::Result<Runtime> {
+    let mut builder = if is_simulated {
         Builder::new_current_thread()
     } else {
         Builder::new_multi_thread()
     };
-    builder.enable_all().start_paused(simulated).build()
+    builder.enable_all().start_paused(is_simulated).build()
 }
 
-async fn run(cli: cli::Cli, place: Option<PathBuf>) -> anyhow::Result<Exit> {
+async fn run(cli: cli::Cli, dir: Option<PathBuf>) -> anyhow::Result<Exit> {
     let (stop, abort) = (CancellationToken::new(), CancellationToken::new());
     tokio::spawn(cancel_on_signals(stop.clone(), abort.clone()));
     tokio::select! {
         biased;
         () = abort.cancelled() => Ok(Exit::Interrupted),
-        result = cli::run(cli, place.as_deref(), &stop) => result,
+        result = cli::run(cli, dir.as_deref(), &stop) => result,
     }
 }
 

@@ -1,4 +1,4 @@
-//! PostgreSQL for the exercises that have a database: the host's, else one unpacked from the distribution's packages.
+//! PostgreSQL for exercises with a database: the host's, else one unpacked from the distribution's packages.
 
 use std::io;
 
@@ -18,7 +18,7 @@ pub(crate) struct PostgresqlMissing {
 /// with progress on standard error.
 ///
 /// Blocks, and needs the network in that case: to be called before the process enters the node's namespaces.
-pub(crate) fn postgresql_requirement() -> Result<Installation, PostgresqlMissing> {
+pub(crate) fn provide_postgresql() -> Result<Installation, PostgresqlMissing> {
     postgresql_packages::provide(&mut io::stderr()).map_err(|reason| PostgresqlMissing {
         reason,
         command: installation::install_command(),

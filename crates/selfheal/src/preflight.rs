@@ -5,18 +5,18 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::NodeArguments;
-use crate::doctor::owner;
+use crate::doctor::ports;
 use crate::doctor::postgresql::Provision;
 use crate::embedded::{ImageProblem, image_problem};
 use crate::exercise::report::Report;
 use crate::exercise::verdict::Verdict;
 use crate::exercise::{Exercise, manifests};
 
-/// Why an exercise does not start.
+/// Reason why an exercise does not start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Obstacle {
-    /// A requirement is not installed; the text says how to install it.
+    /// A requirement is not installed; the text has the command that installs it.
     Missing(String),
     /// Something that exists is in conflict with the exercise.
     Conflict(String),
@@ -27,12 +27,12 @@ pub(crate) enum Obstacle {
 pub(crate) struct Preflight(BTreeMap<String, Obstacle>);
 
 impl Preflight {
-    /// Parses what `to_argument` has printed.
+    /// Parses the result of `to_argument`.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         serde_json::from_str(text).map_err(|error| error.to_string())
     }
 
-    /// Text for the hidden argument of the process inside the node's namespaces.
+    /// Serializes the obstacles for the hidden argument of the process inside the node's namespaces.
     pub(crate) fn to_argument(&self) -> anyhow::Result<String> {
         Ok(serde_json::to_string(self)?)
     }
@@ -56,7 +56,9 @@ impl Preflight {
             Obstacle::Conflict(reason) => (Verdict::Error, reason),
         };
         let reason = Some(reason.clone());
-        Some(Report::not_started(exercise, engine, "", verdict, reason))
+        Some(Report::without_results(
+            exercise, engine, "", verdict, reason,
+        ))
     }
 
     /// Reports of all exercises that cannot start.
@@ -67,7 +69,7 @@ impl Preflight {
 }
 
 /// Checks this host for exercises on a node in this process: programs of the images, PostgreSQL, ports. Provides PostgreSQL if an
-/// exercise needs it, which takes the network of the host.
+/// exercise needs it, which needs the network of the host.
 ///
 /// # Errors
 /// When a manifest of the program is not valid.
@@ -92,7 +94,7 @@ pub(crate) fn check_host(
             }
         }
         for (port, service) in manifests::load_balancer_ports(exercise)? {
-            if let Some(conflict) = owner::port_conflict(port) {
+            if let Some(conflict) = ports::find_conflict(port) {
                 let reason = format!("service {service} needs a port that is not free: {conflict}");
                 preflight.add(exercise, Obstacle::Conflict(reason));
             }

@@ -1,4 +1,4 @@
-//! A node on a virtual clock with scripted workloads: an exercise on it takes no time and needs nothing of the kernel.
+//! A node on a virtual clock with scripted workloads: an exercise takes seconds of real time and needs no privileges.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -18,27 +18,27 @@ use node::{DEFAULT_MAX_PODS, Node, Options};
 use probe::Clock;
 use tokio_util::sync::CancellationToken;
 
-use crate::exercise::http::Caller;
+use crate::exercise::http::HttpClient;
 
-/// A node that is simulated.
+/// A simulated node.
 pub(crate) struct Simulated {
     pub(crate) client: Client,
     pub(crate) clock: Clock,
-    pub(crate) caller: Services,
+    pub(crate) services: SimulatedServices,
 }
 
-/// How headings and verdicts name it.
+/// Name of the engine in headings and reports.
 pub(crate) const ENGINE: &str = "simulated: scripted workloads on a virtual clock";
 
 impl Simulated {
-    /// Starts a node. The runtime's time is paused, so it advances whenever everyone waits.
+    /// Starts a node. The time of the tokio runtime is paused, so it advances when all tasks wait.
     pub(crate) async fn start(shutdown: CancellationToken) -> anyhow::Result<Self> {
         let clock = Clock::new(Timestamp::now(), 1.0);
         let runtime = Arc::new(Scripted::new(clock.clone(), Workloads::chapter()));
         let options = Options {
             supervisor: Supervisor::new(clock.clone(), shutdown),
             runtime: runtime.clone(),
-            load_balancer: Arc::new(Loopback),
+            load_balancer: Arc::new(LoopbackLoadBalancer),
             name: "simulated".to_owned(),
             ip: "10.244.0.1".to_owned(),
             jitter: false,
@@ -46,24 +46,24 @@ impl Simulated {
         };
         let node = Node::start(options).await.context("starting the node")?;
         let client = node.client();
-        let caller = Services {
+        let services = SimulatedServices {
             client: client.clone(),
             runtime,
-            calls: AtomicUsize::new(0),
+            requests: AtomicUsize::new(0),
         };
         Ok(Self {
             client,
             clock,
-            caller,
+            services,
         })
     }
 }
 
-/// Services answer at the loopback address, as on the real node.
-struct Loopback;
+/// Gives services the loopback address, as the embedded node does.
+struct LoopbackLoadBalancer;
 
 #[async_trait]
-impl LoadBalancer for Loopback {
+impl LoadBalancer for LoopbackLoadBalancer {
     async fn ensure(&self, _: &str, _: &str, _: &[u16]) -> Result<Ipv4Addr, String> {
         Ok(Ipv4Addr::LOCALHOST)
     }
@@ -71,20 +71,20 @@ impl LoadBalancer for Loopback {
     async fn release(&self, _: &str, _: &str) {}
 }
 
-/// Calls services as the proxy would: the ready pods in turn.
-pub(crate) struct Services {
+/// HTTP client for services: sends requests to the ready pods in turn, as the proxy does.
+pub(crate) struct SimulatedServices {
     client: Client,
     runtime: Arc<Scripted>,
-    calls: AtomicUsize,
+    requests: AtomicUsize,
 }
 
 #[async_trait]
-impl Caller for Services {
+impl HttpClient for SimulatedServices {
     async fn send(&self, request: Request<String>) -> anyhow::Result<Response<String>> {
         let url = request.uri().to_string();
         let (port, path) = (request.uri().port_u16().unwrap_or(80), request.uri().path());
         let refused = || format!("{} {url}: connection refused", request.method());
-        let (address, port) = self.backend(port).await?.with_context(refused)?;
+        let (address, port) = self.next_backend(port).await?.with_context(refused)?;
         let (status, body) = self
             .runtime
             .http_get(address, port, path)
@@ -93,9 +93,9 @@ impl Caller for Services {
     }
 }
 
-impl Services {
-    /// The next ready pod behind the service that answers at `port`.
-    async fn backend(&self, port: u16) -> anyhow::Result<Option<(Ipv4Addr, u16)>> {
+impl SimulatedServices {
+    /// Returns address and port of the next ready pod of the service with this port.
+    async fn next_backend(&self, port: u16) -> anyhow::Result<Option<(Ipv4Addr, u16)>> {
         let services: Api<Service> = Api::all(self.client.clone());
         for service in services.list(&ListParams::default()).await? {
             let ports = service
@@ -113,16 +113,16 @@ impl Services {
                 .unwrap_or_default();
             let ready: Vec<_> = subsets
                 .iter()
-                .flat_map(|subset| addresses(subset, found))
+                .flat_map(|subset| backends(subset, found))
                 .collect();
-            let turn = self.calls.fetch_add(1, Ordering::Relaxed);
+            let turn = self.requests.fetch_add(1, Ordering::Relaxed);
             return Ok(ready.get(turn % ready.len().max(1)).copied());
         }
         Ok(None)
     }
 }
 
-fn addresses(subset: &EndpointSubset, service: &ServicePort) -> Vec<(Ipv4Addr, u16)> {
+fn backends(subset: &EndpointSubset, service: &ServicePort) -> Vec<(Ipv4Addr, u16)> {
     let mut ports = subset.ports.iter().flatten();
     let port = ports
         .find(|port| port.name == service.name)

@@ -21,10 +21,10 @@ use crate::cli::UpArguments;
 use crate::embedded::Embedded;
 use crate::exit::Exit;
 
-/// Real time for which a fast clock stays behind real time. It starts the earlier the faster it is.
+/// Real time for which a fast clock stays behind real time: a faster clock starts at an earlier time.
 const FAST_CLOCK_HORIZON: Duration = Duration::from_secs(8 * 3600);
 
-/// Serves until `stop`.
+/// Starts a node and serves its API until `stop`.
 pub(crate) async fn run(
     arguments: &UpArguments,
     dir: Option<&Path>,
@@ -41,15 +41,20 @@ pub(crate) async fn run(
     let embedded = Embedded::start(&arguments.node, clock, dir, stop.child_token()).await?;
     let credentials = Credentials::generate().context("generating a certificate")?;
     let file = arguments.kubeconfig.as_deref();
-    let file = file.context("the kubeconfig's file is not known")?;
+    let file = file.context("the process outside the namespaces has not created a kubeconfig")?;
     // The file exists already, readable by its owner only.
     std::fs::write(file, credentials.kubeconfig(address))
         .with_context(|| format!("--kubeconfig {}: cannot write", file.display()))?;
     let file = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-    let took = started.elapsed().as_millis();
+    let startup_millis = started.elapsed().as_millis();
     let mut out = io::stdout();
-    announce(&mut out, &file, &format!("https://{address}"), took)?;
-    if let Some(warning) = warnings::clock(speed) {
+    print_instructions(
+        &mut out,
+        &file,
+        &format!("https://{address}"),
+        startup_millis,
+    )?;
+    if let Some(warning) = warnings::clock_warning(speed) {
         writeln!(io::stderr(), "{warning}")?;
     }
     let _watch = warnings::watch_load_balancers(embedded.node.client());
@@ -59,13 +64,18 @@ pub(crate) async fn run(
     Ok(Exit::Passed)
 }
 
-fn announce(out: &mut dyn Write, file: &Path, url: &str, took: u128) -> anyhow::Result<()> {
+fn print_instructions(
+    out: &mut dyn Write,
+    file: &Path,
+    url: &str,
+    startup_millis: u128,
+) -> anyhow::Result<()> {
     let version = component_helpers::VERSION;
     let quoted = file.display().to_string();
     let quoted = shlex::try_quote(&quoted).context("the path of the kubeconfig has a NUL byte")?;
     writeln!(
         out,
-        "A node is ready after {took} ms: Kubernetes {version} at {url}"
+        "A node is ready after {startup_millis} ms: Kubernetes {version} at {url}"
     )?;
     writeln!(out, "\n  export KUBECONFIG={quoted}\n  kubectl get nodes\n")?;
     writeln!(out, "Ctrl-C stops it, with everything that runs on it.")?;
@@ -85,7 +95,7 @@ mod tests {
             ("/tmp/it's/k", "\"/tmp/it's/k\""),
         ] {
             let mut out = Vec::new();
-            announce(&mut out, Path::new(file), "https://127.0.0.1:1", 5).unwrap();
+            print_instructions(&mut out, Path::new(file), "https://127.0.0.1:1", 5).unwrap();
             let printed = String::from_utf8(out).unwrap();
             let line = format!("  export KUBECONFIG={quoted}\n");
             assert!(printed.contains(&line), "{printed}");

@@ -1,4 +1,4 @@
-//! Programs of the exercises that this executable contains: which images each is run for, and the dispatch to it by name.
+//! Programs of the exercises in this executable: the images of each, and the dispatch by name.
 //!
 //! In a container the node mounts this executable under the name of the image's program, so `argv[0]` names the workload.
 //! A link with such a name works outside a container too.
@@ -12,15 +12,15 @@ use container_runtime::local::{ImageProgram, Images, Requirement};
 /// Registry and namespace of this project's images.
 const NAMESPACE: &str = "localhost/selfheal";
 
-/// Tags of this project's images: there is one version of each, so a mistyped tag is unknown.
+/// Tags of this project's images. There is one version of each, so that any other tag is an error.
 const TAGS: [&str; 2] = [env!("CARGO_PKG_VERSION"), "latest"];
 
-/// A program that this executable contains.
+/// A program in this executable.
 struct Workload {
     /// File name of the program, and name of this project's image of it.
     name: &'static str,
-    /// Images of others that the program is run for, with any tag.
-    stands_for: &'static [&'static str],
+    /// Other images that the program replaces, with any tag.
+    replaced_images: &'static [&'static str],
     requirement: Requirement,
     main: fn() -> ExitCode,
 }
@@ -28,47 +28,47 @@ struct Workload {
 const WORKLOADS: [Workload; 5] = [
     Workload {
         name: "numbers-api",
-        stands_for: &["kiamol/ch03-numbers-api"],
+        replaced_images: &["kiamol/ch03-numbers-api"],
         requirement: Requirement::None,
         main: numbers_api::program::main,
     },
     Workload {
         name: "todo-web",
-        stands_for: &["kiamol/ch04-todo-list"],
+        replaced_images: &["kiamol/ch04-todo-list"],
         requirement: Requirement::None,
         main: todo_web::program::main,
     },
     Workload {
         name: "probe-sidecar",
-        stands_for: &[],
+        replaced_images: &[],
         requirement: Requirement::None,
         main: probe_sidecar::program::main,
     },
     Workload {
         name: "todo-db",
-        stands_for: &["postgres"],
+        replaced_images: &["postgres"],
         requirement: Requirement::PostgreSql,
         main: todo_db::program::main,
     },
     Workload {
         name: "pg-ready",
-        stands_for: &[],
+        replaced_images: &[],
         requirement: Requirement::None,
         main: pg_ready::program::main,
     },
 ];
 
-/// Names that stand for `pg-ready` too: it keeps the contract of `pg_isready` when it is called so.
+/// Second name of `pg-ready`: with it, the program has the interface of PostgreSQL's `pg_isready`.
 const PG_ISREADY: &str = "pg_isready";
 
 /// Runs the workload that `argv[0]` names; returns `None` for any other name. To be called first in `main`.
 pub(crate) fn dispatch() -> Option<ExitCode> {
-    let called = std::env::args_os().next()?;
-    find(&called).map(|workload| (workload.main)())
+    let argv0 = std::env::args_os().next()?;
+    find_workload(&argv0).map(|workload| (workload.main)())
 }
 
-fn find(called: &OsStr) -> Option<&'static Workload> {
-    let name = Path::new(called).file_name()?;
+fn find_workload(argv0: &OsStr) -> Option<&'static Workload> {
+    let name = Path::new(argv0).file_name()?;
     let name = if name == PG_ISREADY {
         OsStr::new("pg-ready")
     } else {
@@ -77,7 +77,7 @@ fn find(called: &OsStr) -> Option<&'static Workload> {
     WORKLOADS.iter().find(|workload| name == workload.name)
 }
 
-/// Returns the images that `executable`, this one, contains the programs of.
+/// Returns the images of the workloads with `executable`, this program, as their file.
 pub(crate) fn images(executable: &Path) -> Images {
     let mut images = Images::default();
     for workload in &WORKLOADS {
@@ -94,13 +94,15 @@ pub(crate) fn images(executable: &Path) -> Images {
 }
 
 fn image_names(workload: &Workload) -> Vec<String> {
-    let own = TAGS.iter();
-    let own = own.map(|tag| format!("{NAMESPACE}/{}:{tag}", workload.name));
-    let others = workload.stands_for.iter().map(|name| (*name).to_owned());
-    own.chain(others).collect()
+    let own = TAGS.map(|tag| format!("{NAMESPACE}/{}:{tag}", workload.name));
+    let others = workload
+        .replaced_images
+        .iter()
+        .map(|name| (*name).to_owned());
+    own.into_iter().chain(others).collect()
 }
 
-/// Returns the image's program for a file that the command line names: a separate build of a workload keeps its
+/// Returns the program of an image for a file of the command line. A separate build of a workload has the workload's
 /// requirement.
 pub(crate) fn program_of(file: &Path) -> ImageProgram {
     let name = file.file_name().unwrap_or_default();
@@ -117,8 +119,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn file_name_of_argv0_selects_the_workload() {
-        for (called, expected) in [
+    fn workload_is_selected_by_the_file_name_of_argv0() {
+        for (argv0, expected) in [
             ("/numbers-api", Some("numbers-api")),
             ("numbers-api", Some("numbers-api")),
             ("./links/todo-web", Some("todo-web")),
@@ -132,8 +134,8 @@ mod tests {
             ("", None),
             ("/", None),
         ] {
-            let found = find(OsStr::new(called)).map(|workload| workload.name);
-            assert_eq!(found, expected, "{called:?}");
+            let found = find_workload(OsStr::new(argv0)).map(|workload| workload.name);
+            assert_eq!(found, expected, "{argv0:?}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! The program itself, on a simulated node: what it prints and how it ends.
+//! Output and exit code of the program on a simulated node.
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers panic as tests do")]
 
@@ -57,7 +57,7 @@ fn json_output_has_the_verdicts() {
 }
 
 #[test]
-fn a_command_line_that_makes_no_sense_is_exit_code_2() {
+fn invalid_command_line_is_exit_code_2() {
     for arguments in [
         &["exercise", "--speed", "0"][..],
         &["exercise", "--image", "nothing"],
@@ -78,7 +78,7 @@ fn a_command_line_that_makes_no_sense_is_exit_code_2() {
 }
 
 #[test]
-fn misspelled_exercise_is_answered_with_a_similar_name() {
+fn error_of_a_misspelled_exercise_has_a_similar_name() {
     let output = selfheal(&["exercise", "livenes"]);
     let errors = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2));
@@ -109,7 +109,7 @@ fn names_can_be_separated_by_commas_and_listed() {
 }
 
 #[test]
-fn kubeconfig_that_does_not_exist_is_reported_once() {
+fn missing_kubeconfig_is_reported_once() {
     let output = selfheal(&["exercise", "--kubeconfig", "/nope"]);
     assert_eq!(output.status.code(), Some(3));
     let expected = "error: --kubeconfig /nope: No such file or directory (os error 2)\n";
@@ -134,7 +134,7 @@ fn directory_for_recordings_is_checked_before_the_run() {
 }
 
 #[test]
-fn closed_output_ends_the_program_without_a_message() {
+fn program_with_closed_output_exits_without_a_message() {
     let mut process = Command::new(env!("CARGO_BIN_EXE_selfheal"))
         .args(["exercise", "liveness", "--simulated"])
         .stdout(std::process::Stdio::piped())
@@ -174,52 +174,53 @@ fn doctor_reports_a_line_for_each_check() {
     assert_eq!(output.status.code(), Some(i32::from(failed)));
 }
 
-/// Records the liveness exercise into a folder; returns the recording.
-fn recorded(folder: &Path) -> serde_json::Value {
-    let record = folder.to_str().unwrap();
-    let output = selfheal(&["exercise", "liveness", "--simulated", "--record", record]);
+/// Records the liveness exercise into a directory; returns the recording.
+fn record(dir: &Path) -> serde_json::Value {
+    let argument = dir.to_str().unwrap();
+    let output = selfheal(&["exercise", "liveness", "--simulated", "--record", argument]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    let file = std::fs::read(folder.join("liveness.json")).unwrap();
+    let file = std::fs::read(dir.join("liveness.json")).unwrap();
     serde_json::from_slice(&file).unwrap()
 }
 
-/// Compares two folders: the exit code, and what is printed.
-fn compared(first: &Path, second: &Path, more: &[&str]) -> (Option<i32>, String) {
-    let places = [first, second].map(|place| place.to_str().unwrap());
-    let output = selfheal(&[&["compare"], &places[..], more].concat());
+/// Compares two directories; returns exit code and output.
+fn compare(first: &Path, second: &Path, options: &[&str]) -> (Option<i32>, String) {
+    let dirs = [first, second].map(|dir| dir.to_str().unwrap());
+    let output = selfheal(&[&["compare"], &dirs[..], options].concat());
     (output.status.code(), text(&output.stdout))
 }
 
+/// Entry of the recording with the first restart of a container.
+fn restart_entry(recording: &mut serde_json::Value) -> Option<&mut serde_json::Value> {
+    let subjects = recording["subjects"].as_object_mut()?;
+    let mut entries = subjects.values_mut().flat_map(|entries| {
+        let entries = entries.as_array_mut();
+        entries.into_iter().flatten()
+    });
+    entries.find(|entry| {
+        let text = entry["text"].as_str();
+        text.is_some_and(|text| text.contains("restarted: 1"))
+    })
+}
+
 #[test]
-fn two_recordings_of_one_engine_do_not_differ_and_one_that_was_changed_does() {
-    let folder = tempfile::tempdir().unwrap();
-    let (first, second) = (folder.path().join("first"), folder.path().join("second"));
-    recorded(&first);
-    let mut recording = recorded(&second);
-    let (code, printed) = compared(&first, &second, &[]);
+fn recordings_of_one_engine_do_not_differ_unless_one_is_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = (dir.path().join("first"), dir.path().join("second"));
+    record(&first);
+    let mut recording = record(&second);
+    let (code, printed) = compare(&first, &second, &[]);
     assert_eq!(code, Some(0), "{printed}");
     assert!(
         printed.ends_with("0 unknown and 0 known differences\n"),
         "{printed}"
     );
-    let restart = recording["subjects"]
-        .as_object_mut()
-        .unwrap()
-        .values_mut()
-        .find_map(|entries| {
-            let mut entries = entries.as_array_mut()?.iter_mut();
-            entries.find(|entry| {
-                entry["text"]
-                    .as_str()
-                    .is_some_and(|text| text.contains("restarted: 1"))
-            })
-        });
-    restart.unwrap()["text"] = "api restarted: 7".into();
+    restart_entry(&mut recording).unwrap()["text"] = "api restarted: 7".into();
     std::fs::write(second.join("liveness.json"), recording.to_string()).unwrap();
-    let (code, printed) = compared(&first, &second, &[]);
+    let (code, printed) = compare(&first, &second, &[]);
     assert_eq!(code, Some(1), "{printed}");
     assert!(printed.contains("+ api restarted: 7\n"), "{printed}");
-    let (code, printed) = compared(&first, &second, &["--output", "json"]);
+    let (code, printed) = compare(&first, &second, &["--output", "json"]);
     let report: serde_json::Value = serde_json::from_str(&printed).unwrap();
     let found = &report["exercises"][0]["differences"][0];
     assert_eq!(
@@ -229,9 +230,9 @@ fn two_recordings_of_one_engine_do_not_differ_and_one_that_was_changed_does() {
 }
 
 #[test]
-fn what_cannot_be_compared_is_exit_code_3_and_says_why() {
-    let folder = tempfile::tempdir().unwrap();
-    let output = selfheal(&["compare", folder.path().to_str().unwrap(), "/no/such/place"]);
+fn comparison_without_a_recording_is_exit_code_3_with_a_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = selfheal(&["compare", dir.path().to_str().unwrap(), "/no/such/dir"]);
     assert_eq!(output.status.code(), Some(3));
-    assert!(text(&output.stderr).contains("there is no recording in it"));
+    assert!(text(&output.stderr).contains("no recording in this directory"));
 }

@@ -1,4 +1,4 @@
-//! Workloads of the exercises, run by the name of a link to this program.
+//! Workloads of the exercises, selected by the name of a link to this program.
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a failed setup fails the test")]
@@ -31,7 +31,7 @@ fn link_named_after_a_workload_runs_it() {
 }
 
 #[test]
-fn workload_exits_for_a_wrong_argument_as_its_own_program_does() {
+fn workload_with_an_invalid_argument_has_the_exit_code_of_its_own_program() {
     for (name, argument, code) in [
         ("numbers-api", "--no-such-option", 2),
         ("todo-web", "--threads=none", 2),
@@ -48,7 +48,7 @@ fn workload_exits_for_a_wrong_argument_as_its_own_program_does() {
 }
 
 #[test]
-fn role_of_the_node_is_an_argument_like_any_other_to_a_workload() {
+fn workload_rejects_the_argument_of_a_node_role() {
     let output = run("numbers-api", "__pod");
     assert_eq!(output.status.code(), Some(2));
 }

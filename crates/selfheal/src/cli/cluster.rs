@@ -6,7 +6,7 @@ use anyhow::{Context as _, anyhow, bail};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-/// Where exercises run.
+/// Cluster of the exercises.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ClusterArguments {
     /// Kubeconfig of a cluster. Default: a node in this process
@@ -39,8 +39,8 @@ pub(crate) struct Connection {
 /// # Errors
 /// When the file cannot be read or does not have the context.
 pub(crate) async fn connect(file: &Path, context: Option<&str>) -> anyhow::Result<Connection> {
-    let readable = std::fs::File::open(file).map(drop);
-    readable.with_context(|| format!("--kubeconfig {}", file.display()))?;
+    let opened = std::fs::File::open(file).map(drop);
+    opened.with_context(|| format!("--kubeconfig {}", file.display()))?;
     // The texts of kube's errors contain those of their sources already.
     let invalid =
         |error: kube::config::KubeconfigError| anyhow!("--kubeconfig {}: {error}", file.display());
@@ -72,8 +72,8 @@ pub(crate) async fn connect(file: &Path, context: Option<&str>) -> anyhow::Resul
     Ok(Connection { client, context })
 }
 
-/// Client of the current context.
-pub(crate) async fn client_of(kubeconfig: Kubeconfig) -> anyhow::Result<Client> {
+/// Creates a client of the current context.
+pub(crate) async fn connect_to_current_context(kubeconfig: Kubeconfig) -> anyhow::Result<Client> {
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     Ok(Client::try_from(config)?)
 }

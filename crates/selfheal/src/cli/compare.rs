@@ -4,9 +4,9 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use super::Output;
-use crate::compare::{self, Known};
 use crate::exit::Exit;
 use crate::recording;
+use crate::recording::diff::{self, Allowlist};
 
 /// Arguments of `selfheal compare`.
 #[derive(Debug, clap::Args)]
@@ -14,7 +14,7 @@ pub(crate) struct CompareArguments {
     /// Directory that `exercise --record` has written, or one file of it
     first: PathBuf,
 
-    /// Directory or file to compare it with
+    /// Directory or file with the other recording
     second: PathBuf,
 
     /// Output format
@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &CompareArguments) -> anyhow::Result<Exit> {
         recording::read(&arguments.first)?,
         recording::read(&arguments.second)?,
     );
-    let comparison = compare::all(&first, &second, &Known::own()?);
+    let comparison = diff::compare_all(&first, &second, &Allowlist::included()?);
     let mut out = io::stdout().lock();
     match arguments.output {
         Output::Text => comparison.print(&mut out)?,

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use super::cluster::{self, ClusterArguments};
 use super::{NodeArguments, Output, exercise_names};
 use crate::doctor::cluster::ClusterChecks;
-use crate::doctor::{self, Finding, Status, kubectl, owner, postgresql};
+use crate::doctor::{self, Finding, Status, kubectl, ports, postgresql};
 use crate::embedded::{self, ImageProblem, image_problem};
 use crate::exercise::{Exercise, catalog, manifests};
 use crate::exit::Exit;
@@ -44,7 +44,7 @@ pub(crate) async fn run(arguments: &DoctorArguments) -> anyhow::Result<Exit> {
             checks.findings(&exercises).await
         }
     };
-    findings.push(kubectl::check());
+    findings.push(kubectl::check_version());
     let mut out = io::stdout().lock();
     match arguments.output {
         Output::Text => doctor::print(&mut out, &findings)?,
@@ -59,14 +59,14 @@ pub(crate) async fn run(arguments: &DoctorArguments) -> anyhow::Result<Exit> {
 /// Findings for a node on this host.
 fn host_findings(exercises: &[Exercise], node: &NodeArguments) -> anyhow::Result<Vec<Finding>> {
     let mut findings = vec![match embedded::test_namespaces() {
-        Ok(()) => Finding::new("namespaces", Status::Ok, "this user can create them"),
+        Ok(()) => Finding::new("namespaces", Status::Ok, "this user can create namespaces"),
         Err(text) => Finding::new("namespaces", Status::Failed, text),
     }];
-    let mut ports = BTreeMap::new();
+    let mut service_ports = BTreeMap::new();
     let mut needing_postgresql = Vec::new();
     let mut problems = Vec::new();
     for exercise in exercises {
-        ports.extend(manifests::load_balancer_ports(exercise)?);
+        service_ports.extend(manifests::load_balancer_ports(exercise)?);
         for image in manifests::images(exercise)? {
             match image_problem(node, &image)? {
                 None => {}
@@ -77,14 +77,14 @@ fn host_findings(exercises: &[Exercise], node: &NodeArguments) -> anyhow::Result
         }
     }
     findings.push(if problems.is_empty() {
-        Finding::new("programs", Status::Ok, "those of all images were found")
+        Finding::new("programs", Status::Ok, "the programs of all images exist")
     } else {
         Finding::new("programs", Status::Failed, problems.join("\n"))
     });
     findings.push(postgresql_finding(&needing_postgresql));
-    for (port, service) in ports {
+    for (port, service) in service_ports {
         let check = format!("port {port}");
-        findings.push(match owner::port_conflict(port) {
+        findings.push(match ports::find_conflict(port) {
             None => Finding::new(&check, Status::Ok, format!("free for service {service}")),
             Some(conflict) => Finding::new(&check, Status::Failed, conflict),
         });
@@ -94,7 +94,7 @@ fn host_findings(exercises: &[Exercise], node: &NodeArguments) -> anyhow::Result
 
 fn postgresql_finding(needed_by: &[&String]) -> Finding {
     let check = "PostgreSQL";
-    match postgresql::find() {
+    match postgresql::find_bin_dir() {
         Ok(found) => Finding::new(check, Status::Ok, found),
         Err(reason) if needed_by.is_empty() => Finding::new(check, Status::Warning, reason),
         Err(reason) => {

@@ -13,7 +13,7 @@ use super::cluster::{self, ClusterArguments};
 use super::{HostCheck, NodeArguments, Output, exercise_names};
 use crate::doctor::cluster::ClusterChecks;
 use crate::embedded::Embedded;
-use crate::exercise::http::Sockets;
+use crate::exercise::http::NetworkClient;
 use crate::exercise::namespace::ExerciseNamespace;
 use crate::exercise::report::Report;
 use crate::exercise::runner::{self, RunContext};
@@ -24,14 +24,14 @@ use crate::preflight::{self, Preflight};
 use crate::recording;
 use crate::simulated::{self, Simulated};
 
-/// The name that lists the exercises.
-const LIST: &str = "list";
+/// Name that lists the exercises instead of running one.
+const LIST_NAME: &str = "list";
 
 /// Arguments of `selfheal exercise`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExerciseArguments {
     /// Exercises to run, in this order. Default: all. `list` lists them
-    #[arg(value_name = "NAME", value_delimiter = ',', value_parser = exercise_names(&[LIST]), hide_possible_values = true)]
+    #[arg(value_name = "NAME", value_delimiter = ',', value_parser = exercise_names(&[LIST_NAME]), hide_possible_values = true)]
     names: Vec<String>,
 
     /// Lists the exercises
@@ -67,7 +67,7 @@ pub(crate) struct ExerciseArguments {
 
 impl ExerciseArguments {
     fn is_list(&self) -> bool {
-        self.list || self.names.iter().any(|name| name == LIST)
+        self.list || self.names.iter().any(|name| name == LIST_NAME)
     }
 
     pub(super) fn needs_node(&self) -> bool {
@@ -94,7 +94,7 @@ pub(crate) async fn run(
     stop: &CancellationToken,
 ) -> anyhow::Result<Exit> {
     if arguments.is_list() {
-        summary::list(&mut io::stdout(), &catalog::all()?)?;
+        summary::print_list(&mut io::stdout(), &catalog::all()?)?;
         return Ok(Exit::Passed);
     }
     let exercises = catalog::select(&arguments.names)?;
@@ -103,26 +103,29 @@ pub(crate) async fn run(
     }
     // The node and its server outlive `stop`: the exercises delete their objects after it.
     let shutdown = CancellationToken::new();
-    let _stopped = shutdown.clone().drop_guard();
+    let _shutdown_guard = shutdown.clone().drop_guard();
     if arguments.simulated {
-        return on_simulated_node(arguments, exercises, &shutdown, stop).await;
+        return run_on_simulated_node(arguments, exercises, &shutdown, stop).await;
     }
     match &arguments.cluster.kubeconfig {
-        Some(file) => on_cluster(arguments, file, &exercises, stop).await,
-        None => on_embedded_node(arguments, dir, &exercises, &shutdown, stop).await,
+        Some(file) => run_on_cluster(arguments, file, &exercises, stop).await,
+        None => run_on_embedded_node(arguments, dir, &exercises, &shutdown, stop).await,
     }
 }
 
-async fn on_simulated_node(
+async fn run_on_simulated_node(
     arguments: &ExerciseArguments,
     exercises: Vec<Exercise>,
     shutdown: &CancellationToken,
     stop: &CancellationToken,
 ) -> anyhow::Result<Exit> {
-    let (exercises, real): (Vec<_>, Vec<_>) = exercises
+    let (exercises, not_simulated): (Vec<_>, Vec<_>) = exercises
         .into_iter()
         .partition(|exercise| exercise.simulated);
-    if let Some(exercise) = real.first().filter(|_| !arguments.names.is_empty()) {
+    if let Some(exercise) = not_simulated
+        .first()
+        .filter(|_| !arguments.names.is_empty())
+    {
         writeln!(
             io::stderr(),
             "error: exercise {} needs real processes: omit --simulated",
@@ -133,16 +136,16 @@ async fn on_simulated_node(
     let node = Simulated::start(shutdown.child_token()).await?;
     let context = RunContext {
         client: node.client.clone(),
-        caller: &node.caller,
+        http: &node.services,
         clock: node.clock.clone(),
         engine: simulated::ENGINE.to_owned(),
         image_errors_are_final: true,
-        ..arguments.context(node.client.clone(), &Sockets)
+        ..arguments.context(node.client.clone(), &NetworkClient)
     };
     run_all(arguments, &exercises, &Preflight::default(), context, stop).await
 }
 
-async fn on_embedded_node(
+async fn run_on_embedded_node(
     arguments: &ExerciseArguments,
     dir: Option<&Path>,
     exercises: &[Exercise],
@@ -155,12 +158,12 @@ async fn on_embedded_node(
         return finish(arguments, &reports);
     }
     let clock = Clock::new(Timestamp::now(), arguments.node.speed);
-    let started = async {
+    let start = async {
         let node = Embedded::start(&arguments.node, clock, dir, shutdown.child_token()).await?;
-        let client = node.served(shutdown.child_token()).await?;
+        let client = node.serve(shutdown.child_token()).await?;
         anyhow::Ok((node, client))
     };
-    let Some(started) = stop.run_until_cancelled(started).await else {
+    let Some(started) = stop.run_until_cancelled(start).await else {
         return Ok(Exit::Interrupted);
     };
     let (node, client) = started?;
@@ -168,12 +171,12 @@ async fn on_embedded_node(
         clock: node.clock.clone(),
         engine: node.engine.clone(),
         image_errors_are_final: true,
-        ..arguments.context(client, &Sockets)
+        ..arguments.context(client, &NetworkClient)
     };
     run_all(arguments, exercises, &preflight, context, stop).await
 }
 
-async fn on_cluster(
+async fn run_on_cluster(
     arguments: &ExerciseArguments,
     file: &Path,
     exercises: &[Exercise],
@@ -190,18 +193,18 @@ async fn on_cluster(
     };
     let context = RunContext {
         engine: format!("cluster, context {}", connection.context),
-        ..arguments.context(connection.client, &Sockets)
+        ..arguments.context(connection.client, &NetworkClient)
     };
     run_all(arguments, exercises, &preflight?, context, stop).await
 }
 
 impl ExerciseArguments {
-    /// Context of a cluster at its own pace; the namespace is set later.
-    fn context<'a>(&'a self, client: kube::Client, caller: &'a Sockets) -> RunContext<'a> {
+    /// Context of a cluster in real time, without a namespace and an engine.
+    fn context<'a>(&'a self, client: kube::Client, http: &'a NetworkClient) -> RunContext<'a> {
         RunContext {
             client,
             namespace: String::new(),
-            caller,
+            http,
             clock: Clock::new(Timestamp::now(), 1.0),
             engine: String::new(),
             image_errors_are_final: false,
@@ -227,7 +230,7 @@ async fn run_all(
     let namespace = ExerciseNamespace::ensure(&context.client, requested).await?;
     namespace.name().clone_into(&mut context.namespace);
     let mut reports = Vec::new();
-    let ran = run_each(
+    let result = run_each(
         arguments.output,
         exercises,
         preflight,
@@ -237,10 +240,10 @@ async fn run_all(
     )
     .await;
     let removed = namespace.remove(&context.clock).await;
-    ran?;
+    result?;
     let exit = finish(arguments, &reports)?;
     removed?;
-    // An interrupt between two exercises, or while one deletes its objects, leaves exercises that did not run.
+    // After an interrupt between two exercises, or while one deletes its objects, some exercises have no report.
     let is_complete = reports.len() == exercises.len();
     Ok(if is_complete { exit } else { Exit::Interrupted })
 }
@@ -253,10 +256,10 @@ async fn run_each(
     stop: &CancellationToken,
     reports: &mut Vec<Report>,
 ) -> anyhow::Result<()> {
-    let (mut stdout, mut nothing) = (io::stdout(), io::sink());
+    let (mut stdout, mut sink) = (io::stdout(), io::sink());
     let out: &mut (dyn Write + Send) = match output {
         Output::Text => &mut stdout,
-        Output::Json => &mut nothing,
+        Output::Json => &mut sink,
     };
     summary::print_blocked(out, &preflight.reports(exercises, &context.engine))?;
     let mut transcript = Transcript::new(out);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 /// Options of a node.
 #[derive(Debug, clap::Args)]
 pub(crate) struct NodeArguments {
-    /// Program of this host that an image stands for; can be repeated
+    /// Runs containers of an image with a program of this host; can be repeated
     #[arg(long = "image", value_name = "NAME=PROGRAM", value_parser = parse_image)]
     pub(crate) images: Vec<(String, PathBuf)>,
 

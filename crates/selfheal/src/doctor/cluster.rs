@@ -13,7 +13,7 @@ use crate::exercise::apply::Applier;
 use crate::exercise::{Exercise, manifests};
 use crate::preflight::{Obstacle, Preflight};
 
-/// Subject of the check.
+/// Cluster and options of the checks.
 pub(crate) struct ClusterChecks<'a> {
     pub(crate) client: Client,
     /// Namespace that was requested; `None` for a new one.
@@ -40,9 +40,9 @@ impl ClusterChecks<'_> {
             bail!("{}", permissions_text(&missing, self.namespace));
         }
         let mut preflight = Preflight::default();
-        let taken = self.shared_ports().await?.unwrap_or_default();
+        let shared_ports = self.shared_ports().await?.unwrap_or_default();
         for exercise in exercises {
-            if let Some(text) = conflict(exercise, &taken)? {
+            if let Some(text) = conflict(exercise, &shared_ports)? {
                 preflight.add(exercise, Obstacle::Conflict(text));
             }
         }
@@ -74,7 +74,10 @@ impl ClusterChecks<'_> {
     async fn permissions(&self) -> anyhow::Result<(Status, String)> {
         let missing = self.missing_permissions().await?;
         if missing.is_empty() {
-            return Ok((Status::Ok, "all that the exercises need".to_owned()));
+            return Ok((
+                Status::Ok,
+                "the user has all that the exercises need".to_owned(),
+            ));
         }
         Ok((Status::Failed, permissions_text(&missing, self.namespace)))
     }
@@ -82,10 +85,10 @@ impl ClusterChecks<'_> {
     async fn missing_permissions(&self) -> anyhow::Result<Vec<String>> {
         let exists = self.namespace_exists().await?;
         let namespace = self.namespace.unwrap_or("selfheal-exercise");
-        permissions::missing(&self.client, namespace, !exists).await
+        permissions::find_missing(&self.client, namespace, !exists).await
     }
 
-    /// A user without permission to read namespaces can use one that exists.
+    /// Returns `true` if the namespace exists, or the user has no permission to read it and can only use an existing one.
     async fn namespace_exists(&self) -> anyhow::Result<bool> {
         let Some(name) = self.namespace else {
             return Ok(false);
@@ -102,19 +105,19 @@ impl ClusterChecks<'_> {
 
     async fn existing_objects(&self, exercises: &[Exercise]) -> anyhow::Result<(Status, String)> {
         let Some(namespace) = self.namespace else {
-            let text = "the exercises create a namespace of their own".to_owned();
+            let text = "the exercises create a new namespace".to_owned();
             return Ok((Status::Ok, text));
         };
         let applier = Applier::new(self.client.clone(), namespace);
         let mut found = BTreeSet::new();
         for exercise in exercises {
-            let objects = manifests::of_exercise(exercise)?;
+            let objects = manifests::applied_objects(exercise)?;
             found.extend(applier.existing(&objects).await?);
         }
         if found.is_empty() {
             return Ok((
                 Status::Ok,
-                format!("none of the exercises' in namespace {namespace}"),
+                format!("no object of the exercises exists in namespace {namespace}"),
             ));
         }
         let names: Vec<_> = found.into_iter().collect();
@@ -130,20 +133,20 @@ impl ClusterChecks<'_> {
             let text = "not needed with --node-address".to_owned();
             return Ok((Status::Ok, text));
         }
-        let Some(taken) = self.shared_ports().await? else {
+        let Some(shared_ports) = self.shared_ports().await? else {
             let text = "no permission to list all services".to_owned();
             return Ok((Status::Warning, text));
         };
         for exercise in exercises {
-            if let Some(text) = conflict(exercise, &taken)? {
+            if let Some(text) = conflict(exercise, &shared_ports)? {
                 return Ok((Status::Failed, text));
             }
         }
         Ok((Status::Ok, "the ports are free".to_owned()))
     }
 
-    /// Load balancer ports on the addresses of nodes or on the loopback address, which services share; `None` without the
-    /// permission to list services. Services with an address of their own conflict with none.
+    /// Returns load balancer ports on the addresses of nodes or on the loopback address, which services share; `None` without the
+    /// permission to list services. A service with an address of its own is not in conflict with others.
     async fn shared_ports(&self) -> anyhow::Result<Option<Vec<SharedPort>>> {
         if !self.has_load_balancers {
             return Ok(Some(Vec::new()));
@@ -230,9 +233,9 @@ fn load_balancer_ports(service: &Service, address: &str) -> Vec<SharedPort> {
 }
 
 /// Returns the conflict of an exercise's load balancer with one of the cluster.
-fn conflict(exercise: &Exercise, taken: &[SharedPort]) -> anyhow::Result<Option<String>> {
+fn conflict(exercise: &Exercise, shared_ports: &[SharedPort]) -> anyhow::Result<Option<String>> {
     for (port, service) in manifests::load_balancer_ports(exercise)? {
-        if let Some(other) = taken.iter().find(|shared| shared.port == port) {
+        if let Some(other) = shared_ports.iter().find(|shared| shared.port == port) {
             let is_loopback = other
                 .address
                 .parse::<IpAddr>()
@@ -290,14 +293,16 @@ mod tests {
             ("127.0.0.1", "delete that service"),
             ("10.0.0.2", "at their node ports: --node-address 10.0.0.2"),
         ] {
-            let taken = load_balancer_ports(&service(address), address);
-            let text = conflict(&select("liveness"), &taken).unwrap().unwrap();
+            let shared_ports = load_balancer_ports(&service(address), address);
+            let text = conflict(&select("liveness"), &shared_ports)
+                .unwrap()
+                .unwrap();
             assert!(
                 text.contains("8013, which service default/numbers-api"),
                 "{text}"
             );
             assert!(text.ends_with(advice), "{text}");
-            assert_eq!(conflict(&select("todo"), &taken).unwrap(), None);
+            assert_eq!(conflict(&select("todo"), &shared_ports).unwrap(), None);
         }
     }
 

@@ -1,4 +1,4 @@
-//! The client that learners type commands with. The exercises do not use it.
+//! Version of kubectl. The exercises do not use kubectl.
 
 use std::process::Command;
 
@@ -12,7 +12,7 @@ const SERVER_MINOR: u32 = 36;
 /// Difference of minor versions that kubectl supports.
 const SUPPORTED_SKEW: u32 = 1;
 
-const CHECK: &str = "kubectl";
+const KUBECTL: &str = "kubectl";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -27,40 +27,40 @@ struct Version {
     git_version: String,
 }
 
-/// Checks presence and version of kubectl.
-pub(crate) fn check() -> Finding {
+/// Checks that kubectl exists in a supported version.
+pub(crate) fn check_version() -> Finding {
     let arguments = ["version", "--client", "--output=json"];
-    let output = match Command::new(CHECK).args(arguments).output() {
+    let output = match Command::new(KUBECTL).args(arguments).output() {
         Ok(output) => output,
         Err(error) => {
             let text = format!(
                 "not found ({error}); the exercises run without it. To type the chapter's commands: \
                  https://kubernetes.io/docs/tasks/tools/"
             );
-            return Finding::new(CHECK, Status::Warning, text);
+            return Finding::new(KUBECTL, Status::Warning, text);
         }
     };
     match serde_json::from_slice::<Versions>(&output.stdout) {
-        Ok(versions) => judge(&versions.client_version),
+        Ok(versions) => version_finding(&versions.client_version),
         Err(error) => {
             let text = format!("`kubectl version` has an unexpected output: {error}");
-            Finding::new(CHECK, Status::Warning, text)
+            Finding::new(KUBECTL, Status::Warning, text)
         }
     }
 }
 
-fn judge(version: &Version) -> Finding {
+fn version_finding(version: &Version) -> Finding {
     let minor = version.minor.trim_end_matches('+').parse::<u32>().ok();
     let is_supported = minor.is_some_and(|minor| minor.abs_diff(SERVER_MINOR) <= SUPPORTED_SKEW);
     let found = &version.git_version;
     if is_supported {
-        return Finding::new(CHECK, Status::Ok, found);
+        return Finding::new(KUBECTL, Status::Ok, found);
     }
     let text = format!(
         "{found}: the node serves v1.{SERVER_MINOR}, which kubectl supports from v1.{} on; most commands work",
         SERVER_MINOR - SUPPORTED_SKEW
     );
-    Finding::new(CHECK, Status::Warning, text)
+    Finding::new(KUBECTL, Status::Warning, text)
 }
 
 #[cfg(test)]
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn server_minor_version_is_the_nodes() {
+    fn server_minor_is_that_of_the_node() {
         let version = format!("v1.{SERVER_MINOR}.");
         assert!(component_helpers::VERSION.starts_with(&version));
     }
@@ -86,7 +86,7 @@ mod tests {
                 minor: minor.to_owned(),
                 git_version: format!("v1.{minor}.0"),
             };
-            assert_eq!(judge(&version).status, status, "{minor}");
+            assert_eq!(version_finding(&version).status, status, "{minor}");
         }
     }
 }

@@ -46,24 +46,25 @@ const OWN_NAMESPACE: [Permission; 3] = [
     ("delete", "", "namespaces"),
 ];
 
-/// Returns the permissions that the current user lacks, as in "create deployments.apps".
+/// Returns the permissions that the current user does not have, as in "create deployments.apps".
 ///
 /// # Errors
 /// When the API server does not answer.
-pub(crate) async fn missing(
+pub(crate) async fn find_missing(
     client: &Client,
     namespace: &str,
     creates_namespace: bool,
 ) -> anyhow::Result<Vec<String>> {
-    let in_namespace = IN_NAMESPACE.iter().map(|wanted| (wanted, Some(namespace)));
+    let in_namespace = IN_NAMESPACE.iter();
+    let in_namespace = in_namespace.map(|permission| (permission, Some(namespace)));
     let own = OWN_NAMESPACE.iter().filter(|_| creates_namespace);
-    let all = in_namespace.chain(own.map(|wanted| (wanted, None)));
-    let reviews = all.map(|(wanted, namespace)| review(client, *wanted, namespace));
+    let all = in_namespace.chain(own.map(|permission| (permission, None)));
+    let reviews = all.map(|(permission, namespace)| review(client, *permission, namespace));
     let results = try_join_all(reviews).await?;
     Ok(results.into_iter().flatten().collect())
 }
 
-/// Returns the permission's text if it is missing.
+/// Returns the text of the permission if the user does not have it.
 async fn review(
     client: &Client,
     (verb, group, resource): Permission,
@@ -89,9 +90,9 @@ async fn review(
         ..SelfSubjectAccessReview::default()
     };
     let reviews = Api::<SelfSubjectAccessReview>::all(client.clone());
-    let answer = reviews.create(&PostParams::default(), &review).await;
-    let answer = answer.context("requesting the permissions of this user")?;
-    let is_allowed = answer.status.is_some_and(|status| status.allowed);
+    let response = reviews.create(&PostParams::default(), &review).await;
+    let response = response.context("requesting the permissions of this user")?;
+    let is_allowed = response.status.is_some_and(|status| status.allowed);
     let group = if group.is_empty() {
         String::new()
     } else {

@@ -1,11 +1,14 @@
-//! PostgreSQL on this host, which stands for the image `postgres` on the embedded node.
+//! PostgreSQL on this host, which the embedded node runs for the image `postgres`.
 
 use std::cell::OnceCell;
 
 use todo_db::installation::{self, HOW_TO_INSTALL};
 
-/// Returns the directory of the server's programs, or how to install it. Installs nothing.
-pub(crate) fn find() -> Result<String, String> {
+/// Returns the directory of the server's programs, without installing any.
+///
+/// # Errors
+/// The commands that install it.
+pub(crate) fn find_bin_dir() -> Result<String, String> {
     match installation::find(None) {
         Some(installation) => Ok(installation.bin.display().to_string()),
         None => Err(format!(
@@ -29,12 +32,12 @@ impl Provision {
 
 #[cfg(target_os = "linux")]
 fn provide() -> Result<(), String> {
-    crate::postgresql::postgresql_requirement()
+    crate::postgresql::provide_postgresql()
         .map(drop)
         .map_err(|missing| missing.to_string())
 }
 
 #[cfg(not(target_os = "linux"))]
 fn provide() -> Result<(), String> {
-    find().map(drop)
+    find_bin_dir().map(drop)
 }

@@ -15,32 +15,36 @@ use container_runtime::local::{Images, Local};
 use kube::Client;
 use kube::config::Kubeconfig;
 use kube_proxy::Proxy;
-pub(crate) use node::up::INSIDE;
+pub(crate) use node::up::INSIDE as NODE_ROLE;
 use node::{Node, Options};
 use probe::Clock;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{ImageProblem, Place};
-use crate::cli::cluster::client_of;
+use super::{Entered, ImageProblem};
+use crate::cli::cluster::connect_to_current_context;
 use crate::cli::{Cli, HostCheck, NodeArguments};
 use crate::up::kubeconfig;
 use crate::workloads;
 
 /// Creates the namespaces that a node needs, and runs the command in a process inside them.
-pub(crate) fn place(cli: &mut Cli, inside: bool, arguments: &[OsString]) -> anyhow::Result<Place> {
-    if inside {
-        return Ok(Place::Here(Some(node::up::inside()?)));
+pub(crate) fn enter_namespaces(
+    cli: &mut Cli,
+    is_inside: bool,
+    arguments: &[OsString],
+) -> anyhow::Result<Entered> {
+    if is_inside {
+        return Ok(Entered::Continue(Some(node::up::inside()?)));
     }
     if cli.is_namespace_test() {
         node::up::try_namespaces()?;
         // In its new PID namespace this process cannot start threads any more.
-        return Ok(Place::Ended(ExitCode::SUCCESS));
+        return Ok(Entered::Exited(ExitCode::SUCCESS));
     }
     if !cli.needs_node() {
-        return Ok(Place::Here(None));
+        return Ok(Entered::Continue(None));
     }
-    // The program's name is left out; further options follow the subcommand.
+    // Without the program's name; further options follow the subcommand.
     let mut arguments: Vec<OsString> = arguments.iter().skip(1).cloned().collect();
     let after_subcommand = arguments.len().min(1);
     let mut insert = |option: &str, value: OsString| {
@@ -49,11 +53,11 @@ pub(crate) fn place(cli: &mut Cli, inside: bool, arguments: &[OsString]) -> anyh
     };
     match cli.check_host()? {
         HostCheck::NotNeeded => {}
-        HostCheck::Blocked => return Ok(Place::Here(None)),
+        HostCheck::Blocked => return Ok(Entered::Continue(None)),
         HostCheck::Passed(preflight) => insert("--preflight", preflight.into()),
     }
     let mut kubeconfig = None;
-    if let Some(up) = cli.up() {
+    if let Some(up) = cli.up_arguments_mut() {
         let file = kubeconfig::reserve(up.kubeconfig.as_deref())?;
         if up.kubeconfig.is_none() {
             insert("--kubeconfig", file.clone().into());
@@ -61,10 +65,13 @@ pub(crate) fn place(cli: &mut Cli, inside: bool, arguments: &[OsString]) -> anyh
         kubeconfig = Some(file);
     }
     let code = node::up::enter(arguments.into_iter(), kubeconfig.as_deref())?;
-    Ok(Place::Ended(code))
+    Ok(Entered::Exited(code))
 }
 
-/// Tries in another process to create the namespaces of a node; the error says what to do.
+/// Creates the namespaces of a node in another process, as a test.
+///
+/// # Errors
+/// The reason and what to do.
 pub(crate) fn test_namespaces() -> Result<(), String> {
     let output = Command::new("/proc/self/exe")
         .arg0("selfheal")
@@ -78,7 +85,7 @@ pub(crate) fn test_namespaces() -> Result<(), String> {
     Err(message.trim().trim_start_matches("error: ").to_owned())
 }
 
-/// Why containers of `image` cannot start on a node with these arguments; `None` if they can.
+/// Returns the reason why containers of `image` cannot start on a node with these arguments; `None` if they can.
 pub(crate) fn image_problem(
     arguments: &NodeArguments,
     image: &str,
@@ -90,10 +97,10 @@ pub(crate) fn image_problem(
     })
 }
 
-/// The node's address in the pods' network.
-const NODE: Ipv4Addr = container_runtime::local::GATEWAY;
+/// Address of the node in the pod network.
+const NODE_IP: Ipv4Addr = container_runtime::local::GATEWAY;
 
-/// A node that runs.
+/// A running node.
 pub(crate) struct Embedded {
     pub(crate) node: Node,
     pub(crate) clock: Clock,
@@ -113,14 +120,14 @@ impl Embedded {
         let supervisor = Supervisor::new(clock.clone(), shutdown);
         let runtime = Local::start(&supervisor, images(arguments)?, dir)
             .await
-            .context("making the pod network")?;
-        let proxy = Proxy::new(runtime.pod_network(), NODE, &supervisor);
+            .context("creating the pod network")?;
+        let proxy = Proxy::new(runtime.pod_network(), NODE_IP, &supervisor);
         let options = Options {
             supervisor,
             runtime: Arc::new(runtime),
             load_balancer: Arc::new(proxy.load_balancer()),
             name: "selfheal".to_owned(),
-            ip: NODE.to_string(),
+            ip: NODE_IP.to_string(),
             jitter: true,
             max_pods: arguments.max_pods,
         };
@@ -129,31 +136,31 @@ impl Embedded {
         Ok(Self {
             node,
             clock,
-            engine: engine(arguments.speed),
+            engine: engine_name(arguments.speed),
         })
     }
 
-    /// Returns a client that connects over TLS: the client within the process cannot attach to a command.
-    pub(crate) async fn served(&self, stop: CancellationToken) -> anyhow::Result<Client> {
+    /// Serves the API until `stop` and returns a client over TLS: the client within the process cannot attach to a command.
+    pub(crate) async fn serve(&self, stop: CancellationToken) -> anyhow::Result<Client> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let credentials = Credentials::generate().context("making a certificate")?;
+        let credentials = Credentials::generate().context("generating a certificate")?;
         let kubeconfig = credentials.kubeconfig(listener.local_addr()?);
         let api = self.node.api().clone();
         tokio::spawn(async move { serve(&api, listener, &credentials, stop).await });
-        client_of(Kubeconfig::from_yaml(&kubeconfig)?).await
+        connect_to_current_context(Kubeconfig::from_yaml(&kubeconfig)?).await
     }
 }
 
-fn engine(speed: f64) -> String {
-    let base = "embedded node: real processes on this host";
+fn engine_name(speed: f64) -> String {
+    let name = "embedded node: real processes on this host";
     if (speed - 1.0).abs() < f64::EPSILON {
-        base.to_owned()
+        name.to_owned()
     } else {
-        format!("{base}, clock {speed} times as fast")
+        format!("{name}, clock {speed} times as fast")
     }
 }
 
-/// This executable's workloads, and what the command line adds.
+/// Images of this executable's workloads and of the command line.
 fn images(arguments: &NodeArguments) -> anyhow::Result<Images> {
     let executable = std::env::current_exe().context("finding this program's executable")?;
     let mut images = workloads::images(&executable);

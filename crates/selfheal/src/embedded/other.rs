@@ -7,20 +7,20 @@ use kube::Client;
 use probe::Clock;
 use tokio_util::sync::CancellationToken;
 
-use super::{ImageProblem, Place};
+use super::{Entered, ImageProblem};
 use crate::cli::{Cli, NodeArguments};
 
-pub(crate) const INSIDE: &str = "__node";
+pub(crate) const NODE_ROLE: &str = "__node";
 
-const MESSAGE: &str = "a node needs Linux: run on a cluster with --kubeconfig FILE, or on scripted workloads with --simulated";
+const NEEDS_LINUX: &str = "a node needs Linux: run on a cluster with --kubeconfig FILE, or on scripted workloads with --simulated";
 
-pub(crate) fn place(cli: &mut Cli, _: bool, _: &[OsString]) -> anyhow::Result<Place> {
-    anyhow::ensure!(!cli.needs_node(), MESSAGE);
-    Ok(Place::Here(None))
+pub(crate) fn enter_namespaces(cli: &mut Cli, _: bool, _: &[OsString]) -> anyhow::Result<Entered> {
+    anyhow::ensure!(!cli.needs_node(), NEEDS_LINUX);
+    Ok(Entered::Continue(None))
 }
 
 pub(crate) fn test_namespaces() -> Result<(), String> {
-    Err(MESSAGE.to_owned())
+    Err(NEEDS_LINUX.to_owned())
 }
 
 pub(crate) fn image_problem(_: &NodeArguments, _: &str) -> anyhow::Result<Option<ImageProblem>> {
@@ -40,10 +40,10 @@ impl Embedded {
         _: Option<&Path>,
         _: CancellationToken,
     ) -> anyhow::Result<Self> {
-        anyhow::bail!(MESSAGE)
+        anyhow::bail!(NEEDS_LINUX)
     }
 
-    pub(crate) async fn served(&self, _: CancellationToken) -> anyhow::Result<Client> {
-        anyhow::bail!(MESSAGE)
+    pub(crate) async fn serve(&self, _: CancellationToken) -> anyhow::Result<Client> {
+        anyhow::bail!(NEEDS_LINUX)
     }
 }

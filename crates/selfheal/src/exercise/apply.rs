@@ -12,23 +12,24 @@ use super::manifests::{full_name, objects, resource};
 
 const FIELD_MANAGER: &str = "selfheal-exercise";
 
-/// Enough for pods whose processes end only when they are killed.
-const GONE_WITHIN: Duration = Duration::from_secs(120);
+/// Limit for the deletion of all objects, on the cluster's clock: longer than the grace period of pods whose processes ignore
+/// SIGTERM.
+const DELETE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What became of an object.
+/// Result of applying an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Applied {
-    /// It was not there.
+    /// The object did not exist.
     Created,
-    /// It was there and was changed.
+    /// The object existed and was changed.
     Configured,
-    /// It was there as it should be.
+    /// The object existed with the same content.
     Unchanged,
 }
 
 impl Applied {
-    /// As kubectl says it.
-    pub(crate) const fn word(self) -> &'static str {
+    /// Word that kubectl prints.
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Created => "created",
             Self::Configured => "configured",
@@ -37,38 +38,37 @@ impl Applied {
     }
 }
 
-/// Applies objects in one namespace and remembers which of them it made.
+/// Applies objects in one namespace and keeps a list of those it created.
 pub(crate) struct Applier {
     client: Client,
     namespace: String,
-    made: Vec<DynamicObject>,
+    created: Vec<DynamicObject>,
 }
 
 impl Applier {
-    /// An applier that has made nothing yet.
     pub(crate) fn new(client: Client, namespace: &str) -> Self {
         Self {
             client,
             namespace: namespace.to_owned(),
-            made: Vec::new(),
+            created: Vec::new(),
         }
     }
 
-    /// Applies every object of a manifest: `kind.group/name` and what became of it.
+    /// Applies every object of a manifest; returns each `kind.group/name` and its result.
     pub(crate) async fn apply(&mut self, manifest: &str) -> anyhow::Result<Vec<(String, Applied)>> {
         let mut applied = Vec::new();
         for object in objects(manifest)? {
             let name = full_name(&object)?;
-            let outcome = self
-                .apply_one(object)
+            let result = self
+                .apply_object(object)
                 .await
                 .with_context(|| format!("applying {name}"))?;
-            applied.push((name, outcome));
+            applied.push((name, result));
         }
         Ok(applied)
     }
 
-    async fn apply_one(&mut self, object: DynamicObject) -> anyhow::Result<Applied> {
+    async fn apply_object(&mut self, object: DynamicObject) -> anyhow::Result<Applied> {
         let api = self.api(&object)?;
         let name = object.name_any();
         let Some(before) = api.get_opt(&name).await? else {
@@ -80,12 +80,10 @@ impl Applier {
                 &object,
             )
             .await?;
-            if !self
-                .made
-                .iter()
-                .any(|made| made.types == object.types && made.name_any() == name)
-            {
-                self.made.push(object);
+            let is_same =
+                |other: &DynamicObject| other.types == object.types && other.name_any() == name;
+            if !self.created.iter().any(is_same) {
+                self.created.push(object);
             }
             return Ok(Applied::Created);
         };
@@ -96,8 +94,8 @@ impl Applier {
         let after = api
             .patch(&name, &parameters, &Patch::Merge(&object))
             .await?;
-        let same = before.resource_version() == after.resource_version();
-        Ok(if same {
+        let is_unchanged = before.resource_version() == after.resource_version();
+        Ok(if is_unchanged {
             Applied::Unchanged
         } else {
             Applied::Configured
@@ -122,20 +120,21 @@ impl Applier {
         Ok(found)
     }
 
-    /// Deletes what it made, last first, and says what once it is gone. Something already gone is no error.
+    /// Deletes the created objects in reverse order, waits until they are removed, and returns their names. An object that does
+    /// not exist any more is not an error.
     ///
-    /// Dependents go before their owners: pods that outlived their deployment would be taken for those of the next one.
+    /// Dependents are deleted before their owners: pods that outlive their deployment would be selected by the next exercise.
     pub(crate) async fn clean_up(&mut self, clock: &Clock) -> anyhow::Result<Vec<String>> {
-        let (mut deleted, mut going) = (Vec::new(), Vec::new());
-        while let Some(object) = self.made.pop() {
+        let (mut deleted, mut pending) = (Vec::new(), Vec::new());
+        while let Some(object) = self.created.pop() {
             let name = full_name(&object)?;
             let api = self.api(&object)?;
             match api
                 .delete(&object.name_any(), &DeleteParams::foreground())
                 .await
             {
-                Ok(answer) => {
-                    going.extend(answer.left().map(|object| (api, object)));
+                Ok(response) => {
+                    pending.extend(response.left().map(|object| (api, object)));
                     deleted.push(name);
                 }
                 Err(kube::Error::Api(status)) if status.code == 404 => {}
@@ -143,9 +142,10 @@ impl Applier {
             }
         }
         tokio::select! {
-            gone = all_gone(&going) => gone?,
-            () = clock.sleep(GONE_WITHIN) => {
-                bail!("{} are not gone {} s after they were deleted", deleted.join(", "), GONE_WITHIN.as_secs())
+            removed = wait_until_removed(&pending) => removed?,
+            () = clock.sleep(DELETE_TIMEOUT) => {
+                let seconds = DELETE_TIMEOUT.as_secs();
+                bail!("{} still exist {seconds} s after their deletion", deleted.join(", "))
             }
         }
         Ok(deleted)
@@ -160,12 +160,12 @@ impl Applier {
     }
 }
 
-async fn all_gone(going: &[(Api<DynamicObject>, DynamicObject)]) -> anyhow::Result<()> {
-    for (api, object) in going {
+async fn wait_until_removed(pending: &[(Api<DynamicObject>, DynamicObject)]) -> anyhow::Result<()> {
+    for (api, object) in pending {
         let (name, uid) = (object.name_any(), object.uid().unwrap_or_default());
         await_condition(api.clone(), &name, conditions::is_deleted(&uid))
             .await
-            .with_context(|| format!("waiting for {name} to be gone"))?;
+            .with_context(|| format!("waiting for the removal of {name}"))?;
     }
     Ok(())
 }

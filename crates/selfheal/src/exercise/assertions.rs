@@ -1,94 +1,105 @@
-//! Judges assertions by what was observed.
+//! Judges assertions by the observations.
 
 use super::Check;
-use super::observe::{AppSeen, PodSeen, Seen};
+use super::observe::{AppState, Observations, PodState};
 
 /// Result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Judgement {
-    /// The check holds.
+    /// The check passes.
     Pass,
-    /// The check does not hold; the text is what was observed instead.
+    /// The check fails; the text is the contradicting observation.
     Fail(String),
-    /// Nothing was observed that the check could be judged by; the text says what is missing.
+    /// An observation is missing; the text names it.
     NotJudged(String),
 }
 
-/// Judges one check of an application. A check that would hold only because nothing ran is not judged.
-pub(crate) fn judge(check: &Check, app: &str, seen: &Seen) -> Judgement {
-    if let Some(missing) = missing_observation(check, app, seen) {
+/// Judges one check of an application. A check that would pass only because nothing ran is not judged.
+pub(crate) fn judge(check: &Check, app: &str, observations: &Observations) -> Judgement {
+    if let Some(missing) = missing_observation(check, app, observations) {
         return Judgement::NotJudged(missing);
     }
-    match compare(check, app, seen) {
+    match compare(check, app, observations) {
         Ok(()) => Judgement::Pass,
         Err(observed) => Judgement::Fail(observed),
     }
 }
 
-/// Returns what has to be observed before `check` means anything and was not.
-fn missing_observation(check: &Check, app: &str, seen: &Seen) -> Option<String> {
-    let of = seen.app(app);
-    let (is_missing, what) = match check {
+/// Returns the observation that `check` requires and that is missing.
+fn missing_observation(check: &Check, app: &str, observations: &Observations) -> Option<String> {
+    let state = observations.app(app);
+    let (is_missing, subject) = match check {
         Check::Restarts(_)
         | Check::EachRestarted
         | Check::Ready(_)
         | Check::Waiting(_)
-        | Check::Logged(_) => (of.pods.is_empty(), format!("no pod of {app}")),
-        Check::SamePods | Check::Untouched | Check::Replaced => (
-            of.marked.is_empty(),
+        | Check::Logged(_) => (state.pods.is_empty(), format!("no pod of {app}")),
+        Check::SamePods | Check::PodsUnchanged | Check::PodsReplaced => (
+            state.checkpoint_pods.is_empty(),
             format!("no pod of {app} before the change"),
         ),
-        Check::Endpoints(_) | Check::EndpointsAtLeast(_) => {
-            (of.endpoints.is_empty(), format!("no endpoints of {app}"))
-        }
+        Check::Endpoints(_) | Check::EndpointsAtLeast(_) => (
+            state.endpoints.is_empty(),
+            format!("no address of service {app}"),
+        ),
         Check::RolledOut(_) => (
-            of.rolled_out.is_none() || of.pods.is_empty(),
+            state.rolled_out.is_none() || state.pods.is_empty(),
             format!("no pod of deployment {app}"),
         ),
-        Check::EveryVisitAnswered => (seen.visits.all == 0, "no request".to_owned()),
-        Check::Sooner(sooner) => (
-            !sooner.is_measured(&seen.outages),
+        Check::NoFailedRequests => (observations.load.requests == 0, "no request".to_owned()),
+        Check::Faster(faster) => (
+            !faster.is_measured(&observations.outages),
             "not every outage".to_owned(),
         ),
-        Check::Shown(_) => (false, String::new()),
+        Check::PageContains(_) => (false, String::new()),
     };
-    is_missing.then(|| format!("{what} was observed"))
+    is_missing.then(|| format!("{subject} was observed"))
 }
 
-fn compare(check: &Check, app: &str, seen: &Seen) -> Result<(), String> {
-    let of = seen.app(app);
+/// # Errors
+/// The observation that contradicts the check.
+fn compare(check: &Check, app: &str, observations: &Observations) -> Result<(), String> {
+    let state = observations.app(app);
     match check {
-        Check::Endpoints(want) => passes_through(want, &of.endpoints),
-        Check::EndpointsAtLeast(least) => at_least(*least, &of.endpoints),
-        Check::Restarts(want) => same("restarts", want, &restarts(of)),
-        Check::EachRestarted => each_restarted(of),
-        Check::Ready(want) => same(
+        Check::Endpoints(expected) => check_endpoint_sequence(expected, &state.endpoints),
+        Check::EndpointsAtLeast(minimum) => check_endpoint_minimum(*minimum, &state.endpoints),
+        Check::Restarts(expected) => check_equal("restarts", expected, &restarts(state)),
+        Check::EachRestarted => check_each_restarted(state),
+        Check::Ready(expected) => check_equal(
             "ready pods",
-            want,
-            &of.pods.values().filter(|pod| pod.ready).count(),
+            expected,
+            &state.pods.values().filter(|pod| pod.ready).count(),
         ),
-        Check::Waiting(want) => waiting(want, of),
-        Check::RolledOut(want) => same("rolled out", &Some(*want), &of.rolled_out),
-        Check::Logged(want) => {
-            let mut got: Vec<&String> = of.logged.values().collect();
-            got.sort_unstable();
-            same("words in the logs", &want.iter().collect(), &got)
+        Check::Waiting(expected) => check_waiting(expected, state),
+        Check::RolledOut(expected) => {
+            check_equal("rolled out", &Some(*expected), &state.rolled_out)
         }
-        Check::SamePods => same_pods(of),
-        Check::Untouched => untouched(of),
-        Check::Replaced => replaced(of),
-        Check::Shown(text) if seen.shown.contains(text) => Ok(()),
-        Check::Shown(text) => Err(format!("no page showed {text:?}")),
-        Check::EveryVisitAnswered => every_visit_answered(seen),
-        Check::Sooner(sooner) => sooner.judge(&seen.outages),
+        Check::Logged(expected) => {
+            let mut observed: Vec<&String> = state.logged.values().collect();
+            observed.sort_unstable();
+            check_equal("words in the logs", &expected.iter().collect(), &observed)
+        }
+        Check::SamePods => check_same_pods(state),
+        Check::PodsUnchanged => check_pods_unchanged(state),
+        Check::PodsReplaced => check_pods_replaced(state),
+        Check::PageContains(text) if observations.page_texts.contains(text) => Ok(()),
+        Check::PageContains(text) => Err(format!("no page contained {text:?}")),
+        Check::NoFailedRequests => check_no_failed_requests(observations),
+        Check::Faster(faster) => faster.judge(&observations.outages),
     }
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, want: &T, got: &T) -> Result<(), String> {
-    if want == got {
+fn check_equal<T: PartialEq + std::fmt::Debug>(
+    subject: &str,
+    expected: &T,
+    observed: &T,
+) -> Result<(), String> {
+    if expected == observed {
         Ok(())
     } else {
-        Err(format!("{what}: expected {want:?}, observed {got:?}"))
+        Err(format!(
+            "{subject}: expected {expected:?}, observed {observed:?}"
+        ))
     }
 }
 
@@ -96,75 +107,76 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, want: &T, got: &T) -> Result
 ///
 /// A number may occur again. A kubelet that has restarted a container may probe the new one while its status is still the
 /// old one's; the pod is then in the service for a moment, leaves it, and returns.
-fn passes_through(want: &[usize], got: &[usize]) -> Result<(), String> {
-    let mut left = got.iter();
-    let in_order = want.iter().all(|n| left.any(|m| m == n));
-    let none_other = got.iter().all(|n| want.contains(n));
-    if in_order && none_other && want.first() == got.first() && want.last() == got.last() {
+fn check_endpoint_sequence(expected: &[usize], observed: &[usize]) -> Result<(), String> {
+    let mut rest = observed.iter();
+    let is_in_order = expected
+        .iter()
+        .all(|number| rest.any(|other| other == number));
+    let has_no_other = observed.iter().all(|number| expected.contains(number));
+    let has_same_ends = expected.first() == observed.first() && expected.last() == observed.last();
+    if is_in_order && has_no_other && has_same_ends {
         Ok(())
     } else {
         Err(format!(
-            "endpoint addresses: expected {want:?}, observed {got:?}"
+            "endpoint addresses: expected {expected:?}, observed {observed:?}"
         ))
     }
 }
 
-fn at_least(least: usize, got: &[usize]) -> Result<(), String> {
-    if got.iter().min().is_some_and(|fewest| *fewest >= least) {
+fn check_endpoint_minimum(minimum: usize, observed: &[usize]) -> Result<(), String> {
+    if observed.iter().min().is_some_and(|least| *least >= minimum) {
         return Ok(());
     }
     Err(format!(
-        "endpoint addresses: expected {least} or more, observed {got:?}"
+        "endpoint addresses: expected {minimum} or more, observed {observed:?}"
     ))
 }
 
-fn restarts(seen: &AppSeen) -> Vec<i32> {
-    let mut counts: Vec<i32> = seen
+/// Restarts of each pod since the checkpoint, in ascending order.
+fn restarts(state: &AppState) -> Vec<i32> {
+    let mut counts: Vec<i32> = state
         .pods
         .iter()
-        .map(|(uid, pod)| pod.restarts - seen.restarts_before(uid))
+        .map(|(uid, pod)| pod.restarts - state.restarts_at_checkpoint(uid))
         .collect();
     counts.sort_unstable();
     counts
 }
 
-fn each_restarted(seen: &AppSeen) -> Result<(), String> {
-    if seen.each_restarted() {
+fn check_each_restarted(state: &AppState) -> Result<(), String> {
+    if state.is_each_restarted() {
         return Ok(());
     }
     Err(format!(
         "restarts: expected one of every pod, observed {:?}",
-        restarts(seen)
+        restarts(state)
     ))
 }
 
-fn waiting(want: &str, seen: &AppSeen) -> Result<(), String> {
-    let reasons: Vec<&String> = seen.waiting().collect();
-    if reasons.iter().any(|reason| *reason == want) {
+fn check_waiting(expected: &str, state: &AppState) -> Result<(), String> {
+    let reasons: Vec<&String> = state.waiting_reasons().collect();
+    if reasons.iter().any(|reason| *reason == expected) {
         return Ok(());
     }
     Err(format!(
-        "waiting containers: expected {want:?}, observed {reasons:?}"
+        "waiting containers: expected {expected:?}, observed {reasons:?}"
     ))
 }
 
-fn same_pods(seen: &AppSeen) -> Result<(), String> {
-    still_there(seen)?;
-    match seen
-        .pods
-        .iter()
-        .find(|(uid, _)| !seen.marked.contains_key(*uid))
-    {
+fn check_same_pods(state: &AppState) -> Result<(), String> {
+    check_pods_exist(state)?;
+    let is_new = |(uid, _): &(&String, &PodState)| !state.checkpoint_pods.contains_key(*uid);
+    match state.pods.iter().find(is_new) {
         Some((_, pod)) => Err(format!("pod {} is new", pod.name)),
         None => Ok(()),
     }
 }
 
-/// Every pod of the mark is there, at its address.
-fn still_there(seen: &AppSeen) -> Result<(), String> {
-    for (uid, before) in &seen.marked {
-        let Some(now) = seen.pods.get(uid) else {
-            return Err(format!("pod {} is gone", before.name));
+/// Checks that every pod of the checkpoint exists at the same address.
+fn check_pods_exist(state: &AppState) -> Result<(), String> {
+    for (uid, before) in &state.checkpoint_pods {
+        let Some(now) = state.pods.get(uid) else {
+            return Err(format!("pod {} was deleted", before.name));
         };
         if now.ip != before.ip {
             return Err(format!(
@@ -176,10 +188,10 @@ fn still_there(seen: &AppSeen) -> Result<(), String> {
     Ok(())
 }
 
-fn untouched(seen: &AppSeen) -> Result<(), String> {
-    still_there(seen)?;
-    let changed = seen.marked.iter().find(|(uid, before)| {
-        let now = seen.pods.get(*uid);
+fn check_pods_unchanged(state: &AppState) -> Result<(), String> {
+    check_pods_exist(state)?;
+    let changed = state.checkpoint_pods.iter().find(|(uid, before)| {
+        let now = state.pods.get(*uid);
         now.is_none_or(|now| now.restarts != before.restarts || now.ready != before.ready)
     });
     match changed {
@@ -191,27 +203,27 @@ fn untouched(seen: &AppSeen) -> Result<(), String> {
     }
 }
 
-fn replaced(seen: &AppSeen) -> Result<(), String> {
-    if seen.pods.is_empty() {
-        return Err("no pod is left".to_owned());
+fn check_pods_replaced(state: &AppState) -> Result<(), String> {
+    if state.pods.is_empty() {
+        return Err("there is no pod".to_owned());
     }
-    let is_old = |(uid, _): &(&String, &PodSeen)| seen.marked.contains_key(*uid);
-    if let Some((_, pod)) = seen.pods.iter().find(is_old) {
-        return Err(format!("pod {} is still there", pod.name));
+    let is_old = |(uid, _): &(&String, &PodState)| state.checkpoint_pods.contains_key(*uid);
+    if let Some((_, pod)) = state.pods.iter().find(is_old) {
+        return Err(format!("pod {} still exists", pod.name));
     }
-    match seen.pods.values().find(|pod| pod.restarts > 0) {
+    match state.pods.values().find(|pod| pod.restarts > 0) {
         Some(pod) => Err(format!("pod {} was restarted", pod.name)),
         None => Ok(()),
     }
 }
 
-fn every_visit_answered(seen: &Seen) -> Result<(), String> {
-    let visits = &seen.visits;
-    match visits.failures.first() {
+fn check_no_failed_requests(observations: &Observations) -> Result<(), String> {
+    let load = &observations.load;
+    match load.failures.first() {
         Some(first) => Err(format!(
             "{} of {} requests failed; the first: {first}",
-            visits.failures.len(),
-            visits.all
+            load.failures.len(),
+            load.requests
         )),
         None => Ok(()),
     }

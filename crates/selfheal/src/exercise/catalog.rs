@@ -3,7 +3,7 @@
 use super::Exercise;
 use super::step::Step;
 
-/// Files of `exercises/`, in the order the chapter has them.
+/// Files of `exercises/` in the order of the chapter.
 const EXERCISES: &[(&str, &str)] = &[
     (
         "readiness.yaml",
@@ -29,7 +29,7 @@ const EXERCISES: &[(&str, &str)] = &[
     ("sidecar.yaml", include_str!("../../exercises/sidecar.yaml")),
 ];
 
-/// Files of `k8s/`, by the path a reader would type in that folder.
+/// Files of `k8s/` by their path in that directory.
 const MANIFESTS: &[(&str, &str)] = &[
     (
         "numbers/api-service.yaml",
@@ -113,43 +113,29 @@ const MANIFESTS: &[(&str, &str)] = &[
     ),
 ];
 
-/// An exercise that cannot be used, and where it says so.
+/// Error in an exercise file or in the name of an exercise.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CatalogError {
-    /// The file is not an exercise.
+    /// The file is not a valid exercise.
     #[error("{file}: {source}")]
     Parse {
-        /// Which file.
         file: String,
-        /// Which line and field.
+        /// Line and field of the error.
         source: Box<serde_saphyr::Error>,
     },
     /// A step applies a manifest that is not part of the program.
     #[error("{file}: no manifest {manifest:?}")]
-    Manifest {
-        /// Which file.
-        file: String,
-        /// What it asks for.
-        manifest: String,
-    },
-    /// A step or a claim is about an application that is not watched.
-    #[error("{file}: no application {app:?}; there are: {known}")]
+    Manifest { file: String, manifest: String },
+    /// A step or an assertion names an application that is not watched.
+    #[error("{file}: no application {app:?}; applications: {known}")]
     App {
-        /// Which file.
         file: String,
-        /// What it asks for.
         app: String,
-        /// The applications there are.
         known: String,
     },
     /// No exercise has this name.
-    #[error("no exercise {name:?}; there are: {known}")]
-    Unknown {
-        /// The name asked for.
-        name: String,
-        /// The names there are.
-        known: String,
-    },
+    #[error("no exercise {name:?}; exercises: {known}")]
+    Unknown { name: String, known: String },
 }
 
 /// Names of all exercises.
@@ -158,7 +144,7 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     EXERCISES.iter().map(move |(file, _)| stem(file))
 }
 
-/// Every exercise.
+/// Parses all exercises.
 pub(crate) fn all() -> Result<Vec<Exercise>, CatalogError> {
     EXERCISES
         .iter()
@@ -166,7 +152,7 @@ pub(crate) fn all() -> Result<Vec<Exercise>, CatalogError> {
         .collect()
 }
 
-/// The exercises of these names, in this order; all of them when none is named.
+/// Returns the exercises of these names, in this order; all of them if `names` is empty.
 pub(crate) fn select(names: &[String]) -> Result<Vec<Exercise>, CatalogError> {
     let all = all()?;
     if names.is_empty() {
@@ -188,7 +174,7 @@ pub(crate) fn select(names: &[String]) -> Result<Vec<Exercise>, CatalogError> {
     names.iter().map(find).collect()
 }
 
-/// Reads one file, and makes sure that every manifest and application it names is there.
+/// Parses one file and checks that the manifests and applications it names exist.
 pub(crate) fn parse(file: &str, text: &str) -> Result<Exercise, CatalogError> {
     let exercise: Exercise =
         serde_saphyr::from_str(text).map_err(|source| CatalogError::Parse {
@@ -215,12 +201,15 @@ pub(crate) fn parse(file: &str, text: &str) -> Result<Exercise, CatalogError> {
     Ok(exercise)
 }
 
-/// The texts of a manifest of `k8s/`, or of those in a folder of it, which ends with a slash and has its own files only.
+/// Returns the text of a manifest of `k8s/`, or those of a directory if `path` ends with a slash. Subdirectories are not
+/// included.
 pub(crate) fn manifests(path: &str) -> Vec<&'static str> {
-    let is_meant = |name: &str| match path.strip_suffix('/') {
-        Some(folder) => name.rsplit_once('/').is_some_and(|(of, _)| of == folder),
-        None => name == path,
+    let is_selected = |file: &str| match path.strip_suffix('/') {
+        Some(dir) => file
+            .rsplit_once('/')
+            .is_some_and(|(parent, _)| parent == dir),
+        None => file == path,
     };
-    let found = MANIFESTS.iter().filter(|(name, _)| is_meant(name));
+    let found = MANIFESTS.iter().filter(|(file, _)| is_selected(file));
     found.map(|(_, text)| *text).collect()
 }

@@ -1,6 +1,6 @@
-//! One request to a service, as `curl` makes it: a fresh connection, no retry.
+//! HTTP requests to services, as `curl` sends them: each on a new connection, without a retry.
 //!
-//! A retry would be a second call, and the exercises count calls.
+//! A retry would be a second request, and the exercises count requests.
 
 use std::time::Duration;
 
@@ -13,86 +13,90 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use probe::Clock;
 
-/// How long [`Patient`] waits before it calls again.
-const PERIOD: Duration = Duration::from_secs(1);
-const DEADLINE: Duration = Duration::from_secs(30);
-const BODY_LIMIT: usize = 64 * 1024;
+/// Interval between the attempts of [`RetryOnConnect`], on the cluster's clock.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// Calls services: over sockets, or within the process.
+/// Client for services: over the network, or within the process.
 #[async_trait]
-pub(crate) trait Caller: Send + Sync {
-    /// Makes one request.
+pub(crate) trait HttpClient: Send + Sync {
+    /// Sends one request.
     async fn send(&self, request: Request<String>) -> anyhow::Result<Response<String>>;
 
-    /// Makes one GET request.
+    /// Sends one GET request.
     async fn get(&self, url: &str) -> anyhow::Result<Response<String>> {
         self.send(Request::get(url).body(String::new())?).await
     }
 }
 
-/// Nobody took the connection: no part of the request was sent, and nobody has counted a call.
+/// Context of errors before the connection was established: the server has not received any part of the request.
 #[derive(Debug, thiserror::Error)]
 #[error("no connection")]
-pub(crate) struct NoConnection;
+pub(crate) struct ConnectError;
 
-/// Calls over the network.
-pub(crate) struct Sockets;
+/// Client over the network.
+pub(crate) struct NetworkClient;
 
 #[async_trait]
-impl Caller for Sockets {
+impl HttpClient for NetworkClient {
     async fn send(&self, request: Request<String>) -> anyhow::Result<Response<String>> {
         let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new())
             .pool_max_idle_per_host(0)
             .retry_canceled_requests(false)
             .build_http();
-        let what = format!("{} {}", request.method(), request.uri());
+        let description = format!("{} {}", request.method(), request.uri());
         let exchange = async {
             let request = request.map(|body| Full::new(Bytes::from(body)));
-            let (head, body) = client.request(request).await.map_err(told)?.into_parts();
-            let body = Limited::new(body, BODY_LIMIT)
+            let response = client.request(request).await.map_err(tag_connect_error)?;
+            let (head, body) = response.into_parts();
+            let body = Limited::new(body, MAX_BODY_BYTES)
                 .collect()
                 .await
                 .map_err(anyhow::Error::from_boxed)?;
             let body = String::from_utf8_lossy(&body.to_bytes()).into_owned();
             anyhow::Ok(Response::from_parts(head, body))
         };
-        tokio::time::timeout(DEADLINE, exchange)
+        tokio::time::timeout(REQUEST_TIMEOUT, exchange)
             .await
-            .with_context(|| format!("{what}: no answer in {} s", DEADLINE.as_secs()))?
-            .with_context(|| what)
+            .with_context(|| {
+                let seconds = REQUEST_TIMEOUT.as_secs();
+                format!("{description}: no response within {seconds} s")
+            })?
+            .with_context(|| description)
     }
 }
 
-/// Tells a request that nobody can have seen from all others.
-fn told(error: hyper_util::client::legacy::Error) -> anyhow::Error {
-    let unseen = error.is_connect();
+/// Adds [`ConnectError`] to errors before the connection was established.
+fn tag_connect_error(error: hyper_util::client::legacy::Error) -> anyhow::Error {
+    let is_connect = error.is_connect();
     let error = anyhow::Error::new(error);
-    if unseen {
-        error.context(NoConnection)
+    if is_connect {
+        error.context(ConnectError)
     } else {
         error
     }
 }
 
-/// Calls again, a second later, for as long as nobody takes the connection: a service has an address before the
-/// proxies of every node know it.
-pub(crate) struct Patient<'a> {
-    pub(crate) caller: &'a dyn Caller,
+/// Client that retries after a [`ConnectError`]: a service has an address before the proxies of all nodes have applied it.
+pub(crate) struct RetryOnConnect<'a> {
+    pub(crate) http: &'a dyn HttpClient,
     pub(crate) clock: &'a Clock,
-    pub(crate) within: Duration,
+    /// Time after which no further attempt starts, on the cluster's clock.
+    pub(crate) timeout: Duration,
 }
 
 #[async_trait]
-impl Caller for Patient<'_> {
+impl HttpClient for RetryOnConnect<'_> {
     async fn send(&self, request: Request<String>) -> anyhow::Result<Response<String>> {
-        let deadline = self.clock.elapsed() + self.within;
+        let deadline = self.clock.elapsed() + self.timeout;
         loop {
-            let answer = self.caller.send(request.clone()).await;
-            let Err(error) = &answer else { return answer };
-            if error.downcast_ref::<NoConnection>().is_none() || self.clock.elapsed() >= deadline {
-                return answer;
+            let result = self.http.send(request.clone()).await;
+            let Err(error) = &result else { return result };
+            if error.downcast_ref::<ConnectError>().is_none() || self.clock.elapsed() >= deadline {
+                return result;
             }
-            self.clock.sleep(PERIOD).await;
+            self.clock.sleep(RETRY_INTERVAL).await;
         }
     }
 }
@@ -105,74 +109,77 @@ mod tests {
 
     use super::*;
 
-    /// Answers from the given call on; refuses those before it, or breaks them off.
-    struct Late {
-        from: u32,
-        calls: AtomicU32,
-        refuses: bool,
+    /// Error of requests before the service responds.
+    #[derive(Clone, Copy)]
+    enum Failure {
+        /// The connection is refused.
+        Refused,
+        /// The connection is closed before the response.
+        Closed,
+    }
+
+    /// Service that responds from the given request on.
+    struct StartingService {
+        first_response: u32,
+        requests: AtomicU32,
+        failure: Failure,
     }
 
     #[async_trait]
-    impl Caller for Late {
+    impl HttpClient for StartingService {
         async fn send(&self, _: Request<String>) -> anyhow::Result<Response<String>> {
-            if self.calls.fetch_add(1, Ordering::Relaxed) + 1 >= self.from {
+            if self.requests.fetch_add(1, Ordering::Relaxed) + 1 >= self.first_response {
                 return Ok(Response::new("42".to_owned()));
             }
-            let error = anyhow::anyhow!("broken off");
-            Err(if self.refuses {
-                error.context(NoConnection)
-            } else {
-                error
+            let error = anyhow::anyhow!("connection closed");
+            Err(match self.failure {
+                Failure::Refused => error.context(ConnectError),
+                Failure::Closed => error,
             })
         }
     }
 
-    /// How many calls it took, and whether there was an answer in the end.
-    async fn patiently(from: u32, refuses: bool) -> (u32, bool) {
-        let late = Late {
-            from,
-            calls: AtomicU32::new(0),
-            refuses,
+    /// Returns the number of requests, and whether the last one had a response.
+    async fn request_with_retries(first_response: u32, failure: Failure) -> (u32, bool) {
+        let service = StartingService {
+            first_response,
+            requests: AtomicU32::new(0),
+            failure,
         };
-        let patient = Patient {
-            caller: &late,
+        let client = RetryOnConnect {
+            http: &service,
             clock: &Clock::new(Timestamp::UNIX_EPOCH, 1.0),
-            within: Duration::from_secs(5),
+            timeout: Duration::from_secs(5),
         };
-        let answered = patient.get("http://127.0.0.1:8013/rng").await.is_ok();
-        (late.calls.into_inner(), answered)
+        let has_response = client.get("http://127.0.0.1:8013/rng").await.is_ok();
+        (service.requests.into_inner(), has_response)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_service_that_nobody_serves_yet_is_called_again_until_the_deadline() {
-        assert_eq!(patiently(1, true).await, (1, true));
-        assert_eq!(patiently(4, true).await, (4, true));
-        assert_eq!(patiently(60, true).await, (6, false));
+    async fn refused_request_is_retried_until_the_timeout() {
+        assert_eq!(request_with_retries(1, Failure::Refused).await, (1, true));
+        assert_eq!(request_with_retries(4, Failure::Refused).await, (4, true));
+        assert_eq!(request_with_retries(60, Failure::Refused).await, (6, false));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_that_somebody_may_have_seen_is_made_once() {
-        assert_eq!(patiently(2, false).await, (1, false));
+    async fn request_that_a_server_may_have_received_is_not_retried() {
+        assert_eq!(request_with_retries(2, Failure::Closed).await, (1, false));
     }
 
     #[tokio::test]
-    async fn a_refused_connection_is_told_from_one_that_is_broken_off() {
+    async fn only_a_refused_connection_is_a_connect_error() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
-        let breaks = async {
+        let accept_and_close = async {
             drop(listener.accept().await.unwrap());
         };
-        let (broken_off, ()) = tokio::join!(Sockets.get(&url), breaks);
-        assert!(
-            broken_off
-                .unwrap_err()
-                .downcast_ref::<NoConnection>()
-                .is_none()
-        );
+        let (closed, ()) = tokio::join!(NetworkClient.get(&url), accept_and_close);
+        assert!(closed.unwrap_err().downcast_ref::<ConnectError>().is_none());
         drop(listener);
-        let refused = Sockets.get(&url).await.unwrap_err();
+        let refused = NetworkClient.get(&url).await.unwrap_err();
         assert!(
-            refused.downcast_ref::<NoConnection>().is_some(),
+            refused.downcast_ref::<ConnectError>().is_some(),
             "{refused:#}"
         );
     }

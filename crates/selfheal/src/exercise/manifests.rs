@@ -19,7 +19,7 @@ pub(crate) fn objects(manifest: &str) -> anyhow::Result<Vec<DynamicObject>> {
     let options = serde_saphyr::options! { legacy_octal_numbers: true };
     let mut objects: Vec<DynamicObject> =
         serde_saphyr::from_multiple_with_options(manifest, options)
-            .context("the manifest does not parse")?;
+            .context("the manifest is not valid")?;
     objects.iter_mut().for_each(remove_node_ports);
     Ok(objects)
 }
@@ -64,8 +64,8 @@ pub(crate) fn full_name(object: &DynamicObject) -> anyhow::Result<String> {
     Ok(format!("{kind}{group}/{}", object.name_any()))
 }
 
-/// Objects that an exercise applies, in the order of its steps.
-pub(crate) fn of_exercise(exercise: &Exercise) -> anyhow::Result<Vec<DynamicObject>> {
+/// Returns the objects that an exercise applies, in the order of its steps.
+pub(crate) fn applied_objects(exercise: &Exercise) -> anyhow::Result<Vec<DynamicObject>> {
     let mut all = Vec::new();
     for step in &exercise.steps {
         let Step::Apply(path) = step else { continue };
@@ -76,10 +76,10 @@ pub(crate) fn of_exercise(exercise: &Exercise) -> anyhow::Result<Vec<DynamicObje
     Ok(all)
 }
 
-/// Ports of the exercise's services of type LoadBalancer, with the names of the services.
+/// Returns the ports of the exercise's services of type LoadBalancer, with the names of the services.
 pub(crate) fn load_balancer_ports(exercise: &Exercise) -> anyhow::Result<BTreeMap<u16, String>> {
     let mut found = BTreeMap::new();
-    for object in of_exercise(exercise)? {
+    for object in applied_objects(exercise)? {
         let kind = object.data.pointer("/spec/type").and_then(Value::as_str);
         if !is_kind(&object, "Service") || kind != Some("LoadBalancer") {
             continue;
@@ -95,10 +95,10 @@ pub(crate) fn load_balancer_ports(exercise: &Exercise) -> anyhow::Result<BTreeMa
     Ok(found)
 }
 
-/// Images of the exercise's manifests. An image that a step sets may be a deliberate mistake and is not among them.
+/// Returns the images of the exercise's manifests, without those of `set-image` steps, which may be a deliberate mistake.
 pub(crate) fn images(exercise: &Exercise) -> anyhow::Result<BTreeSet<String>> {
     let mut images = BTreeSet::new();
-    for object in of_exercise(exercise)? {
+    for object in applied_objects(exercise)? {
         for list in ["initContainers", "containers"] {
             let path = format!("/spec/template/spec/{list}");
             let containers = object.data.pointer(&path).and_then(Value::as_array);

@@ -15,10 +15,11 @@ const GENERATE_NAME: &str = "selfheal-exercise-";
 /// Limit for the deletion of a namespace, on the cluster's clock.
 const DELETE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A namespace, and whether it has to be deleted after the exercises.
+/// A namespace; one that was created is deleted after the exercises.
 pub(crate) struct ExerciseNamespace {
     api: Api<Namespace>,
     name: String,
+    /// The object, if `ensure` created it.
     created: Option<Namespace>,
 }
 
@@ -54,7 +55,6 @@ impl ExerciseNamespace {
         })
     }
 
-    /// Name of the namespace.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }

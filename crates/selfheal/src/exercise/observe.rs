@@ -1,4 +1,4 @@
-//! What happens in the cluster, seen by watch: claims are judged on this, not on what a command happened to show.
+//! State of the watched applications, from watches. Assertions are judged by it, not by the output of commands.
 
 mod handlers;
 
@@ -13,79 +13,77 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use self::handlers::{on_deployment, on_endpoints, on_pod, on_service, on_service_event};
-use super::outage::Measured;
+use super::outage::MeasuredOutage;
 use super::step::Wait;
 use super::{Exercise, selector};
 
-/// A pod as it was last seen.
+/// Latest observed state of a pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct PodSeen {
-    /// Its name.
+pub(crate) struct PodState {
     pub(crate) name: String,
-    /// Its address.
     pub(crate) ip: Option<String>,
-    /// Restarts of its containers together.
+    /// Total restarts of its containers.
     pub(crate) restarts: i32,
-    /// Whether it is ready.
+    /// `true` if the pod is ready and not terminating.
     pub(crate) ready: bool,
-    /// Why a container of it waits, where one does.
-    pub(crate) waiting: Option<String>,
-    /// That in a sentence.
-    pub(crate) message: Option<String>,
+    /// Reason of its first waiting container.
+    pub(crate) waiting_reason: Option<String>,
+    /// Message of its first waiting container.
+    pub(crate) waiting_message: Option<String>,
 }
 
-/// Everything seen.
+/// All observations of an exercise.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Seen {
-    /// By application.
-    apps: BTreeMap<String, AppSeen>,
-    /// Texts that pages have shown.
-    pub(crate) shown: BTreeSet<String>,
-    /// How the steady visitors fared.
-    pub(crate) visits: Visits,
-    /// The outages that were measured.
-    pub(crate) outages: Vec<Measured>,
+pub(crate) struct Observations {
+    /// State by the name of the application.
+    apps: BTreeMap<String, AppState>,
+    /// Texts that pages contained since the checkpoint.
+    pub(crate) page_texts: BTreeSet<String>,
+    /// Results of the `load` steps.
+    pub(crate) load: LoadResults,
+    /// Measured outages, oldest first.
+    pub(crate) outages: Vec<MeasuredOutage>,
 }
 
-/// Visitors' requests.
+/// Results of the requests of all `load` steps.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Visits {
-    /// How many there were.
-    pub(crate) all: usize,
-    /// What was wrong with those that were not answered as they should be.
+pub(crate) struct LoadResults {
+    /// Number of requests.
+    pub(crate) requests: usize,
+    /// Descriptions of the failed requests.
     pub(crate) failures: Vec<String>,
 }
 
-/// What was seen of one application.
+/// Observed state of one application.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct AppSeen {
-    /// The pods there are, by UID.
-    pub(crate) pods: BTreeMap<String, PodSeen>,
-    /// A listing that is not whole yet.
-    pub(crate) listing: BTreeMap<String, PodSeen>,
-    /// The pods there were at the mark, by UID.
-    pub(crate) marked: BTreeMap<String, PodSeen>,
-    /// The number of the service's addresses since the mark, each change of it.
+pub(crate) struct AppState {
+    /// Current pods by UID.
+    pub(crate) pods: BTreeMap<String, PodState>,
+    /// Pods of a list that is not complete yet, by UID.
+    pub(crate) incomplete_list: BTreeMap<String, PodState>,
+    /// Pods at the checkpoint by UID.
+    pub(crate) checkpoint_pods: BTreeMap<String, PodState>,
+    /// Number of the service's addresses at the checkpoint, and after each change since.
     pub(crate) endpoints: Vec<usize>,
-    /// The words found in the pods' logs, by the pod's name.
+    /// Words found by `logs` steps, by the name of the pod.
     pub(crate) logged: BTreeMap<String, String>,
-    /// Host and port at which the service answers outside the cluster.
+    /// Host and port of the service's load balancer.
     pub(crate) address: Option<String>,
-    /// The port at which every node answers for the service.
+    /// Node port of the service.
     pub(crate) node_port: Option<u16>,
-    /// Whether the deployment's newest revision is all there is.
+    /// `Some(true)` if the rollout is complete; `None` without a deployment.
     pub(crate) rolled_out: Option<bool>,
     /// Message of the service's latest load balancer event if that is a failure.
     pub(crate) load_balancer_failure: Option<String>,
 }
 
-impl Seen {
-    /// What was seen of an application.
-    pub(crate) fn app(&self, name: &str) -> &AppSeen {
-        const NOTHING: &AppSeen = &AppSeen {
+impl Observations {
+    /// State of an application; an empty state if nothing was observed.
+    pub(crate) fn app(&self, name: &str) -> &AppState {
+        const EMPTY: &AppState = &AppState {
             pods: BTreeMap::new(),
-            listing: BTreeMap::new(),
-            marked: BTreeMap::new(),
+            incomplete_list: BTreeMap::new(),
+            checkpoint_pods: BTreeMap::new(),
             endpoints: Vec::new(),
             logged: BTreeMap::new(),
             address: None,
@@ -93,15 +91,15 @@ impl Seen {
             rolled_out: None,
             load_balancer_failure: None,
         };
-        self.apps.get(name).unwrap_or(NOTHING)
+        self.apps.get(name).unwrap_or(EMPTY)
     }
 
     /// Pods of all applications, by UID.
-    pub(crate) fn pods(&self) -> impl Iterator<Item = (&String, &PodSeen)> {
+    pub(crate) fn pods(&self) -> impl Iterator<Item = (&String, &PodState)> {
         self.apps.values().flat_map(|app| &app.pods)
     }
 
-    /// Returns a service without an address and the reason, if there is one.
+    /// Returns an application whose service has no address, and the reason.
     pub(crate) fn load_balancer_failure(&self) -> Option<(String, String)> {
         self.apps.iter().find_map(|(name, app)| {
             let failure = app.load_balancer_failure.clone()?;
@@ -109,36 +107,35 @@ impl Seen {
         })
     }
 
-    /// Messages of waiting pods, for the error of a wait that timed out.
+    /// Returns the messages of waiting pods, for the error of a wait that timed out.
     pub(crate) fn waiting_messages(&self) -> String {
-        let pods = self.apps.values().flat_map(|app| app.pods.values());
-        let complaint = |pod: &PodSeen| {
-            let message = pod.message.as_ref()?;
+        let messages = self.pods().filter_map(|(_, pod)| {
+            let message = pod.waiting_message.as_ref()?;
             Some(format!("; pod {} waits: {message}", pod.name))
-        };
-        pods.filter_map(complaint).collect()
+        });
+        messages.collect()
     }
 
-    pub(crate) fn app_mut(&mut self, name: &str) -> &mut AppSeen {
+    pub(crate) fn app_mut(&mut self, name: &str) -> &mut AppState {
         self.apps.entry(name.to_owned()).or_default()
     }
 
     /// Starts a new period of observation for the assertions.
-    pub(crate) fn mark(&mut self) {
-        self.apps.values_mut().for_each(AppSeen::mark);
-        self.shown.clear();
+    pub(crate) fn set_checkpoint(&mut self) {
+        self.apps.values_mut().for_each(AppState::set_checkpoint);
+        self.page_texts.clear();
     }
 }
 
-impl AppSeen {
+impl AppState {
     /// Starts a new period of observation for the assertions.
-    pub(crate) fn mark(&mut self) {
-        self.marked = self.pods.clone();
+    pub(crate) fn set_checkpoint(&mut self) {
+        self.checkpoint_pods = self.pods.clone();
         self.endpoints = self.endpoints.last().copied().into_iter().collect();
     }
 
-    /// Whether what is waited for is so now.
-    pub(crate) fn meets(&self, wait: &Wait) -> bool {
+    /// Returns `true` if all conditions of `wait` hold now.
+    pub(crate) fn satisfies(&self, wait: &Wait) -> bool {
         let ready = self.pods.values().filter(|pod| pod.ready).count();
         wait.ready
             .is_none_or(|n| ready == n && self.pods.len() == n)
@@ -146,53 +143,56 @@ impl AppSeen {
                 .endpoints
                 .is_none_or(|n| self.endpoints.last() == Some(&n))
             && wait.restarts.is_none_or(|n| self.restarts() == n)
-            && (!wait.each_restarted || self.each_restarted())
+            && (!wait.each_restarted || self.is_each_restarted())
             && wait
                 .waiting
                 .as_ref()
-                .is_none_or(|why| self.waiting().any(|reason| reason == why))
+                .is_none_or(|expected| self.waiting_reasons().any(|reason| reason == expected))
             && (!wait.rolled_out || self.rolled_out == Some(true))
     }
 
-    /// Restarts of all pods together.
+    /// Total restarts of all pods.
     pub(crate) fn restarts(&self) -> i32 {
         self.pods.values().map(|pod| pod.restarts).sum()
     }
 
-    /// Whether no pod is other than ready.
-    pub(crate) fn all_ready(&self) -> bool {
+    /// Returns `true` if every pod is ready.
+    pub(crate) fn is_each_ready(&self) -> bool {
         self.pods.values().all(|pod| pod.ready)
     }
 
-    /// Restarts that a pod had at the mark.
-    pub(crate) fn restarts_before(&self, uid: &str) -> i32 {
-        self.marked.get(uid).map_or(0, |pod| pod.restarts)
+    /// Restarts of a pod at the checkpoint; 0 for a newer pod.
+    pub(crate) fn restarts_at_checkpoint(&self, uid: &str) -> i32 {
+        self.checkpoint_pods.get(uid).map_or(0, |pod| pod.restarts)
     }
 
-    /// Whether every pod was restarted since the mark.
-    pub(crate) fn each_restarted(&self) -> bool {
-        let restarted = |(uid, pod): (&String, &PodSeen)| pod.restarts > self.restarts_before(uid);
-        !self.pods.is_empty() && self.pods.iter().all(restarted)
+    /// Returns `true` if every pod was restarted since the checkpoint; `false` without a pod.
+    pub(crate) fn is_each_restarted(&self) -> bool {
+        let is_restarted =
+            |(uid, pod): (&String, &PodState)| pod.restarts > self.restarts_at_checkpoint(uid);
+        !self.pods.is_empty() && self.pods.iter().all(is_restarted)
     }
 
-    /// Why containers wait.
-    pub(crate) fn waiting(&self) -> impl Iterator<Item = &String> {
-        self.pods.values().filter_map(|pod| pod.waiting.as_ref())
+    /// Reasons of waiting containers, one for each pod with such a container.
+    pub(crate) fn waiting_reasons(&self) -> impl Iterator<Item = &String> {
+        self.pods
+            .values()
+            .filter_map(|pod| pod.waiting_reason.as_ref())
     }
 
-    /// The name of a pod that is ready, or of another where none is.
-    pub(crate) fn a_pod(&self) -> Option<&str> {
+    /// Name of a ready pod, or of another one if none is ready.
+    pub(crate) fn preferably_ready_pod(&self) -> Option<&str> {
         let ready = self.pods.values().find(|pod| pod.ready);
-        let any = ready.or_else(|| self.pods.values().next());
-        any.map(|pod| pod.name.as_str())
+        let pod = ready.or_else(|| self.pods.values().next());
+        pod.map(|pod| pod.name.as_str())
     }
 
-    fn count_endpoints(&mut self, endpoints: Option<&Endpoints>) {
-        let count = endpoints
-            .and_then(|e| e.subsets.as_ref())
+    fn record_endpoints(&mut self, endpoints: Option<&Endpoints>) {
+        let subsets = endpoints
+            .and_then(|endpoints| endpoints.subsets.as_ref())
             .into_iter()
             .flatten();
-        let count = count
+        let count = subsets
             .map(|subset| subset.addresses.as_ref().map_or(0, Vec::len))
             .sum();
         if self.endpoints.last() != Some(&count) {
@@ -201,31 +201,32 @@ impl AppSeen {
     }
 }
 
-fn pod_seen(pod: &Pod) -> PodSeen {
+fn pod_state(pod: &Pod) -> PodState {
     let status = pod.status.as_ref();
     let containers = || {
-        let all = status.and_then(|s| s.container_statuses.as_ref());
+        let all = status.and_then(|status| status.container_statuses.as_ref());
         all.into_iter().flatten()
     };
-    let waiting = containers().find_map(|c| c.state.as_ref()?.waiting.as_ref());
-    let ready =
-        |c: &k8s_openapi::api::core::v1::PodCondition| c.type_ == "Ready" && c.status == "True";
-    PodSeen {
+    let waiting = containers().find_map(|container| container.state.as_ref()?.waiting.as_ref());
+    PodState {
         name: pod.name_any(),
-        ip: status.and_then(|s| s.pod_ip.clone()),
-        restarts: containers().map(|c| c.restart_count).sum(),
-        ready: pod.metadata.deletion_timestamp.is_none()
-            && status
-                .and_then(|s| s.conditions.as_ref())
-                .into_iter()
-                .flatten()
-                .any(ready),
-        waiting: waiting.and_then(|waiting| waiting.reason.clone()),
-        message: waiting.and_then(|waiting| waiting.message.clone()),
+        ip: status.and_then(|status| status.pod_ip.clone()),
+        restarts: containers().map(|container| container.restart_count).sum(),
+        ready: pod.metadata.deletion_timestamp.is_none() && has_ready_condition(pod),
+        waiting_reason: waiting.and_then(|waiting| waiting.reason.clone()),
+        waiting_message: waiting.and_then(|waiting| waiting.message.clone()),
     }
 }
 
-fn address(service: &Service) -> Option<String> {
+/// Returns `true` if the pod's condition `Ready` is true.
+pub(crate) fn has_ready_condition(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let conditions = status.and_then(|status| status.conditions.as_ref());
+    let mut conditions = conditions.into_iter().flatten();
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+fn load_balancer_address(service: &Service) -> Option<String> {
     let ingress = service
         .status
         .as_ref()?
@@ -244,77 +245,79 @@ fn node_port(service: &Service) -> Option<u16> {
     u16::try_from(port).ok()
 }
 
-/// As `kubectl rollout status` tells it.
-fn rolled_out(deployment: &Deployment) -> bool {
+/// Returns `true` if the rollout is complete, as `kubectl rollout status` decides it.
+fn is_rolled_out(deployment: &Deployment) -> bool {
     let Some(status) = &deployment.status else {
         return false;
     };
-    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas);
-    let of = |number: Option<i32>| number.unwrap_or(0);
-    let wanted = wanted.unwrap_or(1);
+    let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas);
+    let replicas = replicas.unwrap_or(1);
+    let counts = [
+        status.updated_replicas,
+        status.replicas,
+        status.available_replicas,
+    ];
     status.observed_generation >= deployment.metadata.generation
-        && of(status.updated_replicas) == wanted
-        && of(status.replicas) == wanted
-        && of(status.available_replicas) == wanted
+        && counts.map(Option::unwrap_or_default) == [replicas; 3]
 }
 
-/// Watches until dropped.
+/// Watches an exercise's applications until it is dropped.
 pub(crate) struct Observer {
-    seen: watch::Sender<Seen>,
+    observations: watch::Sender<Observations>,
     _watches: JoinSet<()>,
 }
 
 impl Observer {
-    /// Starts to watch the exercise's applications.
+    /// Starts the watches.
     pub(crate) fn start(client: &Client, namespace: &str, exercise: &Exercise) -> Self {
-        let (seen, _) = watch::channel(Seen::default());
+        let (observations, _) = watch::channel(Observations::default());
         let mut watches = JoinSet::new();
         for app in &exercise.apps {
-            let labelled = watcher::Config::default().labels(&selector(app));
-            let named = watcher::Config::default().fields(&format!("metadata.name={app}"));
-            let follow = Follow {
-                client: client.clone(),
-                namespace: namespace.to_owned(),
-                seen: seen.clone(),
-                app: app.clone(),
-            };
-            watches.spawn(follow.clone().changes(labelled, on_pod));
-            watches.spawn(follow.clone().changes(named.clone(), on_endpoints));
-            let of_service = watcher::Config::default().fields(&format!(
+            let by_label = watcher::Config::default().labels(&selector(app));
+            let by_name = watcher::Config::default().fields(&format!("metadata.name={app}"));
+            let by_service = watcher::Config::default().fields(&format!(
                 "involvedObject.kind=Service,involvedObject.name={app}"
             ));
-            watches.spawn(follow.clone().changes(of_service, on_service_event));
-            watches.spawn(follow.clone().changes(named.clone(), on_service));
-            watches.spawn(follow.changes(named, on_deployment));
+            let task = WatchTask {
+                client: client.clone(),
+                namespace: namespace.to_owned(),
+                observations: observations.clone(),
+                app: app.clone(),
+            };
+            watches.spawn(task.clone().run(by_label, on_pod));
+            watches.spawn(task.clone().run(by_name.clone(), on_endpoints));
+            watches.spawn(task.clone().run(by_service, on_service_event));
+            watches.spawn(task.clone().run(by_name.clone(), on_service));
+            watches.spawn(task.run(by_name, on_deployment));
         }
         Self {
-            seen,
+            observations,
             _watches: watches,
         }
     }
 
-    /// What is seen, and each change of it.
-    pub(crate) fn subscribe(&self) -> watch::Receiver<Seen> {
-        self.seen.subscribe()
+    /// Returns a receiver of the observations and their changes.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Observations> {
+        self.observations.subscribe()
     }
 
-    /// Notes what the exercise itself has found.
-    pub(crate) fn note(&self, found: impl FnOnce(&mut Seen)) {
-        self.seen.send_modify(found);
+    /// Adds an observation that does not come from a watch.
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Observations)) {
+        self.observations.send_modify(change);
     }
 }
 
-/// Where what is seen of an application goes.
+/// A watch of one application.
 #[derive(Clone)]
-struct Follow {
+struct WatchTask {
     client: Client,
     namespace: String,
-    seen: watch::Sender<Seen>,
+    observations: watch::Sender<Observations>,
     app: String,
 }
 
-impl Follow {
-    async fn changes<K>(self, config: watcher::Config, apply: fn(&mut AppSeen, &watcher::Event<K>))
+impl WatchTask {
+    async fn run<K>(self, config: watcher::Config, handle: fn(&mut AppState, &watcher::Event<K>))
     where
         K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
             + Clone
@@ -324,22 +327,22 @@ impl Follow {
             + 'static,
     {
         let api = Api::<K>::namespaced(self.client.clone(), &self.namespace);
-        self.apply(watcher(api, config), apply).await;
+        self.handle_events(watcher(api, config), handle).await;
     }
 
-    async fn apply<K: Send>(
+    async fn handle_events<K: Send>(
         self,
         events: impl Stream<Item = Result<watcher::Event<K>, watcher::Error>> + Send,
-        apply: fn(&mut AppSeen, &watcher::Event<K>),
+        handle: fn(&mut AppState, &watcher::Event<K>),
     ) {
         let mut events = std::pin::pin!(events.default_backoff());
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => self
-                    .seen
-                    .send_modify(|seen| apply(seen.app_mut(&self.app), &event)),
-                // The watcher lists again by itself; a cluster that is gone shows as a wait that ends.
-                Err(error) => tracing::debug!(%error, "a watch was interrupted"),
+                    .observations
+                    .send_modify(|observations| handle(observations.app_mut(&self.app), &event)),
+                // The watcher lists again. If the cluster is unreachable, the current wait times out.
+                Err(error) => tracing::debug!(%error, app = self.app, "watch interrupted"),
             }
         }
     }

@@ -1,149 +1,153 @@
-//! How long a fault lasts: until it is found, until the container is restarted, until the service answers again.
+//! Duration of an outage: until it is detected, until the container is restarted, until the service is available again.
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-/// A service that breaks by being called, and what to wait for then.
+/// A service that fails after a call, and the end of the outage to wait for.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Outage {
-    /// Application that breaks; default: the exercise's first.
+    /// Application that fails; default: the exercise's first.
     pub(crate) app: Option<String>,
-    /// Who is to find the fault: claims compare them by this name.
-    pub(crate) found_by: String,
-    /// Path of the call that breaks it, and that is answered `200` again in the end.
+    /// Component that detects the fault; assertions identify the outage by this name.
+    pub(crate) detected_by: String,
+    /// Path of the request that causes the fault. The outage ends when it returns `200` again.
     pub(crate) path: String,
-    /// Where the fault shows as `503`; without it, in the pod, which is not ready any more or restarted.
-    pub(crate) seen_at: Option<SeenAt>,
-    /// Seconds after which the exercise gives up.
-    pub(crate) within: u64,
+    /// Page that returns `503` during the fault. Without it, the fault is detected when the pod is not ready or restarted.
+    pub(crate) detected_at: Option<StatusPage>,
+    /// Timeout on the cluster's clock; after it the exercise fails.
+    pub(crate) timeout_seconds: u64,
 }
 
-/// A page that tells of the fault.
+/// A page that reports faults.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct SeenAt {
+pub(crate) struct StatusPage {
     /// Application whose service has the page.
     pub(crate) app: String,
     /// Path of the page.
     pub(crate) path: String,
 }
 
-/// An outage that is over; times are the cluster's, from the first call that failed.
+/// A completed outage. Durations are on the cluster's clock, from the first failed request.
 #[derive(Clone, Debug, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Measured {
-    /// Who found it.
-    pub(crate) found_by: String,
-    /// Until it was found.
-    #[serde(rename = "detectedSeconds", serialize_with = "seconds")]
+pub(crate) struct MeasuredOutage {
+    /// Component that detected the fault.
+    pub(crate) detected_by: String,
+    /// Time until the fault was detected.
+    #[serde(rename = "detectedSeconds", serialize_with = "serialize_seconds")]
     pub(crate) detected: Duration,
-    /// Until the container was restarted.
-    #[serde(rename = "restartedSeconds", serialize_with = "seconds")]
+    /// Time until the container was restarted.
+    #[serde(rename = "restartedSeconds", serialize_with = "serialize_seconds")]
     pub(crate) restarted: Duration,
-    /// Until a call was answered again.
-    #[serde(rename = "servedSeconds", serialize_with = "seconds")]
+    /// Time until a request succeeded again.
+    #[serde(rename = "servedSeconds", serialize_with = "serialize_seconds")]
     pub(crate) served: Duration,
 }
 
-fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+fn serialize_seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(duration.as_secs_f64())
 }
 
-/// Part of an outage.
+/// Phase of an outage; each starts with the first failed request.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Part {
-    /// Until the fault was found.
+pub(crate) enum OutagePhase {
+    /// Until the fault was detected.
     Detected,
     /// Until the container was restarted.
     Restarted,
-    /// Until a call was answered again.
+    /// Until a request succeeded again.
     Served,
 }
 
-impl Measured {
+impl MeasuredOutage {
     /// Orders the observed times: detection, restart, service.
     ///
     /// Each is sampled on its own, so a cause can be observed after its effect. It happened no later than the effect.
     pub(crate) fn new(
-        found_by: &str,
+        detected_by: &str,
         detected: Duration,
         restarted: Duration,
         served: Duration,
     ) -> Self {
         let restarted = restarted.min(served);
         Self {
-            found_by: found_by.to_owned(),
+            detected_by: detected_by.to_owned(),
             detected: detected.min(restarted),
             restarted,
             served,
         }
     }
 
-    pub(crate) fn part(&self, part: Part) -> Duration {
-        match part {
-            Part::Detected => self.detected,
-            Part::Restarted => self.restarted,
-            Part::Served => self.served,
+    fn duration(&self, phase: OutagePhase) -> Duration {
+        match phase {
+            OutagePhase::Detected => self.detected,
+            OutagePhase::Restarted => self.restarted,
+            OutagePhase::Served => self.served,
         }
     }
 }
 
-impl fmt::Display for Measured {
+impl fmt::Display for MeasuredOutage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [detected, restarted, served] =
-            [self.detected, self.restarted, self.served].map(|part| part.as_secs_f64());
+            [self.detected, self.restarted, self.served].map(|duration| duration.as_secs_f64());
         write!(
             f,
-            "found by {}: detected after {detected:.1} s, restarted after {restarted:.1} s, serves again after {served:.1} s",
-            self.found_by
+            "{}: detected after {detected:.1} s, restarted after {restarted:.1} s, available again after {served:.1} s",
+            self.detected_by
         )
     }
 }
 
-/// That one outage, or a part of it, was shorter than another.
+/// Check that a phase of one outage was shorter than that of another by a factor.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct Sooner {
-    /// Which part.
-    pub(crate) part: Part,
-    /// The shorter one, by who found it.
-    pub(crate) by: String,
-    /// The longer one, by who found it.
+pub(crate) struct Faster {
+    /// Compared phase.
+    pub(crate) phase: OutagePhase,
+    /// `detected-by` of the shorter outage.
+    pub(crate) detector: String,
+    /// `detected-by` of the longer outage.
     pub(crate) than: String,
-    /// How many times as long that one was, at least.
-    pub(crate) times: u32,
+    /// Minimum quotient of the longer and the shorter duration.
+    pub(crate) factor: u32,
 }
 
-impl Sooner {
+impl Faster {
     /// Returns `true` if both outages were measured.
-    pub(crate) fn is_measured(&self, outages: &[Measured]) -> bool {
-        self.lengths(outages).is_some()
+    pub(crate) fn is_measured(&self, outages: &[MeasuredOutage]) -> bool {
+        self.durations(outages).is_some()
     }
 
-    /// Lengths of the outage that has to be shorter and of the other one; of several by one name the newest counts.
-    fn lengths(&self, outages: &[Measured]) -> Option<(Duration, Duration)> {
-        let of = |name: &String| {
-            let found = outages.iter().rev().find(|outage| outage.found_by == *name);
-            found.map(|outage| outage.part(self.part))
+    /// Durations of the shorter and of the longer outage; the latest, if several have the same detector.
+    fn durations(&self, outages: &[MeasuredOutage]) -> Option<(Duration, Duration)> {
+        let latest = |name: &String| {
+            let mut found = outages.iter().rev();
+            let outage = found.find(|outage| outage.detected_by == *name);
+            outage.map(|outage| outage.duration(self.phase))
         };
-        Some((of(&self.by)?, of(&self.than)?))
+        Some((latest(&self.detector)?, latest(&self.than)?))
     }
 
-    /// Compares the two outages; the error is what was measured.
-    pub(crate) fn judge(&self, outages: &[Measured]) -> Result<(), String> {
-        let Some((shorter, longer)) = self.lengths(outages) else {
+    /// Compares the two outages.
+    ///
+    /// # Errors
+    /// Both durations, if the check fails.
+    pub(crate) fn judge(&self, outages: &[MeasuredOutage]) -> Result<(), String> {
+        let Some((shorter, longer)) = self.durations(outages) else {
             return Err("not every outage was measured".to_owned());
         };
-        if longer >= shorter * self.times {
+        if longer >= shorter * self.factor {
             return Ok(());
         }
         Err(format!(
             "{}: {:.1} s, {}: {:.1} s",
-            self.by,
+            self.detector,
             shorter.as_secs_f64(),
             self.than,
             longer.as_secs_f64()
@@ -155,13 +159,22 @@ impl Sooner {
 mod tests {
     use super::*;
 
-    fn outage(found_by: &str, seconds: [u64; 3]) -> Measured {
+    fn outage(detected_by: &str, seconds: [u64; 3]) -> MeasuredOutage {
         let [detected, restarted, served] = seconds.map(Duration::from_secs);
-        Measured::new(found_by, detected, restarted, served)
+        MeasuredOutage::new(detected_by, detected, restarted, served)
+    }
+
+    fn faster(phase: OutagePhase, factor: u32) -> Faster {
+        Faster {
+            phase,
+            detector: "sidecar".to_owned(),
+            than: "kubelet".to_owned(),
+            factor,
+        }
     }
 
     #[test]
-    fn detection_is_never_after_the_restart_nor_the_restart_after_the_service() {
+    fn durations_of_an_outage_are_in_causal_order() {
         for (observed, ordered) in [
             ([1, 2, 3], [1, 2, 3]),
             ([9, 5, 7], [5, 5, 7]),
@@ -169,77 +182,78 @@ mod tests {
             ([2, 8, 7], [2, 7, 7]),
         ] {
             let measured = outage("kubelet", observed);
-            let parts = [Part::Detected, Part::Restarted, Part::Served];
-            let parts = parts.map(|part| measured.part(part).as_secs());
-            assert_eq!(parts, ordered, "{observed:?}");
+            let phases = [
+                OutagePhase::Detected,
+                OutagePhase::Restarted,
+                OutagePhase::Served,
+            ];
+            let durations = phases.map(|phase| measured.duration(phase).as_secs());
+            assert_eq!(durations, ordered, "{observed:?}");
         }
     }
 
     #[track_caller]
-    fn check(part: Part, times: u32, expected: Result<(), &str>) {
+    fn assert_judged(phase: OutagePhase, factor: u32, expected: Result<(), &str>) {
         let outages = [
             outage("kubelet", [12, 20, 24]),
             outage("sidecar", [1, 4, 6]),
         ];
-        let claim = Sooner {
-            part,
-            by: "sidecar".to_owned(),
-            than: "kubelet".to_owned(),
-            times,
-        };
+        let check = faster(phase, factor);
         assert_eq!(
-            claim.judge(&outages),
+            check.judge(&outages),
             expected.map_err(str::to_owned),
-            "{claim:?}"
+            "{check:?}"
         );
     }
 
     #[test]
-    fn an_outage_is_sooner_over_if_the_other_lasted_so_many_times_as_long() {
-        check(Part::Detected, 12, Ok(()));
-        check(Part::Detected, 13, Err("sidecar: 1.0 s, kubelet: 12.0 s"));
-        check(Part::Restarted, 5, Ok(()));
-        check(Part::Restarted, 6, Err("sidecar: 4.0 s, kubelet: 20.0 s"));
-        check(Part::Served, 4, Ok(()));
-        check(Part::Served, 5, Err("sidecar: 6.0 s, kubelet: 24.0 s"));
+    fn faster_passes_up_to_the_quotient_of_the_durations() {
+        assert_judged(OutagePhase::Detected, 12, Ok(()));
+        assert_judged(
+            OutagePhase::Detected,
+            13,
+            Err("sidecar: 1.0 s, kubelet: 12.0 s"),
+        );
+        assert_judged(OutagePhase::Restarted, 5, Ok(()));
+        assert_judged(
+            OutagePhase::Restarted,
+            6,
+            Err("sidecar: 4.0 s, kubelet: 20.0 s"),
+        );
+        assert_judged(OutagePhase::Served, 4, Ok(()));
+        assert_judged(
+            OutagePhase::Served,
+            5,
+            Err("sidecar: 6.0 s, kubelet: 24.0 s"),
+        );
     }
 
     #[test]
-    fn an_outage_that_was_not_measured_makes_no_comparison_hold() {
-        let claim = Sooner {
-            part: Part::Served,
-            by: "sidecar".to_owned(),
-            than: "kubelet".to_owned(),
-            times: 1,
-        };
-        assert!(claim.judge(&[outage("sidecar", [1, 1, 1])]).is_err());
+    fn faster_without_a_measured_outage_fails() {
+        let check = faster(OutagePhase::Served, 1);
+        assert!(check.judge(&[outage("sidecar", [1, 1, 1])]).is_err());
     }
 
     #[test]
-    fn the_newest_outage_of_a_name_counts() {
+    fn faster_with_several_outages_of_a_detector_compares_the_latest() {
         let outages = [
             outage("kubelet", [3, 3, 3]),
             outage("sidecar", [9, 9, 9]),
             outage("sidecar", [1, 1, 1]),
         ];
-        let claim = Sooner {
-            part: Part::Served,
-            by: "sidecar".to_owned(),
-            than: "kubelet".to_owned(),
-            times: 3,
-        };
-        assert_eq!(claim.judge(&outages), Ok(()));
+        assert_eq!(faster(OutagePhase::Served, 3).judge(&outages), Ok(()));
     }
 
     #[test]
-    fn programs_read_seconds_and_people_a_sentence() {
+    fn measured_outage_is_seconds_in_json_and_a_sentence_in_text() {
         let outage = outage("kubelet", [12, 20, 24]);
         let json = serde_json::to_value(&outage).unwrap();
         let expected = serde_json::json!({
-            "foundBy": "kubelet", "detectedSeconds": 12.0, "restartedSeconds": 20.0, "servedSeconds": 24.0,
+            "detectedBy": "kubelet", "detectedSeconds": 12.0, "restartedSeconds": 20.0, "servedSeconds": 24.0,
         });
         assert_eq!(json, expected);
-        let sentence = "found by kubelet: detected after 12.0 s, restarted after 20.0 s, serves again after 24.0 s";
+        let sentence =
+            "kubelet: detected after 12.0 s, restarted after 20.0 s, available again after 24.0 s";
         assert_eq!(outage.to_string(), sentence);
     }
 }

@@ -19,27 +19,27 @@ static BLOCK: LazyLock<Regex> = LazyLock::new(|| {
 static TAG: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"<[^>]*>").expect("the pattern is constant"));
 
-/// Lines to print for a response: the text of an HTML page, the body of anything else.
+/// Returns the lines to print for a response: the text of an HTML page, the body of any other response.
 pub(crate) fn lines(response: &Response<String>) -> Vec<String> {
-    let kind = response.headers().get(header::CONTENT_TYPE);
-    let is_html = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    let content_type = response.headers().get(header::CONTENT_TYPE);
+    let is_html = content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/html"));
     let body = response.body();
     let mut lines = if is_html {
-        text(body)
+        html_text(body)
     } else {
         body.lines().map(str::to_owned).collect()
     };
     if lines.len() > MAX_LINES {
-        let left = lines.len() - MAX_LINES;
+        let omitted = lines.len() - MAX_LINES;
         lines.truncate(MAX_LINES);
-        lines.push(format!("({left} more lines)"));
+        lines.push(format!("({omitted} more lines)"));
     }
     lines
 }
 
-fn text(html: &str) -> Vec<String> {
+fn html_text(html: &str) -> Vec<String> {
     let visible = INVISIBLE.replace_all(html, "");
-    // A source line break is a space; only block elements begin a line.
+    // A source line break is a space; only block elements start a line.
     let joined = visible.split_whitespace().collect::<Vec<_>>().join(" ");
     let blocks = BLOCK.replace_all(&joined, "\n");
     let plain = TAG.replace_all(&blocks, " ");
@@ -58,7 +58,7 @@ fn unescape(text: &str) -> String {
         ("&#39;", "'"),
         ("&#x27;", "'"),
         ("&nbsp;", " "),
-        // Last: it makes no entity of what was escaped twice.
+        // The last one, so that text that was escaped twice is unescaped once.
         ("&amp;", "&"),
     ];
     let replace = |text: String, (entity, plain): (&str, &str)| text.replace(entity, plain);
@@ -69,8 +69,8 @@ fn unescape(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn response(kind: &str, body: &str) -> Response<String> {
-        let response = Response::builder().header("content-type", kind);
+    fn response(content_type: &str, body: &str) -> Response<String> {
+        let response = Response::builder().header("content-type", content_type);
         response.body(body.to_owned()).unwrap()
     }
 
@@ -83,14 +83,14 @@ mod tests {
     }
 
     #[test]
-    fn other_bodies_are_printed_as_they_are() {
+    fn body_without_html_is_printed_unchanged() {
         let json = "{\n  \"status\": \"<b>\"\n}\n";
         let expected = ["{", "  \"status\": \"<b>\"", "}"];
         assert_eq!(lines(&response("application/json", json)), expected);
     }
 
     #[test]
-    fn long_page_is_cut_and_the_rest_is_counted() {
+    fn long_page_is_truncated_with_the_number_of_omitted_lines() {
         let body = "line\n".repeat(MAX_LINES + 5);
         let lines = lines(&response("text/plain", &body));
         assert_eq!(lines.len(), MAX_LINES + 1);

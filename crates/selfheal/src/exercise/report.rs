@@ -5,7 +5,7 @@ use std::io;
 use serde::Serialize;
 
 use super::assertions::Judgement;
-use super::outage::Measured;
+use super::outage::MeasuredOutage;
 use super::transcript::Transcript;
 use super::verdict::Verdict;
 use super::{Assertion, Exercise};
@@ -16,19 +16,19 @@ use super::{Assertion, Exercise};
 pub(crate) struct Report {
     /// Name of the exercise.
     pub(crate) exercise: String,
-    /// Where it ran, as in "cluster, context kind-kind".
+    /// Engine that it ran on, as in "cluster, context kind-kind".
     pub(crate) engine: String,
     /// Namespace that it ran in; empty if it did not start.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) namespace: String,
     /// Verdict on the exercise.
     pub(crate) verdict: Verdict,
-    /// Why the exercise was skipped or stopped early.
+    /// Reason why the exercise was skipped or stopped early.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
     /// Measured outages.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) outages: Vec<Measured>,
+    pub(crate) outages: Vec<MeasuredOutage>,
     /// Results of the assertions, in the order of the exercise.
     pub(crate) assertions: Vec<AssertionResult>,
 }
@@ -47,7 +47,6 @@ pub(crate) struct AssertionResult {
 }
 
 impl AssertionResult {
-    /// The result of a judged assertion.
     pub(crate) fn new(assertion: &Assertion, judgement: Judgement) -> Self {
         let (verdict, observed) = match judgement {
             Judgement::Pass => (Verdict::Pass, None),
@@ -61,7 +60,7 @@ impl AssertionResult {
         }
     }
 
-    /// The result of an assertion that the exercise did not reach.
+    /// Returns the result of an assertion that the exercise did not reach.
     pub(crate) fn not_reached(assertion: &Assertion) -> Self {
         Self {
             text: assertion.text.clone(),
@@ -81,8 +80,8 @@ impl AssertionResult {
 }
 
 impl Report {
-    /// Report of an exercise none of whose assertions was reached.
-    pub(crate) fn not_started(
+    /// Returns a report without an assertion that was reached.
+    pub(crate) fn without_results(
         exercise: &Exercise,
         engine: &str,
         namespace: &str,
@@ -101,8 +100,8 @@ impl Report {
         }
     }
 
-    /// Verdict on an exercise that ran to its last step.
-    pub(crate) fn verdict_of(assertions: &[AssertionResult]) -> Verdict {
+    /// Returns the verdict on an exercise that ran to its last step.
+    pub(crate) fn combined_verdict(assertions: &[AssertionResult]) -> Verdict {
         let has = |verdict| assertions.iter().any(|result| result.verdict == verdict);
         if has(Verdict::Fail) {
             Verdict::Fail
@@ -119,14 +118,14 @@ impl Report {
         if let Some(reason) = &self.reason {
             transcript.line(&format!("stopped: {reason}"))?;
         }
-        let others = self.assertions.iter();
-        for result in others.filter(|result| result.verdict != Verdict::Pass) {
+        let results = self.assertions.iter();
+        for result in results.filter(|result| result.verdict != Verdict::Pass) {
             result.print(transcript)?;
         }
         transcript.verdict(self.verdict, &self.summary())
     }
 
-    /// One line: how many assertions passed, or why the exercise was skipped.
+    /// Returns the number of passed assertions, or the reason why the exercise was skipped, in one line.
     pub(crate) fn summary(&self) -> String {
         let passed = self.assertions.iter();
         let passed = passed.filter(|result| result.verdict == Verdict::Pass);
@@ -150,14 +149,14 @@ mod tests {
         let observed =
             (verdict == Verdict::Fail).then(|| "restarts: expected [1], observed [0]".to_owned());
         AssertionResult {
-            text: "It was restarted.".to_owned(),
+            text: "The pod was restarted.".to_owned(),
             verdict,
             observed,
         }
     }
 
     #[test]
-    fn verdict_of_an_exercise_is_the_worst_of_its_assertions() {
+    fn combined_verdict_is_the_worst_of_the_assertions() {
         let (pass, fail, not_judged) = (Verdict::Pass, Verdict::Fail, Verdict::NotJudged);
         for (assertions, expected) in [
             (&[pass, pass][..], pass),
@@ -165,18 +164,18 @@ mod tests {
             (&[not_judged, fail, pass], fail),
         ] {
             let results: Vec<_> = assertions.iter().copied().map(result).collect();
-            assert_eq!(Report::verdict_of(&results), expected);
+            assert_eq!(Report::combined_verdict(&results), expected);
         }
     }
 
     #[test]
-    fn printed_report_shows_the_reason_and_what_was_observed_instead() {
+    fn printed_report_shows_the_reason_and_the_contradicting_observation() {
         let report = Report {
             exercise: "liveness".to_owned(),
             engine: "cluster".to_owned(),
             namespace: "default".to_owned(),
             verdict: Verdict::Fail,
-            reason: Some("waited 60 s for a restart".to_owned()),
+            reason: Some("timed out after 60 s waiting for a restart".to_owned()),
             outages: Vec::new(),
             assertions: [Verdict::Pass, Verdict::Fail, Verdict::NotJudged]
                 .map(result)
@@ -184,9 +183,9 @@ mod tests {
         };
         let mut out = Vec::new();
         report.print(&mut Transcript::new(&mut out)).unwrap();
-        let expected = "\n# Result of liveness (cluster)\nstopped: waited 60 s for a restart\n\
-                        FAIL  It was restarted.\n      restarts: expected [1], observed [0]\n\
-                        NOT JUDGED  It was restarted.\nFAIL  1 of 3 assertions passed\n";
+        let expected = "\n# Result of liveness (cluster)\nstopped: timed out after 60 s waiting for a restart\n\
+                        FAIL  The pod was restarted.\n      restarts: expected [1], observed [0]\n\
+                        NOT JUDGED  The pod was restarted.\nFAIL  1 of 3 assertions passed\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 }

@@ -1,11 +1,11 @@
-//! Runs an exercise: a Kubernetes client and an HTTP client, nothing else.
+//! Runs an exercise. Uses a Kubernetes client and an HTTP client only.
 
-mod acts;
 mod cause;
-mod outages;
-mod preflight;
-mod rollouts;
-mod visits;
+mod http_load;
+mod outage;
+mod preconditions;
+mod rollout;
+mod steps;
 mod wait;
 
 use std::collections::BTreeSet;
@@ -19,28 +19,28 @@ use probe::Clock;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use self::visits::{Orders, Visitor};
+use self::http_load::{LoadGenerator, LoadStarter};
 use super::apply::Applier;
-use super::http::Caller;
-use super::observe::{AppSeen, Observer, Seen};
-use super::record::Recorder;
+use super::http::HttpClient;
+use super::observe::{AppState, Observations, Observer};
 use super::report::{AssertionResult, Report};
 use super::step::Step;
 use super::transcript::Transcript;
 use super::verdict::Verdict;
 use super::{Assertion, Check, Exercise, assertions, catalog};
+use crate::recording::write::Recorder;
 
-/// Seconds that a service may take to get an address outside the cluster.
-const ADDRESS_TIMEOUT: u64 = 60;
+/// Timeout for the address of a service outside the cluster, on the cluster's clock.
+const ADDRESS_TIMEOUT_SECONDS: u64 = 60;
 
-/// Where and how exercises run.
+/// Cluster and options of a run.
 pub(crate) struct RunContext<'a> {
     /// Client of the API server.
     pub(crate) client: Client,
     /// Namespace of all objects.
     pub(crate) namespace: String,
     /// HTTP client for the services.
-    pub(crate) caller: &'a dyn Caller,
+    pub(crate) http: &'a dyn HttpClient,
     /// The cluster's clock: timeouts and `sleep` are in its seconds.
     pub(crate) clock: Clock,
     /// Name of the engine in headings and reports.
@@ -57,7 +57,7 @@ pub(crate) struct RunContext<'a> {
 
 impl RunContext<'_> {
     /// Host and port at which an application's service is called.
-    fn address(&self, app: &AppSeen) -> Option<String> {
+    fn address(&self, app: &AppState) -> Option<String> {
         match self.node_address {
             None => app.address.clone(),
             Some(host) => Some(format!("{host}:{}", app.node_port?)),
@@ -65,7 +65,7 @@ impl RunContext<'_> {
     }
 }
 
-/// Why the steps ended early.
+/// Reason why the steps ended early.
 enum StepError {
     /// A condition was not met: the exercise fails.
     Failed(String),
@@ -92,15 +92,15 @@ pub(crate) async fn run(
     stop: &CancellationToken,
 ) -> anyhow::Result<Report> {
     let mut applier = Applier::new(context.client.clone(), &context.namespace);
-    let is_free = async {
+    let preconditions = async {
         if context.force {
             return Ok(());
         }
-        preflight::ensure_no_conflicts(exercise, &applier).await?;
-        preflight::wait_for_leftover_pods(exercise, context).await
+        preconditions::ensure_no_conflicts(exercise, &applier).await?;
+        preconditions::wait_for_leftover_pods(exercise, context).await
     };
-    let not_started = |verdict, reason| {
-        Report::not_started(
+    let without_results = |verdict, reason| {
+        Report::without_results(
             exercise,
             &context.engine,
             &context.namespace,
@@ -108,13 +108,13 @@ pub(crate) async fn run(
             reason,
         )
     };
-    match stop.run_until_cancelled(is_free).await {
+    match stop.run_until_cancelled(preconditions).await {
         Some(Ok(())) => {}
         Some(Err(error)) => {
             let reason = Some(format!("{error:#}"));
-            return Ok(not_started(Verdict::Error, reason));
+            return Ok(without_results(Verdict::Error, reason));
         }
-        None => return Ok(not_started(Verdict::Interrupted, None)),
+        None => return Ok(without_results(Verdict::Interrupted, None)),
     }
     transcript.heading(&format!(
         "{}: {} ({}, namespace {})",
@@ -122,19 +122,20 @@ pub(crate) async fn run(
     ))?;
     let (result, report, recorder) =
         run_steps(exercise, context, &mut applier, transcript, stop).await;
-    // The observed changes of the clean-up are not part of the exercise.
+    // Changes during the clean-up are not part of the recording.
     let recorder = match recorder {
         Some(recorder) => Some(recorder.stop().await),
         None => None,
     };
     let deleted = applier.clean_up(&context.clock).await;
+    let clean_up_failed = "created objects could not be deleted";
     if let Err(error) = result {
-        let left = deleted
+        let clean_up = deleted
             .err()
-            .map(|left| format!("created objects could not be deleted: {left:#}"));
-        return Err(left.into_iter().fold(error, anyhow::Error::context));
+            .map(|left| format!("{clean_up_failed}: {left:#}"));
+        return Err(clean_up.into_iter().fold(error, anyhow::Error::context));
     }
-    let deleted = deleted.context("created objects could not be deleted")?;
+    let deleted = deleted.context(clean_up_failed)?;
     if let (Some(recorder), Some(dir)) = (&recorder, context.record)
         && report.verdict != Verdict::Interrupted
     {
@@ -156,7 +157,7 @@ async fn run_steps(
     stop: &CancellationToken,
 ) -> (anyhow::Result<()>, Report, Option<Recorder>) {
     let observer = Observer::start(&context.client, &context.namespace, exercise);
-    let (orders, visitor) = Visitor::new(context, &observer);
+    let (load, load_generator) = LoadGenerator::new(context, &observer);
     let recorder = context.record.map(|_| {
         Recorder::start(
             &context.client,
@@ -165,33 +166,33 @@ async fn run_steps(
             exercise,
         )
     });
-    let run = Run {
+    let run = ExerciseRun {
         exercise,
         context,
         observer: &observer,
-        orders,
+        load,
         recorder: recorder.as_ref(),
-        seen: observer.subscribe(),
+        observations: observer.subscribe(),
         results: Mutex::default(),
         expected_failures: Mutex::default(),
     };
     let work = async {
         tokio::select! {
-            done = run.steps(applier, transcript) => done,
-            never = visitor.visits() => match never {},
+            result = run.run_steps(applier, transcript) => result,
+            never = load_generator.run() => match never {},
         }
     };
-    let ended = stop.run_until_cancelled(work).await;
+    let outcome = stop.run_until_cancelled(work).await;
     let assertions = run.assertion_results();
-    let verdict = Report::verdict_of(&assertions);
+    let verdict = Report::combined_verdict(&assertions);
     let mut report =
-        Report::not_started(exercise, &context.engine, &context.namespace, verdict, None);
+        Report::without_results(exercise, &context.engine, &context.namespace, verdict, None);
     report.assertions = assertions;
     report
         .outages
         .clone_from(&observer.subscribe().borrow().outages);
     let mut result = Ok(());
-    match ended {
+    match outcome {
         Some(Ok(())) => {}
         Some(Err(StepError::Failed(reason))) => {
             (report.verdict, report.reason) = (Verdict::Fail, Some(reason));
@@ -212,11 +213,11 @@ async fn run_steps(
         }
     }
     // A failed check outweighs an error that follows it.
-    let failed = report
+    let has_failed = report
         .assertions
         .iter()
         .any(|result| result.verdict == Verdict::Fail);
-    if failed && report.verdict == Verdict::Error {
+    if has_failed && report.verdict == Verdict::Error {
         report.verdict = Verdict::Fail;
     }
     (result, report, recorder)
@@ -224,96 +225,111 @@ async fn run_steps(
 
 /// Returns `true` if the error is that of an output whose reader has closed it.
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let kind = |cause: &(dyn std::error::Error + 'static)| {
-        let io = cause
+    let io_error_kind = |cause: &(dyn std::error::Error + 'static)| {
+        let kind = cause
             .downcast_ref::<std::io::Error>()
             .map(std::io::Error::kind);
-        io.or_else(|| cause.downcast_ref::<serde_json::Error>()?.io_error_kind())
+        kind.or_else(|| cause.downcast_ref::<serde_json::Error>()?.io_error_kind())
     };
-    let kinds = error.chain().filter_map(kind);
-    kinds
-        .into_iter()
-        .any(|kind| kind == std::io::ErrorKind::BrokenPipe)
+    let mut kinds = error.chain().filter_map(io_error_kind);
+    kinds.any(|kind| kind == std::io::ErrorKind::BrokenPipe)
 }
 
-struct Run<'a> {
+/// State of a running exercise.
+struct ExerciseRun<'a> {
     exercise: &'a Exercise,
     context: &'a RunContext<'a>,
     observer: &'a Observer,
-    orders: Orders,
+    load: LoadStarter,
     recorder: Option<&'a Recorder>,
-    seen: watch::Receiver<Seen>,
-    /// Results so far. A std mutex: nothing awaits while it is held.
+    observations: watch::Receiver<Observations>,
+    /// Results so far. A std mutex: it is not held across an await.
     results: Mutex<Vec<AssertionResult>>,
     /// UIDs of the pods whose image failed as the exercise expects. A std mutex as well.
     expected_failures: Mutex<BTreeSet<String>>,
 }
 
-impl Run<'_> {
-    async fn steps(
+impl ExerciseRun<'_> {
+    async fn run_steps(
         &self,
         applier: &mut Applier,
         transcript: &mut Transcript<'_>,
     ) -> Result<(), StepError> {
         for step in &self.exercise.steps {
-            if let (Some(recorder), Some(act)) = (self.recorder, step.act()) {
-                recorder.act(act);
+            if let (Some(recorder), Some(action)) = (self.recorder, step.action()) {
+                recorder.record_action(action);
             }
-            match step {
-                Step::Say(text) => transcript.note(text)?,
-                Step::Mark(text) => {
-                    self.observer.note(Seen::mark);
-                    transcript.note(text)?;
-                }
-                Step::Assert(assertion) => self.judge(assertion, transcript)?,
-                Step::Apply(path) => {
-                    transcript.command(&format!("kubectl apply -f {path}"))?;
-                    for manifest in catalog::manifests(path) {
-                        for (name, applied) in applier.apply(manifest).await? {
-                            transcript.line(&format!("{name} {}", applied.word()))?;
-                        }
-                    }
-                }
-                Step::Wait(wait) => self.wait(wait, transcript).await?,
-                Step::Get(get) => self.get(get, transcript).await?,
-                Step::Call(call) => self.call(call, transcript).await?,
-                Step::Logs(logs) => self.logs(logs, transcript).await?,
-                Step::Form(form) => self.form(form, transcript).await?,
-                Step::Look(look) => self.look(look, transcript).await?,
-                Step::Visit(visit) => self.visit(visit, transcript).await?,
-                Step::Exec(exec) => self.exec(exec, transcript).await?,
-                Step::Scale(scale) => self.scale(scale, transcript).await?,
-                Step::Restart(deployment) => self.restart(deployment, transcript).await?,
-                Step::Image(image) => self.image(image, transcript).await?,
-                Step::Undo(deployment) => self.undo(deployment, transcript).await?,
-                Step::Outage(outage) => self.outage(outage, transcript).await?,
-                Step::Sleep(seconds) => {
-                    transcript.command(&format!("sleep {seconds}"))?;
-                    self.context
-                        .clock
-                        .sleep(Duration::from_secs(*seconds))
-                        .await;
-                }
+            self.run_step(step, applier, transcript).await?;
+        }
+        Ok(())
+    }
+
+    async fn run_step(
+        &self,
+        step: &Step,
+        applier: &mut Applier,
+        transcript: &mut Transcript<'_>,
+    ) -> Result<(), StepError> {
+        match step {
+            Step::Note(text) => transcript.note(text)?,
+            Step::Checkpoint(text) => {
+                self.observer.update(Observations::set_checkpoint);
+                transcript.note(text)?;
+            }
+            Step::Assert(assertion) => self.judge(assertion, transcript)?,
+            Step::Apply(path) => self.apply(path, applier, transcript).await?,
+            Step::Wait(wait) => self.wait(wait, transcript).await?,
+            Step::Get(get) => self.get(get, transcript).await?,
+            Step::Call(call) => self.call(call, transcript).await?,
+            Step::Logs(logs) => self.logs(logs, transcript).await?,
+            Step::SubmitForm(form) => self.submit_form(form, transcript).await?,
+            Step::ExpectPage(page) => self.expect_page(page, transcript).await?,
+            Step::Load(load) => self.start_load(load, transcript).await?,
+            Step::Exec(exec) => self.exec(exec, transcript).await?,
+            Step::Scale(scale) => self.scale(scale, transcript).await?,
+            Step::RolloutRestart(app) => self.restart_rollout(app, transcript).await?,
+            Step::SetImage(image) => self.set_image(image, transcript).await?,
+            Step::RolloutUndo(app) => self.undo_rollout(app, transcript).await?,
+            Step::Outage(outage) => self.measure_outage(outage, transcript).await?,
+            Step::Sleep(seconds) => {
+                transcript.command(&format!("sleep {seconds}"))?;
+                let duration = Duration::from_secs(*seconds);
+                self.context.clock.sleep(duration).await;
             }
         }
         Ok(())
     }
 
-    fn app<'a>(&'a self, of: &'a Option<String>) -> &'a str {
-        self.exercise.app(of.as_deref())
+    async fn apply(
+        &self,
+        path: &str,
+        applier: &mut Applier,
+        transcript: &mut Transcript<'_>,
+    ) -> Result<(), StepError> {
+        transcript.command(&format!("kubectl apply -f {path}"))?;
+        for manifest in catalog::manifests(path) {
+            for (name, applied) in applier.apply(manifest).await? {
+                transcript.line(&format!("{name} {}", applied.as_str()))?;
+            }
+        }
+        Ok(())
     }
 
-    /// Judges an assertion by what has been observed up to now.
+    fn app<'a>(&'a self, named: &'a Option<String>) -> &'a str {
+        self.exercise.app(named.as_deref())
+    }
+
+    /// Judges an assertion by the current observations.
     fn judge(
         &self,
         assertion: &Assertion,
         transcript: &mut Transcript<'_>,
     ) -> Result<(), StepError> {
         let app = self.app(&assertion.app);
-        let judgement = assertions::judge(&assertion.check, app, &self.seen.borrow());
+        let judgement = assertions::judge(&assertion.check, app, &self.observations.borrow());
         let result = AssertionResult::new(assertion, judgement);
-        if assertion.check == Check::EveryVisitAnswered {
-            let requests = self.seen.borrow().visits.all;
+        if assertion.check == Check::NoFailedRequests {
+            let requests = self.observations.borrow().load.requests;
             transcript.line(&format!("({requests} requests so far)"))?;
         }
         result.print(transcript)?;
@@ -328,8 +344,8 @@ impl Run<'_> {
     /// Results of all assertions. Those that were not reached are not judged.
     fn assertion_results(&self) -> Vec<AssertionResult> {
         let mut results = std::mem::take(&mut *self.results());
-        let left = self.exercise.assertions().skip(results.len());
-        results.extend(left.map(AssertionResult::not_reached));
+        let not_reached = self.exercise.assertions().skip(results.len());
+        results.extend(not_reached.map(AssertionResult::not_reached));
         results
     }
 }

@@ -1,4 +1,4 @@
-//! What an exercise does, one step after the other.
+//! Steps of an exercise.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,174 +8,185 @@ use serde::Deserialize;
 use super::Assertion;
 use super::outage::Outage;
 
-/// One thing done.
+/// One step.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Step {
-    /// A sentence for the reader.
-    Say(String),
-    /// A manifest of `k8s/`, or a folder of them with a slash at its end, applied.
+    /// Prints a sentence.
+    Note(String),
+    /// Applies a manifest of `k8s/`, or those of a directory if the path ends with a slash.
     Apply(String),
-    /// Something to come true.
+    /// Waits for a condition.
     Wait(Wait),
-    /// A table, as `kubectl get` shows it.
+    /// Prints a table as `kubectl get` does.
     Get(Get),
-    /// One request to the service.
+    /// Sends one request to the service.
     Call(Call),
-    /// A word in the pods' logs.
+    /// Searches the pods' logs for a word.
     Logs(Logs),
-    /// A form, filled in and sent as a browser does.
-    Form(Form),
-    /// A page that has to show something.
-    Look(Look),
-    /// Requests all the time, from here to the end.
-    Visit(Visit),
-    /// A command in a pod, a ready one if there is any, whatever becomes of it.
+    /// Submits a form as a browser does.
+    SubmitForm(SubmitForm),
+    /// Requests a page until it contains a text.
+    ExpectPage(ExpectPage),
+    /// Sends requests at an interval, from here to the end.
+    Load(Load),
+    /// Runs a command in a pod, if possible a ready one, and ignores its exit code.
     Exec(Exec),
-    /// How many pods a deployment is to have.
+    /// Sets the replicas of a deployment.
     Scale(Scale),
-    /// A deployment whose pods are all replaced, in its own order.
-    Restart(String),
-    /// A deployment whose pods are replaced by those of another image.
-    Image(SetImage),
-    /// A deployment, back to the revision before its newest.
-    Undo(String),
-    /// A service that is broken, and the time until it is mended.
+    /// Replaces all pods of a deployment, as `kubectl rollout restart` does.
+    RolloutRestart(String),
+    /// Replaces the image of a deployment, as `kubectl set image` does.
+    SetImage(SetImage),
+    /// Returns a deployment to its previous revision, as `kubectl rollout undo` does.
+    RolloutUndo(String),
+    /// Breaks a service and measures the outage.
     Outage(Outage),
-    /// Lets time pass, in the cluster's seconds.
+    /// Waits for a number of seconds on the cluster's clock.
     Sleep(u64),
-    /// Assertions are about what happens from here on. The text describes the state at this point.
-    Mark(String),
-    /// An assertion, judged at this point.
+    /// Starts the observations that the next assertions are judged by. The text describes the state at this point.
+    Checkpoint(String),
+    /// Judges an assertion at this point.
     Assert(Assertion),
 }
 
 impl Step {
-    /// The applications that it names.
+    /// Applications that the step names.
     pub(crate) fn apps(&self) -> impl Iterator<Item = &String> {
-        let seen_at = match self {
-            Self::Outage(outage) => outage.seen_at.as_ref(),
+        let page = match self {
+            Self::Outage(outage) => outage.detected_at.as_ref(),
             _ => None,
         };
-        self.app().into_iter().chain(seen_at.map(|page| &page.app))
+        self.app().into_iter().chain(page.map(|page| &page.app))
     }
 
-    /// What it does to the cluster, in a few words; nothing where it only looks on.
-    pub(crate) fn act(&self) -> Option<String> {
-        let of = |app: &Option<String>| {
+    /// Describes the change that the step makes to the cluster; `None` if it only observes.
+    pub(crate) fn action(&self) -> Option<String> {
+        let named = |app: &Option<String>| {
             app.as_ref()
                 .map(|app| format!(" {app}"))
                 .unwrap_or_default()
         };
         match self {
             Self::Apply(path) => Some(format!("apply {path}")),
-            Self::Call(call) => Some(format!("call{} {}", of(&call.app), call.path)),
-            Self::Form(form) => Some(format!("form{} {}", of(&form.app), form.path)),
-            Self::Exec(exec) => Some(format!("exec{} {}", of(&exec.app), exec.sh)),
-            Self::Scale(scale) => Some(format!("scale{} {}", of(&scale.app), scale.replicas)),
-            Self::Restart(app) => Some(format!("restart {app}")),
-            Self::Image(image) => Some(format!("image{} {}", of(&image.app), image.image)),
-            Self::Undo(app) => Some(format!("undo {app}")),
-            Self::Outage(outage) => Some(format!("outage{} {}", of(&outage.app), outage.path)),
-            Self::Say(_) | Self::Wait(_) | Self::Get(_) | Self::Logs(_) | Self::Look(_) => None,
-            Self::Visit(_) | Self::Sleep(_) | Self::Mark(_) | Self::Assert(_) => None,
+            Self::Call(call) => Some(format!("call{} {}", named(&call.app), call.path)),
+            Self::SubmitForm(form) => {
+                Some(format!("submit form{} {}", named(&form.app), form.path))
+            }
+            Self::Exec(exec) => Some(format!("exec{} {}", named(&exec.app), exec.sh)),
+            Self::Scale(scale) => Some(format!("scale{} {}", named(&scale.app), scale.replicas)),
+            Self::RolloutRestart(app) => Some(format!("rollout restart {app}")),
+            Self::SetImage(image) => {
+                Some(format!("set image{} {}", named(&image.app), image.image))
+            }
+            Self::RolloutUndo(app) => Some(format!("rollout undo {app}")),
+            Self::Outage(outage) => Some(format!("outage{} {}", named(&outage.app), outage.path)),
+            Self::Note(_)
+            | Self::Wait(_)
+            | Self::Get(_)
+            | Self::Logs(_)
+            | Self::ExpectPage(_)
+            | Self::Load(_)
+            | Self::Sleep(_)
+            | Self::Checkpoint(_)
+            | Self::Assert(_) => None,
         }
     }
 
-    /// The application that it is about, where it says so.
+    /// Application that the step names; `None` for the exercise's first.
     fn app(&self) -> Option<&String> {
         match self {
-            Self::Undo(app) | Self::Restart(app) => Some(app),
-            Self::Image(image) => image.app.as_ref(),
+            Self::RolloutUndo(app) | Self::RolloutRestart(app) => Some(app),
+            Self::SetImage(image) => image.app.as_ref(),
             Self::Assert(assertion) => assertion.app.as_ref(),
             Self::Wait(wait) => wait.app.as_ref(),
             Self::Get(get) => get.app.as_ref(),
             Self::Call(call) => call.app.as_ref(),
-            Self::Visit(visit) => visit.app.as_ref(),
+            Self::Load(load) => load.app.as_ref(),
             Self::Logs(logs) => logs.app.as_ref(),
-            Self::Form(form) => form.app.as_ref(),
-            Self::Look(look) => look.app.as_ref(),
+            Self::SubmitForm(form) => form.app.as_ref(),
+            Self::ExpectPage(page) => page.app.as_ref(),
             Self::Exec(exec) => exec.app.as_ref(),
             Self::Scale(scale) => scale.app.as_ref(),
             Self::Outage(outage) => outage.app.as_ref(),
-            Self::Say(_) | Self::Apply(_) | Self::Sleep(_) | Self::Mark(_) => None,
+            Self::Note(_) | Self::Apply(_) | Self::Sleep(_) | Self::Checkpoint(_) => None,
         }
     }
 }
 
-/// What has to come true, all of it at once, before the next step.
+/// Conditions that have to hold together before the next step.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Wait {
-    /// Application that it is about; default: the exercise's first.
+    /// Application; default: the exercise's first.
     pub(crate) app: Option<String>,
-    /// So many pods, and no other, are ready.
+    /// Number of pods, all of them ready.
     pub(crate) ready: Option<usize>,
-    /// The service has so many addresses.
+    /// Number of the service's addresses.
     pub(crate) endpoints: Option<usize>,
-    /// The containers were restarted so many times, all together.
+    /// Total number of container restarts.
     pub(crate) restarts: Option<i32>,
-    /// Every pod was restarted since the mark.
+    /// Every pod was restarted since the checkpoint.
     #[serde(default)]
     pub(crate) each_restarted: bool,
-    /// A container waits, and this is why.
+    /// A container waits for this reason.
     pub(crate) waiting: Option<String>,
-    /// The deployment's newest revision is all there is.
+    /// The rollout of the deployment is complete.
     #[serde(default)]
     pub(crate) rolled_out: bool,
-    /// Seconds after which the exercise gives up.
-    pub(crate) within: u64,
+    /// Timeout on the cluster's clock; after it the exercise fails.
+    pub(crate) timeout_seconds: u64,
 }
 
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = [
-            self.ready.map(|n| counted(n, "ready pod", "ready pods")),
+            self.ready.map(|n| pluralize(n, "ready pod", "ready pods")),
             self.endpoints
-                .map(|n| counted(n, "endpoint address", "endpoint addresses")),
-            self.restarts.map(|n| counted(n, "restart", "restarts")),
+                .map(|n| pluralize(n, "endpoint address", "endpoint addresses")),
+            self.restarts.map(|n| pluralize(n, "restart", "restarts")),
             self.each_restarted
                 .then(|| "a restart of every pod".to_owned()),
             self.waiting.clone(),
             self.rolled_out.then(|| "the end of the rollout".to_owned()),
         ];
-        let of = self.app.as_ref().map(|app| format!("{app}: "));
-        f.write_str(&of.unwrap_or_default())?;
-        f.write_str(
-            &parts
-                .into_iter()
-                .flatten()
-                .collect::<Vec<_>>()
-                .join(" and "),
-        )
+        if let Some(app) = &self.app {
+            write!(f, "{app}: ")?;
+        }
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        f.write_str(&parts.join(" and "))
     }
 }
 
-fn counted<N: Copy + fmt::Display + PartialEq + From<u8>>(n: N, one: &str, many: &str) -> String {
-    let what = if n == N::from(1) { one } else { many };
-    format!("{n} {what}")
+fn pluralize<N: Copy + fmt::Display + PartialEq + From<u8>>(
+    n: N,
+    singular: &str,
+    plural: &str,
+) -> String {
+    let noun = if n == N::from(1) { singular } else { plural };
+    format!("{n} {noun}")
 }
 
-/// A table to show.
+/// A table.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Get {
-    /// Application that it is about; default: the exercise's first.
+    /// Application; default: the exercise's first.
     pub(crate) app: Option<String>,
     /// `pods` or `endpoints`.
     pub(crate) resource: Resource,
-    /// Whether to show the wide columns too.
+    /// `true` for `-o wide`.
     #[serde(default)]
     pub(crate) wide: bool,
 }
 
-/// What can be shown; which of them is the exercise's `pods` and `service`.
+/// Resource of a table.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Resource {
-    /// The exercise's pods.
+    /// The application's pods.
     Pods,
-    /// The endpoints of the exercise's service.
+    /// The endpoints of the application's service.
     Endpoints,
 }
 
@@ -183,99 +194,99 @@ pub(crate) enum Resource {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Call {
-    /// Application that it is about; default: the exercise's first.
+    /// Application; default: the exercise's first.
     pub(crate) app: Option<String>,
     /// Path of the URL.
     pub(crate) path: String,
-    /// The status that it has to be answered with.
+    /// Expected status.
     pub(crate) status: u16,
 }
 
-/// The same request over and over, each on a connection of its own.
+/// Repeated requests, each on a connection of its own.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct Visit {
-    /// Application that it is about; default: the exercise's first.
+pub(crate) struct Load {
+    /// Application; default: the exercise's first.
     pub(crate) app: Option<String>,
     /// Path of the URL.
     pub(crate) path: String,
-    /// The status that it has to be answered with.
+    /// Expected status.
     pub(crate) status: u16,
-    /// Milliseconds between an answer and the next request, in the cluster's time.
-    #[serde(default = "a_second")]
-    pub(crate) every: u64,
+    /// Milliseconds between a response and the next request, on the cluster's clock; default: 1000.
+    #[serde(default = "default_interval_millis")]
+    pub(crate) interval_millis: u64,
 }
 
-fn a_second() -> u64 {
+fn default_interval_millis() -> u64 {
     1000
 }
 
-/// A word to look for in the log of each pod's running container.
+/// A word in the log of each pod's running container.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Logs {
-    /// Application that it is about; default: the exercise's first.
+    /// Application; default: the exercise's first.
     pub(crate) app: Option<String>,
-    /// How the word begins.
-    pub(crate) word: String,
+    /// Prefix of the word.
+    pub(crate) prefix: String,
 }
 
-/// A form, filled in and sent.
+/// A form to submit.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct Form {
-    /// Application that it is about; default: the exercise's first.
+pub(crate) struct SubmitForm {
+    /// Application; default: the exercise's first.
     pub(crate) app: Option<String>,
-    /// The path of the page that it is on.
+    /// Path of the page with the form.
     pub(crate) path: String,
-    /// What is filled in, by the names of the fields.
+    /// Values by the names of the fields.
     pub(crate) fields: BTreeMap<String, String>,
 }
 
-/// A page that has to show something.
+/// A page and the text that it has to contain.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct Look {
-    /// Application that it is about; default: the exercise's first.
+pub(crate) struct ExpectPage {
+    /// Application; default: the exercise's first.
     pub(crate) app: Option<String>,
     /// Path of the page.
     pub(crate) path: String,
     /// The text.
-    pub(crate) shows: String,
-    /// Seconds after which the exercise gives up.
-    pub(crate) within: u64,
+    pub(crate) contains: String,
+    /// Timeout on the cluster's clock; after it the exercise fails.
+    pub(crate) timeout_seconds: u64,
 }
 
 /// A command in a pod.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Exec {
-    /// Application that it is about; default: the exercise's first.
+    /// Application; default: the exercise's first.
     pub(crate) app: Option<String>,
-    /// Which of the pod's containers; its only one where none is named.
+    /// Name of the container; may be omitted for a pod with one.
     pub(crate) container: Option<String>,
-    /// The command, for a shell.
+    /// Command for `sh -c`.
     pub(crate) sh: String,
 }
 
-/// The image of one of a deployment's containers.
+/// Image of one of a deployment's containers.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct SetImage {
-    /// Application that it is about; default: the exercise's first.
+    /// Application; default: the exercise's first.
     pub(crate) app: Option<String>,
-    /// The name of the container.
+    /// Name of the container.
     pub(crate) container: String,
-    /// The image's name and tag.
+    /// Name and tag of the image.
     pub(crate) image: String,
 }
 
-/// How many pods a deployment is to have.
+/// Replicas of a deployment.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Scale {
-    /// Application that it is about; default: the exercise's first.
+    /// Application; default: the exercise's first.
     pub(crate) app: Option<String>,
-    /// So many.
+    /// Number of replicas.
     pub(crate) replicas: u32,
 }

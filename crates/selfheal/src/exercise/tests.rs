@@ -1,4 +1,4 @@
-//! What an exercise file may say, and how its mistakes are named.
+//! Exercise files and the errors of invalid ones.
 
 use super::Check;
 use super::catalog::{self, CatalogError};
@@ -17,7 +17,7 @@ const ALL: [&str; 7] = [
 const HEAD: &str = "name: x\ntitle: t\napps: [one, two]\n";
 
 #[track_caller]
-fn refused(body: &str, parts: &[&str]) {
+fn assert_rejected(body: &str, parts: &[&str]) {
     let error = catalog::parse("x.yaml", &format!("{HEAD}{body}"))
         .unwrap_err()
         .to_string();
@@ -27,7 +27,7 @@ fn refused(body: &str, parts: &[&str]) {
 }
 
 #[test]
-fn every_exercise_of_the_program_parses_under_its_name() {
+fn every_included_exercise_parses_under_its_name() {
     let names: Vec<String> = catalog::all()
         .unwrap()
         .into_iter()
@@ -37,34 +37,34 @@ fn every_exercise_of_the_program_parses_under_its_name() {
 }
 
 #[test]
-fn a_mistake_names_the_file_and_the_field() {
-    refused("steps: []\ncolour: red\n", &["x.yaml", "colour"]);
-    refused("steps:\n- shout: hello\n", &["x.yaml", "shout"]);
-    refused(
-        "steps:\n- wait: {redy: 2, within: 1}\n",
+fn error_of_an_invalid_exercise_names_the_file_and_the_field() {
+    assert_rejected("steps: []\ncolour: red\n", &["x.yaml", "colour"]);
+    assert_rejected("steps:\n- shout: hello\n", &["x.yaml", "shout"]);
+    assert_rejected(
+        "steps:\n- wait: {redy: 2, timeout-seconds: 1}\n",
         &["x.yaml", "redy"],
     );
-    refused("steps:\n- call: {path: /}\n", &["x.yaml", "status"]);
-    refused(
+    assert_rejected("steps:\n- call: {path: /}\n", &["x.yaml", "status"]);
+    assert_rejected(
         "steps:\n- assert: {text: a, check: {colour: 1}}\n",
         &["x.yaml", "colour"],
     );
-    refused("", &["x.yaml", "steps"]);
+    assert_rejected("", &["x.yaml", "steps"]);
 }
 
 #[test]
-fn an_application_that_is_not_watched_is_named() {
+fn application_that_is_not_watched_is_rejected() {
     for step in [
-        "wait: {app: three, ready: 1, within: 1}",
+        "wait: {app: three, ready: 1, timeout-seconds: 1}",
         "assert: {text: a, app: three, check: same-pods}",
-        "undo: three",
-        "restart: three",
-        "image: {app: three, container: a, image: b}",
-        "visit: {app: three, path: /, status: 200}",
-        "outage: {app: three, found-by: a, path: /, within: 1}",
-        "outage: {found-by: a, path: /, within: 1, seen-at: {app: three, path: /}}",
+        "rollout-undo: three",
+        "rollout-restart: three",
+        "set-image: {app: three, container: a, image: b}",
+        "load: {app: three, path: /, status: 200}",
+        "outage: {app: three, detected-by: a, path: /, timeout-seconds: 1}",
+        "outage: {detected-by: a, path: /, timeout-seconds: 1, detected-at: {app: three, path: /}}",
     ] {
-        refused(
+        assert_rejected(
             &format!("steps:\n- {step}\n"),
             &["x.yaml", "three", "one, two"],
         );
@@ -72,8 +72,8 @@ fn an_application_that_is_not_watched_is_named() {
 }
 
 #[test]
-fn a_manifest_that_is_not_there_is_named() {
-    refused(
+fn manifest_that_does_not_exist_is_rejected() {
+    assert_rejected(
         "steps:\n- apply: numbers/none.yaml\n",
         &["x.yaml", "numbers/none.yaml"],
     );
@@ -100,7 +100,7 @@ fn checks_are_parsed_with_and_without_a_value() {
 }
 
 #[test]
-fn a_folder_is_its_own_manifests_and_not_those_of_folders_in_it() {
+fn manifests_of_a_directory_do_not_include_subdirectories() {
     assert_eq!(catalog::manifests("todo-list/db/").len(), 3);
     assert_eq!(catalog::manifests("todo-list/web/").len(), 4);
     assert_eq!(catalog::manifests("todo-list/web/better/").len(), 1);
@@ -110,42 +110,43 @@ fn a_folder_is_its_own_manifests_and_not_those_of_folders_in_it() {
 }
 
 #[test]
-fn what_needs_real_processes_has_a_step_that_scripts_cannot_play() {
+fn exercises_are_simulated_unless_a_step_needs_a_real_process() {
     for exercise in catalog::all().unwrap() {
-        let real = exercise
-            .steps
-            .iter()
-            .any(|step| matches!(step, Step::Exec(_) | Step::Form(_) | Step::Look(_)));
-        assert_eq!(exercise.simulated, !real, "{}", exercise.name);
+        let needs_process = |step: &Step| {
+            matches!(
+                step,
+                Step::Exec(_) | Step::SubmitForm(_) | Step::ExpectPage(_)
+            )
+        };
+        let is_real = exercise.steps.iter().any(needs_process);
+        assert_eq!(exercise.simulated, !is_real, "{}", exercise.name);
     }
 }
 
 #[test]
-fn an_unknown_name_lists_the_known_ones() {
+fn unknown_name_is_rejected_with_the_known_ones() {
     let error = catalog::select(&["livenes".to_owned()]).unwrap_err();
     assert!(matches!(error, CatalogError::Unknown { .. }));
     assert_eq!(
         error.to_string(),
-        "no exercise \"livenes\"; there are: readiness, liveness, todo, bad-update, wrong-image, rolling-update, sidecar"
+        "no exercise \"livenes\"; exercises: readiness, liveness, todo, bad-update, wrong-image, rolling-update, sidecar"
     );
 }
 
 #[test]
-fn exercises_come_in_the_order_asked_for_and_all_when_none_is_named() {
-    let names = |asked: &[&str]| -> Vec<String> {
-        let asked: Vec<String> = asked.iter().map(ToString::to_string).collect();
-        catalog::select(&asked)
-            .unwrap()
-            .into_iter()
-            .map(|exercise| exercise.name)
-            .collect()
+fn selected_exercises_are_in_the_given_order_and_all_without_a_name() {
+    let select = |names: &[&str]| -> Vec<String> {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let selected = catalog::select(&names).unwrap().into_iter();
+        selected.map(|exercise| exercise.name).collect()
     };
-    assert_eq!(names(&["liveness", "readiness"]), ["liveness", "readiness"]);
-    assert_eq!(names(&[]), ALL);
+    let reversed = ["liveness", "readiness"];
+    assert_eq!(select(&reversed), reversed);
+    assert_eq!(select(&[]), ALL);
 }
 
 #[test]
-fn a_wait_says_what_it_waits_for() {
+fn wait_is_displayed_as_its_conditions() {
     let wait = Wait {
         ready: Some(2),
         restarts: Some(1),

@@ -1,4 +1,4 @@
-//! Transcript of an exercise: sentences, the commands that a reader would type, and their output.
+//! Transcript of an exercise: sentences, commands with the same effect as the steps, and their output.
 //!
 //! Progress goes to standard error and only to a terminal, so a transcript in a file is clean.
 
@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal as _, Write};
 
 use super::verdict::Verdict;
 
-/// Writes the transcript.
+/// Writer of a transcript.
 pub(crate) struct Transcript<'a> {
     out: &'a mut (dyn Write + Send),
     has_progress: bool,
@@ -14,7 +14,7 @@ pub(crate) struct Transcript<'a> {
 }
 
 impl<'a> Transcript<'a> {
-    /// A transcript into `out`, with progress when standard error is a terminal.
+    /// Creates a transcript on `out`, with progress if standard error is a terminal.
     pub(crate) fn new(out: &'a mut (dyn Write + Send)) -> Self {
         Self {
             out,
@@ -23,7 +23,7 @@ impl<'a> Transcript<'a> {
         }
     }
 
-    /// A heading, after an empty line unless it is the first.
+    /// Writes a heading, after an empty line unless it is the first.
     pub(crate) fn heading(&mut self, text: &str) -> io::Result<()> {
         if !std::mem::take(&mut self.is_empty) {
             writeln!(self.out)?;
@@ -31,31 +31,31 @@ impl<'a> Transcript<'a> {
         writeln!(self.out, "== {text}")
     }
 
-    /// A sentence after an empty line.
+    /// Writes a sentence after an empty line.
     pub(crate) fn note(&mut self, text: &str) -> io::Result<()> {
         writeln!(self.out, "\n# {text}")
     }
 
-    /// A command as the reader would type it.
+    /// Writes a command that has the same effect as the step.
     pub(crate) fn command(&mut self, text: &str) -> io::Result<()> {
         writeln!(self.out, "$ {text}")?;
         self.out.flush()
     }
 
-    /// A line that a command prints.
+    /// Writes a line of a command's output.
     pub(crate) fn line(&mut self, text: &str) -> io::Result<()> {
         writeln!(self.out, "{text}")
     }
 
-    /// A line that begins with a verdict.
+    /// Writes a line that starts with a verdict.
     pub(crate) fn verdict(&mut self, verdict: Verdict, text: &str) -> io::Result<()> {
         writeln!(self.out, "{verdict}  {text}")
     }
 
-    /// Prints how long a wait has taken, over the previous such line.
-    pub(crate) fn progress(&self, what: &str, seconds: u64) -> io::Result<()> {
+    /// Prints the duration of a wait so far, in place of the previous such line.
+    pub(crate) fn progress(&self, condition: &str, seconds: u64) -> io::Result<()> {
         if self.has_progress {
-            write!(io::stderr(), "\r\x1b[K… {what}: {seconds} s")
+            write!(io::stderr(), "\r\x1b[K… {condition}: {seconds} s")
         } else {
             Ok(())
         }

@@ -10,7 +10,7 @@ use crate::exit::Exit;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Verdict {
-    /// The assertion holds; every assertion of the exercise does.
+    /// The assertion is true, or every assertion of the exercise is.
     Pass,
     /// Something else was observed, or a step's condition was not met in time.
     Fail,
@@ -35,7 +35,7 @@ impl Verdict {
         }
     }
 
-    pub(crate) const fn word(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Pass => "PASS",
             Self::Fail => "FAIL",
@@ -49,6 +49,6 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
+        f.pad(self.as_str())
     }
 }

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-/// Creates the kubeconfig's file, empty and readable by its owner only: `given`, or a file of its own for this process
+/// Creates the kubeconfig's file, empty and readable by its owner only: `requested`, or a file of its own for this process
 /// outside the working tree. Under sudo the file belongs to the user who called sudo.
 ///
 /// # Errors
 /// When the file exists or cannot be created.
-pub(crate) fn reserve(given: Option<&Path>) -> anyhow::Result<PathBuf> {
-    let file = match given {
+pub(crate) fn reserve(requested: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let file = match requested {
         Some(file) => file.to_owned(),
         None => default_dir()?.join(format!("{}.kubeconfig", std::process::id())),
     };
@@ -22,13 +22,13 @@ pub(crate) fn reserve(given: Option<&Path>) -> anyhow::Result<PathBuf> {
         .create_new(true)
         .mode(0o600)
         .open(&file);
-    created.map_err(|error| anyhow::anyhow!("{}", explain(&file, &error)))?;
+    created.map_err(|error| anyhow::anyhow!("{}", describe_error(&file, &error)))?;
     give_to_sudo_user(&file)?;
     Ok(file)
 }
 
-/// Remedy for an error of creating the file.
-fn explain(file: &Path, error: &io::Error) -> String {
+/// Returns an error text with the remedy.
+fn describe_error(file: &Path, error: &io::Error) -> String {
     let file = file.display();
     let advice = match error.kind() {
         io::ErrorKind::AlreadyExists => {
@@ -46,7 +46,7 @@ fn explain(file: &Path, error: &io::Error) -> String {
     format!("--kubeconfig {file}: {advice}")
 }
 
-/// Directory for kubeconfigs, readable by its owner only: the first candidate that can be created.
+/// Creates the directory for kubeconfigs, readable by its owner only, at the first possible candidate.
 fn default_dir() -> anyhow::Result<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
     let mut failure = None;
@@ -59,22 +59,23 @@ fn default_dir() -> anyhow::Result<PathBuf> {
     Err(failure.unwrap_or_else(|| anyhow::anyhow!("no directory for the kubeconfig")))
 }
 
-/// `selfheal` in the XDG runtime directory, in the XDG state directory, and a directory of this user in the temporary one.
+/// Returns `selfheal` in the XDG runtime directory and in the XDG state directory, and a directory of this user in the
+/// temporary one.
 fn candidates(variable: impl Fn(&str) -> Option<PathBuf>) -> Vec<PathBuf> {
     let absolute = |name: &str| variable(name).filter(|path| path.is_absolute());
     let runtime = absolute("XDG_RUNTIME_DIR").filter(|dir| dir.is_dir());
     let home = || absolute("HOME").map(|home| home.join(".local/state"));
     let state = absolute("XDG_STATE_HOME").or_else(home);
-    let of_user = [runtime, state].into_iter().flatten();
+    let user_dirs = [runtime, state].into_iter().flatten();
     let uid = rustix::process::geteuid().as_raw();
     let temporary = std::env::temp_dir().join(format!("selfheal-{uid}"));
-    let named = of_user.map(|base| base.join("selfheal"));
+    let named = user_dirs.map(|base| base.join("selfheal"));
     named.chain([temporary]).collect()
 }
 
 /// Creates `dir` with mode 0700, or checks that an existing one belongs to this user and that other users cannot enter it.
 fn create_private_dir(dir: &Path) -> anyhow::Result<()> {
-    let in_context = || {
+    let context = || {
         format!(
             "creating {} (choose a file with --kubeconfig FILE)",
             dir.display()
@@ -82,23 +83,23 @@ fn create_private_dir(dir: &Path) -> anyhow::Result<()> {
     };
     let existed = dir.exists();
     if let Some(parent) = dir.parent() {
-        fs::create_dir_all(parent).with_context(in_context)?;
+        fs::create_dir_all(parent).with_context(context)?;
     }
     match DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(error).with_context(in_context);
+            return Err(error).with_context(context);
         }
         _ => {}
     }
     if !existed {
         give_to_sudo_user(dir)?;
     }
-    let metadata = fs::symlink_metadata(dir).with_context(in_context)?;
+    let metadata = fs::symlink_metadata(dir).with_context(context)?;
     let uid = rustix::process::geteuid();
     let is_own = uid.is_root() || metadata.uid() == uid.as_raw();
     if !metadata.is_dir() || !is_own || metadata.mode() & 0o077 != 0 {
         bail!(
-            "{} has to be a directory of this user with mode 0700; choose another place with --kubeconfig FILE",
+            "{} has to be a directory of this user with mode 0700; choose a file with --kubeconfig FILE",
             dir.display()
         );
     }
@@ -137,14 +138,14 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_what_to_do_about_them() {
+    fn errors_of_creating_the_file_have_a_remedy() {
         let file = Path::new("/x/k");
         for (kind, part) in [
             (io::ErrorKind::AlreadyExists, "choose another one"),
             (io::ErrorKind::PermissionDenied, "no permission"),
             (io::ErrorKind::ReadOnlyFilesystem, "read-only"),
         ] {
-            let text = explain(file, &kind.into());
+            let text = describe_error(file, &kind.into());
             assert!(
                 text.contains(part) && text.contains("--kubeconfig /x/k"),
                 "{text}"
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn directories_are_tried_from_the_runtime_directory_to_the_temporary_one() {
+    fn candidates_are_runtime_state_and_temporary_directory() {
         let runtime = tempfile::tempdir().unwrap();
         let uid = rustix::process::geteuid().as_raw();
         let temporary = std::env::temp_dir().join(format!("selfheal-{uid}"));

@@ -9,10 +9,10 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::doctor::owner;
+use crate::doctor::ports;
 
-/// Warning about a clock that does not run at the pace of the host's.
-pub(super) fn clock(speed: f64) -> Option<String> {
+/// Returns a warning about a clock with another speed than the host's.
+pub(super) fn clock_warning(speed: f64) -> Option<String> {
     if (speed - 1.0).abs() < f64::EPSILON {
         return None;
     }
@@ -48,18 +48,18 @@ async fn print_load_balancer_failures(client: Client) {
         let Ok(Some(service)) = service else { continue };
         let message = event.message.as_deref().unwrap_or_default();
         // The terminal may be closed, which does not stop the node.
-        let _ = writeln!(io::stderr(), "{}", warning(&service, message));
+        let _ = writeln!(io::stderr(), "{}", load_balancer_warning(&service, message));
     }
 }
 
-/// The warning names the service and each port that another process listens on.
-fn warning(service: &Service, message: &str) -> String {
-    let ports = service
+/// Returns a warning with the service and each port that another process listens on.
+fn load_balancer_warning(service: &Service, message: &str) -> String {
+    let service_ports = service
         .spec
         .iter()
         .flat_map(|spec| spec.ports.iter().flatten());
-    let ports = ports.filter_map(|port| u16::try_from(port.port).ok());
-    let conflicts: Vec<_> = ports.filter_map(owner::port_conflict).collect();
+    let numbers = service_ports.filter_map(|port| u16::try_from(port.port).ok());
+    let conflicts: Vec<_> = numbers.filter_map(ports::find_conflict).collect();
     let reason = if conflicts.is_empty() {
         message.to_owned()
     } else {
@@ -81,14 +81,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn warning_names_the_service_the_port_and_its_owner() {
+    fn warning_has_the_service_the_port_and_the_process() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let service = json!({
             "metadata": {"namespace": "default", "name": "todo-web"},
             "spec": {"ports": [{"port": port}]},
         });
-        let text = warning(&serde_json::from_value(service).unwrap(), "failed");
+        let service = serde_json::from_value(service).unwrap();
+        let text = load_balancer_warning(&service, "failed");
         let expected =
             format!("warning: service default/todo-web has no address: port {port} is in use by ");
         assert!(text.starts_with(&expected), "{text}");
@@ -99,8 +100,8 @@ mod tests {
     }
 
     #[test]
-    fn only_a_changed_clock_is_warned_about() {
-        assert_eq!(clock(1.0), None);
-        assert!(clock(5.0).unwrap().contains("5 times"));
+    fn clock_warning_is_for_another_speed_only() {
+        assert_eq!(clock_warning(1.0), None);
+        assert!(clock_warning(5.0).unwrap().contains("5 times"));
     }
 }

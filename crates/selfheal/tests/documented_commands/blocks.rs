@@ -1,7 +1,7 @@
 //! Commands in the code blocks of a Markdown document.
 
-/// Commands of `console` blocks (lines behind `$ `) and of `sh` and `bash` blocks (every line), without comments, joined over
-/// continued lines and split at `&&`.
+/// Returns the commands of `console` blocks (lines that start with `$ `) and of `sh` and `bash` blocks (every line), without
+/// comments, joined over continued lines and split at `&&`.
 pub(crate) fn commands(markdown: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut lines = markdown.lines();
@@ -55,7 +55,7 @@ fn split(command: &str) -> Vec<String> {
 }
 
 #[test]
-fn commands_are_read_from_blocks_of_shells_only() {
+fn commands_are_found_in_shell_blocks_only() {
     let markdown = "
 ```console
 $ make a     # why

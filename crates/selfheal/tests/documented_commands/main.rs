@@ -1,4 +1,4 @@
-//! Every command that a document shows is run by a test or by CI, or is listed with the reason why not.
+//! Every documented command is run by a test or by CI, or is listed as an exception with a reason.
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers panic as tests do")]
 
@@ -33,7 +33,10 @@ impl Row {
         let named = [&self.test, &self.ci, &self.exception];
         let proofs = named.iter().filter(|proof| proof.is_some()).count() + usize::from(self.run);
         if proofs != 1 {
-            return Err(format!("{}: one of run, test, ci, exception", self.command));
+            return Err(format!(
+                "{}: expected one of run, test, ci, exception",
+                self.command
+            ));
         }
         if let Some(test) = &self.test {
             find_in_file(test, |name| format!("fn {name}("))?;
@@ -45,21 +48,21 @@ impl Row {
     }
 }
 
-/// Splits `proof` into a file and words, and searches the file for what `needle` makes of the words.
+/// Splits `proof` into a file and a text, and searches the file for the result of `needle` for the text.
 ///
 /// # Errors
-/// There is no such file, or it does not have that text.
+/// The file does not exist or does not contain the result.
 fn find_in_file(proof: &str, needle: impl Fn(&str) -> String) -> Result<(), String> {
-    let (file, words) = proof
+    let (file, text) = proof
         .split_once(' ')
-        .ok_or(format!("{proof}: FILE WORDS"))?;
-    let text = fs::read_to_string(repository().join(file));
-    let text = text.map_err(|error| format!("{file}: {error}"))?;
-    let needle = needle(words);
-    let is_there = text.contains(&needle);
-    is_there
+        .ok_or(format!("{proof}: expected FILE TEXT"))?;
+    let content = fs::read_to_string(repository().join(file));
+    let content = content.map_err(|error| format!("{file}: {error}"))?;
+    let needle = needle(text);
+    let is_found = content.contains(&needle);
+    is_found
         .then_some(())
-        .ok_or(format!("{file} has no {needle:?}"))
+        .ok_or(format!("{file} does not contain {needle:?}"))
 }
 
 fn rows() -> Vec<Row> {
@@ -95,7 +98,7 @@ fn documented_commands() -> BTreeSet<String> {
 }
 
 #[test]
-fn each_documented_command_has_one_row_and_each_row_a_command() {
+fn documented_commands_and_rows_are_the_same() {
     let documented = documented_commands();
     assert!(documented.contains("make test"), "{documented:?}");
     let mut listed = BTreeSet::new();
@@ -106,7 +109,7 @@ fn each_documented_command_has_one_row_and_each_row_a_command() {
     let stale: Vec<_> = listed.difference(&documented).collect();
     assert!(
         missing.is_empty() && stale.is_empty(),
-        "documented_commands/table.yaml\nlacks: {missing:#?}\nhas, and no document shows: {stale:#?}"
+        "documented_commands/table.yaml\nmissing: {missing:#?}\nnot documented: {stale:#?}"
     );
 }
 

@@ -10,61 +10,61 @@ use serde_json::{Value, json};
 use test_support::{Requirement, require};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
-use crate::rig::{Up, kubectl, running_pod, text};
+use crate::harness::{TestNode, kubectl, run_pod, text};
 
-/// kubectl's own switch: WebSockets since 1.31, and SPDY alone before 1.29.
-const WEB_SOCKETS: &str = "KUBECTL_REMOTE_COMMAND_WEBSOCKETS";
+/// Variable of kubectl that selects WebSockets, the default since 1.31, or SPDY, the only protocol before 1.29.
+const WEB_SOCKETS_VARIABLE: &str = "KUBECTL_REMOTE_COMMAND_WEBSOCKETS";
 
-/// A pod `p` that runs, whose container `c` has this beside its image.
-async fn pod(up: &Up, mut container: Value) -> Api<Pod> {
+/// Runs a pod `p` whose container `c` has an image and these fields.
+async fn run_container(node: &TestNode, mut container: Value) -> Api<Pod> {
     container["name"] = json!("c");
     container["image"] = json!("localhost/selfheal/numbers-api");
     let pod = json!({"metadata": {"name": "p"}, "spec": {
         "terminationGracePeriodSeconds": 0, "restartPolicy": "Never", "containers": [container],
     }});
-    running_pod(up, pod).await
+    run_pod(node, pod).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kubectl_runs_a_command_that_reads_prints_and_fails() {
-    let Some(up) = Up::start().filter(|_| require(Requirement::Kubectl)) else {
+async fn kubectl_exec_has_streams_and_exit_code_of_the_command() {
+    let Some(node) = TestNode::start().filter(|_| require(Requirement::Kubectl)) else {
         return;
     };
-    pod(&up, json!({"command": ["sleep", "600"]})).await;
+    run_container(&node, json!({"command": ["sleep", "600"]})).await;
     let script = "tr a-z A-Z; echo and more >&2; exit 7";
     for web_sockets in [true, false] {
-        let mut kubectl = kubectl(&up)
+        let mut kubectl = kubectl(&node)
             .args(["exec", "-i", "p", "--", "sh", "-c", script])
-            .env(WEB_SOCKETS, web_sockets.to_string())
+            .env(WEB_SOCKETS_VARIABLE, web_sockets.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let mut stdin = kubectl.stdin.take().unwrap();
-        // More than a frame carries.
+        // Larger than one frame.
         stdin.write_all(&[b'x'; 100_000]).await.unwrap();
         drop(stdin);
         let output = kubectl.wait_with_output().await.unwrap();
         assert_eq!(output.status.code(), Some(7), "{web_sockets}");
         assert_eq!(text(&output.stdout), "X".repeat(100_000), "{web_sockets}");
-        let said = text(&output.stderr);
-        assert!(said.starts_with("and more\n"), "{web_sockets}: {said}");
+        let errors = text(&output.stderr);
+        assert!(errors.starts_with("and more\n"), "{web_sockets}: {errors}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kubectl_attaches_to_a_container_and_leaves_it_running() {
-    let Some(up) = Up::start().filter(|_| require(Requirement::Kubectl)) else {
+async fn kubectl_attach_streams_and_leaves_the_container_running() {
+    let Some(node) = TestNode::start().filter(|_| require(Requirement::Kubectl)) else {
         return;
     };
-    let script = "while read -r line; do echo \"heard $line\"; done";
+    let script = "while read -r line; do echo \"read $line\"; done";
     let container = json!({"command": ["sh", "-c", script], "stdin": true});
-    pod(&up, container).await;
+    run_container(&node, container).await;
     for web_sockets in [true, false] {
-        let mut kubectl = kubectl(&up)
+        let mut kubectl = kubectl(&node)
             .args(["attach", "-i", "p"])
-            .env(WEB_SOCKETS, web_sockets.to_string())
+            .env(WEB_SOCKETS_VARIABLE, web_sockets.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -75,20 +75,20 @@ async fn kubectl_attaches_to_a_container_and_leaves_it_running() {
         let mut lines = BufReader::new(kubectl.stdout.take().unwrap()).lines();
         for word in ["one\n", "two\n"] {
             stdin.write_all(word.as_bytes()).await.unwrap();
-            let heard = lines.next_line().await.unwrap();
-            assert_eq!(heard, Some(format!("heard {}", word.trim())));
+            let line = lines.next_line().await.unwrap();
+            assert_eq!(line, Some(format!("read {}", word.trim())));
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn input_that_is_given_once_ends_a_container_that_reads_it() {
-    let Some(up) = Up::start().filter(|_| require(Requirement::Kubectl)) else {
+async fn container_with_stdin_once_exits_at_the_end_of_its_input() {
+    let Some(node) = TestNode::start().filter(|_| require(Requirement::Kubectl)) else {
         return;
     };
     let container = json!({"command": ["cat"], "stdin": true, "stdinOnce": true});
-    pod(&up, container).await;
-    let mut kubectl = kubectl(&up)
+    run_container(&node, container).await;
+    let mut kubectl = kubectl(&node)
         .args(["attach", "-i", "p"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -103,14 +103,14 @@ async fn input_that_is_given_once_ends_a_container_that_reads_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kubectl_run_is_given_what_a_pod_prints_and_takes_it_away() {
-    let Some(up) = Up::start().filter(|_| require(Requirement::Kubectl)) else {
+async fn kubectl_run_prints_the_output_of_the_pod_and_deletes_it() {
+    let Some(node) = TestNode::start().filter(|_| require(Requirement::Kubectl)) else {
         return;
     };
-    let mut kubectl = kubectl(&up)
+    let mut kubectl = kubectl(&node)
         .args(["run", "-i", "--rm", "--restart=Never", "--quiet", "p"])
         .args(["--image=localhost/selfheal/numbers-api", "--command", "--"])
-        .args(["sh", "-c", "read -r line; echo \"heard $line\"; exit 3"])
+        .args(["sh", "-c", "read -r line; echo \"read $line\"; exit 3"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -118,19 +118,19 @@ async fn kubectl_run_is_given_what_a_pod_prints_and_takes_it_away() {
     let mut stdin = kubectl.stdin.take().unwrap();
     stdin.write_all(b"one\n").await.unwrap();
     let output = kubectl.wait_with_output().await.unwrap();
-    assert!(text(&output.stdout).starts_with("heard one\n"));
+    assert!(text(&output.stdout).starts_with("read one\n"));
     assert_eq!(output.status.code(), Some(3));
-    let pods = Api::<Pod>::namespaced(up.client().await, "default");
+    let pods = Api::<Pod>::namespaced(node.client().await, "default");
     assert!(pods.get_opt("p").await.unwrap().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_container_with_a_terminal_is_used_as_one() {
-    let Some(up) = Up::start() else {
+async fn container_with_a_tty_handles_signals_and_window_size() {
+    let Some(node) = TestNode::start() else {
         return;
     };
     let container = json!({"command": ["sh"], "stdin": true, "tty": true, "env": [{"name": "PS1", "value": "$ "}]});
-    let pods = pod(&up, container).await;
+    let pods = run_container(&node, container).await;
     let terminal = AttachParams::interactive_tty();
     let mut attached = pods.attach("p", &terminal).await.unwrap();
     let mut sizes = attached.terminal_size().unwrap();
@@ -142,19 +142,21 @@ async fn a_container_with_a_terminal_is_used_as_one() {
     let mut stdin = attached.stdin().unwrap();
     let mut lines = BufReader::new(attached.stdout().unwrap()).lines();
     // A shell runs a trap between two commands, and `wait` returns at a signal.
-    let script = "sh -c 'trap \"echo interrupted; exit\" INT; echo begun; sleep 600 & wait'";
-    let sized =
-        "sh -c 'show() { stty size | grep 120 && exit; }; trap show WINCH; show; sleep 600 & wait'";
+    let script = "sh -c 'trap \"echo interrupted; exit\" INT; echo started; sleep 600 & wait'";
+    let wait_for_size = "sh -c 'print() { stty size | grep 120 && exit; }; trap print WINCH; print; sleep 600 & wait'";
     for (keys, line) in [
-        (format!("{script}\n"), "begun"),
-        // Ctrl-C means what runs in the foreground, and not the shell.
+        (format!("{script}\n"), "started"),
+        // Ctrl-C sends a signal to the foreground process, not to the shell.
         ("\u{3}".to_owned(), "interrupted"),
-        // The size may arrive a moment later.
-        (format!("{sized}\n"), "40 120"),
+        // The size may arrive later.
+        (format!("{wait_for_size}\n"), "40 120"),
     ] {
         stdin.write_all(keys.as_bytes()).await.unwrap();
-        let is_there = |seen: Option<String>| seen.expect("it goes on").trim_end().ends_with(line);
-        while !is_there(lines.next_line().await.unwrap()) {}
+        let is_expected = |read: Option<String>| {
+            let read = read.expect("the output has not ended");
+            read.trim_end().ends_with(line)
+        };
+        while !is_expected(lines.next_line().await.unwrap()) {}
     }
     stdin.write_all(b"exit\n").await.unwrap();
     while lines.next_line().await.unwrap().is_some() {}

@@ -1,4 +1,4 @@
-//! Nodes and exercises side by side: a conflict is reported, and no node shows another's application as its own.
+//! Concurrent nodes and exercises on one host: conflicts are reported.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
@@ -11,7 +11,7 @@ use kube::api::PostParams;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use crate::rig::{Up, reserve_ports, selfheal, skips_without_namespaces, text};
+use crate::harness::{TestNode, reserve_ports, selfheal, skip_without_namespaces, text};
 
 #[test]
 fn exercise_whose_port_is_in_use_reports_its_owner_before_the_first_step() {
@@ -38,10 +38,10 @@ fn exercise_whose_port_is_in_use_reports_its_owner_before_the_first_step() {
 async fn service_whose_port_is_in_use_has_no_address_and_up_prints_a_warning() {
     let owner = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = owner.local_addr().unwrap().port();
-    let Some(mut up) = Up::start() else {
+    let Some(mut node) = TestNode::start() else {
         return;
     };
-    let services = Api::<Service>::namespaced(up.client().await, "default");
+    let services = Api::<Service>::namespaced(node.client().await, "default");
     let service = json!({
         "metadata": {"name": "todo-web"},
         "spec": {"type": "LoadBalancer", "selector": {"app": "todo-web"}, "ports": [{"port": port}]},
@@ -52,7 +52,7 @@ async fn service_whose_port_is_in_use_has_no_address_and_up_prints_a_warning() {
         .await
         .unwrap();
     let mut warning = String::new();
-    let errors = up.process.stderr.take().unwrap();
+    let errors = node.process.stderr.take().unwrap();
     BufReader::new(errors).read_line(&mut warning).unwrap();
     let expected =
         format!("warning: service default/todo-web has no address: port {port} is in use");
@@ -66,13 +66,13 @@ async fn service_whose_port_is_in_use_has_no_address_and_up_prints_a_warning() {
 }
 
 /// A node whose kubeconfig is in the default directory.
-struct DefaultUp {
+struct DefaultTestNode {
     process: Child,
     out: BufReader<ChildStdout>,
     kubeconfig: PathBuf,
 }
 
-impl DefaultUp {
+impl DefaultTestNode {
     fn start(runtime_dir: &std::path::Path) -> Option<Self> {
         let mut process = selfheal()
             .arg("up")
@@ -88,7 +88,7 @@ impl DefaultUp {
             if out.read_line(&mut printed).unwrap() == 0 {
                 let output = process.wait_with_output().unwrap();
                 let errors = text(&output.stderr);
-                assert!(skips_without_namespaces(&errors), "{errors}");
+                assert!(skip_without_namespaces(&errors), "{errors}");
                 return None;
             }
         }
@@ -116,10 +116,10 @@ impl DefaultUp {
 #[test]
 fn two_nodes_write_kubeconfigs_of_their_own_outside_the_working_directory() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(first) = DefaultUp::start(dir.path()) else {
+    let Some(first) = DefaultTestNode::start(dir.path()) else {
         return;
     };
-    let second = DefaultUp::start(dir.path()).unwrap();
+    let second = DefaultTestNode::start(dir.path()).unwrap();
     assert_ne!(first.kubeconfig, second.kubeconfig);
     for node in [first, second] {
         assert!(

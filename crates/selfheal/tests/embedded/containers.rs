@@ -1,4 +1,4 @@
-//! What a container sees and may do, and the order of a pod's containers.
+//! Files, processes and privileges of containers, and the order of a pod's containers.
 
 use futures::{AsyncBufReadExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
@@ -8,19 +8,19 @@ use kube::runtime::wait::{await_condition, conditions::is_pod_running};
 use serde_json::json;
 use test_support::{Requirement, require};
 
-use crate::rig::{Up, is_pod_ready, running_pod};
-use crate::script::{script, script_in};
+use crate::harness::{TestNode, is_pod_ready, run_pod};
+use crate::script::{run_script, run_script_in};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_container_sees_its_volumes_and_has_no_rights_over_the_machine() {
-    let Some(up) = Up::start() else {
+async fn container_has_its_volumes_and_no_privileges_on_the_host() {
+    let Some(node) = TestNode::start() else {
         return;
     };
-    let client = up.client().await;
-    let made = PostParams::default();
+    let client = node.client().await;
+    let parameters = PostParams::default();
     let map = json!({"metadata": {"name": "m"}, "data": {"key": "from a map"}});
     let maps = Api::<ConfigMap>::namespaced(client.clone(), "default");
-    maps.create(&made, &serde_json::from_value(map).unwrap())
+    maps.create(&parameters, &serde_json::from_value(map).unwrap())
         .await
         .unwrap();
     let pod = json!({"metadata": {"name": "p"}, "spec": {
@@ -39,7 +39,7 @@ async fn a_container_sees_its_volumes_and_has_no_rights_over_the_machine() {
         ],
     }});
     let pods = Api::<Pod>::namespaced(client, "default");
-    pods.create(&made, &serde_json::from_value(pod).unwrap())
+    pods.create(&parameters, &serde_json::from_value(pod).unwrap())
         .await
         .unwrap();
     await_condition(pods.clone(), "p", is_pod_running())
@@ -55,7 +55,7 @@ async fn a_container_sees_its_volumes_and_has_no_rights_over_the_machine() {
             "full\n",
         ),
         ("touch /usr/x 2>/dev/null || echo refused", "refused\n"),
-        // As in its image, and by its name alone.
+        // At its path in the image, and by its name in PATH.
         (
             "/numbers-api --version | cut -d' ' -f1; numbers-api --version | cut -d' ' -f1",
             "numbers-api\nnumbers-api\n",
@@ -77,39 +77,40 @@ async fn a_container_sees_its_volumes_and_has_no_rights_over_the_machine() {
             "",
         ),
     ] {
-        let printed = script(&pods, text).await;
+        let printed = run_script(&pods, text).await;
         if expected.is_empty() {
-            // The container's own processes and no other.
+            // Only processes of the container.
             assert!(printed.ends_with("few\n"), "{text}: {printed}");
         } else {
             assert_eq!(printed, expected, "{text}");
         }
     }
-    let bounding = script(&pods, "grep CapBnd /proc/self/status").await;
-    let rights = bounding.split_whitespace().last().unwrap();
-    let rights = u64::from_str_radix(rights, 16).unwrap();
+    let bounding = run_script(&pods, "grep CapBnd /proc/self/status").await;
+    let capabilities = bounding.split_whitespace().last().unwrap();
+    let capabilities = u64::from_str_radix(capabilities, 16).unwrap();
     const SYS_ADMIN: u64 = 1 << 21;
-    assert_eq!(rights & SYS_ADMIN, 0, "{bounding}");
+    assert_eq!(capabilities & SYS_ADMIN, 0, "{bounding}");
 }
 
-/// Restarts of the pod's containers, by name.
-fn restarts(pod: Option<&Pod>, container: &str) -> Option<i32> {
+/// Restarts of a container; `None` if it is not started.
+fn restarts_if_started(pod: Option<&Pod>, container: &str) -> Option<i32> {
     let statuses = pod?.status.as_ref()?.container_statuses.as_ref()?;
     let status = statuses.iter().find(|status| status.name == container)?;
     status.started.filter(|started| *started)?;
     Some(status.restart_count)
 }
 
-/// Runs three processes that each print their name, the last word of their command line. Those of the container's first
-/// instance hold a FIFO open, so its reader sees the end of all three. Kubernetes reads `$$` in a command as `$`.
-const SHARED_APP: &str = r#"mkfifo /tmp/never
+/// Runs three processes that each print their name, the last argument of their command line. Those of the container's first
+/// instance have a FIFO open, so its reader reaches the end of the file when all three have exited. Kubernetes replaces `$$` in
+/// a command by `$`.
+const APP_SCRIPT: &str = r#"mkfifo /tmp/never
 if mkfifo /shared/alive 2> /dev/null; then exec 3<> /shared/alive; echo $$$$ > /shared/app; fi
-hold='echo $0; read -r line < /tmp/never'
-sh -c "$hold" app-child & setsid sh -c "$hold" app-session & exec sh -c "$hold" app-main"#;
-const SHARED_SIDE: &str =
+wait='echo $0; read -r line < /tmp/never'
+sh -c "$wait" app-child & setsid sh -c "$wait" app-session & exec sh -c "$wait" app-main"#;
+const SIDECAR_SCRIPT: &str =
     "mkfifo /tmp/never; exec sh -c 'echo $0; read -r line < /tmp/never' side-main";
 /// Prints the names of these processes.
-const HELD: &str = r"for file in /proc/[0-9]*/cmdline; do tr '\0' '\n' < $file | tail -n 1; done | grep -E '^(app|side)-' | sort | xargs";
+const LIST_PROCESSES: &str = r"for file in /proc/[0-9]*/cmdline; do tr '\0' '\n' < $file | tail -n 1; done | grep -E '^(app|side)-' | sort | xargs";
 
 /// Reads a container's log until it has all of these lines.
 async fn wait_for_log(pods: &Api<Pod>, container: &str, lines: &[&str]) {
@@ -121,14 +122,18 @@ async fn wait_for_log(pods: &Api<Pod>, container: &str, lines: &[&str]) {
     let mut log = pods.log_stream("p", &follow).await.unwrap().lines();
     let mut missing = lines.to_vec();
     while !missing.is_empty() {
-        let line = log.try_next().await.unwrap().expect("the log goes on");
-        missing.retain(|wanted| *wanted != line);
+        let line = log
+            .try_next()
+            .await
+            .unwrap()
+            .expect("the log has not ended");
+        missing.retain(|expected| *expected != line);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn containers_that_share_processes_see_and_signal_each_other_and_end_alone() {
-    let Some(up) = Up::start() else {
+async fn containers_with_a_shared_process_namespace_signal_each_other_and_restart_alone() {
+    let Some(node) = TestNode::start() else {
         return;
     };
     let container = |name: &str, text: &str| {
@@ -140,41 +145,46 @@ async fn containers_that_share_processes_see_and_signal_each_other_and_end_alone
     let pod = json!({"metadata": {"name": "p"}, "spec": {
         "shareProcessNamespace": true,
         "terminationGracePeriodSeconds": 0,
-        "containers": [container("app", SHARED_APP), container("side", SHARED_SIDE)],
+        "containers": [container("app", APP_SCRIPT), container("side", SIDECAR_SCRIPT)],
         "volumes": [{"name": "shared", "emptyDir": {}}],
     }});
-    let pods = Api::<Pod>::namespaced(up.client().await, "default");
+    let pods = Api::<Pod>::namespaced(node.client().await, "default");
     pods.create(
         &PostParams::default(),
         &serde_json::from_value(pod).unwrap(),
     )
     .await
     .unwrap();
-    let runs = |times: i32| {
+    let is_running = |times: i32| {
         move |pod: Option<&Pod>| {
-            restarts(pod, "app") == Some(times) && restarts(pod, "side") == Some(0)
+            restarts_if_started(pod, "app") == Some(times)
+                && restarts_if_started(pod, "side") == Some(0)
         }
     };
-    await_condition(pods.clone(), "p", runs(0)).await.unwrap();
+    await_condition(pods.clone(), "p", is_running(0))
+        .await
+        .unwrap();
     wait_for_log(&pods, "app", &["app-child", "app-session", "app-main"]).await;
     wait_for_log(&pods, "side", &["side-main"]).await;
-    let all = script_in(&pods, "side", HELD).await;
+    let all = run_script_in(&pods, "side", LIST_PROCESSES).await;
     assert_eq!(all, "app-child app-main app-session side-main\n");
     let first = "tr '\\0' ' ' < /proc/1/cmdline | cut -d' ' -f1,2; ls /proc/1/root/ | wc -l";
     assert_eq!(
-        script_in(&pods, "app", first).await,
+        run_script_in(&pods, "app", first).await,
         "selfheal __pause\n0\n"
     );
-    let kill = "exec 4< /shared/alive; kill $(cat /shared/app); cat <&4; echo all ended";
-    assert_eq!(script_in(&pods, "side", kill).await, "all ended\n");
-    await_condition(pods.clone(), "p", runs(1)).await.unwrap();
-    let left = script_in(&pods, "side", HELD).await;
-    assert!(left.ends_with("side-main\n"), "{left}");
+    let kill = "exec 4< /shared/alive; kill $(cat /shared/app); cat <&4; echo all exited";
+    assert_eq!(run_script_in(&pods, "side", kill).await, "all exited\n");
+    await_condition(pods.clone(), "p", is_running(1))
+        .await
+        .unwrap();
+    let remaining = run_script_in(&pods, "side", LIST_PROCESSES).await;
+    assert!(remaining.ends_with("side-main\n"), "{remaining}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn init_containers_sidecars_and_hooks_do_their_part_in_order() {
-    let Some(up) = Up::start() else {
+async fn init_containers_sidecars_and_hooks_run_in_order() {
+    let Some(node) = TestNode::start() else {
         return;
     };
     let container = |name: &str, text: &str| {
@@ -183,49 +193,51 @@ async fn init_containers_sidecars_and_hooks_do_their_part_in_order() {
             "volumeMounts": [{"name": "shared", "mountPath": "/shared"}],
         })
     };
-    // Each says what it does in a file; the sidecar, which is the last to end, prints it.
+    // Each appends a line to a file. The sidecar, which is the last to terminate, prints the file.
     let mut side = container(
         "side",
-        "echo side >> /shared/told; trap 'cat /shared/told; exit 0' TERM; sleep 60000 & wait",
+        "echo side >> /shared/lines; trap 'cat /shared/lines; exit 0' TERM; sleep 60000 & wait",
     );
     side["restartPolicy"] = json!("Always");
     side["startupProbe"] =
-        json!({"exec": {"command": ["grep", "side", "/shared/told"]}, "periodSeconds": 1});
+        json!({"exec": {"command": ["grep", "side", "/shared/lines"]}, "periodSeconds": 1});
     let hook = |text: &str| json!({"exec": {"command": ["sh", "-c", text]}});
-    let mut own = container("c", "read -r line < /shared/go; echo own >> /shared/told");
-    own["lifecycle"] = json!({"postStart": hook("echo hook >> /shared/told; echo > /shared/go")});
+    let mut main = container("c", "read -r line < /shared/go; echo main >> /shared/lines");
+    main["lifecycle"] = json!({"postStart": hook("echo hook >> /shared/lines; echo > /shared/go")});
     let pod = json!({"metadata": {"name": "p"}, "spec": {
         "restartPolicy": "Never",
-        "initContainers": [container("first", "mkfifo /shared/go; echo first >> /shared/told"), side],
-        "containers": [own],
+        "initContainers": [container("first", "mkfifo /shared/go; echo first >> /shared/lines"), side],
+        "containers": [main],
         "volumes": [{"name": "shared", "emptyDir": {}}],
     }});
-    let pods = Api::<Pod>::namespaced(up.client().await, "default");
+    let pods = Api::<Pod>::namespaced(node.client().await, "default");
     let pod: Pod = serde_json::from_value(pod).unwrap();
     pods.create(&PostParams::default(), &pod).await.unwrap();
-    let over = |pod: Option<&Pod>| {
+    let is_succeeded = |pod: Option<&Pod>| {
         let status = pod.and_then(|pod| pod.status.as_ref());
         status.is_some_and(|status| status.phase.as_deref() == Some("Succeeded"))
     };
-    await_condition(pods.clone(), "p", over).await.unwrap();
-    let of_sidecar = LogParams {
+    await_condition(pods.clone(), "p", is_succeeded)
+        .await
+        .unwrap();
+    let sidecar_log = LogParams {
         container: Some("side".to_owned()),
         ..LogParams::default()
     };
-    let told = pods.logs("p", &of_sidecar).await.unwrap();
-    assert_eq!(told, "first\nside\nhook\nown\n");
+    let lines = pods.logs("p", &sidecar_log).await.unwrap();
+    assert_eq!(lines, "first\nside\nhook\nmain\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_container_and_commands_in_it_are_the_user_and_groups_of_their_pod() {
-    let Some(up) = Up::start().filter(|_| require(Requirement::Root)) else {
+async fn container_and_its_commands_have_the_user_and_groups_of_the_pod() {
+    let Some(node) = TestNode::start().filter(|_| require(Requirement::Root)) else {
         return;
     };
-    let client = up.client().await;
-    let made = PostParams::default();
+    let client = node.client().await;
+    let parameters = PostParams::default();
     let map = json!({"metadata": {"name": "m"}, "data": {"key": "from a map"}});
     let maps = Api::<ConfigMap>::namespaced(client.clone(), "default");
-    maps.create(&made, &serde_json::from_value(map).unwrap())
+    maps.create(&parameters, &serde_json::from_value(map).unwrap())
         .await
         .unwrap();
     let pod = json!({"metadata": {"name": "p"}, "spec": {
@@ -252,19 +264,19 @@ async fn a_container_and_commands_in_it_are_the_user_and_groups_of_their_pod() {
         ],
     }});
     let pods = Api::<Pod>::namespaced(client, "default");
-    pods.create(&made, &serde_json::from_value(pod).unwrap())
+    pods.create(&parameters, &serde_json::from_value(pod).unwrap())
         .await
         .unwrap();
     await_condition(pods.clone(), "p", is_pod_ready)
         .await
         .unwrap();
-    let who = "1000:1001:1001 2000 3000\n";
+    let user_and_groups = "1000:1001:1001 2000 3000\n";
     let ids = "uid=1000 gid=1001 groups=1001,2000,3000\n";
     for (container, text, expected) in [
         (
             "c",
             "echo $(id -u):$(id -g):$(id -G | xargs -n 1 | sort -n | xargs)",
-            who,
+            user_and_groups,
         ),
         ("c", "cat /empty/id", ids),
         ("c", "cat /empty/probe", ids),
@@ -274,21 +286,25 @@ async fn a_container_and_commands_in_it_are_the_user_and_groups_of_their_pod() {
         ("c", "stat -c %U:%g /empty/id", "UNKNOWN:2000\n"),
         ("other", "echo $(id -u)", "1002\n"),
     ] {
-        assert_eq!(script_in(&pods, container, text).await, expected, "{text}");
+        assert_eq!(
+            run_script_in(&pods, container, text).await,
+            expected,
+            "{text}"
+        );
     }
 }
 
-/// A sidecar matches processes by these, so they have to be those of the image.
+/// A sidecar selects processes by these attributes, so they have to be those of the image.
 #[tokio::test(flavor = "multi_thread")]
 async fn workload_process_shows_the_image_program_as_path_name_and_command() {
-    let Some(up) = Up::start() else {
+    let Some(node) = TestNode::start() else {
         return;
     };
     let container = json!({
         "name": "c", "image": "localhost/selfheal/numbers-api:0.1.0", "args": ["--listen=127.0.0.1:8080"],
     });
     let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [container]}});
-    let pods = running_pod(&up, pod).await;
+    let pods = run_pod(&node, pod).await;
     for (text, expected) in [
         ("readlink /proc/1/exe", "/numbers-api\n"),
         ("cat /proc/1/comm", "numbers-api\n"),
@@ -297,6 +313,6 @@ async fn workload_process_shows_the_image_program_as_path_name_and_command() {
             "/numbers-api --listen=127.0.0.1:8080 ",
         ),
     ] {
-        assert_eq!(script(&pods, text).await, expected, "{text}");
+        assert_eq!(run_script(&pods, text).await, expected, "{text}");
     }
 }

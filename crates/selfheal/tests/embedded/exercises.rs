@@ -1,26 +1,26 @@
-//! The exercises hold.
+//! Exercises on the embedded node.
 
 use std::process::{Command, Output};
 
 use test_support::{Requirement, require};
 
-use crate::rig::{reserve_ports, skips_without_namespaces, text};
+use crate::harness::{reserve_ports, skip_without_namespaces, text};
 
-/// A directory with this program and no other: it contains the workloads.
-fn alone() -> tempfile::TempDir {
+/// Creates a directory with this program only. The program contains the workloads.
+fn create_program_dir() -> tempfile::TempDir {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let program = env!("CARGO_BIN_EXE_selfheal");
     std::fs::hard_link(program, dir.path().join("selfheal")).unwrap();
     dir
 }
 
-/// Runs exercises on the embedded node: every claim has to hold.
+/// Runs exercises on the embedded node; every assertion has to pass.
 #[track_caller]
-fn holds(names: &[&str], speed: &str) {
+fn assert_exercises_pass(names: &[&str], speed: &str) {
     let Some(_ports) = reserve_ports() else {
         return;
     };
-    let dir = alone();
+    let dir = create_program_dir();
     let output: Output = Command::new(dir.path().join("selfheal"))
         .current_dir("/")
         .env_remove("KUBECONFIG")
@@ -30,7 +30,7 @@ fn holds(names: &[&str], speed: &str) {
         .output()
         .unwrap();
     let (printed, errors) = (text(&output.stdout), text(&output.stderr));
-    if skips_without_namespaces(&errors) {
+    if skip_without_namespaces(&errors) {
         return;
     }
     assert_eq!(output.status.code(), Some(0), "{printed}{errors}");
@@ -43,14 +43,14 @@ fn holds(names: &[&str], speed: &str) {
 }
 
 #[test]
-fn the_exercises_of_the_random_numbers_hold_on_the_embedded_node() {
-    holds(&["readiness", "liveness", "wrong-image"], "4");
+fn exercises_of_the_numbers_api_pass_on_the_embedded_node() {
+    assert_exercises_pass(&["readiness", "liveness", "wrong-image"], "4");
 }
 
-/// In one run: both use the chapter's port on this host.
+/// One run of both exercises: their services have the same port on this host.
 #[test]
-fn the_exercises_of_the_to_do_list_hold_on_the_embedded_node() {
+fn exercises_of_the_to_do_list_pass_on_the_embedded_node() {
     if require(Requirement::Postgresql) {
-        holds(&["todo", "bad-update"], "6");
+        assert_exercises_pass(&["todo", "bad-update"], "6");
     }
 }

@@ -8,16 +8,16 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::rig::{Up, reserve_ports, selfheal, skips_without_namespaces, text};
+use crate::harness::{TestNode, reserve_ports, selfheal, skip_without_namespaces, text};
 
-/// Two exercises: the first one's transcript has shown a restart, and the second one is in a sleep of 20 s.
-struct Running {
+/// Two running exercises: the first has finished with a restart, and the second is in a sleep of 20 s.
+struct RunningExercises {
     process: Child,
     out: BufReader<ChildStdout>,
-    printed: String,
+    transcript: String,
 }
 
-impl Running {
+impl RunningExercises {
     /// Starts the exercises and reads their transcript up to the sleep; `None` without namespaces.
     fn start(arguments: &[&str]) -> Option<Self> {
         let mut process = selfheal()
@@ -28,28 +28,28 @@ impl Running {
             .spawn()
             .unwrap();
         let mut out = BufReader::new(process.stdout.take().unwrap());
-        let mut printed = String::new();
+        let mut transcript = String::new();
         loop {
             let mut line = String::new();
             if out.read_line(&mut line).unwrap() == 0 {
                 let output = process.wait_with_output().unwrap();
                 let errors = text(&output.stderr);
-                assert!(skips_without_namespaces(&errors), "{printed}{errors}");
+                assert!(skip_without_namespaces(&errors), "{transcript}{errors}");
                 return None;
             }
-            printed.push_str(&line);
+            transcript.push_str(&line);
             if line.starts_with("$ sleep") {
                 break;
             }
         }
         assert!(
-            printed.contains("1 (") && printed.contains(" ago)"),
-            "{printed}"
+            transcript.contains("1 (") && transcript.contains(" ago)"),
+            "{transcript}"
         );
         Some(Self {
             process,
             out,
-            printed,
+            transcript,
         })
     }
 
@@ -57,24 +57,27 @@ impl Running {
     fn interrupt(mut self) -> (Option<i32>, String, String) {
         let pid = Pid::from_raw(i32::try_from(self.process.id()).unwrap()).unwrap();
         kill_process(pid, Signal::INT).unwrap();
-        self.out.read_to_string(&mut self.printed).unwrap();
+        self.out.read_to_string(&mut self.transcript).unwrap();
         let output = self.process.wait_with_output().unwrap();
-        (output.status.code(), self.printed, text(&output.stderr))
+        (output.status.code(), self.transcript, text(&output.stderr))
     }
 }
 
 #[track_caller]
-fn assert_cleaned_up((code, printed, errors): &(Option<i32>, String, String)) {
-    assert_eq!((*code, errors.as_str()), (Some(130), ""), "{printed}");
+fn assert_cleaned_up((code, transcript, errors): &(Option<i32>, String, String)) {
+    assert_eq!((*code, errors.as_str()), (Some(130), ""), "{transcript}");
     for line in [
         "(interrupted: deleting the created objects",
         "INTERRUPTED  0 of 4 assertions passed\n",
     ] {
-        assert!(printed.contains(line), "{line:?} is not in\n{printed}");
+        assert!(
+            transcript.contains(line),
+            "{line:?} is not in\n{transcript}"
+        );
     }
     let deleted =
-        printed.matches("deployment.apps/numbers-api deleted\nservice/numbers-api deleted\n");
-    assert_eq!(deleted.count(), 2, "{printed}");
+        transcript.matches("deployment.apps/numbers-api deleted\nservice/numbers-api deleted\n");
+    assert_eq!(deleted.count(), 2, "{transcript}");
 }
 
 #[test]
@@ -82,30 +85,30 @@ fn interrupted_exercise_on_its_own_node_deletes_its_objects_before_the_node_stop
     let Some(_ports) = reserve_ports() else {
         return;
     };
-    if let Some(running) = Running::start(&["--speed=4"]) {
+    if let Some(running) = RunningExercises::start(&["--speed=4"]) {
         assert_cleaned_up(&running.interrupt());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn interrupted_exercise_on_a_cluster_leaves_nothing() {
+async fn interrupted_exercise_on_a_cluster_leaves_no_object() {
     let Some(_ports) = reserve_ports() else {
         return;
     };
-    let Some(up) = Up::start_with(&["--speed=4"]) else {
+    let Some(node) = TestNode::start_with(&["--speed=4"]) else {
         return;
     };
-    let kubeconfig = up.kubeconfig();
-    let running = Running::start(&["--kubeconfig", kubeconfig.to_str().unwrap()]).unwrap();
+    let kubeconfig = node.kubeconfig();
+    let running = RunningExercises::start(&["--kubeconfig", kubeconfig.to_str().unwrap()]).unwrap();
     assert_cleaned_up(&running.interrupt());
-    let client = up.client().await;
+    let client = node.client().await;
     let pods = Api::<Pod>::all(client.clone());
     let pods = pods.list(&ListParams::default()).await.unwrap();
     assert_eq!(pods.items.len(), 0);
     let namespaces = Api::<Namespace>::all(client);
     let namespaces = namespaces.list(&ListParams::default()).await.unwrap();
-    let left = namespaces
+    let remaining = namespaces
         .iter()
         .find(|namespace| namespace.name_any().starts_with("selfheal-exercise"));
-    assert!(left.is_none(), "{left:?}");
+    assert!(remaining.is_none(), "{remaining:?}");
 }

@@ -1,4 +1,4 @@
-//! The program with real pods: what it prints, and what is left of it. Needs namespaces.
+//! The program with real pods: its output, and the processes and files after its exit. Needs namespaces.
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test's helpers panic as tests do")]
@@ -6,12 +6,12 @@
 mod attach;
 mod conflicts;
 mod containers;
-mod end;
 mod exercises;
-mod forward;
+mod harness;
 mod interrupt;
-mod original;
-mod rig;
+mod kiamol_compat;
+mod port_forward;
 mod script;
 mod services;
+mod shutdown;
 mod volumes;

@@ -1,4 +1,4 @@
-//! The ways to a service beside its own address: ports of the node, the API, names of elsewhere.
+//! Access to a service at a node port, through the API and by an external name.
 
 use k8s_openapi::api::core::v1::Service;
 use kube::api::PostParams;
@@ -8,36 +8,36 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::rig::{Up, is_pod_ready, poll_until, running_pod};
-use crate::script::script;
+use crate::harness::{TestNode, is_pod_ready, poll_until, run_pod};
+use crate::script::run_script;
 
-/// A port that no other node of these tests has, in all likelihood.
-fn node_port() -> u16 {
+/// Returns a node port that concurrent tests do not use, in all likelihood.
+fn unlikely_node_port() -> u16 {
     30_000 + u16::try_from(std::process::id() % 2_767).unwrap()
 }
 
-/// The first line of an answer at this machine's loopback; nothing while nobody answers.
-async fn answer(port: u16) -> std::io::Result<String> {
+/// Sends a request to a port of the loopback address; returns the status line, empty without a response.
+async fn request_status_line(port: u16) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     stream.write_all(b"GET /rng HTTP/1.0\r\n\r\n").await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    Ok(answer.lines().next().unwrap_or_default().to_owned())
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await?;
+    Ok(response.lines().next().unwrap_or_default().to_owned())
 }
 
-async fn through_the_api(client: &Client, path: &str) -> String {
+async fn get_through_api(client: &Client, path: &str) -> String {
     let path = format!("/api/v1/namespaces/default/{path}");
     let request = http::Request::get(path).body(Vec::new()).unwrap();
     client.request_text(request).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_is_reached_at_a_port_of_the_node_and_through_the_api() {
-    let Some(up) = Up::start() else {
+async fn service_is_accessible_at_its_node_port_and_through_the_api() {
+    let Some(node) = TestNode::start() else {
         return;
     };
-    let pods = running_pod(
-        &up,
+    let pods = run_pod(
+        &node,
         json!({
             "metadata": {"name": "p", "labels": {"app": "numbers"}},
             "spec": {"terminationGracePeriodSeconds": 0, "containers": [{
@@ -47,9 +47,9 @@ async fn a_service_is_reached_at_a_port_of_the_node_and_through_the_api() {
         }),
     )
     .await;
-    let client = up.client().await;
+    let client = node.client().await;
     let services = Api::<Service>::namespaced(client.clone(), "default");
-    let port = node_port();
+    let port = unlikely_node_port();
     for (name, spec) in [
         (
             "numbers",
@@ -70,9 +70,9 @@ async fn a_service_is_reached_at_a_port_of_the_node_and_through_the_api() {
     await_condition(pods.clone(), "p", is_pod_ready)
         .await
         .unwrap();
-    // Proxies apply the endpoint a moment later.
+    // Proxies apply the endpoint later.
     poll_until(async || {
-        answer(port)
+        request_status_line(port)
             .await
             .is_ok_and(|line| line.ends_with("200 OK"))
     })
@@ -82,14 +82,14 @@ async fn a_service_is_reached_at_a_port_of_the_node_and_through_the_api() {
             "bash -c 'exec 3<>/dev/tcp/{host}/{port}; printf \"GET /rng HTTP/1.0\\r\\n\\r\\n\" >&3; head -1 <&3 | cut -d\" \" -f2'"
         )
     };
-    assert_eq!(script(&pods, &get("10.244.0.1", port)).await, "200\n");
-    assert_eq!(script(&pods, &get("other", 80)).await, "200\n");
+    assert_eq!(run_script(&pods, &get("10.244.0.1", port)).await, "200\n");
+    assert_eq!(run_script(&pods, &get("other", 80)).await, "200\n");
     for path in [
         "pods/p/proxy/rng",
         "pods/p:80/proxy/rng",
         "services/numbers:80/proxy/rng",
     ] {
-        let number = through_the_api(&client, path).await;
+        let number = get_through_api(&client, path).await;
         assert!(number.trim().parse::<u32>().is_ok(), "{path}: {number}");
     }
 }

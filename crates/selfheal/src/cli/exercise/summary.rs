@@ -2,14 +2,20 @@
 
 use std::io::{self, Write};
 
+use crate::columns;
 use crate::exercise::Exercise;
 use crate::exercise::report::Report;
 
 /// Prints the name and title of each exercise.
-pub(super) fn list(out: &mut dyn Write, exercises: &[Exercise]) -> io::Result<()> {
-    let width = width(exercises.iter().map(|exercise| exercise.name.as_str()));
-    for exercise in exercises {
-        writeln!(out, "{:<width$}  {}", exercise.name, exercise.title)?;
+pub(super) fn print_list(out: &mut dyn Write, exercises: &[Exercise]) -> io::Result<()> {
+    let rows = exercises.iter();
+    let rows = rows.map(|exercise| vec![exercise.name.clone(), exercise.title.clone()]);
+    print_rows(out, &rows.collect::<Vec<_>>())
+}
+
+fn print_rows(out: &mut dyn Write, rows: &[Vec<String>]) -> io::Result<()> {
+    for line in columns::align(rows, columns::COMPACT) {
+        writeln!(out, "{line}")?;
     }
     Ok(())
 }
@@ -26,7 +32,8 @@ pub(super) fn print_blocked(out: &mut dyn Write, reports: &[Report]) -> io::Resu
     out.flush()
 }
 
-/// Prints one line an exercise and the counts of the verdicts; nothing more than its transcript for one that ran alone.
+/// Prints the result of each exercise. The transcript of a single exercise has its result already, so it prints nothing then,
+/// unless the exercise did not start or stopped early.
 pub(super) fn print(out: &mut dyn Write, reports: &[Report]) -> io::Result<()> {
     if let [report] = reports
         && report.reason.is_none()
@@ -34,21 +41,12 @@ pub(super) fn print(out: &mut dyn Write, reports: &[Report]) -> io::Result<()> {
         return Ok(());
     }
     writeln!(out, "\n== Results")?;
-    let verdict_width = width(reports.iter().map(|report| report.verdict.word()));
-    let name_width = width(reports.iter().map(|report| report.exercise.as_str()));
-    for report in reports {
+    let rows = reports.iter().map(|report| {
         let text = report.reason.clone().unwrap_or_else(|| report.summary());
-        writeln!(
-            out,
-            "{:<verdict_width$}  {:<name_width$}  {text}",
-            report.verdict, report.exercise
-        )?;
-    }
+        vec![report.verdict.to_string(), report.exercise.clone(), text]
+    });
+    print_rows(out, &rows.collect::<Vec<_>>())?;
     out.flush()
-}
-
-fn width<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
-    texts.map(|text| text.chars().count()).max().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -58,16 +56,13 @@ mod tests {
     use crate::exercise::verdict::Verdict;
 
     #[test]
-    fn list_puts_the_titles_into_one_column() {
+    fn list_has_the_titles_in_one_column() {
         let exercises = catalog::all().unwrap();
         let mut out = Vec::new();
-        list(&mut out, &exercises).unwrap();
+        print_list(&mut out, &exercises).unwrap();
         let printed = String::from_utf8(out).unwrap();
         let columns = printed.lines().zip(&exercises).map(|(line, exercise)| {
-            assert!(
-                line.starts_with(&format!("{}  ", exercise.name))
-                    || line.starts_with(&format!("{} ", exercise.name))
-            );
+            assert!(line.starts_with(&format!("{}  ", exercise.name)), "{line}");
             line.find(&exercise.title)
         });
         let columns: Vec<_> = columns.collect();
@@ -82,7 +77,7 @@ mod tests {
     fn results_show_the_reason_of_a_skipped_exercise() {
         let exercise = catalog::select(&["todo".to_owned()]).unwrap().remove(0);
         let reason = Some("PostgreSQL is not installed".to_owned());
-        let report = Report::not_started(&exercise, "node", "", Verdict::Skipped, reason);
+        let report = Report::without_results(&exercise, "node", "", Verdict::Skipped, reason);
         let mut out = Vec::new();
         print(&mut out, &[report]).unwrap();
         let expected = "\n== Results\nSKIPPED  todo  PostgreSQL is not installed\n";

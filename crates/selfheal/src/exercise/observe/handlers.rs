@@ -1,73 +1,74 @@
-//! Updates what is known of an application by the events of a watch.
+//! Updates the state of an application by the events of a watch.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Endpoints, Event, Pod, Service};
 use kube::ResourceExt as _;
 use kube::runtime::watcher;
 
-use super::{AppSeen, address, node_port, pod_seen, rolled_out};
+use super::{AppState, is_rolled_out, load_balancer_address, node_port, pod_state};
 
-pub(super) fn on_pod(seen: &mut AppSeen, event: &watcher::Event<Pod>) {
+pub(super) fn on_pod(app: &mut AppState, event: &watcher::Event<Pod>) {
     use watcher::Event;
+    let uid = |pod: &Pod| pod.uid().unwrap_or_default();
     match event {
-        Event::Init => seen.listing.clear(),
-        Event::InitApply(pod) => drop(
-            seen.listing
-                .insert(pod.uid().unwrap_or_default(), pod_seen(pod)),
-        ),
-        Event::InitDone => seen.pods = std::mem::take(&mut seen.listing),
-        Event::Apply(pod) => drop(
-            seen.pods
-                .insert(pod.uid().unwrap_or_default(), pod_seen(pod)),
-        ),
-        Event::Delete(pod) => drop(seen.pods.remove(&pod.uid().unwrap_or_default())),
+        Event::Init => app.incomplete_list.clear(),
+        Event::InitApply(pod) => {
+            app.incomplete_list.insert(uid(pod), pod_state(pod));
+        }
+        Event::InitDone => app.pods = std::mem::take(&mut app.incomplete_list),
+        Event::Apply(pod) => {
+            app.pods.insert(uid(pod), pod_state(pod));
+        }
+        Event::Delete(pod) => {
+            app.pods.remove(&uid(pod));
+        }
     }
 }
 
-pub(super) fn on_endpoints(seen: &mut AppSeen, event: &watcher::Event<Endpoints>) {
+pub(super) fn on_endpoints(app: &mut AppState, event: &watcher::Event<Endpoints>) {
     use watcher::Event;
     match event {
         Event::Apply(endpoints) | Event::InitApply(endpoints) => {
-            seen.count_endpoints(Some(endpoints));
+            app.record_endpoints(Some(endpoints));
         }
-        Event::Delete(_) => seen.count_endpoints(None),
+        Event::Delete(_) => app.record_endpoints(None),
         Event::Init | Event::InitDone => {}
     }
 }
 
-pub(super) fn on_service(seen: &mut AppSeen, event: &watcher::Event<Service>) {
+pub(super) fn on_service(app: &mut AppState, event: &watcher::Event<Service>) {
     use watcher::Event;
     match event {
         Event::Apply(service) | Event::InitApply(service) => {
-            seen.address = address(service);
-            seen.node_port = node_port(service);
+            app.address = load_balancer_address(service);
+            app.node_port = node_port(service);
         }
-        Event::Delete(_) => (seen.address, seen.node_port) = (None, None),
+        Event::Delete(_) => (app.address, app.node_port) = (None, None),
         Event::Init | Event::InitDone => {}
     }
 }
 
-pub(super) fn on_service_event(seen: &mut AppSeen, event: &watcher::Event<Event>) {
+pub(super) fn on_service_event(app: &mut AppState, event: &watcher::Event<Event>) {
     use watcher::Event;
     let (Event::Apply(event) | Event::InitApply(event)) = event else {
         return;
     };
     match event.reason.as_deref() {
         Some("SyncLoadBalancerFailed") => {
-            seen.load_balancer_failure = event.message.clone();
+            app.load_balancer_failure = event.message.clone();
         }
-        Some("EnsuredLoadBalancer") => seen.load_balancer_failure = None,
+        Some("EnsuredLoadBalancer") => app.load_balancer_failure = None,
         _ => {}
     }
 }
 
-pub(super) fn on_deployment(seen: &mut AppSeen, event: &watcher::Event<Deployment>) {
+pub(super) fn on_deployment(app: &mut AppState, event: &watcher::Event<Deployment>) {
     use watcher::Event;
     match event {
         Event::Apply(deployment) | Event::InitApply(deployment) => {
-            seen.rolled_out = Some(rolled_out(deployment));
+            app.rolled_out = Some(is_rolled_out(deployment));
         }
-        Event::Delete(_) => seen.rolled_out = None,
+        Event::Delete(_) => app.rolled_out = None,
         Event::Init | Event::InitDone => {}
     }
 }

@@ -2,15 +2,15 @@ use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
 use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 
-use super::{AppSeen, PodSeen, Seen, on_deployment, on_endpoints, on_pod, on_service};
+use super::{AppState, Observations, PodState, on_deployment, on_endpoints, on_pod, on_service};
 use crate::exercise::step::Wait;
 
-fn of<T: serde::de::DeserializeOwned>(object: Value) -> T {
+fn parse<T: serde::de::DeserializeOwned>(object: Value) -> T {
     serde_json::from_value(object).unwrap()
 }
 
 fn pod(uid: &str, restarts: i32, ready: &str) -> Pod {
-    of(json!({
+    parse(json!({
         "metadata": {"name": format!("pod-{uid}"), "uid": uid},
         "status": {
             "podIP": "10.244.0.2",
@@ -22,93 +22,91 @@ fn pod(uid: &str, restarts: i32, ready: &str) -> Pod {
 
 fn endpoints(addresses: usize) -> Endpoints {
     let address = json!({"ip": "10.244.0.2"});
-    of(
+    parse(
         json!({"subsets": [{"addresses": vec![address.clone(); addresses], "notReadyAddresses": [address]}]}),
     )
 }
 
 #[test]
-fn a_pod_is_seen_with_its_restarts_and_readiness() {
-    let mut seen = AppSeen::default();
-    on_pod(&mut seen, &Event::Apply(pod("1", 3, "True")));
-    let ip = Some("10.244.0.2".to_owned());
-    let expected = PodSeen {
+fn pod_state_has_restarts_and_readiness() {
+    let mut app = AppState::default();
+    on_pod(&mut app, &Event::Apply(pod("1", 3, "True")));
+    let expected = PodState {
         name: "pod-1".to_owned(),
-        ip,
+        ip: Some("10.244.0.2".to_owned()),
         restarts: 3,
         ready: true,
-        waiting: None,
-        message: None,
+        ..PodState::default()
     };
-    assert_eq!(seen.pods["1"], expected);
-    on_pod(&mut seen, &Event::Apply(pod("1", 3, "False")));
-    assert!(!seen.pods["1"].ready);
-    on_pod(&mut seen, &Event::Delete(pod("1", 3, "False")));
-    assert!(seen.pods.is_empty());
+    assert_eq!(app.pods["1"], expected);
+    on_pod(&mut app, &Event::Apply(pod("1", 3, "False")));
+    assert!(!app.pods["1"].ready);
+    on_pod(&mut app, &Event::Delete(pod("1", 3, "False")));
+    assert!(app.pods.is_empty());
 }
 
 #[test]
-fn a_pod_that_is_being_deleted_is_not_ready() {
-    let mut seen = AppSeen::default();
-    let mut ending = pod("1", 0, "True");
-    ending.metadata.deletion_timestamp = of(json!("2026-01-01T00:00:00Z"));
-    on_pod(&mut seen, &Event::Apply(ending));
-    assert!(!seen.pods["1"].ready);
+fn terminating_pod_is_not_ready() {
+    let mut app = AppState::default();
+    let mut terminating = pod("1", 0, "True");
+    terminating.metadata.deletion_timestamp = parse(json!("2026-01-01T00:00:00Z"));
+    on_pod(&mut app, &Event::Apply(terminating));
+    assert!(!app.pods["1"].ready);
 }
 
 #[test]
-fn a_new_listing_forgets_pods_that_are_gone_but_only_when_it_is_whole() {
-    let mut seen = AppSeen::default();
-    on_pod(&mut seen, &Event::Apply(pod("1", 0, "True")));
-    on_pod(&mut seen, &Event::Init);
-    on_pod(&mut seen, &Event::InitApply(pod("2", 0, "True")));
-    assert_eq!(seen.pods.keys().collect::<Vec<_>>(), ["1"]);
-    on_pod(&mut seen, &Event::InitDone);
-    assert_eq!(seen.pods.keys().collect::<Vec<_>>(), ["2"]);
+fn new_list_replaces_the_pods_once_it_is_complete() {
+    let mut app = AppState::default();
+    on_pod(&mut app, &Event::Apply(pod("1", 0, "True")));
+    on_pod(&mut app, &Event::Init);
+    on_pod(&mut app, &Event::InitApply(pod("2", 0, "True")));
+    assert_eq!(app.pods.keys().collect::<Vec<_>>(), ["1"]);
+    on_pod(&mut app, &Event::InitDone);
+    assert_eq!(app.pods.keys().collect::<Vec<_>>(), ["2"]);
 }
 
 #[test]
-fn each_change_in_the_number_of_ready_addresses_is_kept_and_a_repetition_is_not() {
-    let mut seen = AppSeen::default();
+fn number_of_ready_addresses_is_recorded_when_it_changes() {
+    let mut app = AppState::default();
     for count in [0, 1, 1, 2] {
-        on_endpoints(&mut seen, &Event::Apply(endpoints(count)));
+        on_endpoints(&mut app, &Event::Apply(endpoints(count)));
     }
-    assert_eq!(seen.endpoints, [0, 1, 2]);
-    seen.mark();
-    on_endpoints(&mut seen, &Event::Apply(endpoints(1)));
-    assert_eq!(seen.endpoints, [2, 1]);
-    on_endpoints(&mut seen, &Event::Delete(endpoints(1)));
-    assert_eq!(seen.endpoints, [2, 1, 0]);
+    assert_eq!(app.endpoints, [0, 1, 2]);
+    app.set_checkpoint();
+    on_endpoints(&mut app, &Event::Apply(endpoints(1)));
+    assert_eq!(app.endpoints, [2, 1]);
+    on_endpoints(&mut app, &Event::Delete(endpoints(1)));
+    assert_eq!(app.endpoints, [2, 1, 0]);
 }
 
 #[test]
-fn a_service_is_reached_at_its_first_ingress_and_port_or_at_a_node() {
-    let mut seen = AppSeen::default();
-    let mut service: Service = of(json!({
+fn service_has_the_address_of_its_first_ingress_and_its_first_ports() {
+    let mut app = AppState::default();
+    let mut service: Service = parse(json!({
         "spec": {"ports": [{"port": 8013, "nodePort": 30013}, {"port": 8014, "nodePort": 30014}]},
         "status": {"loadBalancer": {"ingress": [{"ip": "127.0.0.1"}]}},
     }));
-    on_service(&mut seen, &Event::Apply(service.clone()));
-    assert_eq!(seen.address.as_deref(), Some("127.0.0.1:8013"));
-    assert_eq!(seen.node_port, Some(30013));
+    on_service(&mut app, &Event::Apply(service.clone()));
+    assert_eq!(app.address.as_deref(), Some("127.0.0.1:8013"));
+    assert_eq!(app.node_port, Some(30013));
     service.status = None;
-    on_service(&mut seen, &Event::Apply(service.clone()));
-    assert_eq!((seen.address.clone(), seen.node_port), (None, Some(30013)));
-    on_service(&mut seen, &Event::Delete(service));
-    assert_eq!((seen.address, seen.node_port), (None, None));
+    on_service(&mut app, &Event::Apply(service.clone()));
+    assert_eq!((app.address.clone(), app.node_port), (None, Some(30013)));
+    on_service(&mut app, &Event::Delete(service));
+    assert_eq!((app.address, app.node_port), (None, None));
 }
 
 #[track_caller]
-fn meets(wait: (Option<usize>, Option<usize>, Option<i32>), expected: bool) {
-    let mut seen = AppSeen {
+fn assert_satisfies(wait: (Option<usize>, Option<usize>, Option<i32>), expected: bool) {
+    let mut app = AppState {
         endpoints: vec![2, 1],
-        ..AppSeen::default()
+        ..AppState::default()
     };
-    on_pod(&mut seen, &Event::Apply(pod("1", 1, "True")));
-    on_pod(&mut seen, &Event::Apply(pod("2", 1, "False")));
+    on_pod(&mut app, &Event::Apply(pod("1", 1, "True")));
+    on_pod(&mut app, &Event::Apply(pod("2", 1, "False")));
     let (ready, endpoints, restarts) = wait;
     assert_eq!(
-        seen.meets(&Wait {
+        app.satisfies(&Wait {
             ready,
             endpoints,
             restarts,
@@ -120,20 +118,20 @@ fn meets(wait: (Option<usize>, Option<usize>, Option<i32>), expected: bool) {
 }
 
 #[test]
-fn a_wait_is_met_when_all_it_asks_for_is_so() {
-    meets((None, Some(1), Some(2)), true);
-    meets((None, Some(2), Some(2)), false);
-    meets((None, Some(1), Some(1)), false);
-    // One pod is ready, but it is not the only one.
-    meets((Some(1), None, None), false);
-    meets((Some(2), None, None), false);
+fn wait_is_satisfied_if_all_its_conditions_hold() {
+    assert_satisfies((None, Some(1), Some(2)), true);
+    assert_satisfies((None, Some(2), Some(2)), false);
+    assert_satisfies((None, Some(1), Some(1)), false);
+    // One pod is ready, but there is another one.
+    assert_satisfies((Some(1), None, None), false);
+    assert_satisfies((Some(2), None, None), false);
 }
 
 #[test]
-fn a_container_that_waits_is_seen_with_its_reason() {
-    let mut seen = AppSeen::default();
-    let mut waits = pod("1", 3, "False");
-    let container = &mut waits
+fn waiting_container_is_observed_with_reason_and_message() {
+    let mut app = AppState::default();
+    let mut waiting = pod("1", 3, "False");
+    let container = &mut waiting
         .status
         .as_mut()
         .unwrap()
@@ -141,68 +139,67 @@ fn a_container_that_waits_is_seen_with_its_reason() {
         .as_mut()
         .unwrap()[0];
     container.state =
-        of(json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}));
+        parse(json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}));
     let wait = Wait {
         waiting: Some("CrashLoopBackOff".to_owned()),
         ..Wait::default()
     };
-    on_pod(&mut seen, &Event::Apply(pod("1", 3, "False")));
-    assert!(!seen.meets(&wait));
-    on_pod(&mut seen, &Event::Apply(waits));
-    assert!(seen.meets(&wait));
-    let mut all = Seen::default();
-    *all.app_mut("app") = seen;
-    assert_eq!(all.waiting_messages(), "; pod pod-1 waits: back-off 10s");
+    on_pod(&mut app, &Event::Apply(pod("1", 3, "False")));
+    assert!(!app.satisfies(&wait));
+    on_pod(&mut app, &Event::Apply(waiting));
+    assert!(app.satisfies(&wait));
+    let mut observations = Observations::default();
+    *observations.app_mut("app") = app;
+    let expected = "; pod pod-1 waits: back-off 10s";
+    assert_eq!(observations.waiting_messages(), expected);
 }
 
 #[test]
-fn every_pod_is_restarted_when_each_has_more_restarts_than_at_the_mark() {
-    let mut seen = AppSeen::default();
-    assert!(!seen.each_restarted(), "there are none");
+fn each_pod_is_restarted_if_all_have_more_restarts_than_at_the_checkpoint() {
+    let mut app = AppState::default();
+    assert!(!app.is_each_restarted(), "no pods");
     for uid in ["1", "2"] {
-        on_pod(&mut seen, &Event::Apply(pod(uid, 1, "True")));
+        on_pod(&mut app, &Event::Apply(pod(uid, 1, "True")));
     }
-    seen.mark();
-    on_pod(&mut seen, &Event::Apply(pod("1", 3, "True")));
-    assert!(!seen.each_restarted());
-    on_pod(&mut seen, &Event::Apply(pod("2", 2, "True")));
-    assert!(seen.each_restarted());
+    app.set_checkpoint();
+    on_pod(&mut app, &Event::Apply(pod("1", 3, "True")));
+    assert!(!app.is_each_restarted());
+    on_pod(&mut app, &Event::Apply(pod("2", 2, "True")));
+    assert!(app.is_each_restarted());
 }
 
 #[test]
-fn a_deployment_is_rolled_out_when_its_newest_revision_is_all_there_is() {
-    let whole = json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2});
+fn deployment_is_rolled_out_if_all_replicas_are_updated_and_available() {
+    let complete = json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2});
     let with = |field: &str, value: i64| {
-        let mut status = whole.clone();
+        let mut status = complete.clone();
         status[field] = json!(value);
         status
     };
     for (status, expected) in [
-        (whole.clone(), true),
+        (complete.clone(), true),
         (with("observedGeneration", 1), false),
         (with("replicas", 3), false),
         (with("updatedReplicas", 1), false),
         (with("availableReplicas", 1), false),
         (json!(null), false),
     ] {
-        let mut seen = AppSeen::default();
+        let mut app = AppState::default();
         let deployment = json!({"metadata": {"generation": 2}, "spec": {"replicas": 2, "selector": {}, "template": {}}, "status": status});
-        on_deployment(&mut seen, &Event::Apply(of(deployment)));
-        assert_eq!(seen.rolled_out, Some(expected), "{status}");
+        on_deployment(&mut app, &Event::Apply(parse(deployment)));
+        assert_eq!(app.rolled_out, Some(expected), "{status}");
     }
 }
 
 #[test]
-fn a_mark_is_for_every_application_and_forgets_what_pages_have_shown() {
-    let mut seen = Seen::default();
-    seen.app_mut("a").endpoints = vec![1, 2];
-    seen.app_mut("b").endpoints = vec![3];
-    seen.shown.insert("text".to_owned());
-    seen.mark();
-    assert_eq!(
-        (&seen.app("a").endpoints[..], &seen.app("b").endpoints[..]),
-        (&[2][..], &[3][..])
-    );
-    assert!(seen.shown.is_empty());
-    assert!(seen.app("unknown").pods.is_empty());
+fn checkpoint_resets_endpoints_of_every_application_and_page_texts() {
+    let mut observations = Observations::default();
+    observations.app_mut("a").endpoints = vec![1, 2];
+    observations.app_mut("b").endpoints = vec![3];
+    observations.page_texts.insert("text".to_owned());
+    observations.set_checkpoint();
+    let endpoints = ["a", "b"].map(|name| observations.app(name).endpoints.clone());
+    assert_eq!(endpoints, [vec![2], vec![3]]);
+    assert!(observations.page_texts.is_empty());
+    assert!(observations.app("unknown").pods.is_empty());
 }

@@ -1,8 +1,8 @@
-//! Whole exercises against a scripted API server, on paused time.
+//! Complete exercises against a fake API server, on paused time.
 
-mod fake;
-mod outages;
-mod visits;
+mod fake_api_server;
+mod http_load;
+mod outage;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,36 +14,58 @@ use jiff::Timestamp;
 use probe::Clock;
 use tokio_util::sync::CancellationToken;
 
-use self::fake::{Fake, World};
+use self::fake_api_server::{ClusterState, FakeApiServer};
 use super::{Report, RunContext, run};
 use crate::exercise::catalog;
-use crate::exercise::http::Caller;
+use crate::exercise::http::HttpClient;
 use crate::exercise::transcript::Transcript;
 use crate::exercise::verdict::Verdict;
 
-/// Breaks a pod on the first call, and repairs it after a while if it is told to.
-struct Breaks {
-    fake: Arc<Fake>,
-    repairs: bool,
+/// Context of a run on the server, at the speed of the host's clock.
+fn context<'a>(server: &Arc<FakeApiServer>, http: &'a dyn HttpClient) -> RunContext<'a> {
+    RunContext {
+        client: server.client(),
+        namespace: "default".to_owned(),
+        http,
+        clock: Clock::new(Timestamp::UNIX_EPOCH, 1.0),
+        engine: "scripted".to_owned(),
+        image_errors_are_final: true,
+        node_address: None,
+        force: false,
+        record: None,
+    }
+}
+
+/// State of the pod some time after it broke.
+#[derive(Clone, Copy)]
+enum BrokenPod {
+    Restarted,
+    Unready,
+}
+
+/// Service of which one pod breaks at the first request.
+struct BreakingService {
+    server: Arc<FakeApiServer>,
+    broken_pod: BrokenPod,
     status: u16,
     uri: &'static str,
 }
 
 #[async_trait]
-impl Caller for Breaks {
+impl HttpClient for BreakingService {
     async fn send(&self, request: Request<String>) -> anyhow::Result<Response<String>> {
         assert_eq!(request.uri(), self.uri);
-        let (fake, repairs) = (Arc::clone(&self.fake), self.repairs);
+        let (server, broken_pod) = (Arc::clone(&self.server), self.broken_pod);
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_secs(15)).await;
-            fake.set(World {
+            server.set_state(ClusterState {
                 endpoints: 1,
                 ready: [true, false],
                 restarts: 0,
             });
             tokio::time::sleep(Duration::from_secs(15)).await;
-            if repairs {
-                fake.set(World {
+            if let BrokenPod::Restarted = broken_pod {
+                server.set_state(ClusterState {
                     endpoints: 2,
                     ready: [true, true],
                     restarts: 1,
@@ -56,61 +78,63 @@ impl Caller for Breaks {
     }
 }
 
-struct Ran {
-    result: anyhow::Result<Report>,
+struct CaseResult {
+    report: anyhow::Result<Report>,
     transcript: String,
-    fake: Arc<Fake>,
-    took: Duration,
+    server: Arc<FakeApiServer>,
+    duration: Duration,
 }
 
+/// Conditions of a run.
 struct Case {
     exercise: &'static str,
-    repairs: bool,
+    broken_pod: BrokenPod,
     status: u16,
-    exists: Option<&'static str>,
+    existing_object: Option<&'static str>,
     force: bool,
-    interrupt_after: Option<u64>,
-    left_over: u32,
-    lingers: Option<u64>,
+    interrupt_after_seconds: Option<u64>,
+    leftover_pod_lists: u32,
+    deletion_seconds: Option<u64>,
     node_address: Option<&'static str>,
-    pod_waits: Option<&'static str>,
+    waiting_reason: Option<&'static str>,
     load_balancer_failure: Option<&'static str>,
 }
 
 impl Default for Case {
     fn default() -> Self {
-        let (repairs, status) = (true, 200);
         Self {
             exercise: "liveness",
-            repairs,
-            status,
-            exists: None,
+            broken_pod: BrokenPod::Restarted,
+            status: 200,
+            existing_object: None,
             force: false,
-            interrupt_after: None,
-            left_over: 0,
-            lingers: None,
+            interrupt_after_seconds: None,
+            leftover_pod_lists: 0,
+            deletion_seconds: None,
             node_address: None,
-            pod_waits: None,
+            waiting_reason: None,
             load_balancer_failure: None,
         }
     }
 }
 
-async fn ran(case: Case) -> Ran {
-    let mut fake = Fake::new(case.exists);
-    fake.pod_waits = case.pod_waits;
-    fake.load_balancer_failure = case.load_balancer_failure;
-    let fake = Arc::new(fake);
-    fake.left_over.store(case.left_over, Ordering::Relaxed);
-    if let Some(seconds) = case.lingers {
-        fake.linger(Duration::from_secs(seconds));
+async fn run_case(case: Case) -> CaseResult {
+    let mut server = FakeApiServer::new(case.existing_object);
+    server.waiting_reason = case.waiting_reason;
+    server.load_balancer_failure = case.load_balancer_failure;
+    let server = Arc::new(server);
+    server
+        .leftover_pod_lists
+        .store(case.leftover_pod_lists, Ordering::Relaxed);
+    if let Some(seconds) = case.deletion_seconds {
+        server.delay_deletion(Duration::from_secs(seconds));
     }
     let exercise = catalog::select(&[case.exercise.to_owned()])
         .unwrap()
         .remove(0);
-    let caller = Breaks {
-        fake: Arc::clone(&fake),
-        repairs: case.repairs,
+    let service = BreakingService {
+        server: Arc::clone(&server),
+        broken_pod: case.broken_pod,
         status: case.status,
         uri: match case.node_address {
             None => "http://127.0.0.1:8013/rng",
@@ -118,18 +142,12 @@ async fn ran(case: Case) -> Ran {
         },
     };
     let context = RunContext {
-        client: fake.client(),
-        namespace: "default".to_owned(),
-        caller: &caller,
-        clock: Clock::new(Timestamp::UNIX_EPOCH, 1.0),
-        engine: "scripted".to_owned(),
-        image_errors_are_final: true,
         node_address: case.node_address,
         force: case.force,
-        record: None,
+        ..context(&server, &service)
     };
     let stop = CancellationToken::new();
-    if let Some(seconds) = case.interrupt_after {
+    if let Some(seconds) = case.interrupt_after_seconds {
         let stop = stop.clone();
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_secs(seconds)).await;
@@ -137,49 +155,50 @@ async fn ran(case: Case) -> Ran {
         });
     }
     let mut out = Vec::new();
-    let begin = tokio::time::Instant::now();
-    let result = run(&exercise, &context, &mut Transcript::new(&mut out), &stop).await;
-    Ran {
-        result,
+    let start = tokio::time::Instant::now();
+    let report = run(&exercise, &context, &mut Transcript::new(&mut out), &stop).await;
+    CaseResult {
+        report,
         transcript: String::from_utf8(out).unwrap(),
-        fake,
-        took: begin.elapsed(),
+        server,
+        duration: start.elapsed(),
     }
+}
+
+/// Verdict and reason of a run.
+fn outcome(report: &Report) -> (Verdict, Option<&str>) {
+    (report.verdict, report.reason.as_deref())
 }
 
 const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/numbers-api";
 const SERVICE: &str = "/api/v1/namespaces/default/services/numbers-api";
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_is_restarted_and_returns_makes_every_claim_of_liveness_hold() {
-    let ran = ran(Case::default()).await;
-    let report = ran.result.unwrap();
-    assert_eq!(report.verdict, Verdict::Pass, "{}", ran.transcript);
+async fn liveness_with_a_restarted_pod_passes() {
+    let result = run_case(Case::default()).await;
+    let report = result.report.unwrap();
+    assert_eq!(report.verdict, Verdict::Pass, "{}", result.transcript);
     assert_eq!(report.assertions.len(), 5);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_is_called_at_its_node_port_where_a_nodes_address_is_given() {
-    let ran = ran(Case {
+async fn service_is_called_at_its_node_port_with_a_node_address() {
+    let result = run_case(Case {
         node_address: Some("10.0.0.2"),
         ..Case::default()
     })
     .await;
-    assert_eq!(
-        ran.result.unwrap().verdict,
-        Verdict::Pass,
-        "{}",
-        ran.transcript
-    );
+    let (report, transcript) = (result.report.unwrap(), result.transcript);
+    assert_eq!(report.verdict, Verdict::Pass, "{transcript}");
     let call = "$ curl http://10.0.0.2:30013/rng\n42\n";
-    assert!(ran.transcript.contains(call), "{}", ran.transcript);
+    assert!(transcript.contains(call), "{transcript}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_transcript_shows_commands_and_what_they_print() {
-    let transcript = ran(Case::default()).await.transcript;
-    let begin = "== liveness: a broken pod is restarted and returns to the service (scripted, namespace default)\n";
-    assert!(transcript.starts_with(begin), "{transcript}");
+async fn transcript_has_commands_and_their_output() {
+    let transcript = run_case(Case::default()).await.transcript;
+    let heading = "== liveness: a broken pod is restarted and returns to the service (scripted, namespace default)\n";
+    assert!(transcript.starts_with(heading), "{transcript}");
     for part in [
         "$ kubectl apply -f numbers/api-service.yaml\nservice/numbers-api created\n",
         "deployment.apps/numbers-api created\n",
@@ -198,196 +217,164 @@ async fn the_transcript_shows_commands_and_what_they_print() {
 
 #[tokio::test(start_paused = true)]
 async fn liveness_without_a_restart_fails_and_its_assertions_are_not_judged() {
-    let ran = ran(Case {
-        repairs: false,
+    let result = run_case(Case {
+        broken_pod: BrokenPod::Unready,
         ..Case::default()
     })
     .await;
-    let report = ran.result.unwrap();
-    assert_eq!(report.verdict, Verdict::Fail);
-    let stopped = "waited 90 s for 2 ready pods and 2 endpoint addresses and 1 restart";
-    assert_eq!(report.reason.as_deref(), Some(stopped));
-    let verdicts: Vec<_> = report
-        .assertions
-        .iter()
-        .map(|result| result.verdict)
-        .collect();
+    let report = result.report.unwrap();
+    let reason =
+        "timed out after 90 s waiting for 2 ready pods and 2 endpoint addresses and 1 restart";
+    assert_eq!(outcome(&report), (Verdict::Fail, Some(reason)));
+    let verdicts = report.assertions.iter().map(|result| result.verdict);
+    let verdicts: Vec<_> = verdicts.collect();
     assert_eq!(verdicts, [Verdict::NotJudged; 5]);
-    assert_eq!(ran.fake.deleted(), [DEPLOYMENT, SERVICE]);
+    assert_eq!(result.server.deleted(), [DEPLOYMENT, SERVICE]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broken_pod_that_stays_makes_readiness_hold_and_one_that_returns_does_not() {
-    let stays = ran(Case {
-        exercise: "readiness",
-        repairs: false,
-        ..Case::default()
-    })
-    .await;
-    assert_eq!(
-        stays.result.unwrap().verdict,
-        Verdict::Pass,
-        "{}",
-        stays.transcript
-    );
-    let returns = ran(Case {
-        exercise: "readiness",
-        ..Case::default()
-    })
-    .await;
-    assert_eq!(
-        returns.result.unwrap().verdict,
-        Verdict::Fail,
-        "{}",
-        returns.transcript
-    );
+async fn readiness_passes_with_an_unready_pod_and_fails_with_a_restarted_one() {
+    for (broken_pod, verdict) in [
+        (BrokenPod::Unready, Verdict::Pass),
+        (BrokenPod::Restarted, Verdict::Fail),
+    ] {
+        let result = run_case(Case {
+            exercise: "readiness",
+            broken_pod,
+            ..Case::default()
+        })
+        .await;
+        let report = result.report.unwrap();
+        assert_eq!(report.verdict, verdict, "{}", result.transcript);
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unexpected_answer_ends_the_exercise() {
-    let report = ran(Case {
+async fn call_with_an_unexpected_status_ends_the_exercise() {
+    let result = run_case(Case {
         status: 500,
         ..Case::default()
     })
-    .await
-    .result
-    .unwrap();
-    let stopped = "http://127.0.0.1:8013/rng answered 500 where 200 was expected";
-    assert_eq!(report.reason.as_deref(), Some(stopped));
+    .await;
+    let reason = "http://127.0.0.1:8013/rng: expected status 200, received 500";
+    let report = result.report.unwrap();
+    assert_eq!(outcome(&report), (Verdict::Fail, Some(reason)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_exists_already_is_neither_changed_nor_deleted() {
-    let ran = ran(Case {
-        exists: Some(DEPLOYMENT),
+async fn existing_object_is_an_error_and_neither_changed_nor_deleted() {
+    let result = run_case(Case {
+        existing_object: Some(DEPLOYMENT),
         ..Case::default()
     })
     .await;
-    let report = ran.result.unwrap();
-    assert_eq!(report.verdict, Verdict::Error);
     let reason = "deployment.apps/numbers-api exists already; delete it, or change it with --force";
-    assert_eq!(report.reason.as_deref(), Some(reason));
-    assert_eq!(ran.transcript, "");
-    assert!(ran.fake.deleted().is_empty());
+    let report = result.report.unwrap();
+    assert_eq!(outcome(&report), (Verdict::Error, Some(reason)));
+    assert_eq!(result.transcript, "");
+    assert!(result.server.deleted().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_force_what_exists_is_changed_but_not_deleted() {
-    let ran = ran(Case {
-        exists: Some(DEPLOYMENT),
+async fn existing_object_with_force_is_changed_and_not_deleted() {
+    let result = run_case(Case {
+        existing_object: Some(DEPLOYMENT),
         force: true,
         ..Case::default()
     })
     .await;
-    assert_eq!(ran.result.unwrap().verdict, Verdict::Pass);
-    assert!(
-        ran.transcript
-            .contains("deployment.apps/numbers-api configured\n"),
-        "{}",
-        ran.transcript
-    );
-    assert_eq!(ran.fake.deleted(), [SERVICE]);
+    assert_eq!(result.report.unwrap().verdict, Verdict::Pass);
+    let changed = "deployment.apps/numbers-api configured\n";
+    let transcript = result.transcript;
+    assert!(transcript.contains(changed), "{transcript}");
+    assert_eq!(result.server.deleted(), [SERVICE]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_interrupted_exercise_deletes_what_it_made() {
-    let ran = ran(Case {
-        interrupt_after: Some(5),
+async fn interrupted_exercise_deletes_its_objects() {
+    let result = run_case(Case {
+        interrupt_after_seconds: Some(5),
         ..Case::default()
     })
     .await;
-    let report = ran.result.unwrap();
+    let report = result.report.unwrap();
     assert_eq!(report.verdict, Verdict::Interrupted);
-    assert!(
-        report
-            .assertions
-            .iter()
-            .all(|result| result.verdict == Verdict::NotJudged)
-    );
-    assert_eq!(ran.fake.deleted(), [DEPLOYMENT, SERVICE]);
+    let mut verdicts = report.assertions.iter().map(|result| result.verdict);
+    assert!(verdicts.all(|verdict| verdict == Verdict::NotJudged));
+    assert_eq!(result.server.deleted(), [DEPLOYMENT, SERVICE]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_exercise_ends_when_what_it_made_is_gone_and_not_before() {
-    let ran = ran(Case {
-        interrupt_after: Some(5),
-        lingers: Some(40),
+async fn exercise_ends_when_its_objects_are_removed() {
+    let result = run_case(Case {
+        interrupt_after_seconds: Some(5),
+        deletion_seconds: Some(40),
         ..Case::default()
     })
     .await;
-    assert_eq!(ran.took.as_secs(), 40);
-    assert_eq!(ran.fake.deleted(), [DEPLOYMENT, SERVICE]);
+    assert_eq!(result.duration.as_secs(), 40);
+    assert_eq!(result.server.deleted(), [DEPLOYMENT, SERVICE]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_does_not_go_is_named() {
-    let ran = ran(Case {
-        interrupt_after: Some(5),
-        lingers: Some(1000),
+async fn objects_that_are_not_removed_in_time_are_an_error() {
+    let result = run_case(Case {
+        interrupt_after_seconds: Some(5),
+        deletion_seconds: Some(1000),
         ..Case::default()
     })
     .await;
     let error = "created objects could not be deleted: \
-                 deployment.apps/numbers-api, service/numbers-api are not gone 120 s after they were deleted";
-    assert_eq!(format!("{:#}", ran.result.unwrap_err()), error);
+                 deployment.apps/numbers-api, service/numbers-api still exist 120 s after their deletion";
+    assert_eq!(format!("{:#}", result.report.unwrap_err()), error);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_exercise_begins_when_the_pods_of_a_deleted_deployment_are_gone() {
-    let few = ran(Case {
-        left_over: 3,
+async fn exercise_waits_for_leftover_pods_until_a_timeout() {
+    let few = run_case(Case {
+        leftover_pod_lists: 3,
         ..Case::default()
     })
     .await;
-    assert_eq!(
-        few.result.unwrap().verdict,
-        Verdict::Pass,
-        "{}",
-        few.transcript
-    );
-    let many = ran(Case {
-        left_over: u32::MAX,
+    let report = few.report.unwrap();
+    assert_eq!(report.verdict, Verdict::Pass, "{}", few.transcript);
+    let many = run_case(Case {
+        leftover_pod_lists: u32::MAX,
         ..Case::default()
     })
     .await;
     let reason = "a, b would be selected as pods of numbers-api; delete them, or their owner";
-    let report = many.result.unwrap();
+    let report = many.report.unwrap();
+    assert_eq!(outcome(&report), (Verdict::Error, Some(reason)));
     assert_eq!(
-        (report.verdict, report.reason.as_deref()),
-        (Verdict::Error, Some(reason))
+        (many.transcript.as_str(), many.duration.as_secs()),
+        ("", 60)
     );
-    assert_eq!((many.transcript.as_str(), many.took.as_secs()), ("", 60));
 }
 
 #[tokio::test(start_paused = true)]
 async fn wait_for_a_pod_whose_image_fails_ends_immediately_with_the_reason() {
-    let ran = ran(Case {
-        pod_waits: Some("ErrImagePull"),
+    let result = run_case(Case {
+        waiting_reason: Some("ErrImagePull"),
         ..Case::default()
     })
     .await;
-    let report = ran.result.unwrap();
     let reason = "pod a cannot start: image \"x\" is unknown";
-    assert_eq!(
-        (report.verdict, report.reason.as_deref()),
-        (Verdict::Error, Some(reason))
-    );
-    assert_eq!(ran.took.as_secs(), 0);
-    assert_eq!(ran.fake.deleted(), [DEPLOYMENT, SERVICE]);
+    let report = result.report.unwrap();
+    assert_eq!(outcome(&report), (Verdict::Error, Some(reason)));
+    assert_eq!(result.duration.as_secs(), 0);
+    assert_eq!(result.server.deleted(), [DEPLOYMENT, SERVICE]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn wait_for_an_address_ends_with_the_reason_of_the_load_balancer() {
-    let ran = ran(Case {
+    let result = run_case(Case {
         load_balancer_failure: Some("port 8013 is in use"),
         ..Case::default()
     })
     .await;
-    let report = ran.result.unwrap();
     let reason = "service numbers-api has no load balancer: port 8013 is in use";
-    assert_eq!(
-        (report.verdict, report.reason.as_deref()),
-        (Verdict::Error, Some(reason))
-    );
-    assert!(ran.took.as_secs() < 5, "{:?}", ran.took);
+    let report = result.report.unwrap();
+    assert_eq!(outcome(&report), (Verdict::Error, Some(reason)));
+    assert!(result.duration.as_secs() < 5, "{:?}", result.duration);
 }

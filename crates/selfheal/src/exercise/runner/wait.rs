@@ -5,12 +5,15 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::time::MissedTickBehavior;
 
-use super::{Run, StepError};
-use crate::exercise::observe::Seen;
+use super::{ExerciseRun, StepError};
+use crate::exercise::observe::Observations;
 use crate::exercise::step::Wait;
 use crate::exercise::transcript::Transcript;
 
-impl Run<'_> {
+/// Interval between progress lines, in real time.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+
+impl ExerciseRun<'_> {
     pub(super) async fn wait(
         &self,
         wait: &Wait,
@@ -18,23 +21,23 @@ impl Run<'_> {
     ) -> Result<(), StepError> {
         transcript.line(&format!("(waiting for {wait})"))?;
         let app = self.app(&wait.app);
-        let what = wait.to_string();
-        let met = self.until(
-            &what,
-            wait.within,
-            |seen| seen.app(app).meets(wait),
+        let condition = wait.to_string();
+        let satisfied = self.wait_until(
+            &condition,
+            wait.timeout_seconds,
+            |observations| observations.app(app).satisfies(wait),
             transcript,
         );
-        // A step that waits for a failure is not ended by it.
+        // A wait for a failure does not end with an error at that failure.
         if wait.waiting.is_some() {
-            met.await?;
+            satisfied.await?;
             self.expect_image_failures();
             return Ok(());
         }
         tokio::select! {
             biased;
-            met = met => { met?; }
-            cause = self.image_failed() => {
+            result = satisfied => { result?; }
+            cause = self.wait_for_image_failure() => {
                 transcript.clear_progress()?;
                 return Err(StepError::Blocked(cause?));
             }
@@ -42,50 +45,56 @@ impl Run<'_> {
         Ok(())
     }
 
-    pub(super) fn timeout_error(&self, within: u64, what: &str) -> StepError {
-        let messages = self.seen.borrow().waiting_messages();
-        StepError::Failed(format!("waited {within} s for {what}{messages}"))
+    fn timeout_error(&self, timeout_seconds: u64, condition: &str) -> StepError {
+        let messages = self.observations.borrow().waiting_messages();
+        StepError::Failed(format!(
+            "timed out after {timeout_seconds} s waiting for {condition}{messages}"
+        ))
     }
 
-    /// Waits by watch until `condition` is met, at most `within` of the cluster's seconds.
-    pub(super) async fn until(
+    /// Waits until `is_met` returns `true` for the observations; the timeout is on the cluster's clock.
+    pub(super) async fn wait_until(
         &self,
-        what: &str,
-        within: u64,
-        condition: impl FnMut(&Seen) -> bool + Send,
+        condition: &str,
+        timeout_seconds: u64,
+        is_met: impl FnMut(&Observations) -> bool + Send,
         transcript: &Transcript<'_>,
-    ) -> Result<Seen, StepError> {
-        let mut seen = self.seen.clone();
+    ) -> Result<Observations, StepError> {
+        let mut receiver = self.observations.clone();
         let met = async {
-            let seen = seen
-                .wait_for(condition)
+            let observations = receiver
+                .wait_for(is_met)
                 .await
                 .context("the watches ended")?;
-            Ok(seen.clone())
+            Ok(observations.clone())
         };
-        self.wait_with_progress(what, within, met, transcript).await
+        self.wait_with_progress(condition, timeout_seconds, met, transcript)
+            .await
     }
 
-    /// Waits for `work`, and shows on a terminal how long it has taken.
+    /// Waits for `work` and prints the time so far on a terminal; the timeout is on the cluster's clock.
     pub(super) async fn wait_with_progress<T>(
         &self,
-        what: &str,
-        within: u64,
+        condition: &str,
+        timeout_seconds: u64,
         work: impl Future<Output = anyhow::Result<T>>,
         transcript: &Transcript<'_>,
     ) -> Result<T, StepError> {
         let clock = &self.context.clock;
         let mut work = std::pin::pin!(work);
-        let mut deadline = std::pin::pin!(clock.sleep(Duration::from_secs(within)));
-        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        let mut deadline = std::pin::pin!(clock.sleep(Duration::from_secs(timeout_seconds)));
+        let mut ticks = tokio::time::interval(PROGRESS_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let started = clock.elapsed();
         let outcome = loop {
             tokio::select! {
                 biased;
-                done = &mut work => break done.map_err(StepError::from),
-                () = &mut deadline => break Err(self.timeout_error(within, what)),
-                _ = ticks.tick() => transcript.progress(what, clock.elapsed().saturating_sub(started).as_secs())?,
+                result = &mut work => break result.map_err(StepError::from),
+                () = &mut deadline => break Err(self.timeout_error(timeout_seconds, condition)),
+                _ = ticks.tick() => {
+                    let elapsed = clock.elapsed().saturating_sub(started);
+                    transcript.progress(condition, elapsed.as_secs())?;
+                }
             }
         };
         transcript.clear_progress()?;
