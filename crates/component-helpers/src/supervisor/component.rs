@@ -187,7 +187,6 @@ impl Component {
     /// Panics if a test has armed this component's failpoint; does nothing outside tests.
     #[cfg(not(any(test, feature = "failpoints")))]
     #[inline]
-    #[expect(clippy::unused_self, reason = "failpoints exist in tests only")]
     pub fn failpoint(&self) {}
 
     /// Panics if a test has armed this component's failpoint.
@@ -199,7 +198,6 @@ impl Component {
     /// Panics if a test has armed the failpoint of this item; does nothing outside tests.
     #[cfg(not(any(test, feature = "failpoints")))]
     #[inline]
-    #[expect(clippy::unused_self, reason = "failpoints exist in tests only")]
     pub fn item_failpoint(&self, _: &str) {}
 
     /// Panics if a test has armed the failpoint of this item.
