@@ -1,13 +1,13 @@
-//! Moves pods from an old template to a new one through replica sets, as fast as the deployment's bounds allow.
+//! Deployment controller: replaces pods of an old template by pods of a new one through replica sets, within the deployment's bounds.
 //!
-//! One sync takes at most one step in one direction; the replica sets' answers bring the next.
+//! One sync makes at most one step in one direction; the status of the replica sets triggers the next.
 
 mod annotations;
 mod conditions;
-mod numbers;
+mod replica_sets;
 mod revisions;
 mod rollout;
-mod sets;
+mod scaling;
 mod status;
 
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub(super) struct Controller {
     recorder: Recorder,
 }
 
-/// Starts the controller's part in the informers; returns its queue and its work.
+/// Registers the controller's handlers; returns its queue and its reconciler.
 pub(super) fn controller(context: &Context) -> (WorkQueue, Controller) {
     let queue = WorkQueue::default();
     let deployments = queue.clone();
@@ -51,7 +51,7 @@ pub(super) fn controller(context: &Context) -> (WorkQueue, Controller) {
         }
     });
     let (of_pods, cache) = (queue.clone(), context.informers.sets.clone());
-    // Recreate waits for the last old pod to be gone, which no replica set counts any more.
+    // `Recreate` waits until the last old pod is removed, which no replica set counts any more.
     context.informers.pods.on_change(move |old, new| {
         if let (Some(pod), None) = (old, new) {
             let set = controller_of(&pod.metadata)
@@ -84,16 +84,16 @@ impl Reconcile for Controller {
         let Some(deployment) = self.context.informers.deployments.get(key) else {
             return Ok(None);
         };
-        let sets = sets::of(&self.context, &deployment).await?;
+        let sets = replica_sets::claim(&self.context, &deployment).await?;
         let mut rollout = Rollout::new(&self.context, &self.recorder, &deployment, sets);
         if deployment.metadata.deletion_timestamp.is_some() {
             return rollout.write_counts().await;
         }
-        rollout.note_pause();
-        if paused(&deployment) || rollout.rescaled() {
-            return rollout.rescale().await;
+        rollout.sync_paused_condition();
+        if is_paused(&deployment) || rollout.is_scaling_event() {
+            return rollout.sync_scale().await;
         }
-        if rollout.goal.rolling {
+        if rollout.limits.rolling {
             rollout.roll().await
         } else {
             rollout.recreate().await
@@ -101,7 +101,7 @@ impl Reconcile for Controller {
     }
 }
 
-fn paused(deployment: &Deployment) -> bool {
+fn is_paused(deployment: &Deployment) -> bool {
     deployment
         .spec
         .as_ref()

@@ -1,4 +1,4 @@
-//! How many pods may be missing: what a disruption budget allows right now, which evictions are held to.
+//! Disruption controller: computes the number of disruptions that a budget allows, which the eviction API enforces.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,18 +19,18 @@ use kube::api::{Api, PostParams};
 use super::Error;
 use super::meta::controller_of;
 
-mod numbers;
+mod expected_pods;
 
-use numbers::Wanted;
+use expected_pods::ExpectedPods;
 
-/// How long a pod that was to be evicted is counted as gone though it is still there.
-const PATIENCE: Duration = Duration::from_secs(2 * 60);
+/// Time for which an evicted pod counts as disrupted although it still exists (upstream's `DeletionTimeout`).
+const DELETION_TIMEOUT: Duration = Duration::from_secs(2 * 60);
 
 pub(super) struct Controller {
     context: Context,
 }
 
-/// Starts the controller's part in the informers; returns its queue and its work.
+/// Registers the controller's handlers; returns its queue and its reconciler.
 pub(super) fn controller(context: &Context) -> (WorkQueue, Controller) {
     let queue = WorkQueue::default();
     let budgets = queue.clone();
@@ -43,11 +43,11 @@ pub(super) fn controller(context: &Context) -> (WorkQueue, Controller) {
     context.informers.pods.on_change(move |old, new| {
         for pod in [old, new].into_iter().flatten() {
             let budgets = cache.in_namespace(&pod.namespace().unwrap_or_default());
-            let theirs = budgets.iter().filter(|budget| counts(budget, pod));
+            let theirs = budgets.iter().filter(|budget| is_covered(budget, pod));
             theirs.for_each(|budget| of_pods.add(Key::of(&**budget)));
         }
     });
-    // How many pods there are to be may change before any of them does.
+    // The expected number of pods can change before any pod does.
     let (of_sets, cache) = (queue.clone(), context.informers.budgets.clone());
     context.informers.sets.on_change(move |_, set| {
         let namespace = set.and_then(kube::ResourceExt::namespace);
@@ -63,8 +63,8 @@ pub(super) fn controller(context: &Context) -> (WorkQueue, Controller) {
     )
 }
 
-/// Whether the pod is one of those that the budget is about.
-fn counts(budget: &PodDisruptionBudget, pod: &Pod) -> bool {
+/// Returns `true` if the budget's selector matches the pod, and the pod is not terminal.
+fn is_covered(budget: &PodDisruptionBudget, pod: &Pod) -> bool {
     let spec = budget.spec.as_ref();
     let selector = spec.and_then(|spec| spec.selector.as_ref());
     selector
@@ -80,9 +80,11 @@ impl Reconcile for Controller {
             return Ok(None);
         };
         let in_namespace = self.context.informers.pods.in_namespace(&key.namespace);
-        let mine = in_namespace.into_iter().filter(|pod| counts(&budget, pod));
+        let mine = in_namespace
+            .into_iter()
+            .filter(|pod| is_covered(&budget, pod));
         let mine: Vec<Arc<Pod>> = mine.collect();
-        let (status, due) = self.status(&budget, &mine);
+        let (status, requeue_after) = self.status(&budget, &mine);
         if budget.status.as_ref() != Some(&status) {
             let update = PodDisruptionBudget {
                 status: Some(status),
@@ -96,35 +98,35 @@ impl Reconcile for Controller {
             let cache = &self.context.informers.budgets;
             cache.wait_for_resource_version(&written.metadata).await;
         }
-        Ok(due)
+        Ok(requeue_after)
     }
 }
 
 impl Controller {
-    /// What the budget allows, and when a pod that was to be evicted counts again.
+    /// Returns the budget's status, and the time until an evicted pod that still exists counts again.
     fn status(
         &self,
         budget: &PodDisruptionBudget,
         mine: &[Arc<Pod>],
     ) -> (PodDisruptionBudgetStatus, Option<Duration>) {
         let now = self.context.clock.now();
-        let (disrupted, due) = still_disrupted(budget, mine, now);
+        let (disrupted, recheck_after) = pods_awaiting_deletion(budget, mine, now);
         let is_healthy = |pod: &&Arc<Pod>| {
             pods::is_ready(pod) && pods::is_active(pod) && !disrupted.contains_key(&pod.name_any())
         };
         let healthy = count(mine.iter().filter(is_healthy).count());
-        let there = count(mine.iter().filter(|pod| pods::is_active(pod)).count());
+        let pod_count = count(mine.iter().filter(|pod| pods::is_active(pod)).count());
         let spec = budget.spec.as_ref();
-        let wanted = numbers::wanted(
+        let expected_pods = expected_pods::compute(
             spec.and_then(|spec| spec.min_available.as_ref()),
             spec.and_then(|spec| spec.max_unavailable.as_ref()),
-            there,
-            || self.asked_for(mine),
+            pod_count,
+            || self.expected_scale(mine),
         );
-        let Wanted {
+        let ExpectedPods {
             expected,
             healthy: desired,
-        } = wanted;
+        } = expected_pods;
         let allowed = if expected > 0 {
             (healthy - desired).max(0)
         } else {
@@ -141,11 +143,11 @@ impl Controller {
             expected_pods: Some(expected),
             observed_generation: budget.metadata.generation,
         };
-        (status, due)
+        (status, recheck_after)
     }
 
-    /// How many pods those ask for who keep these; pods that nobody keeps are not counted.
-    fn asked_for(&self, mine: &[Arc<Pod>]) -> i32 {
+    /// Sums the desired replicas of the controllers that own these pods; unmanaged pods do not count (`getExpectedScale`).
+    fn expected_scale(&self, mine: &[Arc<Pod>]) -> i32 {
         let informers = &self.context.informers;
         let mut keepers = BTreeMap::new();
         for pod in mine {
@@ -156,7 +158,7 @@ impl Controller {
             let replicas = match owner.kind.as_str() {
                 "ReplicaSet" => informers.sets.get(&key).map(|set| {
                     let of_set = set.spec.as_ref().and_then(|spec| spec.replicas);
-                    self.of_deployment(&key, &set.metadata, of_set.unwrap_or(1))
+                    self.deployment_scale(&key, &set.metadata, of_set.unwrap_or(1))
                 }),
                 "ReplicationController" => informers.replication_controllers.get(&key).map(|one| {
                     let replicas = one.spec.as_ref().and_then(|spec| spec.replicas);
@@ -169,8 +171,8 @@ impl Controller {
         keepers.values().sum()
     }
 
-    /// A replica set's deployment and what it asks for; without one, the set's own.
-    fn of_deployment(&self, set: &Key, meta: &ObjectMeta, replicas: i32) -> (String, i32) {
+    /// Returns key and replicas of a replica set's deployment, or of the set itself if no deployment owns it.
+    fn deployment_scale(&self, set: &Key, meta: &ObjectMeta, replicas: i32) -> (String, i32) {
         let owner = controller_of(meta).filter(|owner| owner.kind == "Deployment");
         let found = owner.and_then(|owner| {
             let key = Key::new(&set.namespace, &owner.name);
@@ -186,28 +188,29 @@ impl Controller {
     }
 }
 
-/// Of the pods that were to be evicted those that are neither gone nor on their way, and not for too long.
-fn still_disrupted(
+/// Returns the evicted pods that exist, are not terminating, and were evicted less than `DELETION_TIMEOUT` ago.
+fn pods_awaiting_deletion(
     budget: &PodDisruptionBudget,
     mine: &[Arc<Pod>],
     now: Timestamp,
 ) -> (BTreeMap<String, Time>, Option<Duration>) {
     let before = budget.status.as_ref();
     let before = before.and_then(|status| status.disrupted_pods.clone());
-    let mut due = None;
+    let mut requeue_after = None;
     let mut disrupted = before.unwrap_or_default();
     disrupted.retain(|name, since| {
         let found = mine.iter().find(|pod| pod.name_any() == *name);
-        let gone = found.is_none_or(|pod| pods::is_terminating(pod));
+        let is_removed = found.is_none_or(|pod| pods::is_terminating(pod));
         let so_far = Duration::try_from(now.duration_since(since.0)).unwrap_or_default();
-        let left = PATIENCE.saturating_sub(so_far);
-        if gone || left.is_zero() {
+        let left = DELETION_TIMEOUT.saturating_sub(so_far);
+        if is_removed || left.is_zero() {
             return false;
         }
-        due = Some(due.map_or(left, |due: Duration| due.min(left)));
+        requeue_after =
+            Some(requeue_after.map_or(left, |requeue_after: Duration| requeue_after.min(left)));
         true
     });
-    (disrupted, due)
+    (disrupted, requeue_after)
 }
 
 fn condition(

@@ -1,4 +1,4 @@
-//! Writes each service's Endpoints: the addresses of the pods it chooses, ready and not ready.
+//! Endpoints controller: writes the addresses of the pods that each service selects, ready and not ready.
 
 mod compute;
 pub(super) mod ports;
@@ -16,14 +16,14 @@ use kube::api::{Api, DeleteParams, PostParams};
 use kube::{Resource, ResourceExt};
 
 use super::Error;
-use super::meta::{Labels, has_all};
+use super::meta::{Labels, has_all_labels};
 
 pub(super) struct Controller {
     context: Context,
     recorder: Recorder,
 }
 
-/// Starts the controller's part in the informers; returns its queue and its work.
+/// Registers the controller's handlers; returns its queue and its reconciler.
 pub(super) fn controller(context: &Context) -> (WorkQueue, Controller) {
     let queue = watch_services_and_pods(context);
     (
@@ -35,7 +35,7 @@ pub(super) fn controller(context: &Context) -> (WorkQueue, Controller) {
     )
 }
 
-/// A queue of the services whose endpoints may have changed.
+/// Creates a queue of the services whose endpoints may have changed.
 fn watch_services_and_pods(context: &Context) -> WorkQueue {
     let queue = WorkQueue::default();
     let services = queue.clone();
@@ -49,7 +49,7 @@ fn watch_services_and_pods(context: &Context) -> WorkQueue {
         for pod in [old, new].into_iter().flatten() {
             for service in cache.in_namespace(&pod.namespace().unwrap_or_default()) {
                 if selector(&service)
-                    .is_some_and(|selector| has_all(pod.metadata.labels.as_ref(), selector))
+                    .is_some_and(|selector| has_all_labels(pod.metadata.labels.as_ref(), selector))
                 {
                     chosen.add(Key::of(&*service));
                 }
@@ -59,7 +59,7 @@ fn watch_services_and_pods(context: &Context) -> WorkQueue {
     queue
 }
 
-/// The selector of a service that has its endpoints from here; none where somebody else writes them.
+/// Returns the selector of a service; `None` if the service has none, because its endpoints are then managed externally.
 fn selector(service: &Service) -> Option<&Labels> {
     let spec = service.spec.as_ref()?;
     let external = spec.type_.as_deref() == Some("ExternalName");
@@ -68,7 +68,7 @@ fn selector(service: &Service) -> Option<&Labels> {
         .filter(|selector| !external && !selector.is_empty())
 }
 
-fn chosen_pods(context: &Context, service: &Service) -> Vec<std::sync::Arc<Pod>> {
+fn selected_pods(context: &Context, service: &Service) -> Vec<std::sync::Arc<Pod>> {
     let Some(selector) = selector(service) else {
         return Vec::new();
     };
@@ -76,7 +76,7 @@ fn chosen_pods(context: &Context, service: &Service) -> Vec<std::sync::Arc<Pod>>
         .informers
         .pods
         .in_namespace(&service.namespace().unwrap_or_default());
-    pods.retain(|pod| has_all(pod.metadata.labels.as_ref(), selector));
+    pods.retain(|pod| has_all_labels(pod.metadata.labels.as_ref(), selector));
     pods
 }
 
@@ -89,18 +89,20 @@ impl Reconcile for Controller {
         let old = self.context.informers.endpoints.get(key);
         let Some(service) = self.context.informers.services.get(key) else {
             if old.is_some() {
-                super::meta::gone_is_fine(api.delete(&key.name, &DeleteParams::default()).await)?;
+                super::meta::ignore_not_found(
+                    api.delete(&key.name, &DeleteParams::default()).await,
+                )?;
             }
             return Ok(None);
         };
         if selector(&service).is_none() {
             return Ok(None);
         }
-        let pods = chosen_pods(&self.context, &service);
+        let pods = selected_pods(&self.context, &service);
         let subsets = compute::subsets(&service, pods.iter().map(|pod| &**pod));
         let subsets = (!subsets.is_empty()).then_some(subsets);
         let labels = service.metadata.labels.clone();
-        let wanted = |metadata| Endpoints {
+        let desired = |metadata| Endpoints {
             metadata,
             subsets: subsets.clone(),
         };
@@ -109,7 +111,7 @@ impl Reconcile for Controller {
                 return Ok(None);
             }
             Some(old) => {
-                let update = wanted(ObjectMeta {
+                let update = desired(ObjectMeta {
                     labels,
                     ..old.metadata.clone()
                 });
@@ -121,7 +123,7 @@ impl Reconcile for Controller {
             }
             None => {
                 let name = Some(key.name.clone());
-                let new = wanted(ObjectMeta {
+                let new = desired(ObjectMeta {
                     name,
                     labels,
                     ..ObjectMeta::default()

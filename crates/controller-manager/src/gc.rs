@@ -1,8 +1,7 @@
-//! The garbage collector: what belongs to something that is gone goes too, and what is deleted with its dependents waits
-//! for them.
+//! Garbage collector: deletes dependents of absent owners, and completes foreground and orphan deletions.
 //!
-//! It decides from the caches and makes sure of an owner's absence at the API before it deletes: caches of different
-//! kinds do not show the same moment.
+//! It decides by the caches, and confirms the absence of an owner with a live GET before it deletes, because caches of different
+//! kinds are not of the same time.
 
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParam
 use serde_json::json;
 
 use super::Error;
-use super::meta::gone_is_fine;
+use super::meta::ignore_not_found;
 
 mod graph;
 
@@ -26,11 +25,11 @@ pub(super) struct Controller {
     context: Context,
 }
 
-/// Starts the controller's part in the informers; returns its queue and its work.
+/// Registers the controller's handlers; returns its queue and its reconciler.
 pub(super) fn controller(context: &Context) -> (WorkQueue, Controller) {
     let queue = WorkQueue::default();
-    // Of all kinds but events, as upstream's garbage collector. An object without dependents is held by a foreground
-    // deletion as well, and only this controller removes its finalizer.
+    // All kinds except events, as upstream's garbage collector. Foreground deletion sets a finalizer on objects without dependents,
+    // too, and only this controller removes it.
     for_each_informer!(watch, context.informers, &queue);
     (
         queue,
@@ -40,7 +39,7 @@ pub(super) fn controller(context: &Context) -> (WorkQueue, Controller) {
     )
 }
 
-/// One key stands for the whole graph: it is small, and looked at only when an edge may have changed.
+/// Queues the single key of the graph when an owner reference may have changed. The graph is small, so it is computed as a whole.
 fn watch<K: Watched>(informer: &Informer<K>, queue: &WorkQueue) {
     let queue = queue.clone();
     informer.on_change(move |old, new| {
@@ -64,14 +63,14 @@ impl Reconcile for Controller {
 
     async fn sync(&self, _: &Key) -> Result<Option<Duration>, Error> {
         for action in decide(&objects(&self.context.informers)) {
-            self.carry_out(action).await?;
+            self.apply_action(action).await?;
         }
         Ok(None)
     }
 }
 
 impl Controller {
-    async fn carry_out(&self, action: Action) -> Result<(), Error> {
+    async fn apply_action(&self, action: Action) -> Result<(), Error> {
         match action {
             Action::Delete {
                 object,
@@ -85,7 +84,7 @@ impl Controller {
                 }
                 let api = self.api(&object);
                 let live = api.get_opt(&object.name).await?.map(|live| live.metadata);
-                // The caches may not have seen yet that somebody gave it another owner, or none; then they will, and it is looked at again.
+                // The object may have another owner, or none, which the caches do not contain yet; their update queues the key again.
                 let same = |live: &ObjectMeta| {
                     let owners = live.owner_references.as_deref().unwrap_or_default();
                     live.uid.as_ref() == Some(&object.uid) && owners == object.owners
@@ -103,16 +102,18 @@ impl Controller {
                     resource_version: live.resource_version,
                 };
                 let parameters = parameters.preconditions(preconditions);
-                Ok(gone_is_fine(api.delete(&object.name, &parameters).await)?)
+                Ok(ignore_not_found(
+                    api.delete(&object.name, &parameters).await,
+                )?)
             }
-            Action::Disown { object, owners } => {
+            Action::RemoveOwnerReferences { object, owners } => {
                 self.patch(
                     &object,
                     &json!({"metadata": {"uid": object.uid, "ownerReferences": owners}}),
                 )
                 .await
             }
-            Action::Release { object, finalizers } => {
+            Action::RemoveFinalizer { object, finalizers } => {
                 self.patch(
                     &object,
                     &json!({"metadata": {"uid": object.uid, "finalizers": finalizers}}),
@@ -137,7 +138,7 @@ impl Controller {
             .api(object)
             .patch(&object.name, &PatchParams::default(), &Patch::Merge(patch))
             .await;
-        Ok(gone_is_fine(answer)?)
+        Ok(ignore_not_found(answer)?)
     }
 
     fn api(&self, object: &Object) -> Api<DynamicObject> {

@@ -1,6 +1,6 @@
-//! The controllers of kube-controller-manager: each watches what it needs through the API and brings the objects closer to what they ask for.
+//! Controllers of kube-controller-manager: each watches objects through the API and reconciles their state with their specification.
 //!
-//! None calls another, and none knows the store. They share the informers, so one watch a kind serves them all.
+//! No controller calls another or the store. They share the informers, so that each kind has one watch.
 
 mod deployment;
 mod disruption;
@@ -17,19 +17,19 @@ use component_helpers::controller::{Context, Controllers};
 use component_helpers::load_balancer::LoadBalancer;
 use tokio::task::JoinSet;
 
-/// Why one piece of a controller's work failed; it is tried again.
+/// Error of a reconciliation, which is retried.
 #[derive(Debug, thiserror::Error)]
 enum Error {
-    /// The API refused, or did not answer.
+    /// The API rejected a request, or did not respond.
     #[error(transparent)]
     Api(#[from] kube::Error),
-    /// Pods could not be made or deleted.
+    /// Pods could not be created or deleted.
     #[error("{0}")]
     Replicas(String),
-    /// The load balancer refused.
+    /// The load balancer cannot listen.
     #[error("failed to ensure load balancer: {0}")]
     LoadBalancer(String),
-    /// What must go first is still there.
+    /// A namespace under deletion still has objects.
     #[error("{0} still has objects")]
     Remaining(String),
 }
@@ -39,10 +39,10 @@ enum Error {
 pub fn start(context: &Context, load_balancer: Arc<dyn LoadBalancer>, tasks: &mut JoinSet<()>) {
     let mut controllers = Controllers { context, tasks };
     controllers.start("deployment-controller", deployment::controller);
-    controllers.start("replicaset-controller", replicaset::of_replica_sets);
+    controllers.start("replicaset-controller", replicaset::replica_set_controller);
     controllers.start(
         "replicationcontroller-controller",
-        replicaset::of_replication_controllers,
+        replicaset::replication_controller_controller,
     );
     controllers.start("disruption-controller", disruption::controller);
     controllers.start("endpoints-controller", endpoints::controller);

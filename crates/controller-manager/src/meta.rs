@@ -1,4 +1,4 @@
-//! Small questions about any object's metadata: who controls it, does a selector choose it.
+//! Owner references, selectors and "not found" results of any kind.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use kube::Resource;
 
 pub(super) use component_helpers::labels::Labels;
 
-/// The owner that manages the object.
+/// Returns the owner that is the object's controller.
 pub(super) fn controller_of(meta: &ObjectMeta) -> Option<&OwnerReference> {
     meta.owner_references
         .iter()
@@ -16,7 +16,7 @@ pub(super) fn controller_of(meta: &ObjectMeta) -> Option<&OwnerReference> {
         .find(|owner| owner.controller == Some(true))
 }
 
-/// A reference that makes `owner` the manager of an object.
+/// Returns a reference that makes `owner` the controller of an object.
 pub(super) fn controlled_by<K: Resource<DynamicType = ()>>(owner: &K) -> OwnerReference {
     let meta = owner.meta();
     OwnerReference {
@@ -29,15 +29,15 @@ pub(super) fn controlled_by<K: Resource<DynamicType = ()>>(owner: &K) -> OwnerRe
     }
 }
 
-/// Whether `labels` has every pair of `selector`; an empty selector chooses nothing.
-pub(super) fn has_all(labels: Option<&Labels>, selector: &Labels) -> bool {
+/// Returns `true` if `labels` has every pair of `selector`. An empty selector matches nothing.
+pub(super) fn has_all_labels(labels: Option<&Labels>, selector: &Labels) -> bool {
     !selector.is_empty()
         && selector
             .iter()
             .all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
 }
 
-/// Whether `selector` chooses `labels`; an empty selector chooses nothing.
+/// Returns `true` if `selector` matches `labels`. An empty selector matches nothing.
 pub(super) fn selects(selector: &LabelSelector, labels: Option<&Labels>) -> bool {
     let pairs = selector.match_labels.as_ref();
     let expressions = selector.match_expressions.as_deref().unwrap_or_default();
@@ -45,9 +45,9 @@ pub(super) fn selects(selector: &LabelSelector, labels: Option<&Labels>) -> bool
     !is_empty && selector_matches(selector, labels)
 }
 
-/// Takes "not found" for done, where something was to go.
-pub(super) fn gone_is_fine<T>(answer: kube::Result<T>) -> kube::Result<()> {
-    match answer {
+/// Treats "not found" as success of a deletion (controller-runtime's `client.IgnoreNotFound`).
+pub(super) fn ignore_not_found<T>(result: kube::Result<T>) -> kube::Result<()> {
+    match result {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         other => other.map(drop),
     }
@@ -67,27 +67,30 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_selector_chooses_nothing() {
+    fn empty_selector_matches_nothing() {
         assert!(!selects(
             &LabelSelector::default(),
             Some(&labels(&[("app", "api")]))
         ));
-        assert!(!has_all(Some(&labels(&[("app", "api")])), &Labels::new()));
+        assert!(!has_all_labels(
+            Some(&labels(&[("app", "api")])),
+            &Labels::new()
+        ));
     }
 
     #[test]
-    fn every_pair_must_match() {
+    fn selector_matches_if_every_pair_does() {
         let selector = labels(&[("app", "api"), ("tier", "web")]);
-        assert!(has_all(
+        assert!(has_all_labels(
             Some(&labels(&[("app", "api"), ("tier", "web"), ("x", "y")])),
             &selector
         ));
-        assert!(!has_all(Some(&labels(&[("app", "api")])), &selector));
-        assert!(!has_all(None, &selector));
+        assert!(!has_all_labels(Some(&labels(&[("app", "api")])), &selector));
+        assert!(!has_all_labels(None, &selector));
     }
 
     #[track_caller]
-    fn check(operator: &str, values: &[&str], label: Option<&str>, chosen: bool) {
+    fn check(operator: &str, values: &[&str], label: Option<&str>, is_selected: bool) {
         let selector = LabelSelector {
             match_expressions: Some(vec![LabelSelectorRequirement {
                 key: "app".to_owned(),
@@ -99,13 +102,13 @@ mod tests {
         let labels = label.map(|value| labels(&[("app", value)]));
         assert_eq!(
             selects(&selector, labels.as_ref()),
-            chosen,
+            is_selected,
             "{operator} {values:?} on {label:?}"
         );
     }
 
     #[test]
-    fn expressions_read_as_the_api_defines_them() {
+    fn expressions_match_by_their_operators() {
         check("In", &["a", "b"], Some("b"), true);
         check("In", &["a", "b"], Some("c"), false);
         check("In", &["a"], None, false);

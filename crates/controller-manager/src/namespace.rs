@@ -1,4 +1,4 @@
-//! Makes the namespaces every cluster has, gives each namespace its service account, and empties those that go.
+//! Namespace controller: creates the default namespaces and service accounts, and deletes the content of terminating namespaces.
 
 mod content;
 mod defaults;
@@ -15,17 +15,17 @@ use kube::api::{Api, PostParams};
 
 use super::Error;
 
-/// The finalizer that this controller takes away, in a namespace's specification.
-const FINALIZER: &str = "kubernetes";
+/// Finalizer in a namespace's specification, which this controller removes.
+const KUBERNETES_FINALIZER: &str = "kubernetes";
 
 pub(super) struct Controller {
     context: Context,
 }
 
-/// Starts the controller's part in the informers; returns its queue and its work.
+/// Registers the controller's handlers; returns its queue and its reconciler.
 pub(super) fn controller(context: &Context) -> (WorkQueue, Controller) {
     let queue = WorkQueue::default();
-    // The default ones are asked for by name: they may not exist yet.
+    // The default namespaces may not exist yet, so no watch event names them.
     for name in defaults::NAMESPACES {
         queue.add(Key::new("", name));
     }
@@ -63,16 +63,16 @@ impl Reconcile for Controller {
             }
             None => {}
             Some(namespace) if namespace.metadata.deletion_timestamp.is_some() => {
-                self.empty(&namespace).await?;
+                self.delete_content(&namespace).await?;
             }
-            Some(namespace) => self.equip(&namespace.name_any()).await?,
+            Some(namespace) => self.ensure_defaults(&namespace.name_any()).await?,
         }
         Ok(None)
     }
 }
 
 impl Controller {
-    async fn equip(&self, namespace: &str) -> Result<(), Error> {
+    async fn ensure_defaults(&self, namespace: &str) -> Result<(), Error> {
         if namespace == "default" {
             defaults::ensure_service(&self.context).await?;
         }
@@ -94,11 +94,11 @@ impl Controller {
             ..ServiceAccount::default()
         };
         let api: Api<ServiceAccount> = Api::namespaced(self.context.client.clone(), namespace);
-        defaults::there_is_fine(api.create(&PostParams::default(), &account).await)
+        defaults::ignore_already_exists(api.create(&PostParams::default(), &account).await)
     }
 
-    /// Deletes what is in the namespace; lets the namespace go once nothing is.
-    async fn empty(&self, namespace: &Namespace) -> Result<(), Error> {
+    /// Deletes the namespace's objects, and removes the finalizer when none is left.
+    async fn delete_content(&self, namespace: &Namespace) -> Result<(), Error> {
         let name = namespace.name_any();
         if content::delete(&self.context.client, &name).await? > 0 {
             return Err(Error::Remaining(name));
@@ -108,7 +108,7 @@ impl Controller {
             .clone()
             .and_then(|spec| spec.finalizers)
             .unwrap_or_default();
-        finalizers.retain(|one| one != FINALIZER);
+        finalizers.retain(|one| one != KUBERNETES_FINALIZER);
         let spec = Some(NamespaceSpec {
             finalizers: Some(finalizers),
         });
@@ -117,10 +117,10 @@ impl Controller {
             ..namespace.clone()
         };
         let api: Api<Namespace> = Api::all(self.context.client.clone());
-        let answer = api
+        let result = api
             .replace_subresource("finalize", &name, &PostParams::default(), &finalized)
             .await;
-        super::meta::gone_is_fine(answer)?;
+        super::meta::ignore_not_found(result)?;
         Ok(())
     }
 }

@@ -1,8 +1,8 @@
-//! Keeps as many pods of a template as a replica set or a replication controller asks for.
+//! Replica set controller, which also reconciles replication controllers: creates and deletes pods to reach `replicas`.
 
 mod claim;
-mod copies;
 mod deletion_order;
+mod replica_owner;
 mod status;
 
 use std::marker::PhantomData;
@@ -23,11 +23,11 @@ use kube::api::{Api, DeleteParams, PostParams};
 
 use super::Error;
 use super::meta::{controlled_by, controller_of};
-use copies::Copies;
+use replica_owner::ReplicaOwner;
 use status::Failure;
 
-/// The most pods one sync makes or deletes.
-const BURST: usize = 500;
+/// Maximum number of pods that one sync creates or deletes (upstream's `BurstReplicas`).
+const BURST_REPLICAS: usize = 500;
 
 pub(super) struct Controller<S> {
     context: Context,
@@ -35,19 +35,19 @@ pub(super) struct Controller<S> {
     kind: PhantomData<fn() -> S>,
 }
 
-/// Starts the replica sets' controller's part in the informers; returns its queue and its work.
-pub(super) fn of_replica_sets(context: &Context) -> (WorkQueue, Controller<ReplicaSet>) {
+/// Registers the handlers for replica sets; returns the controller's queue and reconciler.
+pub(super) fn replica_set_controller(context: &Context) -> (WorkQueue, Controller<ReplicaSet>) {
     controller(context)
 }
 
-/// The same of replication controllers.
-pub(super) fn of_replication_controllers(
+/// Registers the handlers for replication controllers; returns the controller's queue and reconciler.
+pub(super) fn replication_controller_controller(
     context: &Context,
 ) -> (WorkQueue, Controller<ReplicationController>) {
     controller(context)
 }
 
-fn controller<S: Copies>(context: &Context) -> (WorkQueue, Controller<S>) {
+fn controller<S: ReplicaOwner>(context: &Context) -> (WorkQueue, Controller<S>) {
     let queue = WorkQueue::default();
     let sets = queue.clone();
     S::informer(&context.informers).on_change(move |old, new| {
@@ -66,8 +66,8 @@ fn controller<S: Copies>(context: &Context) -> (WorkQueue, Controller<S>) {
                 Some(_) => {}
                 None => {
                     let sets = cache.in_namespace(&namespace);
-                    let suitors = sets.iter().filter(|set| set.chooses(pod));
-                    suitors.for_each(|set| owners.add(Key::of(&**set)));
+                    let matching_sets = sets.iter().filter(|set| set.selects(pod));
+                    matching_sets.for_each(|set| owners.add(Key::of(&**set)));
                 }
             }
         }
@@ -83,7 +83,7 @@ fn controller<S: Copies>(context: &Context) -> (WorkQueue, Controller<S>) {
 }
 
 #[async_trait]
-impl<S: Copies> Reconcile for Controller<S> {
+impl<S: ReplicaOwner> Reconcile for Controller<S> {
     type Error = Error;
 
     async fn sync(&self, key: &Key) -> Result<Option<Duration>, Error> {
@@ -101,11 +101,11 @@ impl<S: Copies> Reconcile for Controller<S> {
             Some(_) => None,
         };
         let active: Vec<&Pod> = mine.iter().map(|pod| &**pod).collect();
-        let (status, due) =
+        let (status, requeue_after) =
             status::compute(&*set, &active, failure.as_ref(), self.context.clock.now());
         if set.status().as_ref() != Some(&status) {
             let api: Api<S> = Api::namespaced(self.context.client.clone(), &key.namespace);
-            let update = set.saying(status);
+            let update = set.with_status(status);
             let written = api
                 .replace_status(&key.name, &PostParams::default(), &update)
                 .await?;
@@ -114,31 +114,34 @@ impl<S: Copies> Reconcile for Controller<S> {
         }
         match failure {
             Some(failure) => Err(Error::Replicas(failure.message)),
-            None => Ok(due),
+            None => Ok(requeue_after),
         }
     }
 }
 
-impl<S: Copies> Controller<S> {
-    /// Makes or deletes pods until there are as many as asked for; returns what stopped it.
+impl<S: ReplicaOwner> Controller<S> {
+    /// Creates or deletes pods to reach the set's replicas; returns the failure that stopped it.
     async fn manage(&self, set: &S, mine: &[Arc<Pod>]) -> Result<Option<Failure>, Error> {
-        let wanted = usize::try_from(set.wanted()).unwrap_or(0);
-        if mine.len() < wanted {
-            return Ok(self.create(set, (wanted - mine.len()).min(BURST)).await);
+        let desired = usize::try_from(set.replicas()).unwrap_or(0);
+        if mine.len() < desired {
+            return Ok(self
+                .create(set, (desired - mine.len()).min(BURST_REPLICAS))
+                .await);
         }
         let active: Vec<&Pod> = mine.iter().map(|pod| &**pod).collect();
-        let surplus = (mine.len() - wanted).min(BURST);
+        let surplus = (mine.len() - desired).min(BURST_REPLICAS);
         let surplus = deletion_order::pods_to_delete(&active, surplus, self.context.clock.now());
         Ok(self.delete(set, &surplus).await)
     }
 
-    /// In batches of 1, 2, 4 …, so that what must fail fails once and not five hundred times.
+    /// Creates pods in batches of 1, 2, 4 …, so that a permanent failure occurs once and not 500 times (upstream's
+    /// `slowStartBatch`).
     async fn create(&self, set: &S, missing: usize) -> Option<Failure> {
         let api: Api<Pod> = Api::namespaced(
             self.context.client.clone(),
             &set.namespace().unwrap_or_default(),
         );
-        let pod = pod_of(set);
+        let pod = pod_from_template(set);
         let (mut made, mut batch) = (0, 1);
         let mut failure = None;
         while made < missing && failure.is_none() {
@@ -148,7 +151,7 @@ impl<S: Copies> Controller<S> {
             for answer in answers {
                 match answer {
                     Ok(pod) => {
-                        self.tell(
+                        self.record_event(
                             set,
                             EventType::Normal,
                             "SuccessfulCreate",
@@ -161,7 +164,7 @@ impl<S: Copies> Controller<S> {
                             .await;
                     }
                     Err(error) => {
-                        self.tell(
+                        self.record_event(
                             set,
                             EventType::Warning,
                             "FailedCreate",
@@ -192,7 +195,7 @@ impl<S: Copies> Controller<S> {
         for (name, answer) in names.iter().zip(answers) {
             match answer {
                 Ok(deleted) => {
-                    self.tell(
+                    self.record_event(
                         set,
                         EventType::Normal,
                         "SuccessfulDelete",
@@ -208,7 +211,7 @@ impl<S: Copies> Controller<S> {
                 }
                 Err(kube::Error::Api(status)) if status.code == 404 => {}
                 Err(error) => {
-                    self.tell(
+                    self.record_event(
                         set,
                         EventType::Warning,
                         "FailedDelete",
@@ -224,14 +227,14 @@ impl<S: Copies> Controller<S> {
         failure
     }
 
-    fn tell(&self, set: &S, kind: EventType, reason: &str, message: String) {
+    fn record_event(&self, set: &S, kind: EventType, reason: &str, message: String) {
         self.recorder
             .event(&set.object_ref(&()), kind, reason, message);
     }
 }
 
-/// A pod of the set's template. Its name is the API's to make.
-fn pod_of<S: Copies>(set: &S) -> Pod {
+/// Builds a pod of the set's template. The API server generates its name.
+fn pod_from_template<S: ReplicaOwner>(set: &S) -> Pod {
     let template = set.template().cloned().unwrap_or_default();
     let meta = template.metadata.unwrap_or_default();
     Pod {

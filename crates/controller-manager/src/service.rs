@@ -1,4 +1,4 @@
-//! Gives services of type LoadBalancer their address, and the cluster its `kubernetes` service.
+//! Service controller: exposes services of type `LoadBalancer` and writes their ingress address.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -19,11 +19,11 @@ pub(super) struct Controller {
     context: Context,
     recorder: Recorder,
     load_balancer: Arc<dyn LoadBalancer>,
-    /// The services answered for, and at which ports.
-    served: Mutex<HashMap<Key, Vec<u16>>>,
+    /// Ports at which the load balancer listens, by service.
+    exposed_ports: Mutex<HashMap<Key, Vec<u16>>>,
 }
 
-/// Starts the controller's part in the informers; returns its queue and its work.
+/// Registers the controller's handlers; returns its queue and its reconciler.
 pub(super) fn controller(
     context: &Context,
     load_balancer: Arc<dyn LoadBalancer>,
@@ -40,22 +40,22 @@ pub(super) fn controller(
         context: context.clone(),
         recorder,
         load_balancer,
-        served: Mutex::default(),
+        exposed_ports: Mutex::default(),
     };
     (queue, controller)
 }
 
-/// The ports the service is to be answered at outside; none where it is not of that type, or on its way out.
-fn outside_ports(service: &Service) -> Option<Vec<u16>> {
+/// Returns the ports to expose; `None` if the service has another type or is being deleted.
+fn load_balancer_ports(service: &Service) -> Option<Vec<u16>> {
     let spec = service.spec.as_ref()?;
-    let wanted = spec.type_.as_deref() == Some("LoadBalancer")
+    let is_exposed = spec.type_.as_deref() == Some("LoadBalancer")
         && service.metadata.deletion_timestamp.is_none();
     let ports = spec
         .ports
         .iter()
         .flatten()
         .filter_map(|port| u16::try_from(port.port).ok());
-    wanted.then(|| ports.collect())
+    is_exposed.then(|| ports.collect())
 }
 
 #[async_trait]
@@ -64,15 +64,17 @@ impl Reconcile for Controller {
 
     async fn sync(&self, key: &Key) -> Result<Option<Duration>, Error> {
         let service = self.context.informers.services.get(key);
-        let ports = service.as_ref().and_then(|service| outside_ports(service));
+        let ports = service
+            .as_ref()
+            .and_then(|service| load_balancer_ports(service));
         match (service, ports) {
             (Some(service), Some(ports)) => self.ensure(key, &service, ports).await?,
             (service, _) => {
-                if self.served().remove(key).is_some() {
+                if self.exposed_ports().remove(key).is_some() {
                     self.load_balancer.release(&key.namespace, &key.name).await;
                 }
                 if let Some(service) = service.filter(|service| ingress(service).is_some()) {
-                    self.show(key, &service, None).await?;
+                    self.update_ingress_status(key, &service, None).await?;
                 }
             }
         }
@@ -82,7 +84,7 @@ impl Reconcile for Controller {
 
 impl Controller {
     async fn ensure(&self, key: &Key, service: &Service, ports: Vec<u16>) -> Result<(), Error> {
-        if self.served().get(key) == Some(&ports) && ingress(service).is_some() {
+        if self.exposed_ports().get(key) == Some(&ports) && ingress(service).is_some() {
             return Ok(());
         }
         let object = service.object_ref(&());
@@ -98,8 +100,9 @@ impl Controller {
             .await
         {
             Ok(ip) => {
-                self.served().insert(key.clone(), ports);
-                self.show(key, service, Some(ip.to_string())).await?;
+                self.exposed_ports().insert(key.clone(), ports);
+                self.update_ingress_status(key, service, Some(ip.to_string()))
+                    .await?;
                 self.recorder.event(
                     &object,
                     EventType::Normal,
@@ -122,7 +125,12 @@ impl Controller {
         }
     }
 
-    async fn show(&self, key: &Key, service: &Service, ip: Option<String>) -> Result<(), Error> {
+    async fn update_ingress_status(
+        &self,
+        key: &Key,
+        service: &Service,
+        ip: Option<String>,
+    ) -> Result<(), Error> {
         let ingress = ip.map(|ip| {
             vec![LoadBalancerIngress {
                 ip: Some(ip),
@@ -149,8 +157,10 @@ impl Controller {
         Ok(())
     }
 
-    fn served(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Vec<u16>>> {
-        self.served.lock().expect("no holder of this lock panics")
+    fn exposed_ports(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Vec<u16>>> {
+        self.exposed_ports
+            .lock()
+            .expect("no holder of this lock panics")
     }
 }
 

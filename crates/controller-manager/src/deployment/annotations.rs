@@ -1,27 +1,27 @@
-//! The annotations by which deployments and replica sets remember revisions and sizes; `kubectl rollout` reads them.
+//! Annotations for revisions and replica counts, which `kubectl rollout` reads.
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use kube::ResourceExt;
 
-use super::numbers::Goal;
+use super::scaling::RolloutLimits;
 
 pub(super) const REVISION: &str = "deployment.kubernetes.io/revision";
-pub(super) const HISTORY: &str = "deployment.kubernetes.io/revision-history";
+pub(super) const REVISION_HISTORY: &str = "deployment.kubernetes.io/revision-history";
 pub(super) const DESIRED_REPLICAS: &str = "deployment.kubernetes.io/desired-replicas";
 pub(super) const MAX_REPLICAS: &str = "deployment.kubernetes.io/max-replicas";
-/// What stays with the deployment.
+/// Annotations of the deployment that replica sets do not get.
 const NOT_COPIED: [&str; 6] = [
     "kubectl.kubernetes.io/last-applied-configuration",
     REVISION,
-    HISTORY,
+    REVISION_HISTORY,
     DESIRED_REPLICAS,
     MAX_REPLICAS,
     "deprecated.deployment.rollback.to",
 ];
-/// How long the list of a set's former revisions may become.
-const HISTORY_LIMIT: usize = 2000;
+/// Maximum length of the list of a set's former revisions, in bytes.
+const MAX_HISTORY_LEN: usize = 2000;
 
-/// The number in an annotation of `set`.
+/// Parses a numeric annotation of `set`.
 pub(super) fn number<T: std::str::FromStr>(set: &ReplicaSet, annotation: &str) -> Option<T> {
     set.annotations().get(annotation)?.parse().ok()
 }
@@ -30,17 +30,21 @@ pub(super) fn revision(set: &ReplicaSet) -> i64 {
     number(set, REVISION).unwrap_or(0)
 }
 
-/// Notes on `set` what is wanted of its deployment; true if that changed anything.
-pub(super) fn note_sizes(set: &mut ReplicaSet, goal: Goal) -> bool {
+/// Sets the replica counts of the deployment on `set`; returns `true` if an annotation changed.
+pub(super) fn set_replicas_annotations(set: &mut ReplicaSet, limits: RolloutLimits) -> bool {
     let before = set.annotations().clone();
     let annotations = set.annotations_mut();
-    annotations.insert(DESIRED_REPLICAS.to_owned(), goal.replicas.to_string());
-    annotations.insert(MAX_REPLICAS.to_owned(), goal.max_total().to_string());
+    annotations.insert(DESIRED_REPLICAS.to_owned(), limits.replicas.to_string());
+    annotations.insert(MAX_REPLICAS.to_owned(), limits.max_total().to_string());
     *annotations != before
 }
 
-/// Makes `set` the deployment's revision `newest`, unless it already has as high a one; true if that changed anything.
-pub(super) fn note_revision(set: &mut ReplicaSet, deployment: &Deployment, newest: i64) -> bool {
+/// Sets the revision of `set` to `newest` unless it is already as high; returns `true` if an annotation changed.
+pub(super) fn set_revision_annotation(
+    set: &mut ReplicaSet,
+    deployment: &Deployment,
+    newest: i64,
+) -> bool {
     let before = set.annotations().clone();
     let annotations = set.annotations_mut();
     for (key, value) in deployment.annotations() {
@@ -52,19 +56,19 @@ pub(super) fn note_revision(set: &mut ReplicaSet, deployment: &Deployment, newes
     if old.and_then(|old| old.parse().ok()).unwrap_or(0) < newest {
         annotations.insert(REVISION.to_owned(), newest.to_string());
         if let Some(old) = old {
-            let history = history(before.get(HISTORY), old);
-            annotations.insert(HISTORY.to_owned(), history);
+            let history = append_revision(before.get(REVISION_HISTORY), old);
+            annotations.insert(REVISION_HISTORY.to_owned(), history);
         }
     }
     *annotations != before
 }
 
-/// The former revisions with one more, without the oldest where they would be too long.
-fn history(history: Option<&String>, revision: &str) -> String {
+/// Appends a revision to the history; drops the oldest revisions beyond the maximum length.
+fn append_revision(history: Option<&String>, revision: &str) -> String {
     let former = history.map_or("", String::as_str);
     let mut revisions: Vec<&str> = former.split(',').filter(|one| !one.is_empty()).collect();
     revisions.push(revision);
-    while revisions.len() > 1 && revisions.join(",").len() > HISTORY_LIMIT {
+    while revisions.len() > 1 && revisions.join(",").len() > MAX_HISTORY_LEN {
         revisions.remove(0);
     }
     revisions.join(",")
@@ -88,61 +92,61 @@ mod tests {
     }
 
     #[test]
-    fn a_first_revision_has_no_history_and_takes_the_deployments_notes() {
+    fn first_revision_has_no_history_and_copies_the_deployments_annotations() {
         let mut set = set(&json!({}));
-        assert!(note_revision(&mut set, &deployment(), 1));
+        assert!(set_revision_annotation(&mut set, &deployment(), 1));
         let expected = json!({"note": "x", REVISION: "1"});
         assert_eq!(json!(set.annotations()), expected);
         assert!(
-            !note_revision(&mut set, &deployment(), 1),
+            !set_revision_annotation(&mut set, &deployment(), 1),
             "nothing more to note"
         );
     }
 
     #[test]
-    fn a_set_used_again_moves_its_revision_to_its_history() {
-        let mut set = set(&json!({REVISION: "3", HISTORY: "1"}));
-        assert!(note_revision(&mut set, &deployment(), 5));
+    fn reused_set_moves_its_revision_to_its_history() {
+        let mut set = set(&json!({REVISION: "3", REVISION_HISTORY: "1"}));
+        assert!(set_revision_annotation(&mut set, &deployment(), 5));
         assert_eq!(
             set.annotations().get(REVISION).map(String::as_str),
             Some("5")
         );
         assert_eq!(
-            set.annotations().get(HISTORY).map(String::as_str),
+            set.annotations().get(REVISION_HISTORY).map(String::as_str),
             Some("1,3")
         );
     }
 
     #[test]
-    fn a_revision_never_falls() {
+    fn revision_never_decreases() {
         let mut set = set(&json!({REVISION: "3", "note": "x"}));
-        assert!(!note_revision(&mut set, &deployment(), 2));
+        assert!(!set_revision_annotation(&mut set, &deployment(), 2));
         assert_eq!(revision(&set), 3);
     }
 
     #[test]
-    fn a_history_drops_its_oldest_when_it_is_too_long() {
-        let long = format!("1,{}", "2".repeat(HISTORY_LIMIT - 4));
-        assert_eq!(history(Some(&long), "3"), format!("{long},3"));
-        let longer = format!("1,{}", "2".repeat(HISTORY_LIMIT - 3));
+    fn too_long_history_drops_its_oldest_revision() {
+        let long = format!("1,{}", "2".repeat(MAX_HISTORY_LEN - 4));
+        assert_eq!(append_revision(Some(&long), "3"), format!("{long},3"));
+        let longer = format!("1,{}", "2".repeat(MAX_HISTORY_LEN - 3));
         assert_eq!(
-            history(Some(&longer), "3"),
-            format!("{},3", "2".repeat(HISTORY_LIMIT - 3))
+            append_revision(Some(&longer), "3"),
+            format!("{},3", "2".repeat(MAX_HISTORY_LEN - 3))
         );
     }
 
     #[test]
-    fn sizes_are_noted_with_the_surge() {
+    fn maximum_replicas_include_the_surge() {
         let mut set = set(&json!({}));
-        let goal = Goal {
+        let limits = RolloutLimits {
             replicas: 4,
             surge: 1,
             unavailable: 1,
             rolling: true,
         };
-        assert!(note_sizes(&mut set, goal));
+        assert!(set_replicas_annotations(&mut set, limits));
         assert_eq!(number(&set, DESIRED_REPLICAS), Some(4));
         assert_eq!(number(&set, MAX_REPLICAS), Some(5));
-        assert!(!note_sizes(&mut set, goal));
+        assert!(!set_replicas_annotations(&mut set, limits));
     }
 }

@@ -1,4 +1,4 @@
-//! How far a rollout has come, said as conditions.
+//! Conditions of a deployment: availability, progress and failures of a rollout.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 pub(super) const AVAILABLE: &str = "Available";
 pub(super) const PROGRESSING: &str = "Progressing";
-pub(super) const FAILURE: &str = "ReplicaFailure";
+pub(super) const REPLICA_FAILURE: &str = "ReplicaFailure";
 
 pub(super) const COMPLETE: &str = "NewReplicaSetAvailable";
 pub(super) const TIMED_OUT: &str = "ProgressDeadlineExceeded";
 pub(super) const PAUSED: &str = "DeploymentPaused";
 
-/// Added to a deadline before it is looked at again, so that the look is never too early.
-const GRACE: Duration = Duration::from_secs(1);
+/// Added to a deadline, so that the check after it is never too early.
+const DEADLINE_SLACK: Duration = Duration::from_secs(1);
 
 pub(super) fn new(
     kind: &str,
@@ -48,8 +48,7 @@ pub(super) fn remove(status: &mut DeploymentStatus, kind: &str) {
     }
 }
 
-/// Puts `condition` in its place. One with the same status and reason stays as it is, and one with the same status
-/// keeps the time it turned.
+/// Sets `condition`. A condition with equal status and reason is kept, and one with equal status keeps its transition time.
 pub(super) fn set(status: &mut DeploymentStatus, mut condition: DeploymentCondition) {
     if let Some(old) = get(status, &condition.type_) {
         if old.status == condition.status && old.reason == condition.reason {
@@ -67,15 +66,15 @@ fn replace(status: &mut DeploymentStatus, condition: DeploymentCondition) {
     status.conditions.get_or_insert_default().push(condition);
 }
 
-/// How long a rollout may stand still; none where it may for ever.
+/// Returns the progress deadline; `None` without a limit.
 pub(super) fn deadline(deployment: &Deployment) -> Option<Duration> {
     let seconds = deployment.spec.as_ref()?.progress_deadline_seconds?;
     (seconds != i32::MAX).then(|| Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
 }
 
-/// Whether `status` has every pod new and available.
-pub(super) fn complete(deployment: &Deployment, status: &DeploymentStatus) -> bool {
-    let wanted = deployment
+/// Returns `true` if all pods are of the new template and available.
+pub(super) fn is_complete(deployment: &Deployment, status: &DeploymentStatus) -> bool {
+    let desired = deployment
         .spec
         .as_ref()
         .and_then(|spec| spec.replicas)
@@ -85,12 +84,12 @@ pub(super) fn complete(deployment: &Deployment, status: &DeploymentStatus) -> bo
         status.replicas,
         status.available_replicas,
     ];
-    counts.iter().all(|count| count.unwrap_or(0) == wanted)
+    counts.iter().all(|count| count.unwrap_or(0) == desired)
         && status.observed_generation >= deployment.metadata.generation
 }
 
-/// Whether anything got better since `old`.
-fn progressed(old: &DeploymentStatus, new: &DeploymentStatus) -> bool {
+/// Returns `true` if a count improved since `old`.
+fn has_progressed(old: &DeploymentStatus, new: &DeploymentStatus) -> bool {
     let n = |count: Option<i32>| count.unwrap_or(0);
     let outdated = |status: &DeploymentStatus| n(status.replicas) - n(status.updated_replicas);
     n(new.updated_replicas) > n(old.updated_replicas)
@@ -99,8 +98,11 @@ fn progressed(old: &DeploymentStatus, new: &DeploymentStatus) -> bool {
         || n(new.available_replicas) > n(old.available_replicas)
 }
 
-/// When the deadline passes, counted from the last progress.
-fn due(deployment: &Deployment, condition: &DeploymentCondition) -> Option<Timestamp> {
+/// Returns the time at which the deadline passes, counted from the last progress.
+fn progress_deadline_at(
+    deployment: &Deployment,
+    condition: &DeploymentCondition,
+) -> Option<Timestamp> {
     let deadline = SignedDuration::try_from(deadline(deployment)?).ok()?;
     condition
         .last_update_time
@@ -110,18 +112,18 @@ fn due(deployment: &Deployment, condition: &DeploymentCondition) -> Option<Times
         .ok()
 }
 
-fn timed_out(deployment: &Deployment, status: &DeploymentStatus, now: Timestamp) -> bool {
+fn has_timed_out(deployment: &Deployment, status: &DeploymentStatus, now: Timestamp) -> bool {
     let Some(condition) = get(status, PROGRESSING) else {
         return false;
     };
     match condition.reason.as_deref() {
         Some(COMPLETE) => false,
         Some(TIMED_OUT) => true,
-        _ => due(deployment, condition).is_some_and(|due| due < now),
+        _ => progress_deadline_at(deployment, condition).is_some_and(|deadline| deadline < now),
     }
 }
 
-/// Brings the Progressing condition of `new` up to date; `what` names the new replica set.
+/// Updates the condition `Progressing` of `new`; `what` names the new replica set in messages.
 pub(super) fn progress(
     deployment: &Deployment,
     new: &mut DeploymentStatus,
@@ -140,18 +142,18 @@ pub(super) fn progress(
     if new.replicas == new.updated_replicas && reason == Some(COMPLETE) {
         return;
     }
-    if complete(deployment, new) {
+    if is_complete(deployment, new) {
         let message = format!("{what} has successfully progressed.");
         set(new, self::new(PROGRESSING, "True", COMPLETE, message, now));
-    } else if progressed(&old, new) {
+    } else if has_progressed(&old, new) {
         let message = format!("{what} is progressing.");
         let mut condition = self::new(PROGRESSING, "True", "ReplicaSetUpdated", message, now);
         if let Some(current) = current.filter(|current| current.status == "True") {
             condition.last_transition_time = current.last_transition_time;
         }
-        // Every step refreshes the time of the last one, though status and reason stay.
+        // Every step updates the time, even with the same status and reason.
         replace(new, condition);
-    } else if timed_out(deployment, new, now) {
+    } else if has_timed_out(deployment, new, now) {
         let message = format!("{what} has timed out progressing.");
         set(
             new,
@@ -160,8 +162,8 @@ pub(super) fn progress(
     }
 }
 
-/// When to look again whether the deadline has passed, if nothing else happens.
-pub(super) fn look_again(
+/// Returns the time until the deadline has to be checked again.
+pub(super) fn requeue_after(
     deployment: &Deployment,
     status: &DeploymentStatus,
     now: Timestamp,
@@ -171,11 +173,11 @@ pub(super) fn look_again(
         condition.reason.as_deref(),
         Some(TIMED_OUT | COMPLETE | PAUSED)
     );
-    if settled || complete(deployment, status) {
+    if settled || is_complete(deployment, status) {
         return None;
     }
-    let left = due(deployment, condition)?.duration_since(now);
-    Some(Duration::try_from(left).unwrap_or(Duration::ZERO) + GRACE)
+    let left = progress_deadline_at(deployment, condition)?.duration_since(now);
+    Some(Duration::try_from(left).unwrap_or(Duration::ZERO) + DEADLINE_SLACK)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Which replica set is which: the new one, the old ones, and the ones too old to keep.
+//! Revisions: the new replica set, the old ones, and those beyond the history limit.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -8,32 +8,32 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use kube::ResourceExt;
 
 use super::annotations::revision;
-use super::numbers::size;
+use super::scaling::replicas_of;
 
 pub(super) const HASH_LABEL: &str = "pod-template-hash";
-/// The digits 0 to 9 of a hash, as letters that make no words.
-const ALPHABET: &[u8; 10] = b"456789bcdf";
+/// Replacements of the digits 0 to 9 in a hash (upstream's `SafeEncodeString`), which form no words.
+const SAFE_ENCODE_ALPHABET: &[u8; 10] = b"456789bcdf";
 
-/// The sets by age, oldest first.
-pub(super) fn by_age(mut sets: Vec<Arc<ReplicaSet>>) -> Vec<Arc<ReplicaSet>> {
+/// Sorts the sets by age, oldest first.
+pub(super) fn sort_by_age(mut sets: Vec<Arc<ReplicaSet>>) -> Vec<Arc<ReplicaSet>> {
     sets.sort_by_key(|set| (set.creation_timestamp().map(|time| time.0), set.name_any()));
     sets
 }
 
-/// Where in `sets`, oldest first, the one of the deployment's template is: the oldest, where several are.
+/// Returns the index in `sets`, oldest first, of the oldest set with the deployment's template.
 pub(super) fn find_new(deployment: &Deployment, sets: &[Arc<ReplicaSet>]) -> Option<usize> {
-    let wanted = plain(&template(deployment));
-    sets.iter().position(|set| is_of(set, &wanted))
+    let desired = without_hash_label(&template(deployment));
+    sets.iter().position(|set| has_template(set, &desired))
 }
 
-/// Whether `set` is of the deployment's template.
+/// Returns `true` if `set` has the deployment's template.
 pub(super) fn matches(deployment: &Deployment, set: &ReplicaSet) -> bool {
-    is_of(set, &plain(&template(deployment)))
+    has_template(set, &without_hash_label(&template(deployment)))
 }
 
-fn is_of(set: &ReplicaSet, wanted: &PodTemplateSpec) -> bool {
+fn has_template(set: &ReplicaSet, desired: &PodTemplateSpec) -> bool {
     let template = set.spec.as_ref().and_then(|spec| spec.template.as_ref());
-    template.is_some_and(|template| plain(template) == *wanted)
+    template.is_some_and(|template| without_hash_label(template) == *desired)
 }
 
 pub(super) fn template(deployment: &Deployment) -> PodTemplateSpec {
@@ -44,20 +44,23 @@ pub(super) fn template(deployment: &Deployment) -> PodTemplateSpec {
         .unwrap_or_default()
 }
 
-/// The template without the label that replica sets add.
-fn plain(template: &PodTemplateSpec) -> PodTemplateSpec {
+/// Returns the template without the label that replica sets add.
+fn without_hash_label(template: &PodTemplateSpec) -> PodTemplateSpec {
     let mut template = template.clone();
     let meta = template.metadata.get_or_insert_default();
     if let Some(labels) = &mut meta.labels {
         labels.remove(HASH_LABEL);
     }
-    // What the API's decoder may or may not leave in a template's metadata says nothing about its pods.
+    // Other metadata of the template depends on the decoder and not on the pods.
     meta.creation_timestamp = None;
     template
 }
 
-/// The sets beyond the deployment's limit, oldest revision first, that nothing runs under any more.
-pub(super) fn expired<'a>(deployment: &Deployment, old: &[&'a ReplicaSet]) -> Vec<&'a ReplicaSet> {
+/// Returns the sets without pods beyond the deployment's history limit, oldest revision first.
+pub(super) fn sets_to_delete<'a>(
+    deployment: &Deployment,
+    old: &[&'a ReplicaSet],
+) -> Vec<&'a ReplicaSet> {
     let limit = deployment
         .spec
         .as_ref()
@@ -73,20 +76,20 @@ pub(super) fn expired<'a>(deployment: &Deployment, old: &[&'a ReplicaSet]) -> Ve
         .len()
         .saturating_sub(usize::try_from(limit).unwrap_or(0));
     kept.truncate(surplus);
-    kept.retain(|set| idle(set));
+    kept.retain(|set| is_idle(set));
     kept
 }
 
-fn idle(set: &ReplicaSet) -> bool {
+fn is_idle(set: &ReplicaSet) -> bool {
     let status = set.status.as_ref();
     let replicas = status.map_or(0, |status| status.replicas);
     let observed = status
         .and_then(|status| status.observed_generation)
         .unwrap_or(0);
-    replicas == 0 && size(set) == 0 && set.metadata.generation.unwrap_or(0) <= observed
+    replicas == 0 && replicas_of(set) == 0 && set.metadata.generation.unwrap_or(0) <= observed
 }
 
-/// A short name for a template: the same for the same template and number of collisions.
+/// Hashes a template. Equal templates with equal collision counts have equal hashes.
 pub(super) fn hash(template: &PodTemplateSpec, collisions: Option<i32>) -> String {
     let mut hasher = Fnv(0x811c_9dc5);
     let text = serde_json::to_string(template).expect("a template is plain data");
@@ -95,11 +98,11 @@ pub(super) fn hash(template: &PodTemplateSpec, collisions: Option<i32>) -> Strin
     let digits = (hasher.finish() & u64::from(u32::MAX)).to_string();
     digits
         .bytes()
-        .map(|digit| char::from(ALPHABET[usize::from(digit - b'0')]))
+        .map(|digit| char::from(SAFE_ENCODE_ALPHABET[usize::from(digit - b'0')]))
         .collect()
 }
 
-/// 32-bit FNV-1a; the standard library's hasher may change between its versions, and names must not.
+/// 32-bit FNV-1a. The standard library's hasher may change between versions, and names must not.
 struct Fnv(u32);
 
 impl Hasher for Fnv {
@@ -143,8 +146,8 @@ mod tests {
     }
 
     #[test]
-    fn the_new_set_is_the_oldest_of_the_template() {
-        let sets = by_age(vec![
+    fn new_set_is_the_oldest_of_the_template() {
+        let sets = sort_by_age(vec![
             set("c", "2026-01-03T00:00:00Z", "v1"),
             set("b", "2026-01-02T00:00:00Z", "v1"),
             set("a", "2026-01-01T00:00:00Z", "v2"),
@@ -156,17 +159,18 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_is_of_the_alphabet_and_tells_templates_and_collisions_apart() {
+    fn hashes_use_the_alphabet_and_differ_by_template_and_collision_count() {
         let (a, b) = (
             super::template(&deployment("v1", 1)),
             super::template(&deployment("v2", 1)),
         );
         let hashes = [hash(&a, None), hash(&b, None), hash(&a, Some(1))];
-        assert!(
-            hashes
-                .iter()
-                .all(|hash| hash.len() <= 10 && hash.bytes().all(|byte| ALPHABET.contains(&byte)))
-        );
+        assert!(hashes.iter().all(|hash| {
+            hash.len() <= 10
+                && hash
+                    .bytes()
+                    .all(|byte| SAFE_ENCODE_ALPHABET.contains(&byte))
+        }));
         assert!(hashes[0] != hashes[1] && hashes[0] != hashes[2]);
         assert_eq!(hashes[0], hash(&a, None));
     }
@@ -181,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_idle_revisions_beyond_the_limit_expire() {
+    fn oldest_idle_revisions_beyond_the_limit_are_deleted() {
         let sets = [
             old(10, 0, 2),
             old(9, 0, 2),
@@ -191,13 +195,13 @@ mod tests {
         ];
         let sets: Vec<&ReplicaSet> = sets.iter().collect();
         let names = |limit| {
-            expired(&deployment("v1", limit), &sets)
+            sets_to_delete(&deployment("v1", limit), &sets)
                 .iter()
                 .map(|set| set.name_any())
                 .collect::<Vec<_>>()
         };
         assert_eq!(names(4), ["1"]);
-        assert_eq!(names(2), ["1"], "2 has pods, 3 has not been seen to");
+        assert_eq!(names(2), ["1"], "2 has pods, 3 is not observed yet");
         assert_eq!(names(0), ["1", "9", "10"]);
         assert!(names(5).is_empty());
     }

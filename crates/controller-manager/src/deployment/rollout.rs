@@ -1,4 +1,4 @@
-//! One sync of a deployment: which step to take now, by its strategy.
+//! One sync of a deployment: the next step by its strategy.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -12,20 +12,20 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{Api, PostParams};
 
-use super::numbers::{self, Goal, available, size, total};
-use super::{annotations, conditions, paused, revisions, status};
+use super::scaling::{self, RolloutLimits, available, replicas_of, total};
+use super::{annotations, conditions, is_paused, revisions, status};
 use crate::Error;
 use crate::meta::controller_of;
 
-type Done = Result<Option<Duration>, Error>;
+type SyncResult = Result<Option<Duration>, Error>;
 
-/// A deployment and its replica sets, while one sync works on them.
+/// State of one sync: a deployment and its replica sets.
 pub(super) struct Rollout<'a> {
     pub(super) context: &'a Context,
     pub(super) recorder: &'a Recorder,
-    /// With what this sync already knows; written at its end.
+    /// Deployment with the changes of this sync, which are written at its end.
     pub(super) deployment: Deployment,
-    pub(super) goal: Goal,
+    pub(super) limits: RolloutLimits,
     /// Oldest first.
     pub(super) sets: Vec<Arc<ReplicaSet>>,
     pub(super) new: Option<usize>,
@@ -39,29 +39,29 @@ impl<'a> Rollout<'a> {
         deployment: &Deployment,
         sets: Vec<Arc<ReplicaSet>>,
     ) -> Self {
-        let sets = revisions::by_age(sets);
+        let sets = revisions::sort_by_age(sets);
         let new = revisions::find_new(deployment, &sets);
-        let goal = Goal::of(deployment);
+        let limits = RolloutLimits::of(deployment);
         let shown = deployment.status.clone();
         Self {
             context,
             recorder,
             deployment: deployment.clone(),
-            goal,
+            limits,
             sets,
             new,
             shown,
         }
     }
 
-    /// Says in the conditions that the deployment was paused, or goes on.
-    pub(super) fn note_pause(&mut self) {
+    /// Records in the conditions that the deployment was paused or resumed.
+    pub(super) fn sync_paused_condition(&mut self) {
         let now = self.context.clock.now();
         let status = self.deployment.status.get_or_insert_default();
         let reason = conditions::get(status, conditions::PROGRESSING)
             .and_then(|condition| condition.reason.as_deref());
         let was = reason == Some(conditions::PAUSED);
-        if reason == Some(conditions::TIMED_OUT) || was == paused(&self.deployment) {
+        if reason == Some(conditions::TIMED_OUT) || was == is_paused(&self.deployment) {
             return;
         }
         let (reason, message) = if was {
@@ -79,41 +79,41 @@ impl<'a> Rollout<'a> {
         conditions::set(self.deployment.status.get_or_insert_default(), condition);
     }
 
-    /// Whether `replicas` has changed since the sets were last sized.
-    pub(super) fn rescaled(&self) -> bool {
+    /// Returns `true` if `replicas` changed since the sets were last scaled (upstream's `isScalingEvent`).
+    pub(super) fn is_scaling_event(&self) -> bool {
         let desired =
             |set: &ReplicaSet| annotations::number::<i32>(set, annotations::DESIRED_REPLICAS);
-        let active = self.sets.iter().filter(|set| size(set) > 0);
+        let active = self.sets.iter().filter(|set| replicas_of(set) > 0);
         active
             .filter_map(|set| desired(set))
-            .any(|desired| desired != self.goal.replicas)
+            .any(|desired| desired != self.limits.replicas)
     }
 
-    /// Gives the sets their part of a changed `replicas`, and nothing else.
-    pub(super) async fn rescale(&mut self) -> Done {
-        self.revise().await?;
+    /// Distributes a changed `replicas` over the sets, and makes no other step.
+    pub(super) async fn sync_scale(&mut self) -> SyncResult {
+        self.sync_revision().await?;
         let active: Vec<usize> = (0..self.sets.len())
-            .filter(|at| size(&self.sets[*at]) > 0)
+            .filter(|at| replicas_of(&self.sets[*at]) > 0)
             .collect();
         match active.as_slice() {
             [] => {
                 if let Some(latest) = self.new.or(self.sets.len().checked_sub(1)) {
-                    self.scale(latest, self.goal.replicas).await?;
+                    self.scale(latest, self.limits.replicas).await?;
                 }
             }
             [only] => {
-                self.scale(*only, self.goal.replicas).await?;
+                self.scale(*only, self.limits.replicas).await?;
             }
-            several => self.spread(several).await?,
+            several => self.scale_proportionally(several).await?,
         }
-        if paused(&self.deployment) {
-            self.expire().await?;
+        if is_paused(&self.deployment) {
+            self.clean_up_old_replica_sets().await?;
         }
         self.write_counts().await
     }
 
-    async fn spread(&mut self, active: &[usize]) -> Result<(), Error> {
-        if self.saturated() {
+    async fn scale_proportionally(&mut self, active: &[usize]) -> Result<(), Error> {
+        if self.is_new_set_available() {
             for at in active {
                 if Some(*at) != self.new {
                     self.scale(*at, 0).await?;
@@ -122,11 +122,11 @@ impl<'a> Rollout<'a> {
             return Ok(());
         }
         let mut order = active.to_vec();
-        let growing = self.goal.max_total() > total(&self.all());
-        // Among sets of one size the newer one grows first and the older one shrinks first.
+        let growing = self.limits.max_total() > total(&self.all());
+        // Of sets with equal replicas the newer one grows first and the older one shrinks first.
         order.sort_by_key(|at| {
             (
-                Reverse(size(&self.sets[*at])),
+                Reverse(replicas_of(&self.sets[*at])),
                 if growing {
                     Reverse(*at)
                 } else {
@@ -141,64 +141,64 @@ impl<'a> Rollout<'a> {
             .as_ref()
             .and_then(|status| status.replicas)
             .unwrap_or(0);
-        let sizes = numbers::proportional(self.goal, shown, &sets);
-        for (at, size) in order.into_iter().zip(sizes) {
-            self.scale(at, size).await?;
+        let sizes = scaling::proportional(self.limits, shown, &sets);
+        for (at, replicas_of) in order.into_iter().zip(sizes) {
+            self.scale(at, replicas_of).await?;
         }
         Ok(())
     }
 
-    /// Whether the new set is as large as wanted, and available.
-    fn saturated(&self) -> bool {
+    /// Returns `true` if the new set has all its replicas, and they are available.
+    fn is_new_set_available(&self) -> bool {
         self.new.is_some_and(|at| {
-            let (set, wanted) = (&self.sets[at], self.goal.replicas);
-            let desired = annotations::number(set, annotations::DESIRED_REPLICAS);
-            desired == Some(wanted) && size(set) == wanted && available(set) == wanted
+            let (set, desired) = (&self.sets[at], self.limits.replicas);
+            let annotated = annotations::number(set, annotations::DESIRED_REPLICAS);
+            annotated == Some(desired) && replicas_of(set) == desired && available(set) == desired
         })
     }
 
-    /// Grows the new set, or else shrinks the old ones.
-    pub(super) async fn roll(&mut self) -> Done {
-        let new = self.ensure_new().await?;
-        let size_now = size(&self.sets[new]);
-        let target = numbers::new_size(self.goal, size_now, total(&self.all()));
+    /// Scales the new set up, or else the old sets down.
+    pub(super) async fn roll(&mut self) -> SyncResult {
+        let new = self.get_or_create_new_replica_set().await?;
+        let size_now = replicas_of(&self.sets[new]);
+        let target = scaling::new_rs_replicas(self.limits, size_now, total(&self.all()));
         if self.scale(new, target).await? {
             return self.write_progress().await;
         }
         let old = self.old();
         let sets: Vec<&ReplicaSet> = old.iter().map(|at| &*self.sets[*at]).collect();
-        let targets = numbers::old_sizes(self.goal, Some(&self.sets[new]), &sets);
+        let targets = scaling::scale_down_old(self.limits, Some(&self.sets[new]), &sets);
         let mut shrunk = false;
         for (at, target) in old.into_iter().zip(targets) {
-            if size(&self.sets[at]) != target {
+            if replicas_of(&self.sets[at]) != target {
                 shrunk |= self.scale(at, target).await?;
             }
         }
         if !shrunk {
-            self.expire_if_complete().await?;
+            self.clean_up_if_complete().await?;
         }
         self.write_progress().await
     }
 
-    /// Ends the old pods, waits until none is left, and only then makes new ones.
-    pub(super) async fn recreate(&mut self) -> Done {
-        self.revise().await?;
+    /// Scales the old sets to 0, waits until no old pod is left, then creates the new ones.
+    pub(super) async fn recreate(&mut self) -> SyncResult {
+        self.sync_revision().await?;
         let mut shrunk = false;
         for at in self.old() {
-            if size(&self.sets[at]) > 0 {
+            if replicas_of(&self.sets[at]) > 0 {
                 shrunk |= self.scale(at, 0).await?;
             }
         }
-        if shrunk || self.old_pods_run() {
+        if shrunk || self.has_old_pods() {
             return self.write_progress().await;
         }
-        let new = self.ensure_new().await?;
-        self.scale(new, self.goal.replicas).await?;
-        self.expire_if_complete().await?;
+        let new = self.get_or_create_new_replica_set().await?;
+        self.scale(new, self.limits.replicas).await?;
+        self.clean_up_if_complete().await?;
         self.write_progress().await
     }
 
-    fn old_pods_run(&self) -> bool {
+    fn has_old_pods(&self) -> bool {
         let old: Vec<&ReplicaSet> = self.old().into_iter().map(|at| &*self.sets[at]).collect();
         let counted = old.iter().any(|set| {
             set.status
@@ -220,16 +220,16 @@ impl<'a> Rollout<'a> {
         counted || all.iter().any(|pod| of_old(pod) && !pods::is_terminal(pod))
     }
 
-    async fn expire_if_complete(&mut self) -> Result<(), Error> {
+    async fn clean_up_if_complete(&mut self) -> Result<(), Error> {
         let status = self.deployment.status.clone().unwrap_or_default();
-        if conditions::complete(&self.deployment, &status) {
-            self.expire().await
+        if conditions::is_complete(&self.deployment, &status) {
+            self.clean_up_old_replica_sets().await
         } else {
             Ok(())
         }
     }
 
-    /// Where the old sets are, oldest first.
+    /// Returns the indices of the old sets, oldest first.
     pub(super) fn old(&self) -> Vec<usize> {
         (0..self.sets.len())
             .filter(|at| Some(*at) != self.new)
@@ -240,19 +240,19 @@ impl<'a> Rollout<'a> {
         self.sets.iter().map(|set| &**set).collect()
     }
 
-    /// Writes the counts without judging the progress.
-    pub(super) async fn write_counts(&mut self) -> Done {
+    /// Writes the counts without the progress.
+    pub(super) async fn write_counts(&mut self) -> SyncResult {
         let new = self.new.map(|at| &*self.sets[at]);
         let status = status::counts(&self.deployment, new, &self.all(), self.context.clock.now());
         self.write(status).await?;
         Ok(None)
     }
 
-    async fn write_progress(&mut self) -> Done {
+    async fn write_progress(&mut self) -> SyncResult {
         let now = self.context.clock.now();
         let new = self.new.map(|at| &*self.sets[at]);
         let status = status::rollout(&self.deployment, new, &self.all(), now);
-        let again = conditions::look_again(&self.deployment, &status, now);
+        let again = conditions::requeue_after(&self.deployment, &status, now);
         self.write(status).await?;
         Ok(again)
     }
@@ -272,7 +272,7 @@ impl<'a> Rollout<'a> {
         let written = api
             .replace_status(&self.deployment.name_any(), &PostParams::default(), &update)
             .await?;
-        // What this sync writes after it is written over it.
+        // Later writes of this sync build on the written object.
         self.deployment.metadata.clone_from(&written.metadata);
         self.shown.clone_from(&written.status);
         self.context

@@ -1,4 +1,4 @@
-//! What a deployment says of its replica sets.
+//! Status of a deployment, computed from its replica sets.
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{
@@ -7,34 +7,34 @@ use k8s_openapi::api::apps::v1::{
 use kube::ResourceExt;
 
 use super::conditions;
-use super::numbers::{Goal, available, total};
+use super::scaling::{RolloutLimits, available, total};
 
-/// The counts, and whether there are enough available pods.
+/// Computes the counts and the condition `Available`.
 pub(super) fn counts(
     deployment: &Deployment,
     new: Option<&ReplicaSet>,
     all: &[&ReplicaSet],
     now: Timestamp,
 ) -> DeploymentStatus {
-    let goal = Goal::of(deployment);
+    let limits = RolloutLimits::of(deployment);
     let old = deployment.status.clone().unwrap_or_default();
     let statuses = || all.iter().filter_map(|set| set.status.as_ref());
     let available = all.iter().copied().map(available).sum::<i32>();
     let mut status = DeploymentStatus {
         observed_generation: deployment.metadata.generation,
-        replicas: some(statuses().map(|status| status.replicas).sum()),
-        updated_replicas: some(
+        replicas: non_zero(statuses().map(|status| status.replicas).sum()),
+        updated_replicas: non_zero(
             new.and_then(|new| new.status.as_ref())
                 .map_or(0, |status| status.replicas),
         ),
-        ready_replicas: some(statuses().filter_map(|status| status.ready_replicas).sum()),
-        available_replicas: some(available),
-        unavailable_replicas: some((total(all) - available).max(0)),
+        ready_replicas: non_zero(statuses().filter_map(|status| status.ready_replicas).sum()),
+        available_replicas: non_zero(available),
+        unavailable_replicas: non_zero((total(all) - available).max(0)),
         collision_count: old.collision_count,
         conditions: old.conditions,
         ..DeploymentStatus::default()
     };
-    let (value, reason, message) = if available >= goal.min_available() {
+    let (value, reason, message) = if available >= limits.min_available() {
         (
             "True",
             "MinimumReplicasAvailable",
@@ -58,7 +58,7 @@ pub(super) fn counts(
     status
 }
 
-/// The counts, how far the rollout has come, and what keeps it from coming further.
+/// Computes the counts and the conditions `Available`, `Progressing` and `ReplicaFailure`.
 pub(super) fn rollout(
     deployment: &Deployment,
     new: Option<&ReplicaSet>,
@@ -73,19 +73,19 @@ pub(super) fn rollout(
     conditions::progress(deployment, &mut status, &what, now);
     match failure(new.into_iter().chain(all.iter().copied())) {
         Some(failure) => conditions::set(&mut status, failure),
-        None => conditions::remove(&mut status, conditions::FAILURE),
+        None => conditions::remove(&mut status, conditions::REPLICA_FAILURE),
     }
     status
 }
 
-/// The first failure of a replica set, the new one's before the others'.
+/// Returns the first failure of a replica set; the new set is first.
 fn failure<'a>(mut sets: impl Iterator<Item = &'a ReplicaSet>) -> Option<DeploymentCondition> {
     let of = |status: &'a ReplicaSetStatus| {
         status
             .conditions
             .iter()
             .flatten()
-            .find(|condition| condition.type_ == conditions::FAILURE)
+            .find(|condition| condition.type_ == conditions::REPLICA_FAILURE)
     };
     let found = sets.find_map(|set| of(set.status.as_ref()?))?;
     Some(DeploymentCondition {
@@ -98,7 +98,7 @@ fn failure<'a>(mut sets: impl Iterator<Item = &'a ReplicaSet>) -> Option<Deploym
     })
 }
 
-/// The API leaves a zero out.
-fn some(count: i32) -> Option<i32> {
+/// Returns `None` for 0, which the API omits.
+fn non_zero(count: i32) -> Option<i32> {
     (count != 0).then_some(count)
 }

@@ -1,4 +1,4 @@
-//! The subsets of an Endpoints object.
+//! Subsets of an Endpoints object.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use kube::ResourceExt;
 
 use super::ports;
 
-/// The most addresses one Endpoints object lists.
-const CAPACITY: usize = 1000;
+/// Maximum number of addresses of one Endpoints object, as upstream.
+const MAX_ADDRESSES: usize = 1000;
 
 type Port = (String, String, i32);
 
-/// The addresses of `pods` at the service's ports, those with the same addresses together.
+/// Computes the subsets of a service. Ports with the same addresses share a subset.
 pub(super) fn subsets<'a>(
     service: &Service,
     pods: impl Iterator<Item = &'a Pod>,
@@ -24,11 +24,11 @@ pub(super) fn subsets<'a>(
     let publish_unready = spec
         .and_then(|spec| spec.publish_not_ready_addresses)
         .unwrap_or(false);
-    // Each address with the ports it answers at; one port per service port at most.
+    // Ports of each address: at most one for each port of the service.
     let mut by_ports: BTreeMap<Vec<Port>, Vec<(bool, EndpointAddress)>> = BTreeMap::new();
     for pod in pods
-        .filter(|pod| listed(pod, publish_unready))
-        .take(CAPACITY)
+        .filter(|pod| is_listed(pod, publish_unready))
+        .take(MAX_ADDRESSES)
     {
         let Some(address) = address(pod) else {
             continue;
@@ -50,7 +50,7 @@ pub(super) fn subsets<'a>(
         .collect()
 }
 
-fn listed(pod: &Pod, publish_unready: bool) -> bool {
+fn is_listed(pod: &Pod, publish_unready: bool) -> bool {
     !pods::is_terminal(pod) && (publish_unready || !pods::is_terminating(pod))
 }
 
@@ -61,8 +61,8 @@ fn ports_of(service: &Service, pod: &Pod) -> Vec<Port> {
         .flat_map(|spec| spec.ports.iter().flatten());
     let mut found: Vec<Port> = ports
         .filter_map(|port| {
-            let number = ports::target(pod, port)?;
-            let protocol = ports::protocol(port.protocol.as_deref()).to_owned();
+            let number = ports::resolve_target_port(pod, port)?;
+            let protocol = ports::protocol_or_default(port.protocol.as_deref()).to_owned();
             Some((port.name.clone().unwrap_or_default(), protocol, number))
         })
         .collect();
@@ -138,8 +138,8 @@ mod tests {
         serde_json::from_value(pod).expect("a pod")
     }
 
-    /// The subsets as `ready|not ready:port`.
-    fn shown(service: &Service, pods: &[Pod]) -> Vec<String> {
+    /// Formats the subsets as `ready|not ready:port`.
+    fn format_subsets(service: &Service, pods: &[Pod]) -> Vec<String> {
         let ips = |addresses: Option<Vec<EndpointAddress>>| {
             addresses
                 .into_iter()
@@ -176,13 +176,13 @@ mod tests {
             pod("10.0.0.3", false, &none),
         ];
         assert_eq!(
-            shown(&service(false), &pods),
+            format_subsets(&service(false), &pods),
             ["10.0.0.10,10.0.0.9|10.0.0.3:8080"]
         );
     }
 
     #[test]
-    fn pods_that_end_or_go_or_have_no_address_are_left_out() {
+    fn terminal_terminating_and_addressless_pods_are_omitted() {
         let ended = pod("10.0.0.1", true, &json!({"status": {"phase": "Succeeded"}}));
         let going = pod(
             "10.0.0.2",
@@ -191,34 +191,34 @@ mod tests {
         );
         let young = pod("10.0.0.3", true, &json!({"status": {"podIP": null}}));
         assert!(
-            shown(
+            format_subsets(
                 &service(false),
                 &[ended.clone(), going.clone(), young.clone()]
             )
             .is_empty()
         );
         assert_eq!(
-            shown(&service(true), &[ended, going, young]),
+            format_subsets(&service(true), &[ended, going, young]),
             ["10.0.0.2|:8080"],
             "unless they are published"
         );
     }
 
     #[test]
-    fn a_published_pod_counts_as_ready() {
+    fn unready_pods_are_ready_addresses_if_published() {
         assert_eq!(
-            shown(&service(true), &[pod("10.0.0.1", false, &json!({}))]),
+            format_subsets(&service(true), &[pod("10.0.0.1", false, &json!({}))]),
             ["10.0.0.1|:8080"]
         );
     }
 
     #[test]
-    fn a_pod_without_the_named_port_is_left_out() {
+    fn pods_without_the_named_port_are_omitted() {
         let other = pod(
             "10.0.0.1",
             true,
             &json!({"spec": {"containers": [{"name": "a"}]}}),
         );
-        assert!(shown(&service(false), &[other]).is_empty());
+        assert!(format_subsets(&service(false), &[other]).is_empty());
     }
 }

@@ -1,11 +1,11 @@
-//! Which port of a pod a service's port leads to.
+//! Resolution of a service's target port in a pod.
 
 use k8s_openapi::api::core::v1::{Container, Pod, ServicePort};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-/// The pod's port for `port`: a number stands for itself, a name is looked for in the containers and then in the
-/// sidecars, with its protocol; none where no container has it.
-pub(crate) fn target(pod: &Pod, port: &ServicePort) -> Option<i32> {
+/// Resolves the target port of `port` in a pod. A number is itself. A name is searched with its protocol in the containers, then in
+/// the restartable init containers; `None` if no container has it.
+pub(crate) fn resolve_target_port(pod: &Pod, port: &ServicePort) -> Option<i32> {
     let name = match &port.target_port {
         None => return Some(port.port),
         Some(IntOrString::Int(0)) => return Some(port.port),
@@ -24,14 +24,15 @@ pub(crate) fn target(pod: &Pod, port: &ServicePort) -> Option<i32> {
     ports
         .filter(|one| {
             one.name.as_ref() == Some(name)
-                && protocol(one.protocol.as_deref()) == protocol(port.protocol.as_deref())
+                && protocol_or_default(one.protocol.as_deref())
+                    == protocol_or_default(port.protocol.as_deref())
         })
         .map(|one| one.container_port)
         .next()
 }
 
-/// TCP where none is given.
-pub(crate) fn protocol(given: Option<&str>) -> &str {
+/// Returns the protocol, with the API's default TCP.
+pub(crate) fn protocol_or_default(given: Option<&str>) -> &str {
     given.unwrap_or("TCP")
 }
 
@@ -54,11 +55,11 @@ mod tests {
         }});
         let pod = serde_json::from_value(pod).expect("a pod");
         let port: ServicePort = serde_json::from_value(port).expect("a service port");
-        assert_eq!(target(&pod, &port), expected, "{port:?}");
+        assert_eq!(resolve_target_port(&pod, &port), expected, "{port:?}");
     }
 
     #[test]
-    fn a_number_stands_for_itself_and_nothing_for_the_services_port() {
+    fn numeric_target_is_itself_and_the_default_is_the_service_port() {
         check(json!({"port": 80}), Some(80));
         check(json!({"port": 80, "targetPort": 0}), Some(80));
         check(json!({"port": 80, "targetPort": ""}), Some(80));
@@ -66,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_looked_for_in_containers_then_sidecars_with_its_protocol() {
+    fn named_target_is_searched_in_containers_then_sidecars_by_protocol() {
         check(json!({"port": 80, "targetPort": "web"}), Some(8080));
         check(json!({"port": 80, "targetPort": "side"}), Some(3));
         check(json!({"port": 80, "targetPort": "init"}), None);

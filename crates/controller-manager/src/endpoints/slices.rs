@@ -1,8 +1,6 @@
-//! Writes each service's EndpointSlices: every pod it chooses with an address, and whether it is ready, serving,
-//! terminating.
+//! EndpointSlice controller: writes the selected pods with their addresses and conditions (ready, serving, terminating).
 //!
-//! Pods that resolve the service's ports to different numbers are in different slices, and no slice has more than a
-//! hundred endpoints.
+//! Pods that resolve the service's ports to different numbers are in different slices. A slice has at most 100 endpoints.
 
 mod compute;
 
@@ -18,9 +16,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, PostParams};
 
-use super::{chosen_pods, selector, watch_services_and_pods};
+use super::{selected_pods, selector, watch_services_and_pods};
 use crate::Error;
-use crate::meta::{Labels, controlled_by, gone_is_fine};
+use crate::meta::{Labels, controlled_by, ignore_not_found};
 use compute::Group;
 
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -31,7 +29,7 @@ pub(crate) struct Controller {
     context: Context,
 }
 
-/// Starts the controller's part in the informers; returns its queue and its work.
+/// Registers the controller's handlers; returns its queue and its reconciler.
 pub(crate) fn controller(context: &Context) -> (WorkQueue, Controller) {
     let queue = watch_services_and_pods(context);
     (
@@ -59,7 +57,7 @@ impl Reconcile for Controller {
         let Some(service) = service.filter(|service| selector(service).is_some()) else {
             return self.remove(key, old).await;
         };
-        let pods = chosen_pods(&self.context, &service);
+        let pods = selected_pods(&self.context, &service);
         let mut left = old;
         for group in compute::groups(&service, pods.iter().map(|pod| &**pod)) {
             let same = left.iter().position(|slice| group.has_ports_of(slice));
@@ -125,7 +123,7 @@ impl Controller {
     ) -> Result<Option<Duration>, Error> {
         let api: Api<EndpointSlice> = Api::namespaced(self.context.client.clone(), &key.namespace);
         for slice in slices {
-            gone_is_fine(
+            ignore_not_found(
                 api.delete(&slice.name_any(), &DeleteParams::default())
                     .await,
             )?;

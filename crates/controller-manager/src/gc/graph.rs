@@ -1,4 +1,4 @@
-//! Who belongs to whom, and what follows from it. Pure.
+//! Graph of owners and dependents, and the actions that follow from it. Pure functions.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use kube::api::ApiResource;
 const FOREGROUND: &str = "foregroundDeletion";
 const ORPHAN: &str = "orphan";
 
-/// What matters of an object here.
+/// Metadata of an object that garbage collection depends on.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Object {
     pub(super) resource: ApiResource,
@@ -25,22 +25,22 @@ pub(super) struct Object {
     deleted: bool,
 }
 
-/// What is to be done.
+/// Change that the garbage collector makes.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Action {
-    /// Delete a dependent, once its owners are known to be absent.
+    /// Delete a dependent after its owners are confirmed to be absent.
     Delete {
         object: Object,
         absent: Vec<OwnerReference>,
         foreground: bool,
     },
-    /// Leave a dependent with these owners only.
-    Disown {
+    /// Reduce a dependent's owner references to these.
+    RemoveOwnerReferences {
         object: Object,
         owners: Vec<OwnerReference>,
     },
-    /// Leave an object with these finalizers only.
-    Release {
+    /// Reduce an object's finalizers to these.
+    RemoveFinalizer {
         object: Object,
         finalizers: Vec<String>,
     },
@@ -59,8 +59,8 @@ impl Object {
         }
     }
 
-    /// Whether it is being deleted and held by this.
-    fn waits(&self, finalizer: &str) -> bool {
+    /// Returns `true` if the object is being deleted and has the finalizer.
+    fn is_blocked_by(&self, finalizer: &str) -> bool {
         self.deleted && self.finalizers.iter().any(|held| held == finalizer)
     }
 
@@ -73,7 +73,7 @@ impl Object {
     }
 }
 
-/// The kinds that may own others, all of them in a namespace; whoever belongs to another kind is left alone.
+/// Returns the resource of an owner of a known kind, all of which are namespaced. Dependents of other kinds are not collected.
 pub(super) fn owner_kind(owner: &OwnerReference) -> Option<ApiResource> {
     let kinds = [
         ApiResource::erase::<Deployment>(&()),
@@ -92,7 +92,7 @@ pub(super) fn owner_kind(owner: &OwnerReference) -> Option<ApiResource> {
         .find(|kind| kind.kind == owner.kind && kind.api_version == owner.api_version)
 }
 
-/// What follows from who is there, who goes, and who belongs to whom.
+/// Returns the actions for all objects.
 pub(super) fn decide(objects: &[Object]) -> Vec<Action> {
     let present: HashMap<&str, &Object> = objects
         .iter()
@@ -100,12 +100,14 @@ pub(super) fn decide(objects: &[Object]) -> Vec<Action> {
         .collect();
     let of_dependents = objects
         .iter()
-        .filter_map(|object| of_dependent(object, &present));
-    let of_owners = objects.iter().flat_map(|object| of_owner(object, objects));
+        .filter_map(|object| decide_dependent(object, &present));
+    let of_owners = objects
+        .iter()
+        .flat_map(|object| decide_owner(object, objects));
     of_dependents.chain(of_owners).collect()
 }
 
-fn of_dependent(object: &Object, present: &HashMap<&str, &Object>) -> Option<Action> {
+fn decide_dependent(object: &Object, present: &HashMap<&str, &Object>) -> Option<Action> {
     if object.owners.is_empty()
         || object.deleted
         || object
@@ -125,9 +127,9 @@ fn of_dependent(object: &Object, present: &HashMap<&str, &Object>) -> Option<Act
     if kept
         .iter()
         .filter_map(find)
-        .all(|owner| owner.waits(FOREGROUND))
+        .all(|owner| owner.is_blocked_by(FOREGROUND))
     {
-        // With owners that wait, their dependents' own come first; with none left there is nobody to wait.
+        // Owners in foreground deletion need their dependents' dependents deleted first.
         let foreground = foreground && !kept.is_empty();
         return Some(Action::Delete {
             object: object.clone(),
@@ -135,24 +137,24 @@ fn of_dependent(object: &Object, present: &HashMap<&str, &Object>) -> Option<Act
             foreground,
         });
     }
-    // Some owners are left, and none of those waits for it: it stays, and theirs only.
+    // Some owners remain and none is in foreground deletion, so the object stays with these.
     let is_left =
-        |owner: &OwnerReference| find(owner).is_some_and(|found| !found.waits(FOREGROUND));
+        |owner: &OwnerReference| find(owner).is_some_and(|found| !found.is_blocked_by(FOREGROUND));
     let (left, others): (Vec<_>, Vec<_>) = object.owners.iter().cloned().partition(is_left);
-    (!others.is_empty()).then(|| Action::Disown {
+    (!others.is_empty()).then(|| Action::RemoveOwnerReferences {
         object: object.clone(),
         owners: left,
     })
 }
 
-fn of_owner(owner: &Object, objects: &[Object]) -> Vec<Action> {
+fn decide_owner(owner: &Object, objects: &[Object]) -> Vec<Action> {
     let dependents = || {
         objects
             .iter()
             .filter(|object| object.owners.iter().any(|found| found.uid == owner.uid))
     };
-    if owner.waits(ORPHAN) {
-        let disown = |object: &Object| Action::Disown {
+    if owner.is_blocked_by(ORPHAN) {
+        let disown = |object: &Object| Action::RemoveOwnerReferences {
             object: object.clone(),
             owners: object
                 .owners
@@ -161,11 +163,11 @@ fn of_owner(owner: &Object, objects: &[Object]) -> Vec<Action> {
                 .cloned()
                 .collect(),
         };
-        let release = Action::Release {
+        let remove_finalizer = Action::RemoveFinalizer {
             object: owner.clone(),
             finalizers: owner.without(ORPHAN),
         };
-        return dependents().map(disown).chain([release]).collect();
+        return dependents().map(disown).chain([remove_finalizer]).collect();
     }
     let blocks = |object: &Object| {
         object
@@ -173,8 +175,8 @@ fn of_owner(owner: &Object, objects: &[Object]) -> Vec<Action> {
             .iter()
             .any(|found| found.uid == owner.uid && found.block_owner_deletion == Some(true))
     };
-    if owner.waits(FOREGROUND) && !dependents().any(blocks) {
-        return vec![Action::Release {
+    if owner.is_blocked_by(FOREGROUND) && !dependents().any(blocks) {
+        return vec![Action::RemoveFinalizer {
             object: owner.clone(),
             finalizers: owner.without(FOREGROUND),
         }];

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 
-/// A map that belongs to a deployment that is gone, what a cache has of it, and whether it is deleted for that.
+/// Returns `true` if a ConfigMap of an absent deployment is deleted, where the cache has it changed by `change`.
 async fn is_deleted(change: fn(&mut Object)) -> bool {
     let clock = Clock::new("2026-01-02T03:04:05Z".parse().unwrap(), 1.0);
     let node = apiserver::api::Api::new(clock.clone());
@@ -16,7 +16,8 @@ async fn is_deleted(change: fn(&mut Object)) -> bool {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let made = PostParams::default();
     namespaces.create(&made, &default).await.unwrap();
-    let owner = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "d", "uid": "gone"});
+    let owner =
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "d", "uid": "absent"});
     let map = json!({"metadata": {"name": "m", "ownerReferences": [owner]}});
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "default");
     let map = serde_json::from_value(map).unwrap();
@@ -32,12 +33,12 @@ async fn is_deleted(change: fn(&mut Object)) -> bool {
         object,
         foreground: false,
     };
-    controller.carry_out(action).await.unwrap();
+    controller.apply_action(action).await.unwrap();
     maps.get_opt("m").await.unwrap().is_none()
 }
 
 #[tokio::test]
-async fn what_a_cache_has_another_owner_for_is_not_deleted_yet() {
+async fn objects_that_the_cache_has_with_another_owner_are_not_deleted() {
     assert!(is_deleted(|_| {}).await);
     assert!(!is_deleted(|object| object.owners[0].uid = "before".to_owned()).await);
     assert!(!is_deleted(|object| object.uid = "another".to_owned()).await);

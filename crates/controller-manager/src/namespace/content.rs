@@ -1,12 +1,12 @@
-//! Everything in a namespace, of every kind the API says it has.
+//! Deletion of all objects of a namespace, of every kind that discovery lists.
 
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams};
 use kube::discovery::{Scope, verbs};
 use kube::{Client, Discovery, ResourceExt};
 
-use crate::meta::gone_is_fine;
+use crate::meta::ignore_not_found;
 
-/// Asks every object of the namespace to go; returns how many are still there.
+/// Deletes every object of the namespace; returns the number of objects that remain.
 pub(super) async fn delete(client: &Client, namespace: &str) -> kube::Result<usize> {
     let discovery = Discovery::new(client.clone()).run().await?;
     let mut remaining = 0;
@@ -21,7 +21,7 @@ pub(super) async fn delete(client: &Client, namespace: &str) -> kube::Result<usi
                 Api::namespaced_with(client.clone(), namespace, &resource);
             for object in api.list(&ListParams::default()).await? {
                 if object.metadata.deletion_timestamp.is_none() {
-                    gone_is_fine(
+                    ignore_not_found(
                         api.delete(&object.name_any(), &DeleteParams::background())
                             .await,
                     )?;

@@ -1,4 +1,4 @@
-//! What is there before anybody asks: the namespaces, and the `kubernetes` service.
+//! Bootstrap objects: the default namespaces and the service `kubernetes`.
 
 use component_helpers::controller::Context;
 use component_helpers::work_queue::Key;
@@ -11,11 +11,11 @@ use crate::Error;
 
 pub(super) const NAMESPACES: [&str; 3] = ["default", "kube-system", "kube-public"];
 const SERVICE: &str = "kubernetes";
-/// The first address of the service network, as everywhere.
+/// First address of the service network, as on every cluster.
 const SERVICE_ADDRESS: &str = "10.96.0.1";
 
-/// Takes "already exists" for done.
-pub(super) fn there_is_fine<T>(answer: kube::Result<T>) -> Result<(), Error> {
+/// Treats "already exists" as success of a creation.
+pub(super) fn ignore_already_exists<T>(answer: kube::Result<T>) -> Result<(), Error> {
     match answer {
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
         other => Ok(other.map(drop)?),
@@ -32,10 +32,10 @@ pub(super) async fn ensure_namespace(context: &Context, name: &str) -> Result<()
         ..Namespace::default()
     };
     let api: Api<Namespace> = Api::all(context.client.clone());
-    there_is_fine(api.create(&PostParams::default(), &namespace).await)
+    ignore_already_exists(api.create(&PostParams::default(), &namespace).await)
 }
 
-/// It has no selector: nothing in the pod network answers for the API, which listens outside.
+/// Creates the service `kubernetes`. It has no selector, because the API server listens outside the pod network.
 pub(super) async fn ensure_service(context: &Context) -> Result<(), Error> {
     if context
         .informers
@@ -67,5 +67,5 @@ pub(super) async fn ensure_service(context: &Context) -> Result<(), Error> {
         status: None,
     };
     let api: Api<Service> = Api::namespaced(context.client.clone(), "default");
-    there_is_fine(api.create(&PostParams::default(), &service).await)
+    ignore_already_exists(api.create(&PostParams::default(), &service).await)
 }

@@ -1,5 +1,4 @@
-//! Whose pods are whose: what keeps copies adopts pods it chooses that nobody manages, and lets go of those it no longer
-//! chooses.
+//! Adoption and release: an owner of replicas adopts selected pods without a controller, and releases pods that it no longer selects.
 
 use std::sync::Arc;
 
@@ -9,11 +8,11 @@ use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 
-use super::copies::Copies;
+use super::replica_owner::ReplicaOwner;
 use crate::Error;
 use crate::meta::{controlled_by, controller_of};
 
-/// What to do with a pod.
+/// Decision about a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Claim {
     Keep,
@@ -22,22 +21,22 @@ enum Claim {
     Ignore,
 }
 
-fn decide(set: &impl Copies, pod: &Pod) -> Claim {
-    let dying = set.meta().deletion_timestamp.is_some();
+fn decide(set: &impl ReplicaOwner, pod: &Pod) -> Claim {
+    let is_terminating = set.meta().deletion_timestamp.is_some();
     match controller_of(&pod.metadata) {
         Some(owner) if Some(&owner.uid) != set.meta().uid.as_ref() => Claim::Ignore,
-        Some(_) if set.chooses(pod) => Claim::Keep,
-        Some(_) if dying => Claim::Ignore,
+        Some(_) if set.selects(pod) => Claim::Keep,
+        Some(_) if is_terminating => Claim::Ignore,
         Some(_) => Claim::Release,
-        None if set.chooses(pod) && !dying => Claim::Adopt,
+        None if set.selects(pod) && !is_terminating => Claim::Adopt,
         None => Claim::Ignore,
     }
 }
 
-/// The set's pods among `candidates`, after adoption and release.
+/// Returns the set's pods among `candidates` after adoption and release.
 pub(super) async fn claim(
     context: &Context,
-    set: &impl Copies,
+    set: &impl ReplicaOwner,
     candidates: Vec<Arc<Pod>>,
 ) -> Result<Vec<Arc<Pod>>, Error> {
     let mut mine = Vec::new();
@@ -48,7 +47,7 @@ pub(super) async fn claim(
             Claim::Adopt => {
                 let mut owners = pod.owner_references().to_vec();
                 owners.push(controlled_by(set));
-                if let Some(adopted) = own(context, &pod, json!(owners)).await? {
+                if let Some(adopted) = write_owners(context, &pod, json!(owners)).await? {
                     mine.push(Arc::new(adopted));
                 }
             }
@@ -59,15 +58,15 @@ pub(super) async fn claim(
                     .iter()
                     .filter(|owner| Some(&owner.uid) != uid)
                     .collect();
-                own(context, &pod, json!(owners)).await?;
+                write_owners(context, &pod, json!(owners)).await?;
             }
         }
     }
     Ok(mine)
 }
 
-/// Writes the pod's owners, on the version seen; none where the pod is gone.
-async fn own(
+/// Writes the pod's owner references on the cached version; `None` if the pod does not exist any more.
+async fn write_owners(
     context: &Context,
     pod: &Pod,
     owners: serde_json::Value,
@@ -105,12 +104,12 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(owner: Option<&str>, label: &str, dying: bool, claim: Claim) {
+    fn check(owner: Option<&str>, label: &str, is_terminating: bool, claim: Claim) {
         let mut set = json!({
             "metadata": {"name": "api", "uid": "me"},
             "spec": {"selector": {"matchLabels": {"app": "api"}}},
         });
-        if dying {
+        if is_terminating {
             set["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
         }
         let owners: Vec<Value> = owner
@@ -124,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn pods_belong_to_who_manages_and_chooses_them() {
+    fn pods_are_kept_adopted_or_released_by_owner_and_selector() {
         check(Some("me"), "api", false, Claim::Keep);
         check(Some("me"), "other", false, Claim::Release);
         check(Some("you"), "api", false, Claim::Ignore);
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_that_goes_neither_adopts_nor_releases() {
+    fn terminating_set_neither_adopts_nor_releases() {
         check(Some("me"), "api", true, Claim::Keep);
         check(Some("me"), "other", true, Claim::Ignore);
         check(None, "api", true, Claim::Ignore);

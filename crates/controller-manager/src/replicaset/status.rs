@@ -1,4 +1,4 @@
-//! What a replica set says of its pods.
+//! Status of a replica set, computed from its pods.
 
 use std::time::Duration;
 
@@ -8,23 +8,23 @@ use k8s_openapi::api::apps::v1::{ReplicaSetCondition, ReplicaSetStatus};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::copies::Copies;
-use crate::meta::has_all;
+use super::replica_owner::ReplicaOwner;
+use crate::meta::has_all_labels;
 
-const FAILURE: &str = "ReplicaFailure";
+const REPLICA_FAILURE: &str = "ReplicaFailure";
 
-/// Why the set could not be brought to its size.
+/// Failure that kept the set from its replicas.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
     /// `FailedCreate` or `FailedDelete`.
     pub(super) reason: &'static str,
-    /// What the API said.
+    /// Message of the API.
     pub(super) message: String,
 }
 
-/// The status of `set` with these active pods, and when one of them becomes available next.
+/// Computes the status of `set` with these active pods, and the time until the next of them is available.
 pub(super) fn compute(
-    set: &impl Copies,
+    set: &impl ReplicaOwner,
     active: &[&Pod],
     failure: Option<&Failure>,
     now: Timestamp,
@@ -43,14 +43,14 @@ pub(super) fn compute(
     let old = set.status();
     let status = ReplicaSetStatus {
         replicas: count(active.len()),
-        fully_labeled_replicas: some(
+        fully_labeled_replicas: non_zero(
             active
                 .iter()
-                .filter(|pod| has_all(pod.metadata.labels.as_ref(), &template))
+                .filter(|pod| has_all_labels(pod.metadata.labels.as_ref(), &template))
                 .count(),
         ),
-        ready_replicas: some(active.iter().filter(|pod| pods::is_ready(pod)).count()),
-        available_replicas: some(waits.iter().filter(|wait| wait.is_zero()).count()),
+        ready_replicas: non_zero(active.iter().filter(|pod| pods::is_ready(pod)).count()),
+        available_replicas: non_zero(waits.iter().filter(|wait| wait.is_zero()).count()),
         observed_generation: set.meta().generation,
         conditions: conditions(
             old.as_ref().and_then(|status| status.conditions.as_deref()),
@@ -65,7 +65,7 @@ pub(super) fn compute(
     )
 }
 
-/// A failure stays as it was first seen until it is over.
+/// Computes the conditions. A failure keeps its first message until it is resolved.
 fn conditions(
     old: Option<&[ReplicaSetCondition]>,
     failure: Option<&Failure>,
@@ -75,14 +75,14 @@ fn conditions(
         .unwrap_or_default()
         .iter()
         .cloned()
-        .partition(|condition| condition.type_ == FAILURE);
+        .partition(|condition| condition.type_ == REPLICA_FAILURE);
     if let Some(failure) = failure {
         rest.push(
             failed
                 .into_iter()
                 .next()
                 .unwrap_or_else(|| ReplicaSetCondition {
-                    type_: FAILURE.to_owned(),
+                    type_: REPLICA_FAILURE.to_owned(),
                     status: "True".to_owned(),
                     reason: Some(failure.reason.to_owned()),
                     message: Some(failure.message.clone()),
@@ -97,8 +97,8 @@ fn count(pods: usize) -> i32 {
     i32::try_from(pods).unwrap_or(i32::MAX)
 }
 
-/// The API leaves a zero out.
-fn some(pods: usize) -> Option<i32> {
+/// Returns `None` for 0, which the API omits.
+fn non_zero(pods: usize) -> Option<i32> {
     (pods > 0).then(|| count(pods))
 }
 
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn pods_are_counted_by_what_they_are() {
+    fn pods_are_counted_by_label_readiness_and_availability() {
         let pods = [
             pod("True", 0, "1"),
             pod("True", 0, "2"),
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn zeros_are_left_out_but_for_replicas() {
+    fn zero_counts_are_omitted_except_replicas() {
         let (status, _) = compute(&set(0), &[], None, second(0));
         assert_eq!(
             (
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_is_available_when_it_has_been_ready_long_enough() {
+    fn pod_is_available_after_min_ready_seconds() {
         let pods = [
             pod("True", 0, "1"),
             pod("True", 4, "1"),
@@ -176,10 +176,10 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_shown_until_it_is_over() {
+    fn failure_condition_is_kept_until_it_is_resolved() {
         let failure = Failure {
             reason: "FailedCreate",
-            message: "no room".to_owned(),
+            message: "quota exceeded".to_owned(),
         };
         let mut set = set(0);
         let (status, _) = compute(&set, &[], Some(&failure), second(1));

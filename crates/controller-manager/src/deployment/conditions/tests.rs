@@ -6,7 +6,7 @@ fn second(second: i64) -> Timestamp {
     Timestamp::from_second(second).expect("in range")
 }
 
-/// replicas, updated, ready, available
+/// Creates a status from the counts: replicas, updated, ready, available.
 fn status(counts: [i32; 4]) -> DeploymentStatus {
     DeploymentStatus {
         replicas: Some(counts[0]),
@@ -36,7 +36,7 @@ fn with(mut status: DeploymentStatus, reason: &str, value: &str, at: i64) -> Dep
     status
 }
 
-/// The reason after a step from `old` to `counts` at second 100, and the time of the last update.
+/// Checks reason and update time after a step from `old` to `counts` at second 100.
 #[track_caller]
 fn check(old: DeploymentStatus, counts: [i32; 4], expected: Option<(&str, i64)>) {
     let mut fresh = DeploymentStatus {
@@ -60,7 +60,7 @@ fn check(old: DeploymentStatus, counts: [i32; 4], expected: Option<(&str, i64)>)
 }
 
 #[test]
-fn any_better_count_is_progress_and_refreshes_the_time() {
+fn improved_count_is_progress_and_updates_the_time() {
     let old = || with(status([3, 1, 1, 1]), "ReplicaSetUpdated", "True", 50);
     check(old(), [3, 2, 1, 1], Some(("ReplicaSetUpdated", 100)));
     check(old(), [2, 1, 1, 1], Some(("ReplicaSetUpdated", 100)));
@@ -71,14 +71,14 @@ fn any_better_count_is_progress_and_refreshes_the_time() {
 }
 
 #[test]
-fn a_rollout_is_complete_when_all_pods_are_new_and_available() {
+fn rollout_is_complete_when_all_pods_are_new_and_available() {
     let old = || with(status([3, 3, 3, 2]), "ReplicaSetUpdated", "True", 50);
     check(old(), [3, 3, 3, 3], Some((COMPLETE, 100)));
     check(old(), [4, 3, 3, 3], Some(("ReplicaSetUpdated", 100)));
 }
 
 #[test]
-fn a_complete_rollout_stays_complete_while_pods_come_and_go() {
+fn complete_rollout_stays_complete_when_pods_are_replaced() {
     check(
         with(status([3, 3, 3, 3]), COMPLETE, "True", 50),
         [3, 3, 1, 1],
@@ -87,7 +87,7 @@ fn a_complete_rollout_stays_complete_while_pods_come_and_go() {
 }
 
 #[test]
-fn a_rollout_times_out_after_its_deadline_and_not_at_it() {
+fn rollout_times_out_after_its_deadline_and_not_at_it() {
     check(
         with(status([3, 1, 1, 1]), "ReplicaSetUpdated", "True", 39),
         [3, 1, 1, 1],
@@ -111,7 +111,7 @@ fn a_rollout_times_out_after_its_deadline_and_not_at_it() {
 }
 
 #[test]
-fn without_a_deadline_there_is_no_progress_to_tell_of() {
+fn rollout_without_a_deadline_has_no_progressing_condition() {
     let mut deployment = deployment(with(status([3, 1, 1, 1]), "ReplicaSetUpdated", "True", 1));
     deployment
         .spec
@@ -124,7 +124,7 @@ fn without_a_deadline_there_is_no_progress_to_tell_of() {
 }
 
 #[test]
-fn an_equal_condition_stays_and_one_of_equal_status_keeps_its_turn() {
+fn equal_condition_is_kept_and_equal_status_keeps_the_transition_time() {
     let mut status = with(DeploymentStatus::default(), "A", "True", 1);
     set(
         &mut status,
@@ -152,9 +152,9 @@ fn an_equal_condition_stays_and_one_of_equal_status_keeps_its_turn() {
 }
 
 #[test]
-fn a_rollout_under_way_is_looked_at_again_a_second_after_its_deadline() {
+fn incomplete_rollout_is_requeued_one_second_after_its_deadline() {
     let again =
-        |status: DeploymentStatus| look_again(&deployment(status.clone()), &status, second(100));
+        |status: DeploymentStatus| requeue_after(&deployment(status.clone()), &status, second(100));
     let under_way = with(status([3, 1, 1, 1]), "ReplicaSetUpdated", "True", 90);
     assert_eq!(again(under_way), Some(Duration::from_secs(51)));
     assert_eq!(

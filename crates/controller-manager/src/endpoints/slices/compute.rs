@@ -1,4 +1,4 @@
-//! What a service's slices hold.
+//! Content of a service's EndpointSlices.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use kube::ResourceExt;
 
 use crate::endpoints::ports;
 
-/// The most endpoints one slice has.
-const PER_SLICE: usize = 100;
+/// Maximum number of endpoints of a slice, kube-controller-manager's default.
+const MAX_ENDPOINTS_PER_SLICE: usize = 100;
 
-/// The content of one slice.
+/// Content of one slice.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Group {
     pub(super) ports: Vec<EndpointPort>,
@@ -20,13 +20,13 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// Whether `slice` may hold this content: its ports never change.
+    /// Returns `true` if `slice` can have this content; the ports of a slice never change.
     pub(super) fn has_ports_of(&self, slice: &EndpointSlice) -> bool {
         slice.ports.as_deref().unwrap_or_default() == self.ports
     }
 }
 
-/// The slices' contents for these pods, at least one: a service without pods still has an (empty) slice.
+/// Computes the contents of the slices for these pods. A service without pods has one empty slice.
 pub(super) fn groups<'a>(service: &Service, pods: impl Iterator<Item = &'a Pod>) -> Vec<Group> {
     let publish = service
         .spec
@@ -37,7 +37,7 @@ pub(super) fn groups<'a>(service: &Service, pods: impl Iterator<Item = &'a Pod>)
     for pod in pods {
         if let Some(endpoint) = endpoint(pod, publish) {
             by_ports
-                .entry(numbers(service, pod))
+                .entry(port_numbers(service, pod))
                 .or_default()
                 .push((endpoint, pod));
         }
@@ -45,7 +45,7 @@ pub(super) fn groups<'a>(service: &Service, pods: impl Iterator<Item = &'a Pod>)
     let full = by_ports.into_iter().flat_map(|(numbers, members)| {
         let ports = slice_ports(service, &numbers);
         let chunks = members
-            .chunks(PER_SLICE)
+            .chunks(MAX_ENDPOINTS_PER_SLICE)
             .map(<[_]>::to_vec)
             .collect::<Vec<_>>();
         chunks.into_iter().map(move |chunk| Group {
@@ -64,12 +64,14 @@ pub(super) fn groups<'a>(service: &Service, pods: impl Iterator<Item = &'a Pod>)
     }
 }
 
-fn numbers(service: &Service, pod: &Pod) -> Vec<Option<i32>> {
+fn port_numbers(service: &Service, pod: &Pod) -> Vec<Option<i32>> {
     let ports = service
         .spec
         .iter()
         .flat_map(|spec| spec.ports.iter().flatten());
-    ports.map(|port| ports::target(pod, port)).collect()
+    ports
+        .map(|port| ports::resolve_target_port(pod, port))
+        .collect()
 }
 
 fn slice_ports(service: &Service, numbers: &[Option<i32>]) -> Vec<EndpointPort> {
@@ -83,7 +85,7 @@ fn slice_ports(service: &Service, numbers: &[Option<i32>]) -> Vec<EndpointPort> 
             Some(EndpointPort {
                 name: Some(port.name.clone().unwrap_or_default()),
                 port: Some((*number)?),
-                protocol: Some(ports::protocol(port.protocol.as_deref()).to_owned()),
+                protocol: Some(ports::protocol_or_default(port.protocol.as_deref()).to_owned()),
                 app_protocol: port.app_protocol.clone(),
             })
         })
@@ -144,10 +146,10 @@ mod tests {
         serde_json::from_value(pod).expect("a pod")
     }
 
-    /// ready, serving, terminating
+    /// Checks the conditions (ready, serving, terminating) of an endpoint.
     #[track_caller]
-    fn check(publish: bool, ready: bool, going: bool, expected: (bool, bool, bool)) {
-        let patch = if going {
+    fn check(publish: bool, ready: bool, is_terminating: bool, expected: (bool, bool, bool)) {
+        let patch = if is_terminating {
             json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}})
         } else {
             json!({})
@@ -163,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn ready_means_serving_and_not_terminating_unless_published() {
+    fn ready_endpoints_serve_and_are_not_terminating_unless_published() {
         check(false, true, false, (true, true, false));
         check(false, false, false, (false, false, false));
         check(false, true, true, (false, true, true));
@@ -171,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn pods_that_ended_or_have_no_address_are_absent_and_a_slice_remains() {
+    fn terminal_and_addressless_pods_are_omitted_and_an_empty_slice_remains() {
         let ended = pod(80, true, &json!({"status": {"phase": "Failed"}}));
         let young = pod(80, true, &json!({"status": {"podIP": null}}));
         let groups = groups(&service(false), [&ended, &young].into_iter());
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hundred_and_first_endpoint_starts_another_slice() {
+    fn endpoint_101_is_in_another_slice() {
         let pod = pod(80, true, &json!({}));
         let groups = groups(&service(false), std::iter::repeat_n(&pod, 101));
         let sizes: Vec<_> = groups.iter().map(|group| group.endpoints.len()).collect();

@@ -31,8 +31,8 @@ fn pod(owners: &[&str]) -> Object {
     }
 }
 
-/// Each action in a word, with what is left.
-fn words(objects: &[Object]) -> Vec<String> {
+/// Formats each action with the remaining references.
+fn format_actions(objects: &[Object]) -> Vec<String> {
     let uids = |owners: &[OwnerReference]| {
         owners
             .iter()
@@ -53,8 +53,10 @@ fn words(objects: &[Object]) -> Vec<String> {
                 if *foreground { " foreground" } else { "" }
             )
         }
-        Action::Disown { object, owners } => format!("disown {} but {}", object.uid, uids(owners)),
-        Action::Release { object, finalizers } => {
+        Action::RemoveOwnerReferences { object, owners } => {
+            format!("disown {} but {}", object.uid, uids(owners))
+        }
+        Action::RemoveFinalizer { object, finalizers } => {
             format!("release {} but {}", object.uid, finalizers.join(","))
         }
     };
@@ -63,11 +65,11 @@ fn words(objects: &[Object]) -> Vec<String> {
 
 #[track_caller]
 fn check(objects: &[Object], expected: &[&str]) {
-    assert_eq!(words(objects), expected);
+    assert_eq!(format_actions(objects), expected);
 }
 
 #[test]
-fn whoever_has_lost_every_owner_goes_and_whoever_has_lost_some_stays_with_the_rest() {
+fn dependents_without_owners_are_deleted_and_dangling_references_removed() {
     check(&[pod(&[])], &[]);
     check(&[pod(&["a"]), set("a", &[])], &[]);
     check(&[pod(&["a"])], &["delete pod without a"]);
@@ -78,13 +80,13 @@ fn whoever_has_lost_every_owner_goes_and_whoever_has_lost_some_stays_with_the_re
 }
 
 #[test]
-fn an_owner_that_is_deleted_in_the_foreground_waits_for_its_dependents() {
+fn owner_in_foreground_deletion_waits_for_its_dependents() {
     check(
         &[pod(&["a"]), set("a", &[FOREGROUND, "x"])],
         &["delete pod without "],
     );
     check(&[set("a", &[FOREGROUND, "x"])], &["release a but x"]);
-    // Whoever has another owner stays with that one.
+    // A dependent with another owner stays.
     check(
         &[pod(&["a", "b"]), set("a", &[FOREGROUND]), set("b", &[])],
         &["disown pod but b"],
@@ -110,7 +112,7 @@ fn an_owner_that_is_deleted_in_the_foreground_waits_for_its_dependents() {
 }
 
 #[test]
-fn an_owner_that_orphans_lets_its_dependents_go_free_first() {
+fn orphaning_owner_removes_its_references_first() {
     check(
         &[pod(&["a", "b"]), set("a", &[ORPHAN]), set("b", &[])],
         &["disown pod but b", "release a but "],
@@ -118,7 +120,7 @@ fn an_owner_that_orphans_lets_its_dependents_go_free_first() {
 }
 
 #[test]
-fn whoever_belongs_to_another_kind_is_left_alone() {
+fn dependents_of_unknown_kinds_are_kept() {
     let mut strange = pod(&["a"]);
     strange.owners[0].kind = "Job".to_owned();
     check(&[strange], &[]);

@@ -10,7 +10,7 @@ fn at(second: i64) -> String {
         .to_string()
 }
 
-/// A running, ready, old pod with no restarts, changed by `patch`.
+/// Creates a running, ready, old pod without restarts, changed by `patch`.
 fn pod(uid: &str, patch: &Value) -> Pod {
     let mut pod = json!({
         "metadata": {"name": uid, "uid": uid, "creationTimestamp": at(0)},
@@ -35,19 +35,19 @@ fn restarted(times: i32) -> Value {
     json!({"status": {"containerStatuses": [status]}})
 }
 
-/// `victim` goes before `survivor`, though its UID is the greater one.
+/// Checks that `first` is deleted before `second` although its UID is greater.
 #[track_caller]
-fn check(victim: &Value, survivor: &Value) {
-    let (victim, survivor) = (pod("z", victim), pod("a", survivor));
+fn check(first: &Value, second: &Value) {
+    let (first, second) = (pod("z", first), pod("a", second));
     let now = Timestamp::from_second(10_000).expect("in range");
-    for pods in [[&victim, &survivor], [&survivor, &victim]] {
+    for pods in [[&first, &second], [&second, &first]] {
         let chosen = pods_to_delete(&pods, 1, now);
         assert_eq!(chosen[0].metadata.uid.as_deref(), Some("z"));
     }
 }
 
 #[test]
-fn a_pod_on_no_node_goes_first() {
+fn unscheduled_pod_is_deleted_first() {
     check(
         &json!({"spec": {"nodeName": null}}),
         &json!({"status": {"phase": "Pending"}}),
@@ -55,7 +55,7 @@ fn a_pod_on_no_node_goes_first() {
 }
 
 #[test]
-fn pending_goes_before_unknown_goes_before_running() {
+fn pending_pods_are_deleted_before_unknown_and_running_ones() {
     check(
         &json!({"status": {"phase": "Pending"}}),
         &json!({"status": {"phase": "Unknown"}}),
@@ -64,7 +64,7 @@ fn pending_goes_before_unknown_goes_before_running() {
 }
 
 #[test]
-fn an_unready_pod_goes_before_a_cheaper_one() {
+fn unready_pod_is_deleted_before_one_with_a_lower_cost() {
     let mut unready = ready("False", 0);
     unready["metadata"] = json!({"annotations": {DELETION_COST: "5"}});
     check(
@@ -74,7 +74,7 @@ fn an_unready_pod_goes_before_a_cheaper_one() {
 }
 
 #[test]
-fn the_cheaper_pod_goes_before_the_one_with_more_siblings() {
+fn pod_with_a_lower_cost_is_deleted_before_one_with_more_siblings() {
     check(
         &json!({"metadata": {"annotations": {DELETION_COST: "-1"}}}),
         &json!({}),
@@ -86,7 +86,7 @@ fn the_cheaper_pod_goes_before_the_one_with_more_siblings() {
 }
 
 #[test]
-fn more_siblings_on_the_node_go_first() {
+fn pods_with_more_siblings_on_the_node_are_deleted_first() {
     let now = Timestamp::from_second(10_000).expect("in range");
     let (alone, one, two) = (
         pod("a", &json!({"spec": {"nodeName": "there"}})),
@@ -102,12 +102,12 @@ fn more_siblings_on_the_node_go_first() {
 }
 
 #[test]
-fn the_more_recently_ready_goes_before_the_more_often_restarted() {
+fn more_recently_ready_pod_is_deleted_before_one_with_more_restarts() {
     check(&ready("True", 9_990), &restarted(3));
 }
 
 #[test]
-fn ready_times_within_a_power_of_two_are_alike_and_go_by_uid() {
+fn ready_times_within_a_power_of_two_are_equal_and_ordered_by_uid() {
     let (a, z) = (pod("a", &ready("True", 0)), pod("z", &ready("True", 10)));
     let now = Timestamp::from_second(10_000).expect("in range");
     assert_eq!(
@@ -117,7 +117,7 @@ fn ready_times_within_a_power_of_two_are_alike_and_go_by_uid() {
 }
 
 #[test]
-fn more_restarts_go_before_the_younger() {
+fn pod_with_more_restarts_is_deleted_before_a_younger_one() {
     check(
         &restarted(2),
         &json!({"metadata": {"creationTimestamp": at(9_990)}}),
@@ -125,7 +125,7 @@ fn more_restarts_go_before_the_younger() {
 }
 
 #[test]
-fn the_younger_goes_first() {
+fn younger_pod_is_deleted_first() {
     check(
         &json!({"metadata": {"creationTimestamp": at(9_990)}}),
         &json!({}),
@@ -140,7 +140,7 @@ fn zero_or_all_pods_are_returned_without_an_order() {
     assert_eq!(pods_to_delete(&[&b, &a], 2, now), [&b, &a]);
 }
 
-/// Pods that differ in every field of the order, with times that share seconds and age buckets.
+/// Generates pods that differ in every field of the order, with times that share seconds and age buckets.
 fn pods() -> impl Strategy<Value = Vec<Pod>> {
     let time = || proptest::option::of(prop_oneof![9_985_i64..10_002, Just(0)]);
     let one = (

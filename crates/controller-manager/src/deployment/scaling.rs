@@ -1,22 +1,22 @@
-//! The arithmetic of a rollout: how large each replica set may be at this moment.
+//! Arithmetic of a rollout: the replicas that each replica set may have.
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::annotations;
 
-/// What a deployment asks for, in pods.
+/// Bounds of a deployment's rollout, in pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Goal {
+pub(super) struct RolloutLimits {
     pub(super) replicas: i32,
-    /// How many pods there may be above `replicas`; nothing unless rolling.
+    /// Maximum number of pods above `replicas`; 0 unless the strategy is `RollingUpdate`.
     pub(super) surge: i32,
-    /// How many pods may be missing; nothing unless rolling.
+    /// Maximum number of unavailable pods; 0 unless the strategy is `RollingUpdate`.
     pub(super) unavailable: i32,
     pub(super) rolling: bool,
 }
 
-impl Goal {
+impl RolloutLimits {
     pub(super) fn of(deployment: &Deployment) -> Self {
         let spec = deployment.spec.as_ref();
         let replicas = spec.and_then(|spec| spec.replicas).unwrap_or(1);
@@ -41,7 +41,7 @@ impl Goal {
             replicas,
             Round::Down,
         );
-        // Both may round to nothing, and then nothing could ever move.
+        // If both round to 0, no step would be possible.
         let unavailable = if surge == 0 && unavailable == 0 {
             1
         } else {
@@ -70,7 +70,7 @@ enum Round {
     Down,
 }
 
-/// A number of pods, or a percentage of `replicas`; 25 % where nothing is given, as the API fills in.
+/// Resolves a number of pods or a percentage of `replicas`. The default is 25 %, as in the API.
 fn resolve(bound: Option<&IntOrString>, replicas: i32, round: Round) -> i32 {
     let percent = match bound {
         Some(IntOrString::Int(number)) => return *number,
@@ -85,7 +85,7 @@ fn resolve(bound: Option<&IntOrString>, replicas: i32, round: Round) -> i32 {
     i32::try_from(pods).unwrap_or(i32::MAX)
 }
 
-pub(super) fn size(set: &ReplicaSet) -> i32 {
+pub(super) fn replicas_of(set: &ReplicaSet) -> i32 {
     set.spec
         .as_ref()
         .and_then(|spec| spec.replicas)
@@ -100,83 +100,91 @@ pub(super) fn available(set: &ReplicaSet) -> i32 {
 }
 
 pub(super) fn total(sets: &[&ReplicaSet]) -> i32 {
-    sets.iter().map(|set| size(set)).sum()
+    sets.iter().map(|set| replicas_of(set)).sum()
 }
 
-/// How large the new set may become, `current` large as it is, with `total` pods asked for by all sets.
-pub(super) fn new_size(goal: Goal, current: i32, total: i32) -> i32 {
-    if !goal.rolling || current > goal.replicas {
-        return goal.replicas;
+/// Returns the replicas of the new set, which has `current` replicas, where all sets have `total` (upstream's `NewRSNewReplicas`).
+pub(super) fn new_rs_replicas(limits: RolloutLimits, current: i32, total: i32) -> i32 {
+    if !limits.rolling || current > limits.replicas {
+        return limits.replicas;
     }
-    let room = goal.max_total() - total;
-    if room <= 0 {
+    let headroom = limits.max_total() - total;
+    if headroom <= 0 {
         current
     } else {
-        current + room.min(goal.replicas - current)
+        current + headroom.min(limits.replicas - current)
     }
 }
 
-/// The sizes to give the old sets, oldest first, where they change: first what is not available goes, then as much as
-/// the available pods allow.
-pub(super) fn old_sizes(goal: Goal, new: Option<&ReplicaSet>, old: &[&ReplicaSet]) -> Vec<i32> {
-    let mut sizes: Vec<i32> = old.iter().map(|set| size(set)).collect();
-    let new_total = new.map_or(0, size);
-    let new_unavailable = new.map_or(0, |new| size(new) - available(new));
-    let all = sizes.iter().sum::<i32>() + new_total;
-    let mut budget = all - goal.min_available() - new_unavailable;
+/// Returns the replicas of the old sets, oldest first: unavailable pods are removed first, then as many as the number of available
+/// pods allows.
+pub(super) fn scale_down_old(
+    limits: RolloutLimits,
+    new: Option<&ReplicaSet>,
+    old: &[&ReplicaSet],
+) -> Vec<i32> {
+    let mut replicas: Vec<i32> = old.iter().map(|set| replicas_of(set)).collect();
+    let new_total = new.map_or(0, replicas_of);
+    let new_unavailable = new.map_or(0, |new| replicas_of(new) - available(new));
+    let all = replicas.iter().sum::<i32>() + new_total;
+    let mut budget = all - limits.min_available() - new_unavailable;
     if budget <= 0 {
-        return sizes;
+        return replicas;
     }
-    for (set, size) in old.iter().zip(&mut sizes) {
-        let broken = (*size - available(set)).clamp(0, budget.max(0));
-        *size -= broken;
-        budget -= broken;
+    for (set, count) in old.iter().zip(&mut replicas) {
+        let unavailable = (*count - available(set)).clamp(0, budget.max(0));
+        *count -= unavailable;
+        budget -= unavailable;
     }
     let available_now = old.iter().copied().chain(new).map(available).sum::<i32>();
-    let mut spare = (available_now - goal.min_available()).max(0);
-    for size in &mut sizes {
-        let gone = (*size).min(spare);
-        *size -= gone;
-        spare -= gone;
+    let mut spare = (available_now - limits.min_available()).max(0);
+    for count in &mut replicas {
+        let removed = (*count).min(spare);
+        *count -= removed;
+        spare -= removed;
     }
-    sizes
+    replicas
 }
 
-/// The sizes that spread a changed `replicas` over `sets` in proportion, as given: largest first.
-pub(super) fn proportional(goal: Goal, status_replicas: i32, sets: &[&ReplicaSet]) -> Vec<i32> {
-    let allowed = if goal.replicas > 0 {
-        goal.max_total()
+/// Returns the replicas of `sets`, largest first, that distribute a changed `replicas` in proportion.
+pub(super) fn proportional(
+    limits: RolloutLimits,
+    status_replicas: i32,
+    sets: &[&ReplicaSet],
+) -> Vec<i32> {
+    let allowed = if limits.replicas > 0 {
+        limits.max_total()
     } else {
         0
     };
     let to_add = allowed - total(sets);
     let mut added = 0;
-    let mut sizes: Vec<i32> = Vec::with_capacity(sets.len());
+    let mut replicas: Vec<i32> = Vec::with_capacity(sets.len());
     for set in sets {
-        let share = share(goal, status_replicas, set);
+        let share = proportional_change(limits, status_replicas, set);
         let share = if to_add > 0 {
             share.min(to_add - added)
         } else {
             share.max(to_add - added)
         };
-        let share = if size(set) == 0 || to_add == added {
+        let share = if replicas_of(set) == 0 || to_add == added {
             0
         } else {
             share
         };
         added += share;
-        sizes.push(size(set) + share);
+        replicas.push(replicas_of(set) + share);
     }
-    if let Some(largest) = sizes.first_mut() {
+    if let Some(largest) = replicas.first_mut() {
         *largest = (*largest + to_add - added).max(0);
     }
-    sizes
+    replicas
 }
 
-/// How much one set should grow so that it keeps its part of the whole.
-fn share(goal: Goal, status_replicas: i32, set: &ReplicaSet) -> i32 {
-    let current = size(set);
-    if goal.replicas == 0 {
+/// Returns the change of a set's replicas that keeps its proportion.
+fn proportional_change(limits: RolloutLimits, status_replicas: i32, set: &ReplicaSet) -> i32 {
+    let current = replicas_of(set);
+    if limits.replicas == 0 {
         return -current;
     }
     let before = annotations::number(set, annotations::MAX_REPLICAS)
@@ -185,7 +193,7 @@ fn share(goal: Goal, status_replicas: i32, set: &ReplicaSet) -> i32 {
     if before == 0 {
         return 0;
     }
-    let scaled = f64::from(current) * f64::from(goal.max_total()) / f64::from(before);
+    let scaled = f64::from(current) * f64::from(limits.max_total()) / f64::from(before);
     #[expect(
         clippy::cast_possible_truncation,
         reason = "a number of pods, bounded by the API far below i32::MAX"

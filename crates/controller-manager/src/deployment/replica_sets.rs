@@ -1,4 +1,4 @@
-//! What a deployment does to its replica sets: adopt, make, number, size, and forget them.
+//! Operations on a deployment's replica sets: adopt, create, number, scale and delete.
 
 use std::sync::Arc;
 
@@ -10,15 +10,15 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Resource, ResourceExt};
 use serde_json::json;
 
-use super::numbers::{self, size, total};
 use super::revisions::{self, HASH_LABEL};
 use super::rollout::Rollout;
+use super::scaling::{self, replicas_of, total};
 use super::{annotations, conditions};
 use crate::Error;
-use crate::meta::{controlled_by, controller_of, gone_is_fine, selects};
+use crate::meta::{controlled_by, controller_of, ignore_not_found, selects};
 
-/// The deployment's sets; those it chooses and nobody manages become its own.
-pub(super) async fn of(
+/// Returns the deployment's sets, after it adopted those that it selects and no controller owns.
+pub(super) async fn claim(
     context: &Context,
     deployment: &Deployment,
 ) -> Result<Vec<Arc<ReplicaSet>>, Error> {
@@ -86,12 +86,15 @@ impl Rollout<'_> {
         Ok(())
     }
 
-    /// Makes the new set, if there is one, the newest revision.
-    pub(super) async fn revise(&mut self) -> Result<(), Error> {
+    /// Makes the new set, if it exists, the newest revision.
+    pub(super) async fn sync_revision(&mut self) -> Result<(), Error> {
         let Some(at) = self.new else { return Ok(()) };
         let mut set = (*self.sets[at]).clone();
-        let mut changed =
-            annotations::note_revision(&mut set, &self.deployment, self.newest_revision());
+        let mut changed = annotations::set_revision_annotation(
+            &mut set,
+            &self.deployment,
+            self.newest_revision(),
+        );
         let min_ready = self
             .deployment
             .spec
@@ -114,17 +117,17 @@ impl Rollout<'_> {
             .as_ref()
             .is_some_and(|status| conditions::get(status, conditions::PROGRESSING).is_some());
         if !known {
-            self.note(
+            self.set_progressing(
                 "True",
                 "FoundNewReplicaSet",
                 format!("Found new replica set {:?}", set.name_any()),
             );
         }
-        self.show_revision(annotations::revision(&self.sets[at]))
+        self.update_revision_annotation(annotations::revision(&self.sets[at]))
             .await
     }
 
-    fn note(&mut self, status: &str, reason: &str, message: String) {
+    fn set_progressing(&mut self, status: &str, reason: &str, message: String) {
         if conditions::deadline(&self.deployment).is_some() {
             let condition = conditions::new(
                 conditions::PROGRESSING,
@@ -137,8 +140,8 @@ impl Rollout<'_> {
         }
     }
 
-    /// Notes on the deployment which revision it is at.
-    async fn show_revision(&mut self, revision: i64) -> Result<(), Error> {
+    /// Writes the revision to the deployment's annotation.
+    async fn update_revision_annotation(&mut self, revision: i64) -> Result<(), Error> {
         let revision = revision.to_string();
         if self.deployment.annotations().get(annotations::REVISION) == Some(&revision) {
             return Ok(());
@@ -159,52 +162,52 @@ impl Rollout<'_> {
         Ok(())
     }
 
-    /// Where the new set is; made, if there was none.
-    pub(super) async fn ensure_new(&mut self) -> Result<usize, Error> {
+    /// Returns the index of the new set, which is created if it does not exist (upstream's `getNewReplicaSet`).
+    pub(super) async fn get_or_create_new_replica_set(&mut self) -> Result<usize, Error> {
         if let Some(at) = self.new {
-            self.revise().await?;
+            self.sync_revision().await?;
             return Ok(at);
         }
-        let set = self.new_set();
+        let set = self.build_new_set();
         let (set, made) = match self.api().create(&PostParams::default(), &set).await {
             Ok(made) => (made, true),
             Err(kube::Error::Api(status)) if status.code == 409 => {
-                (self.same_name(&set).await?, false)
+                (self.resolve_name_collision(&set).await?, false)
             }
-            Err(error) => return Err(self.cannot_create(&set, error).await),
+            Err(error) => return Err(self.on_create_error(&set, error).await),
         };
         self.context
             .informers
             .sets
             .wait_for_resource_version(&set.metadata)
             .await;
-        let (name, replicas) = (set.name_any(), size(&set));
+        let (name, replicas) = (set.name_any(), replicas_of(&set));
         self.sets.push(Arc::new(set));
         self.new = Some(self.sets.len() - 1);
         if made {
             if replicas > 0 {
-                self.tell(
+                self.record_event(
                     EventType::Normal,
                     "ScalingReplicaSet",
                     format!("Scaled up replica set {name} from 0 to {replicas}"),
                 );
             }
-            self.note(
+            self.set_progressing(
                 "True",
                 "NewReplicaSetCreated",
                 format!("Created new replica set {name:?}"),
             );
-            // Who watches sees it before the counts, as on a cluster.
+            // Watchers get this condition before the counts, as on a cluster.
             self.write(self.deployment.status.clone().unwrap_or_default())
                 .await?;
         }
-        self.show_revision(annotations::revision(&self.sets[self.sets.len() - 1]))
+        self.update_revision_annotation(annotations::revision(&self.sets[self.sets.len() - 1]))
             .await?;
         Ok(self.sets.len() - 1)
     }
 
-    /// A set of the deployment's template, as large as it may be at once.
-    fn new_set(&self) -> ReplicaSet {
+    /// Builds a set with the deployment's template and as many replicas as it may have initially.
+    fn build_new_set(&self) -> ReplicaSet {
         let mut template = revisions::template(&self.deployment);
         let collisions = self
             .deployment
@@ -235,42 +238,43 @@ impl Rollout<'_> {
                 ..ObjectMeta::default()
             },
             spec: Some(ReplicaSetSpec {
-                replicas: Some(numbers::new_size(self.goal, 0, total(&sets))),
+                replicas: Some(scaling::new_rs_replicas(self.limits, 0, total(&sets))),
                 min_ready_seconds: spec.and_then(|spec| spec.min_ready_seconds),
                 selector,
                 template: Some(template),
             }),
             status: None,
         };
-        annotations::note_revision(&mut set, &self.deployment, self.newest_revision());
-        annotations::note_sizes(&mut set, self.goal);
+        annotations::set_revision_annotation(&mut set, &self.deployment, self.newest_revision());
+        annotations::set_replicas_annotations(&mut set, self.limits);
         set
     }
 
-    /// The set that already has this name, if it is ours; else the next try gets another name.
-    async fn same_name(&mut self, wanted: &ReplicaSet) -> Result<ReplicaSet, Error> {
-        let there = self.api().get(&wanted.name_any()).await?;
-        let ours = controller_of(&there.metadata)
+    /// Returns the existing set with this name if the deployment owns it. Otherwise counts a collision, so that the next attempt has
+    /// another name.
+    async fn resolve_name_collision(&mut self, new: &ReplicaSet) -> Result<ReplicaSet, Error> {
+        let existing = self.api().get(&new.name_any()).await?;
+        let ours = controller_of(&existing.metadata)
             .is_some_and(|owner| Some(&owner.uid) == self.deployment.metadata.uid.as_ref());
-        if ours && revisions::matches(&self.deployment, &there) {
-            return Ok(there);
+        if ours && revisions::matches(&self.deployment, &existing) {
+            return Ok(existing);
         }
         let mut status = self.deployment.status.clone().unwrap_or_default();
         status.collision_count = Some(status.collision_count.unwrap_or(0) + 1);
         self.write(status).await?;
         Err(Error::Replicas(format!(
             "replica set name {} is taken",
-            wanted.name_any()
+            new.name_any()
         )))
     }
 
-    async fn cannot_create(&mut self, set: &ReplicaSet, error: kube::Error) -> Error {
+    async fn on_create_error(&mut self, set: &ReplicaSet, error: kube::Error) -> Error {
         let message = format!(
             "Failed to create new replica set {:?}: {error}",
             set.name_any()
         );
-        self.tell(EventType::Warning, "ReplicaSetCreateError", message.clone());
-        self.note("False", "ReplicaSetCreateError", message);
+        self.record_event(EventType::Warning, "ReplicaSetCreateError", message.clone());
+        self.set_progressing("False", "ReplicaSetCreateError", message);
         let status = self.deployment.status.clone().unwrap_or_default();
         match self.write(status).await {
             Ok(()) => error.into(),
@@ -278,11 +282,11 @@ impl Rollout<'_> {
         }
     }
 
-    /// Gives a set its size; true if it had another.
+    /// Scales a set; returns `true` if its replicas changed.
     pub(super) async fn scale(&mut self, at: usize, to: i32) -> Result<bool, Error> {
         let mut set = (*self.sets[at]).clone();
-        let from = size(&set);
-        let noted = annotations::note_sizes(&mut set, self.goal);
+        let from = replicas_of(&set);
+        let noted = annotations::set_replicas_annotations(&mut set, self.limits);
         if from == to && !noted {
             return Ok(false);
         }
@@ -294,16 +298,16 @@ impl Rollout<'_> {
                 "Scaled {direction} replica set {} from {from} to {to}",
                 set.name_any()
             );
-            self.tell(EventType::Normal, "ScalingReplicaSet", message);
+            self.record_event(EventType::Normal, "ScalingReplicaSet", message);
         }
         Ok(from != to)
     }
 
-    /// Deletes the sets that the history has no room for.
-    pub(super) async fn expire(&mut self) -> Result<(), Error> {
+    /// Deletes the sets beyond the history limit (upstream's `cleanupDeployment`).
+    pub(super) async fn clean_up_old_replica_sets(&mut self) -> Result<(), Error> {
         let old: Vec<&ReplicaSet> = self.old().into_iter().map(|at| &*self.sets[at]).collect();
-        for set in revisions::expired(&self.deployment, &old) {
-            gone_is_fine(
+        for set in revisions::sets_to_delete(&self.deployment, &old) {
+            ignore_not_found(
                 self.api()
                     .delete(&set.name_any(), &DeleteParams::background())
                     .await,
@@ -312,7 +316,7 @@ impl Rollout<'_> {
         Ok(())
     }
 
-    fn tell(&self, kind: EventType, reason: &str, message: String) {
+    fn record_event(&self, kind: EventType, reason: &str, message: String) {
         self.recorder
             .event(&self.deployment.object_ref(&()), kind, reason, message);
     }

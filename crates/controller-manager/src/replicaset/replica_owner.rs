@@ -1,4 +1,4 @@
-//! What keeps copies of a pod: a replica set, or a replication controller, which is the same by an older name.
+//! Owner of replicas: a replica set, or a replication controller, its predecessor with the same behaviour.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -15,9 +15,9 @@ use kube::Resource;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::meta::{has_all, selects};
+use crate::meta::{has_all_labels, selects};
 
-pub(crate) trait Copies:
+pub(crate) trait ReplicaOwner:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + Clone
     + Debug
@@ -27,48 +27,48 @@ pub(crate) trait Copies:
     + Sync
     + 'static
 {
-    /// Who says so in events.
+    /// Component in events.
     const COMPONENT: &str;
 
-    /// The cache of its kind.
+    /// Returns the informer of this kind.
     fn informer(informers: &Informers) -> &Informer<Self>;
 
-    /// Whether its selector chooses the pod.
-    fn chooses(&self, pod: &Pod) -> bool;
+    /// Returns `true` if the selector matches the pod.
+    fn selects(&self, pod: &Pod) -> bool;
 
-    /// How many it asks for.
-    fn wanted(&self) -> i32;
+    /// Returns the desired number of replicas.
+    fn replicas(&self) -> i32;
 
-    /// What they are copies of.
+    /// Returns the pod template.
     fn template(&self) -> Option<&PodTemplateSpec>;
 
-    /// How long one has to be ready until it is available.
+    /// Returns the time for which a pod must be ready to be available (`minReadySeconds`).
     fn min_ready(&self) -> Duration;
 
-    /// What it says of them, as a replica set would.
+    /// Returns the status as that of a replica set.
     fn status(&self) -> Option<ReplicaSetStatus>;
 
-    /// The same saying that.
-    fn saying(&self, status: ReplicaSetStatus) -> Self;
+    /// Returns a copy with this status.
+    fn with_status(&self, status: ReplicaSetStatus) -> Self;
 }
 
 fn seconds(seconds: Option<i32>) -> Duration {
     Duration::from_secs(u64::try_from(seconds.unwrap_or(0)).unwrap_or(0))
 }
 
-impl Copies for ReplicaSet {
+impl ReplicaOwner for ReplicaSet {
     const COMPONENT: &str = "replicaset-controller";
 
     fn informer(informers: &Informers) -> &Informer<Self> {
         &informers.sets
     }
 
-    fn chooses(&self, pod: &Pod) -> bool {
+    fn selects(&self, pod: &Pod) -> bool {
         let spec = self.spec.as_ref();
         spec.is_some_and(|spec| selects(&spec.selector, pod.metadata.labels.as_ref()))
     }
 
-    fn wanted(&self) -> i32 {
+    fn replicas(&self) -> i32 {
         let spec = self.spec.as_ref();
         spec.and_then(|spec| spec.replicas).unwrap_or(1)
     }
@@ -85,7 +85,7 @@ impl Copies for ReplicaSet {
         self.status.clone()
     }
 
-    fn saying(&self, status: ReplicaSetStatus) -> Self {
+    fn with_status(&self, status: ReplicaSetStatus) -> Self {
         Self {
             status: Some(status),
             ..self.clone()
@@ -93,20 +93,20 @@ impl Copies for ReplicaSet {
     }
 }
 
-impl Copies for ReplicationController {
+impl ReplicaOwner for ReplicationController {
     const COMPONENT: &str = "replication-controller";
 
     fn informer(informers: &Informers) -> &Informer<Self> {
         &informers.replication_controllers
     }
 
-    fn chooses(&self, pod: &Pod) -> bool {
+    fn selects(&self, pod: &Pod) -> bool {
         let spec = self.spec.as_ref();
         let selector = spec.and_then(|spec| spec.selector.as_ref());
-        selector.is_some_and(|selector| has_all(pod.metadata.labels.as_ref(), selector))
+        selector.is_some_and(|selector| has_all_labels(pod.metadata.labels.as_ref(), selector))
     }
 
-    fn wanted(&self) -> i32 {
+    fn replicas(&self) -> i32 {
         let spec = self.spec.as_ref();
         spec.and_then(|spec| spec.replicas).unwrap_or(1)
     }
@@ -141,7 +141,7 @@ impl Copies for ReplicationController {
         })
     }
 
-    fn saying(&self, status: ReplicaSetStatus) -> Self {
+    fn with_status(&self, status: ReplicaSetStatus) -> Self {
         let condition = |one: ReplicaSetCondition| ReplicationControllerCondition {
             type_: one.type_,
             status: one.status,
