@@ -141,7 +141,7 @@ fn faults(ours: &Path, folder: &Path) -> anyhow::Result<String> {
     let mut listener = Some(TcpListener::bind("127.0.0.1:0")?);
     let address = listener.as_ref().context("just made")?.local_addr()?;
     let text = format!(
-        "targets: [{{name: a, livenessProbe: {{tcpSocket: {{port: {}}}, failureThreshold: 2, beyond: {{periodMilliseconds: {}, timeoutMilliseconds: 100}}}}}}]",
+        "targets: [{{name: a, livenessProbe: {{tcpSocket: {{port: {}}}, failureThreshold: 2, extensions: {{periodMilliseconds: {}, timeoutMilliseconds: 100}}}}}}]",
         address.port(),
         PERIOD.as_millis()
     );
@@ -194,9 +194,9 @@ fn crowd(ours: &Path, folder: &Path, server: SocketAddr) -> anyhow::Result<Strin
         pause(Duration::from_secs(soak / 6));
         sizes.push(format!("{:.0}", program.memory("VmRSS:")?));
     }
-    let late = http::lateness(program.address)?;
+    let late = http::schedule_delay(program.address)?;
     Ok(format!(
-        "{CROWD} targets every ten seconds for {soak} s: {} MiB resident over time; lateness p99 at most {late}; {:.1} % of a core",
+        "{CROWD} targets every ten seconds for {soak} s: {} MiB resident over time; schedule delay p99 at most {late}; {:.1} % of a core",
         sizes.join(", "),
         program.cpu()? / soak as f64 * 100.0
     ))

@@ -25,10 +25,10 @@ fn read(address: SocketAddr, path: &str) -> anyhow::Result<String> {
     Ok(answer)
 }
 
-/// The bound of the histogram's bucket that holds the ninety-ninth of a hundred.
-pub(super) fn lateness(address: SocketAddr) -> anyhow::Result<String> {
+/// Returns the upper bound of the histogram bucket with the 99th percentile of schedule delays.
+pub(super) fn schedule_delay(address: SocketAddr) -> anyhow::Result<String> {
     let page = read(address, "/metrics")?;
-    let name = "probe_sidecar_lateness_seconds";
+    let name = "probe_sidecar_schedule_delay_seconds";
     let number = |line: &str| {
         line.rsplit_once(' ')
             .and_then(|(_, number)| number.parse::<f64>().ok())
@@ -36,7 +36,7 @@ pub(super) fn lateness(address: SocketAddr) -> anyhow::Result<String> {
     let count = page
         .lines()
         .find(|line| line.starts_with(&format!("{name}_count")));
-    let count = count.and_then(number).context("no lateness")?;
+    let count = count.and_then(number).context("no schedule delay")?;
     let mut buckets = page
         .lines()
         .filter(|line| line.starts_with(&format!("{name}_bucket")));

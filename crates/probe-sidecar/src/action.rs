@@ -1,7 +1,7 @@
-//! Does something when a probe comes to another result: off unless asked for, within a budget, and told of in the log.
+//! Runs configured actions when the result of a probe changes. Actions are off by default, rate-limited and logged.
 //!
-//! An action looks at what holds, not at what it is told: word that got lost, or that came while it had to wait, costs
-//! nothing. What its budget holds back is done when the budget allows, if the result still stands then.
+//! An action reads the current state of its probe instead of relying on events, so a lost or delayed event does no harm. A
+//! throttled action runs once its budget allows it, if the probe still has that result.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,32 +15,32 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::engine::state::Status;
 use crate::engine::{Engine, Event};
-use crate::finding::Why;
-use crate::spec::{ActionSpec, endpoint};
+use crate::outcome::FailureReason;
+use crate::spec::{ActionSpec, Health, endpoint_name};
 
 mod budget;
-mod hands;
+mod executor;
 mod process;
 mod webhook;
 
-use budget::{Budget, Held};
-pub use hands::{Hands, Own};
+use budget::{Budget, Throttled};
+pub use executor::{ActionExecutor, LocalExecutor};
 
-/// Whether actions are done.
+/// Execution mode of actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Mode {
-    /// They are not.
+    /// No action runs.
     Off,
-    /// They are told of and not done.
+    /// Actions are logged but not executed.
     DryRun,
-    /// They are.
+    /// Actions are executed.
     On,
 }
 
-/// How often each action came to what.
+/// Counts the outcomes of each action (metric `probe_sidecar_actions_total`).
 pub type Counts = Family<[(&'static str, String); 2], Counter>;
 
-/// Every action of a configuration.
+/// Actions of the active configuration.
 pub struct Actions {
     shared: Arc<Shared>,
     running: Mutex<HashMap<String, (ActionSpec, AbortOnDropHandle<()>)>>,
@@ -48,19 +48,19 @@ pub struct Actions {
 
 struct Shared {
     engine: Engine,
-    hands: Arc<dyn Hands>,
+    executor: Arc<dyn ActionExecutor>,
     mode: Mode,
     counts: Counts,
 }
 
 impl Actions {
-    /// None yet.
+    /// Creates a runner without actions.
     #[must_use]
-    pub fn new(engine: Engine, hands: Arc<dyn Hands>, mode: Mode) -> Self {
+    pub fn new(engine: Engine, executor: Arc<dyn ActionExecutor>, mode: Mode) -> Self {
         Self {
             shared: Arc::new(Shared {
                 engine,
-                hands,
+                executor,
                 mode,
                 counts: Counts::default(),
             }),
@@ -68,19 +68,19 @@ impl Actions {
         }
     }
 
-    /// How often each action came to what: `done`, `failed`, `dry_run`, or `held` back.
+    /// Returns the counters by action and outcome: `executed`, `failed`, `dry_run` or `throttled`.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.shared.counts.clone()
     }
 
-    /// Runs these from now on. Those that are the same remember how often they were done.
+    /// Replaces the active actions. Unchanged actions keep their budget.
     pub fn apply(&self, specs: &[ActionSpec]) {
         if self.shared.mode == Mode::Off {
             if !specs.is_empty() {
                 tracing::warn!(
                     actions = specs.len(),
-                    "actions are off; --actions=on has them done"
+                    "actions are configured but off; enable them with --actions=on"
                 );
             }
             return;
@@ -98,36 +98,36 @@ impl Actions {
     }
 }
 
-/// What an action waits for, when it holds.
+/// Occurrence of the status that triggers an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Occasion {
+struct Trigger {
     since: Duration,
-    reason: Option<Why>,
-    said: Box<str>,
+    reason: Option<FailureReason>,
+    output: Box<str>,
 }
 
 async fn run(shared: Arc<Shared>, spec: ActionSpec) {
     let mut changes = shared.engine.changes();
-    let mut budget = Budget::new(spec.cool_down, spec.most, spec.window);
-    // What it was done for last, and what it was held back for.
-    let (mut done, mut held) = (None, None);
+    let mut budget = Budget::new(spec.cool_down, spec.max_runs, spec.window);
+    // Times of the triggers for which it ran last, and for which throttling was logged last.
+    let (mut executed, mut throttled) = (None, None);
     let mut announced = None;
     loop {
-        let occasion = shared.occasion(&spec).or(announced.take());
-        let due = occasion.filter(|now| spec.repeat || done != Some(now.since));
-        let Some(occasion) = due else {
+        let trigger = shared.trigger(&spec).or(announced.take());
+        let due = trigger.filter(|now| spec.repeat || executed != Some(now.since));
+        let Some(trigger) = due else {
             match changes.recv().await {
                 Err(RecvError::Closed) => return,
-                Ok(event) => announced = announced_occasion(&spec, &event),
+                Ok(event) => announced = announced_trigger(&spec, &event),
                 Err(RecvError::Lagged(_)) => {}
             }
             continue;
         };
         let now = shared.engine.now();
-        if let Some((until, why)) = budget.held(now) {
-            if held != Some((occasion.since, why)) && done != Some(occasion.since) {
-                shared.audit(&spec, "held", &words(why, until - now));
-                held = Some((occasion.since, why));
+        if let Some((until, reason)) = budget.throttled_until(now) {
+            if throttled != Some((trigger.since, reason)) && executed != Some(trigger.since) {
+                shared.audit(&spec, "throttled", &throttling_message(reason, until - now));
+                throttled = Some((trigger.since, reason));
             }
             tokio::select! {
                 () = tokio::time::sleep(until - now) => {}
@@ -135,98 +135,98 @@ async fn run(shared: Arc<Shared>, spec: ActionSpec) {
             }
             continue;
         }
-        budget.take(now);
-        done = Some(occasion.since);
-        shared.act(&spec, &occasion).await;
+        budget.record(now);
+        executed = Some(trigger.since);
+        shared.execute(&spec, &trigger).await;
     }
 }
 
-/// Returns the occasion of a failure after which the target's startup phase began at once: its result stands no more.
-fn announced_occasion(spec: &ActionSpec, event: &Event) -> Option<Occasion> {
+/// Returns the trigger of a failure that started the startup phase of its target, so that its result is reset already.
+fn announced_trigger(spec: &ActionSpec, event: &Event) -> Option<Trigger> {
     let Event::Transition(entry, transition) = event else {
         return None;
     };
     let is_awaited = *entry.target == *spec.target
         && entry.spec.kind == spec.kind
         && transition.to == Status::Unhealthy
-        && !spec.becomes;
-    let said = entry.state().last().map(|last| last.output.clone());
-    (is_awaited && entry.waits()).then(|| Occasion {
+        && spec.becomes == Health::Unhealthy;
+    let output = entry.state().last().map(|last| last.output.clone());
+    (is_awaited && entry.waits_for_startup()).then(|| Trigger {
         since: transition.at,
         reason: transition.reason,
-        said: said.unwrap_or_default(),
+        output: output.unwrap_or_default(),
     })
 }
 
-fn words(why: Held, left: Duration) -> String {
+fn throttling_message(reason: Throttled, left: Duration) -> String {
     let left = left.as_secs();
-    match why {
-        Held::CoolDown => format!("cools down for another {left} s"),
-        Held::Budget => format!("its budget is spent for another {left} s"),
+    match reason {
+        Throttled::CoolDown => format!("cool-down: {left} s left"),
+        Throttled::Budget => format!("budget exhausted: {left} s left"),
     }
 }
 
 impl Shared {
-    /// Whether what the action waits for holds.
-    fn occasion(&self, spec: &ActionSpec) -> Option<Occasion> {
+    /// Returns the trigger if the probe has the status of the action.
+    fn trigger(&self, spec: &ActionSpec) -> Option<Trigger> {
         if self.engine.is_stopped() {
             return None;
         }
-        let set = self.engine.set();
-        let entry = set.target(&spec.target)?.probe(spec.kind)?;
+        let snapshot = self.engine.snapshot();
+        let entry = snapshot.target(&spec.target)?.probe(spec.kind)?;
         let state = entry.state();
         let (decided, since) = state.decided()?;
         if decided != spec.becomes {
             return None;
         }
         let last = state.last();
-        Some(Occasion {
+        Some(Trigger {
             since,
             reason: last.and_then(|last| last.reason),
-            said: last.map(|last| last.output.clone()).unwrap_or_default(),
+            output: last.map(|last| last.output.clone()).unwrap_or_default(),
         })
     }
 
-    async fn act(&self, spec: &ActionSpec, occasion: &Occasion) {
+    async fn execute(&self, spec: &ActionSpec, trigger: &Trigger) {
         if spec.dry_run || self.mode == Mode::DryRun {
-            self.audit(spec, "dry_run", "would have been done");
+            self.audit(spec, "dry_run", "would have been executed");
             return;
         }
-        let story = self.story(spec, occasion);
-        match self.hands.act(&spec.deed, &story).await {
-            Ok(what) => self.audit(spec, "done", &what),
-            Err(why) => self.audit(spec, "failed", &why),
+        let event = self.event_payload(spec, trigger);
+        match self.executor.execute(&spec.effect, &event).await {
+            Ok(detail) => self.audit(spec, "executed", &detail),
+            Err(error) => self.audit(spec, "failed", &error),
         }
     }
 
-    /// What happened, in JSON.
-    fn story(&self, spec: &ActionSpec, occasion: &Occasion) -> String {
+    /// Returns the event as JSON.
+    fn event_payload(&self, spec: &ActionSpec, trigger: &Trigger) -> String {
         json!({
             "action": spec.name,
-            "probe": format!("{}/{}", endpoint(spec.kind), spec.target),
-            "became": if spec.becomes { "healthy" } else { "unhealthy" },
-            "reason": occasion.reason.map(|why| why.word),
-            "code": occasion.reason.and_then(|why| why.code),
-            "output": occasion.said,
+            "probe": format!("{}/{}", endpoint_name(spec.kind), spec.target),
+            "became": spec.becomes,
+            "reason": trigger.reason.map(|reason| reason.kind),
+            "code": trigger.reason.and_then(|reason| reason.code),
+            "output": trigger.output,
             "at": format!("{:.3}", self.engine.clock().now()),
         })
         .to_string()
     }
 
-    /// The line that says what was done, or not, and why.
+    /// Logs and counts the outcome of an action.
     fn audit(&self, spec: &ActionSpec, outcome: &'static str, detail: &str) {
         let labels = [
             ("action", spec.name.clone()),
             ("outcome", outcome.to_owned()),
         ];
         self.counts.get_or_create(&labels).inc();
-        let probe = format!("{}/{}", endpoint(spec.kind), spec.target);
-        let became = if spec.becomes { "healthy" } else { "unhealthy" };
-        let (action, deed) = (&spec.name, spec.deed.to_string());
+        let probe = format!("{}/{}", endpoint_name(spec.kind), spec.target);
+        let became = spec.becomes.to_string();
+        let (action, effect) = (&spec.name, spec.effect.to_string());
         if outcome == "failed" {
-            tracing::error!(action, probe, became, deed, outcome, detail, "action");
+            tracing::error!(action, probe, became, effect, outcome, detail, "action");
         } else {
-            tracing::info!(action, probe, became, deed, outcome, detail, "action");
+            tracing::info!(action, probe, became, effect, outcome, detail, "action");
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Settings, by flag and by environment.
+//! Settings from flags and environment variables.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::action::Mode;
 
-/// Runs probes on its own clock; serves, measures and acts on what they find.
+/// Runs probes on its own schedule; serves, measures and acts on their results.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(
     name = "probe-sidecar",
@@ -14,7 +14,7 @@ use crate::action::Mode;
     mut_arg("listen", |listen| listen.default_value("0.0.0.0:8086")),
 )]
 pub struct Args {
-    /// The probes, in YAML: a file, a mounted ConfigMap, or annotations mounted by the downward API
+    /// Configuration file (YAML): a file, a mounted ConfigMap, or annotations mounted by the downward API
     #[arg(
         long,
         env = "PROBES_FILE",
@@ -23,23 +23,23 @@ pub struct Args {
     )]
     pub config: PathBuf,
 
-    /// The annotation that holds the probes, where the file holds all annotations of the pod
+    /// Annotation that holds the configuration, if the file contains the annotations of the pod
     #[arg(long, env = "PROBES_ANNOTATION", value_name = "KEY")]
     pub config_annotation: Option<String>,
 
-    /// Explain the probes and their worst-case detection times, and end
+    /// Check and explain the configuration, with worst-case detection times, then exit
     #[arg(long)]
     pub check_config: bool,
 
-    /// How --check-config says it
+    /// Output format of --check-config
     #[arg(long, value_name = "FORMAT", default_value = "text", value_enum)]
     pub output: Output,
 
-    /// Address and port of the gRPC health service; without it there is none
+    /// Address and port of the gRPC health service (off by default)
     #[arg(long, env = "GRPC_LISTEN", value_name = "ADDR:PORT")]
     pub grpc_listen: Option<SocketAddr>,
 
-    /// Whether the configuration's actions are done
+    /// Execution mode of the configured actions
     #[arg(
         long,
         env = "ACTIONS",
@@ -49,7 +49,7 @@ pub struct Args {
     )]
     pub actions: Mode,
 
-    /// Where probes go that name no host
+    /// Default host of probes
     #[arg(
         long,
         env = "TARGET_HOST",
@@ -70,15 +70,15 @@ pub struct Args {
     #[arg(long, env = "POD_UID", value_name = "UID", default_value = "")]
     pub pod_uid: String,
 
-    /// What every service here takes.
+    /// Flags shared by all services.
     #[command(flatten)]
     pub service: service::Args,
 }
 
-/// How an explanation looks.
+/// Output format of `--check-config`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Output {
-    /// For people.
+    /// Plain text.
     Text,
     /// One JSON object.
     Json,
@@ -86,8 +86,8 @@ pub enum Output {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0        ended on request, or the configuration is in order
-  1        could not start, or the shutdown grace ran out
-  2        a bad flag, variable or configuration
-  CODE     an action exit struck
-  128 + N  a second signal (number N) cut the end short";
+  0        shutdown on request, or the configuration is valid
+  1        start failed, or the shutdown grace period expired
+  2        invalid flag, variable or configuration
+  CODE     an exit action ran
+  128 + N  a second signal (number N) interrupted the shutdown";

@@ -1,4 +1,4 @@
-//! Makes one attempt of each kind of probe.
+//! Runs attempts of each kind of handler.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,30 +11,30 @@ use probe::tls::Tls;
 use probe::{Action, HttpGet, LocalProber, ProbeError, ProbeKind, Prober as _, grpc, http, unix};
 use tokio::time::Instant;
 
-use crate::finding::Finding;
+use crate::outcome::AttemptOutcome;
 use crate::spec::{Handler, TlsFiles};
 
 mod expect;
 mod postgres;
 pub(crate) mod tls;
 
-use expect::Judge;
+use expect::ResponseMatcher;
 
-/// What an attempt names itself: servers that know the kubelet's probes by their name know these too.
+/// User agent of attempts. Servers that recognize probes of the kubelet recognize these, too.
 pub const USER_AGENT: &str = concat!("kube-probe/1.36 probe-sidecar/", env!("CARGO_PKG_VERSION"));
 
-/// An attempt, ready to be made as often as need be.
+/// A handler with its files read, ready to run repeatedly.
 #[derive(Debug)]
 pub struct Attempt(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    /// As the kubelet makes it.
+    /// A handler of Kubernetes.
     Kubernetes(Action),
     Http {
         client: http::Client,
         get: HttpGet,
-        judge: Judge,
+        matcher: ResponseMatcher,
     },
     Grpc {
         host: String,
@@ -49,7 +49,7 @@ enum Kind {
     },
 }
 
-/// A probe that cannot be made as the configuration says.
+/// A file that a handler names cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{probe}: {message}")]
 pub struct BuildError {
@@ -65,7 +65,7 @@ impl BuildError {
         }
     }
 
-    pub(crate) fn of(mut self, target: &str, kind: ProbeKind) -> Self {
+    pub(crate) fn for_probe(mut self, target: &str, kind: ProbeKind) -> Self {
         self.probe = format!("target {target}, {}", kind.field());
         self
     }
@@ -75,14 +75,14 @@ impl Attempt {
     /// Reads the files that a handler names.
     ///
     /// # Errors
-    /// When one of them is missing or holds something else.
+    /// Fails if a file is missing or invalid.
     pub fn build(handler: &Handler) -> Result<Self, BuildError> {
         Ok(Self(match handler {
             Handler::Kubernetes(action) => Kind::Kubernetes(action.clone()),
             Handler::Http { get, tls, expect } => Kind::Http {
                 client: client(tls.as_ref())?,
                 get: get.clone(),
-                judge: Judge::new(expect)?,
+                matcher: ResponseMatcher::new(expect)?,
             },
             Handler::Grpc {
                 host,
@@ -110,7 +110,7 @@ impl Attempt {
         }))
     }
 
-    /// What is done as the kubelet would do it; none for what it cannot do.
+    /// Returns the handler of Kubernetes, or `None` for an extension.
     #[must_use]
     pub fn action(&self) -> Option<&Action> {
         match &self.0 {
@@ -128,25 +128,26 @@ fn client(tls: Option<&TlsFiles>) -> Result<http::Client, BuildError> {
     })
 }
 
-/// Makes attempts.
+/// Runs attempts.
 #[async_trait]
-pub trait Attempts: Send + Sync + 'static {
-    /// Makes one within `timeout`.
-    async fn make(&self, attempt: &Attempt, timeout: Duration) -> Result<Finding, ProbeError>;
+pub trait AttemptRunner: Send + Sync + 'static {
+    /// Runs one attempt within `timeout`.
+    async fn run(&self, attempt: &Attempt, timeout: Duration)
+    -> Result<AttemptOutcome, ProbeError>;
 }
 
-/// Makes them from this process.
+/// Runs attempts from this process.
 #[derive(Debug)]
-pub struct Local {
+pub struct LocalRunner {
     prober: LocalProber,
-    nobody: Target,
+    placeholder_target: Target,
 }
 
-impl Default for Local {
+impl Default for LocalRunner {
     fn default() -> Self {
         Self {
             prober: LocalProber::new(USER_AGENT, true),
-            nobody: Target {
+            placeholder_target: Target {
                 pod_uid: String::new(),
                 namespace: String::new(),
                 pod: String::new(),
@@ -159,14 +160,25 @@ impl Default for Local {
 }
 
 #[async_trait]
-impl Attempts for Local {
-    async fn make(&self, attempt: &Attempt, timeout: Duration) -> Result<Finding, ProbeError> {
+impl AttemptRunner for LocalRunner {
+    async fn run(
+        &self,
+        attempt: &Attempt,
+        timeout: Duration,
+    ) -> Result<AttemptOutcome, ProbeError> {
         Ok(match &attempt.0 {
             Kind::Kubernetes(action) => {
-                let made = self.prober.probe(&self.nobody, action, timeout).await?;
-                made.into()
+                let outcome = self
+                    .prober
+                    .probe(&self.placeholder_target, action, timeout)
+                    .await?;
+                outcome.into()
             }
-            Kind::Http { client, get, judge } => asked(client, get, judge, timeout).await?,
+            Kind::Http {
+                client,
+                get,
+                matcher,
+            } => probe_http(client, get, matcher, timeout).await?,
             Kind::Grpc {
                 host,
                 port,
@@ -184,18 +196,18 @@ impl Attempts for Local {
     }
 }
 
-async fn asked(
+async fn probe_http(
     client: &http::Client,
     get: &HttpGet,
-    judge: &Judge,
+    matcher: &ResponseMatcher,
     timeout: Duration,
-) -> Result<Finding, ProbeError> {
+) -> Result<AttemptOutcome, ProbeError> {
     let start = Instant::now();
     let (verdict, reason, output) = match client.fetch(get, timeout).await? {
-        Ok(answer) => judge.judge(&answer),
+        Ok(response) => matcher.match_response(&response),
         Err(outcome) => return Ok(outcome.into()),
     };
-    Ok(Finding {
+    Ok(AttemptOutcome {
         verdict,
         reason,
         output,

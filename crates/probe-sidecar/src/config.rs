@@ -1,7 +1,7 @@
-//! Configurations: a text becomes a [`Config`], or a list of what is wrong with it, each with its line and field.
+//! Parser of configurations: a text becomes a [`Config`], or a list of problems, each with its line and field.
 //!
-//! The text is YAML. If there is something wrong with it, it is read twice over: once for its values, and once for the lines
-//! they stand on, because what is wrong with a value is often found long after it was parsed.
+//! The text is YAML. A text with problems is read twice: for its values, and for the lines of its fields, because most
+//! problems are found after parsing.
 
 use probe::ProbeKind;
 use serde::de::DeserializeOwned;
@@ -10,8 +10,8 @@ use serde_json::Value;
 use crate::spec::{Config, HealthyWhen, TargetSpec};
 
 mod action;
-mod beyond;
 mod document;
+mod extensions;
 mod group;
 mod lines;
 mod problem;
@@ -20,17 +20,17 @@ mod target;
 use problem::Problems;
 pub use problem::{ConfigError, Problem};
 
-/// The longest text that is read. A ConfigMap holds one mebibyte.
+/// Maximum length of a configuration in bytes. A ConfigMap has at most one mebibyte.
 pub const MAX_BYTES: usize = 16 << 20;
 
-/// What a configuration does not say itself.
+/// Defaults that a configuration does not contain.
 #[derive(Clone, Debug)]
-pub struct Surroundings {
-    /// Where probes go that name no host: the kubelet's go to the pod's address.
+pub struct ParseOptions {
+    /// Default host of probes. The kubelet uses the address of the pod.
     pub host: String,
 }
 
-impl Default for Surroundings {
+impl Default for ParseOptions {
     fn default() -> Self {
         Self {
             host: "127.0.0.1".to_owned(),
@@ -38,18 +38,18 @@ impl Default for Surroundings {
     }
 }
 
-/// What holds for every probe that says nothing else.
+/// Defaults of the probes of a configuration.
 #[derive(Clone, Copy, Debug, Default)]
 struct Defaults {
     healthy_when: HealthyWhen,
     stale_after: Option<i64>,
 }
 
-/// Reads a configuration; `file` is what messages call it.
+/// Parses a configuration. `file` is its name in messages.
 ///
 /// # Errors
-/// With everything that is wrong with it.
-pub fn parse(file: &str, text: &[u8], surroundings: &Surroundings) -> Result<Config, ConfigError> {
+/// Returns all problems of the text.
+pub fn parse(file: &str, text: &[u8], options: &ParseOptions) -> Result<Config, ConfigError> {
     let whole = |line, message: String| ConfigError {
         file: file.to_owned(),
         problems: vec![Problem {
@@ -62,13 +62,13 @@ pub fn parse(file: &str, text: &[u8], surroundings: &Surroundings) -> Result<Con
         let bytes = text.len();
         return Err(whole(
             None,
-            format!("{bytes} bytes are more than the {MAX_BYTES} that are read"),
+            format!("the file has {bytes} bytes, more than the maximum of {MAX_BYTES}"),
         ));
     }
     let text = std::str::from_utf8(text).map_err(|error| {
         let before = &text[..error.valid_up_to()];
         let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-        whole(Some(line), "this is not UTF-8".to_owned())
+        whole(Some(line), "the file is not UTF-8".to_owned())
     })?;
     let value: Value = serde_saphyr::from_str(text).map_err(|error| {
         let error = error.without_snippet();
@@ -78,29 +78,26 @@ pub fn parse(file: &str, text: &[u8], surroundings: &Surroundings) -> Result<Con
         whole(line.filter(|line| *line > 0), error.to_string())
     })?;
     let mut problems = Problems::default();
-    let config = read(value, surroundings, &mut problems);
-    problems.end(file, text)?;
+    let config = read(value, options, &mut problems);
+    problems.into_result(file, text)?;
     Ok(config)
 }
 
-fn read(value: Value, surroundings: &Surroundings, problems: &mut Problems) -> Config {
+fn read(value: Value, options: &ParseOptions, problems: &mut Problems) -> Config {
     let Some(document) = typed::<document::Document>(value, "", problems) else {
         return Config::default();
     };
     if document.targets.is_empty() {
-        problems.add(
-            "targets",
-            "Required value: there has to be something to probe",
-        );
+        problems.push("targets", "Required value: must have at least one target");
     }
     let defaults = Defaults {
-        healthy_when: beyond::healthy_when(
+        healthy_when: extensions::healthy_when(
             document.healthy_when.as_deref(),
             "healthyWhen",
             HealthyWhen::default(),
             problems,
         ),
-        stale_after: beyond::at_least(
+        stale_after: extensions::in_range(
             document.stale_after_milliseconds,
             1,
             "staleAfterMilliseconds",
@@ -112,18 +109,12 @@ fn read(value: Value, surroundings: &Surroundings, problems: &mut Problems) -> C
     for (index, target) in document.targets.into_iter().enumerate() {
         let path = format!("targets[{index}]");
         if !names.insert(target.name.clone()) {
-            problems.add(
+            problems.push(
                 format!("{path}.name"),
                 format!("Duplicate value: {:?}", target.name),
             );
         }
-        targets.push(target::read(
-            target,
-            &path,
-            surroundings,
-            defaults,
-            problems,
-        ));
+        targets.push(target::read(target, &path, options, defaults, problems));
     }
     let groups = group::read(document.groups, &targets, problems);
     let actions = action::read(document.actions, &targets, problems);
@@ -134,18 +125,18 @@ fn read(value: Value, surroundings: &Surroundings, problems: &mut Problems) -> C
     }
 }
 
-/// A value as a type; says which fields the type does not have.
+/// Deserializes a value, and reports the fields that the type does not have.
 fn typed<T: DeserializeOwned>(value: Value, path: &str, problems: &mut Problems) -> Option<T> {
     let mut unknown = Vec::new();
-    let mut note = |ignored: serde_ignored::Path<'_>| {
+    let mut record = |ignored: serde_ignored::Path<'_>| {
         let mut field = path.to_owned();
         write_path(&ignored, &mut field);
         unknown.push(field);
     };
-    let known = serde_ignored::Deserializer::new(value, &mut note);
-    let parsed = serde_path_to_error::deserialize(known);
+    let tracked = serde_ignored::Deserializer::new(value, &mut record);
+    let parsed = serde_path_to_error::deserialize(tracked);
     for field in unknown {
-        problems.add(field, "unknown field");
+        problems.push(field, "unknown field");
     }
     match parsed {
         Ok(parsed) => Some(parsed),
@@ -157,7 +148,7 @@ fn typed<T: DeserializeOwned>(value: Value, path: &str, problems: &mut Problems)
                 (path, within) if within.starts_with('[') => format!("{path}{within}"),
                 (path, within) => format!("{path}.{within}"),
             };
-            problems.add(field, error.inner().to_string());
+            problems.push(field, error.inner().to_string());
             None
         }
     }
@@ -184,29 +175,29 @@ fn write_path(path: &serde_ignored::Path<'_>, text: &mut String) {
     }
 }
 
-/// A name as a container has it: it becomes part of paths and labels.
+/// Checks a name by the rules of container names: it becomes part of paths and labels.
 fn check_name(name: &str, path: &str, problems: &mut Problems) {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let fits = (1..=63).contains(&name.len())
-        && name.bytes().all(plain)
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_valid = (1..=63).contains(&name.len())
+        && name.bytes().all(is_allowed)
         && !name.starts_with('-')
         && !name.ends_with('-');
-    if !fits {
-        problems.add(
+    if !is_valid {
+        problems.push(
             path,
             format!(
-                "Invalid value: {name:?}: must be 1 to 63 lower case letters, digits or hyphens, and begin and end without a hyphen"
+                "Invalid value: {name:?}: must consist of 1 to 63 lower case letters, digits or hyphens, and start and end without a hyphen"
             ),
         );
     }
 }
 
-/// The field of a target that holds such a probe.
+/// Returns the field of a target that contains this kind of probe.
 fn field(kind: ProbeKind) -> &'static str {
     kind.field()
 }
 
 #[cfg(test)]
-mod fuzz;
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,6 @@
-//! Runs every probe of a configuration on its own clock, one attempt at a time each, and keeps what they find.
+//! Runs every probe of a configuration on its own schedule, with one attempt at a time each, and keeps the results.
 //!
-//! A configuration is applied as a whole or not at all. Probes that are the same in the new one go on as if nothing had
-//! happened: their task, their counters and their history stay.
+//! A configuration is applied completely or not at all. Probes that do not change keep their task, counters and history.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,57 +12,57 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::attempt::{Attempt, Attempts, BuildError};
+use crate::attempt::{Attempt, AttemptRunner, BuildError};
 use crate::spec::{Config, TargetSpec};
 
-mod entry;
+mod handle;
 pub mod history;
-pub mod lateness;
 mod phase;
 mod restart;
 mod run;
-mod set;
+pub mod schedule_delay;
+mod snapshot;
 pub mod state;
 pub mod totals;
 
-pub use entry::Entry;
+pub use handle::ProbeHandle;
 use history::Sample;
-pub use lateness::Lateness;
-use phase::Gate;
 pub use phase::Phase;
-pub use set::{Group, Set, Standing, Target};
+use phase::StartupGate;
+pub use schedule_delay::ScheduleDelay;
+pub use snapshot::{Group, GroupStatus, Snapshot, Target};
 use state::Transition;
 
-/// How many results a reader may be behind before it has to look anew.
-const BEHIND: usize = 512;
-/// First attempts are this far apart, so that many probes do not fall together.
-const APART: Duration = Duration::from_millis(1);
+/// Capacity of the broadcast channels. A receiver that lags further behind gets `Lagged` and must read the state again.
+const EVENT_CHANNEL_CAPACITY: usize = 512;
+/// Delay between the first attempts of successive probes, so that they do not all run at once.
+const START_STAGGER: Duration = Duration::from_millis(1);
 
-/// Something happened.
+/// An event of the engine.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// An attempt ended.
-    Result(Arc<Entry>, Sample),
-    /// A probe's status changed.
-    Transition(Arc<Entry>, Arc<Transition>),
-    /// Another configuration runs.
+    /// An attempt finished.
+    Result(Arc<ProbeHandle>, Sample),
+    /// The status of a probe changed.
+    Transition(Arc<ProbeHandle>, Arc<Transition>),
+    /// A configuration was applied.
     Reloaded,
-    /// Probes have stopped for good.
+    /// The engine stopped.
     Stopped,
 }
 
-/// What a reload did.
+/// Numbers of probes that a reload kept, started and stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Applied {
-    /// Probes that went on.
+pub struct ReloadSummary {
+    /// Unchanged probes.
     pub kept: usize,
-    /// Probes that are new or changed.
+    /// New or changed probes.
     pub started: usize,
-    /// Probes that are gone or changed.
+    /// Removed or changed probes.
     pub stopped: usize,
 }
 
-/// The engine. Clones are the same one.
+/// Handle of the engine. Clones share one engine.
 #[derive(Clone)]
 pub struct Engine(Arc<Shared>);
 
@@ -71,77 +70,79 @@ type Key = (Arc<str>, ProbeKind);
 
 struct Shared {
     clock: Clock,
-    attempts: Arc<dyn Attempts>,
-    set: RwLock<Arc<Set>>,
+    runner: Arc<dyn AttemptRunner>,
+    snapshot: RwLock<Arc<Snapshot>>,
     tasks: Mutex<HashMap<Key, AbortOnDropHandle<()>>>,
-    /// Every result; sent only where somebody listens.
+    /// All events. Results are sent only if there are receivers.
     results: broadcast::Sender<Event>,
-    /// Everything but results.
+    /// All events except results.
     changes: broadcast::Sender<Event>,
-    lateness: Lateness,
+    schedule_delay: ScheduleDelay,
     stopped: CancellationToken,
-    /// Whether a group has to be looked at with every change, because it remembers.
-    remembers: AtomicBool,
+    /// `true` if a group with the policy `failOpen` exists, which has to record that it was healthy.
+    has_fail_open_groups: AtomicBool,
 }
 
 impl Engine {
-    /// An engine that runs nothing yet.
+    /// Creates an engine without probes.
     #[must_use]
-    pub fn new(clock: Clock, attempts: Arc<dyn Attempts>) -> Self {
+    pub fn new(clock: Clock, runner: Arc<dyn AttemptRunner>) -> Self {
         Self(Arc::new(Shared {
             clock,
-            attempts,
-            set: RwLock::default(),
+            runner,
+            snapshot: RwLock::default(),
             tasks: Mutex::default(),
-            results: broadcast::Sender::new(BEHIND),
-            changes: broadcast::Sender::new(BEHIND),
-            lateness: Lateness::default(),
+            results: broadcast::Sender::new(EVENT_CHANNEL_CAPACITY),
+            changes: broadcast::Sender::new(EVENT_CHANNEL_CAPACITY),
+            schedule_delay: ScheduleDelay::default(),
             stopped: CancellationToken::new(),
-            remembers: AtomicBool::new(false),
+            has_fail_open_groups: AtomicBool::new(false),
         }))
     }
 
-    /// Runs `config` from now on, and nothing else.
+    /// Replaces the active configuration.
     ///
     /// # Errors
-    /// When a file that a probe names cannot be used. Then everything stays as it is.
-    pub fn apply(&self, config: &Config) -> Result<Applied, BuildError> {
-        let mut built = Vec::with_capacity(config.probes());
+    /// Fails if a file that a probe names cannot be used. The previous configuration remains active.
+    pub fn apply(&self, config: &Config) -> Result<ReloadSummary, BuildError> {
+        let mut built = Vec::with_capacity(config.probe_count());
         for target in &config.targets {
             for (index, spec) in target.probes.iter().enumerate() {
                 let attempt = Attempt::build(&spec.handler)
-                    .map_err(|error| error.of(&target.name, spec.kind))?;
+                    .map_err(|error| error.for_probe(&target.name, spec.kind))?;
                 built.push((target, index, attempt));
             }
         }
         if self.0.stopped.is_cancelled() {
-            return Ok(Applied::default());
+            return Ok(ReloadSummary::default());
         }
         let applied = self.replace(config, built);
         let _ = self.0.changes.send(Event::Reloaded);
         Ok(applied)
     }
 
-    fn replace(&self, config: &Config, built: Vec<(&TargetSpec, usize, Attempt)>) -> Applied {
+    fn replace(&self, config: &Config, built: Vec<(&TargetSpec, usize, Attempt)>) -> ReloadSummary {
         let shared = &self.0;
-        let old = self.set();
+        let old = self.snapshot();
         let now = self.now();
         let mut tasks = shared.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         let mut before = std::mem::take(&mut *tasks);
-        let mut set = Set::default();
-        let mut fresh: Vec<Arc<Entry>> = Vec::new();
-        let mut applied = Applied::default();
+        let mut snapshot = Snapshot::default();
+        let mut fresh: Vec<Arc<ProbeHandle>> = Vec::new();
+        let mut applied = ReloadSummary::default();
         for (spec, index, attempt) in built {
-            if set
+            if snapshot
                 .targets
                 .last()
                 .is_none_or(|last| *last.name != *spec.name)
             {
                 let target = self.target(spec, old.target(&spec.name));
-                set.names.insert(target.name.clone(), set.targets.len());
-                set.targets.push(target);
+                snapshot
+                    .names
+                    .insert(target.name.clone(), snapshot.targets.len());
+                snapshot.targets.push(target);
             }
-            let Some(target) = set.targets.last_mut() else {
+            let Some(target) = snapshot.targets.last_mut() else {
                 continue;
             };
             let probe = &spec.probes[index];
@@ -160,7 +161,7 @@ impl Engine {
                 None => {
                     applied.stopped += usize::from(known.is_some());
                     let (name, gate) = (target.name.clone(), target.gate.clone());
-                    let entry = Entry::new(name, probe.clone(), gate, attempt, now);
+                    let entry = ProbeHandle::new(name, probe.clone(), gate, attempt, now);
                     let entry = Arc::new(entry);
                     target.probes.push(entry.clone());
                     fresh.push(entry);
@@ -169,16 +170,21 @@ impl Engine {
         }
         applied.started = fresh.len();
         applied.stopped += before.len();
-        set.groups = groups(config, &old);
-        let remembers = config
+        snapshot.groups = groups(config, &old);
+        let has_fail_open_groups = config
             .groups
             .iter()
             .any(|group| group.policy == crate::spec::Policy::FailOpen);
-        shared.remembers.store(remembers, Ordering::Relaxed);
-        *shared.set.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(set);
+        shared
+            .has_fail_open_groups
+            .store(has_fail_open_groups, Ordering::Relaxed);
+        *shared
+            .snapshot
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
         let count = u32::try_from(fresh.len()).unwrap_or(u32::MAX);
         for (at, entry) in (0..).zip(fresh) {
-            let spread = entry.spec.period.min(APART * count);
+            let spread = entry.spec.period.min(START_STAGGER * count);
             let first = spread / count * at;
             let key = (entry.target.clone(), entry.spec.kind);
             let task = tokio::spawn(run::run(Arc::clone(shared), entry, first));
@@ -187,7 +193,7 @@ impl Engine {
         applied
     }
 
-    /// A target whose gate stays as it was, unless its startup is another one now.
+    /// Creates a target. It keeps the phase of the previous one unless the startup probe changed.
     fn target(&self, spec: &TargetSpec, old: Option<&Target>) -> Target {
         let startup = |kind: &ProbeKind| *kind == ProbeKind::Startup;
         let wanted = spec.probes.iter().find(|probe| startup(&probe.kind));
@@ -198,7 +204,7 @@ impl Engine {
         } else {
             Phase::Starting
         };
-        let gate = gate.unwrap_or_else(|| Arc::new(Gate::new(first)));
+        let gate = gate.unwrap_or_else(|| Arc::new(StartupGate::new(first)));
         if wanted.is_none() || wanted != known.map(|known| &known.spec) {
             gate.set(first);
         }
@@ -210,43 +216,43 @@ impl Engine {
         }
     }
 
-    /// What runs now.
+    /// Returns the active targets and groups.
     #[must_use]
-    pub fn set(&self) -> Arc<Set> {
-        self.0.set()
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.0.snapshot()
     }
 
-    /// The engine's own time, which results are stamped with.
+    /// Returns the time on the clock of the engine, which results carry.
     #[must_use]
     pub fn now(&self) -> Duration {
         self.0.clock.elapsed()
     }
 
-    /// The engine's clock.
+    /// Clock of the engine.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.0.clock
     }
 
-    /// Every result from now on, and everything else that happens. A slow reader is told that it missed some.
+    /// Subscribes to all events. A slow receiver gets `Lagged`.
     #[must_use]
     pub fn results(&self) -> broadcast::Receiver<Event> {
         self.0.results.subscribe()
     }
 
-    /// Everything that happens from now on, but single results.
+    /// Subscribes to all events except results.
     #[must_use]
     pub fn changes(&self) -> broadcast::Receiver<Event> {
         self.0.changes.subscribe()
     }
 
-    /// How late attempts have begun.
+    /// Histogram of the delays of attempts.
     #[must_use]
-    pub fn lateness(&self) -> &Lateness {
-        &self.0.lateness
+    pub fn schedule_delay(&self) -> &ScheduleDelay {
+        &self.0.schedule_delay
     }
 
-    /// Stops every probe for good, and what their commands left running. What is known stays.
+    /// Stops all probes and the processes that their commands started. Results remain readable.
     pub fn stop(&self) {
         self.0.stopped.cancel();
         let tasks =
@@ -256,7 +262,7 @@ impl Engine {
         let _ = self.0.results.send(Event::Stopped);
     }
 
-    /// Whether probes have stopped for good.
+    /// Returns `true` after [`Engine::stop`].
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.0.stopped.is_cancelled()
@@ -265,7 +271,7 @@ impl Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let probes = self.set().probes().count();
+        let probes = self.snapshot().probes().count();
         f.debug_struct("Engine")
             .field("probes", &probes)
             .finish_non_exhaustive()
@@ -273,14 +279,14 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Shared {
-    fn set(&self) -> Arc<Set> {
-        let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
-        set.clone()
+    fn snapshot(&self) -> Arc<Snapshot> {
+        let snapshot = self.snapshot.read().unwrap_or_else(PoisonError::into_inner);
+        snapshot.clone()
     }
 }
 
-/// The groups of a configuration; those that are the same remember.
-fn groups(config: &Config, old: &Set) -> Vec<Group> {
+/// Creates the groups of a configuration. Unchanged groups keep their state.
+fn groups(config: &Config, old: &Snapshot) -> Vec<Group> {
     let group = |spec: &crate::spec::GroupSpec| {
         let known = old.group(&spec.name).filter(|known| known.spec == *spec);
         Group {

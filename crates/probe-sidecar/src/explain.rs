@@ -1,4 +1,4 @@
-//! What a configuration comes to: for people, and for scripts.
+//! Explanation of the effective configuration, as text and as JSON.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -7,28 +7,29 @@ use probe::Action;
 use serde_json::{Value, json};
 
 use crate::source::SourceError;
-use crate::spec::{Config, Handler, Policy, ProbeSpec, endpoint};
+use crate::spec::{Config, Handler, Policy, ProbeSpec, endpoint_name};
 
-/// The longest time from a fault to a probe's verdict, and from the end of the fault to the next.
+/// Returns the worst-case times of detection and recovery.
 ///
-/// A fault may come right after an attempt has looked. Then a period passes, and the attempts that make up the threshold; the
-/// last of them may take its whole timeout. Attempts that outlast their period begin at every second tick, or third …
+/// In the worst case a fault occurs right after the check of an attempt. Then a period passes, and the attempts up to the
+/// threshold; the last one may take its complete timeout. Attempts that outlast their period skip ticks.
 #[must_use]
 pub fn worst_case(spec: &ProbeSpec) -> (Duration, Duration) {
     let period = spec.period.as_nanos().max(1);
     let ticks = spec.timeout.as_nanos().div_ceil(period).max(1);
-    let apart = spec
+    let interval = spec
         .period
         .saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX));
-    let until = |threshold: u32, last: Duration| {
-        let rest = apart.saturating_mul(threshold.saturating_sub(1));
+    let duration = |threshold: u32, last: Duration| {
+        let rest = interval.saturating_mul(threshold.saturating_sub(1));
         spec.period.saturating_add(rest).saturating_add(last)
     };
-    let healed = apart.saturating_add(until(spec.success_threshold, spec.timeout)) - spec.period;
-    (until(spec.failure_threshold, spec.timeout), healed)
+    let recovery =
+        interval.saturating_add(duration(spec.success_threshold, spec.timeout)) - spec.period;
+    (duration(spec.failure_threshold, spec.timeout), recovery)
 }
 
-/// What an attempt does, in one line.
+/// Describes a handler in one line.
 #[must_use]
 pub fn handler(handler: &Handler) -> String {
     match handler {
@@ -49,71 +50,67 @@ pub fn handler(handler: &Handler) -> String {
             ..
         } => format!("gRPC health of {service:?} at {host}:{port} over TLS"),
         Handler::Unix { path } => format!("connect to {}", path.display()),
-        // A connection string may hold a password.
-        Handler::Postgres { checks, .. } if checks.is_empty() => "ask PostgreSQL".to_owned(),
+        // The connection string may contain a password.
+        Handler::Postgres { checks, .. } if checks.is_empty() => "check PostgreSQL".to_owned(),
         Handler::Postgres { checks, .. } => {
             let checks: Vec<String> = checks.iter().map(ToString::to_string).collect();
-            format!("ask PostgreSQL for {}", checks.join(", "))
+            format!("check PostgreSQL: {}", checks.join(", "))
         }
     }
 }
 
-/// A duration for people.
+/// Formats a duration for humans.
 pub(crate) fn time(duration: Duration) -> String {
     humantime::format_duration(duration).to_string()
 }
 
-/// For people.
+/// Explains a configuration as text.
 #[must_use]
 pub fn text(config: &Config) -> String {
     let mut text = String::new();
     for target in &config.targets {
-        let whose = if target.dependency {
-            " (a dependency: only in its own endpoints and in groups)"
+        let note = if target.dependency {
+            " (dependency: not part of the endpoints of the pod)"
         } else {
             ""
         };
-        let _ = writeln!(text, "{}{whose}", target.name);
+        let _ = writeln!(text, "{}{note}", target.name);
         for spec in &target.probes {
             describe(&mut text, &target.name, spec);
         }
     }
     for group in &config.groups {
         let members: Vec<String> = group.members.iter().map(ToString::to_string).collect();
-        let held = match group.policy {
+        let policy = match group.policy {
             Policy::Strict => "",
-            Policy::FailOpen => "; healthy for good once it was",
+            Policy::FailOpen => "; stays healthy once it was",
         };
         let _ = writeln!(
             text,
-            "groups/{}: {} of {}{held}",
+            "groups/{}: {} of {}{policy}",
             group.name,
             group.require,
             members.join(", ")
         );
     }
     for action in &config.actions {
-        let when = if action.becomes {
-            "healthy"
-        } else {
-            "unhealthy"
-        };
         let _ = writeln!(
             text,
-            "action {}: when {}/{} becomes {when}, {}; at most {} times in {}, {} apart",
+            "action {}: when {}/{} becomes {}, {}; at most {} runs in {}, cool-down {}",
             action.name,
-            endpoint(action.kind),
+            endpoint_name(action.kind),
             action.target,
-            action.deed,
-            action.most,
+            action.becomes,
+            action.effect,
+            action.max_runs,
             time(action.window),
             time(action.cool_down)
         );
     }
     let _ = writeln!(
         text,
-        "{} probes of {} targets, in order",
-        config.probes(),
+        "valid: {} probes of {} targets",
+        config.probe_count(),
         config.targets.len()
     );
     text
@@ -123,11 +120,11 @@ fn describe(text: &mut String, target: &str, spec: &ProbeSpec) {
     let (failure, recovery) = worst_case(spec);
     let _ = writeln!(
         text,
-        "  {} -> {}/{target}: {}\n    every {}, within {}, first after {}; failure threshold {}, success threshold {}\n    \
-         a failure is reported after at most {}, its end after at most {}; without a result for {} it is stale, or unknown \
-         if attempts cannot be judged (a stall inside a body, a command that does not exist)",
+        "  {} -> {}/{target}: {}\n    period {}, timeout {}, initial delay {}; failure threshold {}, success threshold {}\n    \
+         worst-case detection {}, worst-case recovery {}; stale after {} without a result, or unknown if attempts \
+         cannot be judged (a stalled body, a missing command)",
         spec.kind.field(),
-        endpoint(spec.kind),
+        endpoint_name(spec.kind),
         handler(&spec.handler),
         time(spec.period),
         time(spec.timeout),
@@ -140,7 +137,7 @@ fn describe(text: &mut String, target: &str, spec: &ProbeSpec) {
     );
 }
 
-/// For scripts.
+/// Explains a configuration as JSON.
 #[must_use]
 pub fn json(config: &Config) -> Value {
     let probe = |spec: &ProbeSpec| {
@@ -182,14 +179,14 @@ pub fn json(config: &Config) -> Value {
         "groups": groups.collect::<Vec<_>>(),
         "actions": config.actions.iter().map(|action| json!({
             "name": action.name,
-            "probe": format!("{}/{}", endpoint(action.kind), action.target),
-            "becomes": if action.becomes { "healthy" } else { "unhealthy" },
-            "deed": action.deed.to_string(),
+            "probe": format!("{}/{}", endpoint_name(action.kind), action.target),
+            "becomes": action.becomes,
+            "effect": action.effect.to_string(),
         })).collect::<Vec<_>>(),
     })
 }
 
-/// What is wrong, for scripts.
+/// Returns the problems of a configuration as JSON.
 #[must_use]
 pub fn errors(error: &SourceError) -> Value {
     let problems = match error {
@@ -202,16 +199,16 @@ pub fn errors(error: &SourceError) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{self, Surroundings};
+    use crate::config::{self, ParseOptions};
 
     #[track_caller]
     fn check(fields: &str, failure: u64, recovery: u64) {
         let text =
             format!("targets: [{{name: a, readinessProbe: {{tcpSocket: {{port: 1}}, {fields}}}}}]");
-        let config = config::parse("c", text.as_bytes(), &Surroundings::default()).unwrap();
-        let (found, healed) = worst_case(&config.targets[0].probes[0]);
+        let config = config::parse("c", text.as_bytes(), &ParseOptions::default()).unwrap();
+        let (detection, healing) = worst_case(&config.targets[0].probes[0]);
         assert_eq!(
-            (found, healed),
+            (detection, healing),
             (
                 Duration::from_millis(failure),
                 Duration::from_millis(recovery)
@@ -221,11 +218,11 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_case_is_a_fault_right_after_an_attempt_that_looked() {
+    fn worst_case_is_a_fault_right_after_a_check() {
         check("periodSeconds: 10, failureThreshold: 2", 21_000, 11_000);
         check("failureThreshold: 3", 31_000, 11_000);
         check(
-            "failureThreshold: 2, beyond: {periodMilliseconds: 100, timeoutMilliseconds: 50}",
+            "failureThreshold: 2, extensions: {periodMilliseconds: 100, timeoutMilliseconds: 50}",
             250,
             150,
         );
@@ -233,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn attempts_that_outlast_their_period_skip_ticks() {
+    fn worst_case_of_slow_attempts_includes_skipped_ticks() {
         check(
             "periodSeconds: 1, timeoutSeconds: 3, failureThreshold: 2",
             7_000,

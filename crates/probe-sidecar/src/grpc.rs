@@ -1,7 +1,7 @@
-//! What is known, for gRPC clients: `grpc.health.v1` with Check, List and Watch.
+//! Health service for gRPC clients: `grpc.health.v1` with Check, List and Watch.
 //!
-//! A service is named as an endpoint is, without its first slash: `readyz`, `livez/TARGET`, `groups/NAME`. The empty name
-//! is the pod's readiness.
+//! A service is named like an endpoint without the leading slash: `readyz`, `livez/TARGET`, `groups/NAME`. The empty name
+//! is the readiness of the pod.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -20,86 +20,86 @@ use tonic::server::{Grpc, NamedService, ServerStreamingService, UnaryService};
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
-use crate::engine::state::Status as Known;
-use crate::engine::{Engine, Entry, Event};
-use crate::spec::{endpoint, kind_of};
-use crate::web::App;
+use crate::engine::state::Status as ProbeStatus;
+use crate::engine::{Engine, Event, ProbeHandle};
+use crate::spec::{endpoint_name, kind_from_endpoint};
+use crate::web::AppState;
 use crate::web::health::{KUBELET_AGENT, KUBELET_FAILURE_THRESHOLD};
 
 mod connection;
 mod message;
 
-pub use connection::CONNECTIONS;
-use message::{CheckRequest, CheckResponse, ListRequest, ListResponse, Said};
+pub use connection::MAX_CONNECTIONS;
+use message::{CheckRequest, CheckResponse, ListRequest, ListResponse, ServingStatus};
 
-/// A result can grow stale without anything happening, so a watch looks by itself, too.
-const LOOK: Duration = Duration::from_secs(1);
-/// So many calls of one connection at a time.
-const CALLS: u32 = 64;
+/// Interval of re-evaluation in a watch: a group may change by the age of a result, without an event.
+const STALE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Maximum number of concurrent calls of a connection.
+const MAX_CONCURRENT_STREAMS: u32 = 64;
 
-/// Serves until `end`, and the streams until the engine stops.
+/// Serves until `end`; streams are served until the engine stops.
 ///
 /// # Errors
-/// When the connections cannot be served.
+/// Fails if connections cannot be accepted.
 pub async fn serve(
     listener: TcpListener,
-    app: App,
+    app: AppState,
     end: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     tonic::transport::Server::builder()
-        .max_concurrent_streams(CALLS)
+        .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .add_service(Health(app))
-        .serve_with_incoming_shutdown(connection::accepted(listener), end)
+        .serve_with_incoming_shutdown(connection::accept(listener), end)
         .await
 }
 
-/// What is said of a service; none if there is none of that name.
-fn serving(app: &App, service: &str) -> Option<Said> {
+/// Returns the health status of `service`, or `None` if the service is unknown.
+fn service_status(app: &AppState, service: &str) -> Option<ServingStatus> {
     let engine = &app.engine;
-    let (set, now) = (engine.set(), engine.now());
-    let ending = engine.is_stopped() || !app.ready.is_open();
-    let plain = |healthy| {
+    let (snapshot, now) = (engine.snapshot(), engine.now());
+    let is_stopping = engine.is_stopped() || !app.ready.is_open();
+    let to_status = |healthy| {
         if healthy {
-            Said::Serving
+            ServingStatus::Serving
         } else {
-            Said::NotServing
+            ServingStatus::NotServing
         }
     };
     let pod = |kind: ProbeKind| {
-        let healthy = set
-            .of_pod(kind)
+        let healthy = snapshot
+            .pod_probes(kind)
             .all(|entry| entry.is_healthy(entry.status(now)));
-        plain(healthy && !(ending && kind == ProbeKind::Readiness))
+        to_status(healthy && !(is_stopping && kind == ProbeKind::Readiness))
     };
     if service.is_empty() {
         return Some(pod(ProbeKind::Readiness));
     }
     let Some((first, name)) = service.split_once('/') else {
-        return Some(pod(kind_of(service)?));
+        return Some(pod(kind_from_endpoint(service)?));
     };
     if first == "groups" {
-        let standing = set.standing(set.group(name)?, now);
-        return Some(plain(standing.healthy && !ending));
+        let status = snapshot.group_status(snapshot.group(name)?, now);
+        return Some(to_status(status.healthy && !is_stopping));
     }
-    let entry = set.target(name)?.probe(kind_of(first)?)?;
-    if ending && entry.spec.kind == ProbeKind::Readiness {
-        return Some(Said::NotServing);
+    let entry = snapshot.target(name)?.probe(kind_from_endpoint(first)?)?;
+    if is_stopping && entry.spec.kind == ProbeKind::Readiness {
+        return Some(ServingStatus::NotServing);
     }
-    Some(of(entry, now))
+    Some(serving_status(entry, now))
 }
 
 #[cfg(test)]
-pub(crate) fn is_serving(app: &App, service: &str) -> bool {
-    serving(app, service) == Some(Said::Serving)
+pub(crate) fn is_serving(app: &AppState, service: &str) -> bool {
+    service_status(app, service) == Some(ServingStatus::Serving)
 }
 
-fn of(entry: &Entry, now: Duration) -> Said {
-    let known = entry.status(now);
-    match known {
-        _ if entry.is_healthy(known) => Said::Serving,
-        Known::Healthy | Known::Unhealthy => Said::NotServing,
-        Known::NeverRun | Known::Stale | Known::Unknown => Said::Unknown,
+fn serving_status(entry: &ProbeHandle, now: Duration) -> ServingStatus {
+    let status = entry.status(now);
+    match status {
+        _ if entry.is_healthy(status) => ServingStatus::Serving,
+        ProbeStatus::Healthy | ProbeStatus::Unhealthy => ServingStatus::NotServing,
+        ProbeStatus::NeverRun | ProbeStatus::Stale | ProbeStatus::Unknown => ServingStatus::Unknown,
     }
 }
 
@@ -108,26 +108,27 @@ fn is_kubelet<T>(request: &Request<T>) -> bool {
     agent.is_some_and(|agent| agent.as_bytes().starts_with(KUBELET_AGENT.as_bytes()))
 }
 
-/// Counts an unhealthy answer on a target's liveness to the kubelet.
-fn count_poll(app: &App, service: &str) {
-    let set = app.engine.set();
+/// Counts an unhealthy response to the kubelet about the liveness of a target.
+fn count_poll(app: &AppState, service: &str) {
+    let snapshot = app.engine.snapshot();
     let target = service.split_once('/').and_then(|(kind, name)| {
-        let kind = kind_of(kind)?;
-        set.target(name)?.probe(kind)
+        let kind = kind_from_endpoint(kind)?;
+        snapshot.target(name)?.probe(kind)
     });
     if let Some(entry) = target {
         app.engine.count_poll(entry, KUBELET_FAILURE_THRESHOLD);
     }
 }
 
-/// Every service there is.
-fn names(engine: &Engine) -> Vec<String> {
-    let set = engine.set();
+/// Returns the names of all services.
+fn service_names(engine: &Engine) -> Vec<String> {
+    let snapshot = engine.snapshot();
     let mut names = vec![String::new()];
-    names.extend(ProbeKind::ALL.map(|kind| endpoint(kind).to_owned()));
-    names.extend(set.probes().map(|entry| entry.name()));
+    names.extend(ProbeKind::ALL.map(|kind| endpoint_name(kind).to_owned()));
+    names.extend(snapshot.probes().map(|entry| entry.name()));
     names.extend(
-        set.groups
+        snapshot
+            .groups
             .iter()
             .map(|group| format!("groups/{}", group.spec.name)),
     );
@@ -135,7 +136,7 @@ fn names(engine: &Engine) -> Vec<String> {
 }
 
 #[derive(Clone)]
-struct Health(App);
+struct Health(AppState);
 
 impl NamedService for Health {
     const NAME: &'static str = "grpc.health.v1.Health";
@@ -178,48 +179,48 @@ where
     }
 }
 
-type Answer<T> = Result<Response<T>, Status>;
+type GrpcResult<T> = Result<Response<T>, Status>;
 
-struct Check(App);
+struct Check(AppState);
 
 impl UnaryService<CheckRequest> for Check {
     type Response = CheckResponse;
-    type Future = std::future::Ready<Answer<CheckResponse>>;
+    type Future = std::future::Ready<GrpcResult<CheckResponse>>;
 
     fn call(&mut self, request: Request<CheckRequest>) -> Self::Future {
         let service = &request.get_ref().service;
-        let found = serving(&self.0, service);
-        if found.is_some_and(|found| found != Said::Serving) && is_kubelet(&request) {
+        let found = service_status(&self.0, service);
+        if found.is_some_and(|found| found != ServingStatus::Serving) && is_kubelet(&request) {
             count_poll(&self.0, service);
         }
-        let answer = found.map(|serving| Response::new(serving.into()));
-        std::future::ready(answer.ok_or_else(|| Status::not_found("unknown service")))
+        let response = found.map(|serving| Response::new(serving.into()));
+        std::future::ready(response.ok_or_else(|| Status::not_found("unknown service")))
     }
 }
 
-struct List(App);
+struct List(AppState);
 
 impl UnaryService<ListRequest> for List {
     type Response = ListResponse;
-    type Future = std::future::Ready<Answer<ListResponse>>;
+    type Future = std::future::Ready<GrpcResult<ListResponse>>;
 
     fn call(&mut self, _: Request<ListRequest>) -> Self::Future {
-        let statuses = names(&self.0.engine)
+        let statuses = service_names(&self.0.engine)
             .into_iter()
-            .filter_map(|name| Some((name.clone(), serving(&self.0, &name)?.into())))
+            .filter_map(|name| Some((name.clone(), service_status(&self.0, &name)?.into())))
             .collect();
         std::future::ready(Ok(Response::new(ListResponse { statuses })))
     }
 }
 
-struct Watch(App);
+struct Watch(AppState);
 
 type Responses = Pin<Box<dyn Stream<Item = Result<CheckResponse, Status>> + Send>>;
 
 impl ServerStreamingService<CheckRequest> for Watch {
     type Response = CheckResponse;
     type ResponseStream = Responses;
-    type Future = std::future::Ready<Answer<Responses>>;
+    type Future = std::future::Ready<GrpcResult<Responses>>;
 
     fn call(&mut self, request: Request<CheckRequest>) -> Self::Future {
         let watcher = Watcher {
@@ -227,40 +228,41 @@ impl ServerStreamingService<CheckRequest> for Watch {
             service: request.into_inner().service,
             changes: self.0.engine.changes(),
             last: None,
-            over: false,
+            is_closed: false,
         };
         let responses = stream::unfold(watcher, Watcher::next);
         std::future::ready(Ok(Response::new(Box::pin(responses))))
     }
 }
 
-/// Tells a status whenever it is another one than before, and ends with the engine.
+/// Stream of changes of a status; ends with the engine.
 struct Watcher {
-    app: App,
+    app: AppState,
     service: String,
     changes: Receiver<Event>,
-    last: Option<Said>,
-    over: bool,
+    last: Option<ServingStatus>,
+    is_closed: bool,
 }
 
 impl Watcher {
     async fn next(mut self) -> Option<(Result<CheckResponse, Status>, Self)> {
         loop {
-            if self.over {
+            if self.is_closed {
                 return None;
             }
-            self.over = self.app.engine.is_stopped();
-            let now = serving(&self.app, &self.service).unwrap_or(Said::ServiceUnknown);
+            self.is_closed = self.app.engine.is_stopped();
+            let now =
+                service_status(&self.app, &self.service).unwrap_or(ServingStatus::ServiceUnknown);
             if self.last.replace(now) != Some(now) {
                 return Some((Ok(now.into()), self));
             }
-            if self.over {
+            if self.is_closed {
                 return None;
             }
             tokio::select! {
-                // What happened matters less than that something did: it is looked at anew.
+                // Any event triggers a re-evaluation.
                 _ = self.changes.recv() => {}
-                () = sleep(LOOK) => {}
+                () = sleep(STALE_CHECK_INTERVAL) => {}
             }
         }
     }

@@ -1,7 +1,8 @@
-//! Runs probes on its own clock; serves, measures and acts on what they find.
+//! Runs probes on its own schedule; serves, measures and acts on their results.
 //!
-//! A [`mod@source`] is read as a [`config`], which becomes a [`spec`]: targets with probes, and groups of them. The [`engine`]
-//! makes each probe's [`attempt`]s and keeps what they find; [`web`] and [`metrics`] tell of it; [`reload`] takes changes over.
+//! A [`mod@source`] is parsed by [`config`] into a [`spec`]: targets with probes, groups and actions. The [`engine`] runs
+//! each probe's [`attempt`]s and keeps the results; [`web`], [`grpc`] and [`metrics`] serve them; [`action`] runs actions;
+//! [`reload`] applies configuration changes.
 
 pub mod action;
 pub mod args;
@@ -9,9 +10,9 @@ pub mod attempt;
 pub mod config;
 pub mod engine;
 pub mod explain;
-pub mod finding;
 pub mod grpc;
 pub mod metrics;
+pub mod outcome;
 pub mod program;
 pub mod reload;
 pub mod source;
@@ -27,70 +28,74 @@ use service::{Limits, Metrics, Readiness, Server, Stop};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
-use self::action::{Actions, Own};
+use self::action::{Actions, LocalExecutor};
 pub use self::args::Args;
-use self::attempt::Local;
-use self::config::Surroundings;
+use self::attempt::LocalRunner;
+use self::config::ParseOptions;
 use self::engine::Engine;
 use self::reload::Reloader;
 use self::source::Source;
 use self::spec::Config;
-use self::web::App;
+use self::web::AppState;
 
-/// Limits of the service. Groups are what the kubelet and load balancers request, too.
+/// Limits of the HTTP service. The kubelet and load balancers request groups, too.
 const LIMITS: Limits = Limits {
     health_paths: &["/livez", "/readyz", "/startupz", "/healthz", "/groups"],
     ..Limits::DEFAULT
 };
 
-/// Where `args` say that the configuration is.
+/// Returns the source of the configuration.
 #[must_use]
 pub fn source(args: &Args) -> Source {
     Source {
         file: args.config.clone(),
         annotation: args.config_annotation.clone(),
-        surroundings: Surroundings {
+        options: ParseOptions {
             host: args.target_host.clone(),
         },
     }
 }
 
-/// How a run came to its end.
+/// Reason for the end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It was told to stop.
-    Ended(service::Ended),
-    /// An action ended it with this exit code.
-    Exited(u8),
+pub enum ExitReason {
+    /// A shutdown was requested.
+    Shutdown(service::Ended),
+    /// An `exit` action requested this exit code.
+    ActionExit(u8),
 }
 
-/// Probes and serves until told to stop. `reload` asks for the configuration to be read again.
+/// Probes and serves until `stop` requests the shutdown. `reload` triggers a reload of the configuration.
 ///
 /// # Errors
-/// When it cannot listen, or a file that `config` names cannot be used.
+/// Fails if a port cannot be bound, or if a file that `config` names cannot be used.
 pub async fn run(
     args: &Args,
     config: Config,
     stop: &Stop,
     reload: Arc<Notify>,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<ExitReason> {
     let listen = args.service.listen;
     let server = Server::bind(listen, LIMITS).await.with_context(|| {
-        format!("cannot serve: is another probe-sidecar at {listen}? --listen names another port")
+        format!("cannot listen on {listen}: another probe-sidecar may use the port; choose another one with --listen")
     })?;
     let grpc = match args.grpc_listen {
         None => None,
         Some(address) => {
             let listener = TcpListener::bind(address).await;
-            Some(listener.with_context(|| format!("cannot listen on {address} for gRPC"))?)
+            Some(listener.with_context(|| {
+                format!(
+                    "cannot listen on {address} for gRPC: choose another port with --grpc-listen"
+                )
+            })?)
         }
     };
     let engine = Engine::new(
         Clock::new(Timestamp::now(), 1.0),
-        Arc::new(Local::default()),
+        Arc::new(LocalRunner::default()),
     );
     engine.apply(&config)?;
-    let app = App {
+    let app = AppState {
         engine: engine.clone(),
         ready: Readiness::default(),
     };
@@ -104,19 +109,19 @@ pub async fn run(
         },
     };
     metrics.register(|registry| registry.register_collector(Box::new(probes)));
-    let hands = Arc::new(Own::new(stop.drain.clone()));
-    let actions = Actions::new(engine.clone(), hands.clone(), args.actions);
+    let executor = Arc::new(LocalExecutor::new(stop.drain.clone()));
+    let actions = Actions::new(engine.clone(), executor.clone(), args.actions);
     let counts = actions.counts();
     metrics.register(|registry| {
-        let help = "What actions came to: done, failed, dry_run or held";
+        let help = "Total number of action runs by outcome (executed, failed, dry_run, throttled)";
         registry.register("probe_sidecar_actions", help, counts);
     });
     actions.apply(&config.actions);
     let reloader = Reloader::new(engine.clone(), actions, source(args), &config);
     let _reloading = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(reloader.run(reload)));
     let address = server.local_addr()?;
-    tracing::info!(%address, probes = config.probes(), "listening");
-    // What runs has what it needs of it: kept, it would take as much again.
+    tracing::info!(%address, probes = config.probe_count(), "listening");
+    // The running tasks hold their own copies; drop the parsed configuration to free its memory.
     drop(config);
     let serving = server.serve(web::router(&app, &metrics), &app.ready, stop);
     let stopping = async {
@@ -124,13 +129,13 @@ pub async fn run(
         engine.stop();
     };
     let (ended, (), ()) = tokio::join!(serving, stopping, serve_grpc(grpc, &app, stop));
-    Ok(hands
+    Ok(executor
         .exit_code()
-        .map_or(Outcome::Ended(ended), Outcome::Exited))
+        .map_or(ExitReason::Shutdown(ended), ExitReason::ActionExit))
 }
 
-/// Serves gRPC where it is asked for, and no longer than the grace allows.
-async fn serve_grpc(listener: Option<TcpListener>, app: &App, stop: &Stop) {
+/// Serves gRPC if there is a listener, at most until the end of the shutdown grace period.
+async fn serve_grpc(listener: Option<TcpListener>, app: &AppState, stop: &Stop) {
     let Some(listener) = listener else {
         return;
     };
@@ -150,9 +155,9 @@ async fn serve_grpc(listener: Option<TcpListener>, app: &App, stop: &Stop) {
     tokio::select! {
         served = grpc::serve(listener, app.clone(), end) => {
             if let Err(error) = served {
-                tracing::error!(%error, "gRPC is not served any more");
+                tracing::error!(%error, "gRPC server stopped");
             }
         }
-        () = last => tracing::warn!("the grace ran out: gRPC connections dropped"),
+        () = last => tracing::warn!("shutdown grace period expired: gRPC connections dropped"),
     }
 }

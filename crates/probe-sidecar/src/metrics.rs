@@ -1,6 +1,6 @@
-//! What the probes add up to, for Prometheus: by the kubelet's names and labels, and what the kubelet does not tell.
+//! Metrics of probes for Prometheus: those of the kubelet with its names and labels, and additional ones.
 //!
-//! Nothing is kept twice: the numbers are read from the probes when somebody asks.
+//! The values are read from the probes during a scrape; there is no second copy.
 
 use std::fmt;
 
@@ -11,29 +11,29 @@ use prometheus_client::registry::Unit;
 
 use crate::engine::state::Status;
 use crate::engine::totals::BUCKETS;
-use crate::engine::{Engine, Entry, Set, lateness};
+use crate::engine::{Engine, ProbeHandle, Snapshot, schedule_delay};
 
-/// The pod's labels.
+/// Labels of the pod.
 #[derive(Clone, Debug, Default)]
 pub struct Pod {
-    /// Its name.
+    /// Name of the pod.
     pub name: String,
-    /// Its namespace.
+    /// Namespace of the pod.
     pub namespace: String,
-    /// Its UID.
+    /// UID of the pod.
     pub uid: String,
 }
 
-/// Reads the engine.
+/// Collector of the metrics of all probes.
 #[derive(Debug)]
 pub struct Probes {
-    /// Whose numbers.
+    /// Engine that runs the probes.
     pub engine: Engine,
-    /// Where it runs.
+    /// Labels of the pod.
     pub pod: Pod,
 }
 
-/// The names of every metric here, as they are scraped.
+/// Names of all metrics of this module as scraped.
 pub const NAMES: [&str; 9] = [
     "prober_probe_total",
     "prober_probe_duration_seconds",
@@ -43,28 +43,28 @@ pub const NAMES: [&str; 9] = [
     "probe_sidecar_probe_status",
     "probe_sidecar_probe_healthy",
     "probe_sidecar_group_healthy",
-    "probe_sidecar_lateness_seconds",
+    "probe_sidecar_schedule_delay_seconds",
 ];
 
 type Labels<'a, const N: usize> = [(&'static str, &'a str); N];
 
 impl Collector for Probes {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let set = self.engine.set();
-        self.totals(&set, &mut encoder)?;
-        self.durations(&set, &mut encoder)?;
-        self.errors(&set, &mut encoder)?;
-        self.failures(&set, &mut encoder)?;
-        self.transitions(&set, &mut encoder)?;
-        self.statuses(&set, &mut encoder)?;
-        self.groups(&set, &mut encoder)?;
-        self.lateness(&mut encoder)
+        let snapshot = self.engine.snapshot();
+        self.totals(&snapshot, &mut encoder)?;
+        self.durations(&snapshot, &mut encoder)?;
+        self.errors(&snapshot, &mut encoder)?;
+        self.failures(&snapshot, &mut encoder)?;
+        self.transitions(&snapshot, &mut encoder)?;
+        self.statuses(&snapshot, &mut encoder)?;
+        self.groups(&snapshot, &mut encoder)?;
+        self.schedule_delay(&mut encoder)
     }
 }
 
 impl Probes {
-    /// The kubelet's labels of a probe.
-    fn labels<'a>(&'a self, entry: &'a Entry) -> Labels<'a, 4> {
+    /// Returns the labels of the kubelet for a probe.
+    fn labels<'a>(&'a self, entry: &'a ProbeHandle) -> Labels<'a, 4> {
         [
             ("probe_type", entry.spec.kind.as_str()),
             ("container", &entry.target),
@@ -73,10 +73,10 @@ impl Probes {
         ]
     }
 
-    /// The same, and one more.
+    /// Returns the labels of a probe with an additional one.
     fn labels_and<'a>(
         &'a self,
-        entry: &'a Entry,
+        entry: &'a ProbeHandle,
         name: &'static str,
         value: &'a str,
     ) -> Labels<'a, 5> {
@@ -84,12 +84,12 @@ impl Probes {
         [kind, container, pod, namespace, (name, value)]
     }
 
-    fn totals(&self, set: &Set, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    fn totals(&self, snapshot: &Snapshot, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let help =
             "Cumulative number of a liveness, readiness or startup probe for a container by result";
         let mut metric =
             encoder.encode_descriptor("prober_probe", help, None, MetricType::Counter)?;
-        for entry in set.probes() {
+        for entry in snapshot.probes() {
             let (successful, failed) = {
                 let totals = &entry.state().totals;
                 (totals.successful, totals.failed)
@@ -104,7 +104,7 @@ impl Probes {
         Ok(())
     }
 
-    fn durations(&self, set: &Set, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    fn durations(&self, snapshot: &Snapshot, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let help = "Duration in seconds for a probe response";
         let unit = Unit::Seconds;
         let mut metric = encoder.encode_descriptor(
@@ -113,7 +113,7 @@ impl Probes {
             Some(&unit),
             MetricType::Histogram,
         )?;
-        for entry in set.probes() {
+        for entry in snapshot.probes() {
             let (seconds, counts) = {
                 let totals = &entry.state().totals;
                 (totals.seconds, totals.buckets.map(u64::from))
@@ -124,22 +124,22 @@ impl Probes {
         Ok(())
     }
 
-    fn errors(&self, set: &Set, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "Attempts that could not be made and say nothing of their target";
+    fn errors(&self, snapshot: &Snapshot, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Total number of attempts that could not be made or judged";
         let name = "probe_sidecar_probe_errors";
         let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for entry in set.probes() {
+        for entry in snapshot.probes() {
             let errors = entry.state().totals.errors;
             counter(&mut metric, &self.labels(entry), errors)?;
         }
         Ok(())
     }
 
-    fn failures(&self, set: &Set, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "Failed attempts by reason";
+    fn failures(&self, snapshot: &Snapshot, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Total number of failed attempts by reason";
         let name = "probe_sidecar_probe_failures";
         let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for entry in set.probes() {
+        for entry in snapshot.probes() {
             let reasons = entry.state().totals.reasons.clone();
             for (reason, count) in reasons {
                 counter(
@@ -152,11 +152,11 @@ impl Probes {
         Ok(())
     }
 
-    fn transitions(&self, set: &Set, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    fn transitions(&self, snapshot: &Snapshot, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let help = "Total number of transitions of a probe by its new status";
         let name = "probe_sidecar_probe_transitions";
         let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for entry in set.probes() {
+        for entry in snapshot.probes() {
             let transitions = entry.state().totals.transitions.clone();
             for (status, count) in transitions {
                 let labels = self.labels_and(entry, "status", status.as_str());
@@ -166,57 +166,57 @@ impl Probes {
         Ok(())
     }
 
-    fn statuses(&self, set: &Set, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    fn statuses(&self, snapshot: &Snapshot, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let now = self.engine.now();
-        let help = "Whether this is what is known: 1 for one of the statuses, 0 for the others";
+        let help = "Current status of the probe (1 for the current status, 0 for all others)";
         let name = "probe_sidecar_probe_status";
         let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for entry in set.probes() {
+        for entry in snapshot.probes() {
             let is = entry.status(now);
             for status in Status::ALL {
                 let labels = self.labels_and(entry, "status", status.as_str());
                 gauge(&mut metric, &labels, i64::from(is == status))?;
             }
         }
-        let help = "Whether endpoints call it healthy";
+        let help = "Result of the probe as served by endpoints (1 healthy, 0 unhealthy)";
         let name = "probe_sidecar_probe_healthy";
         let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for entry in set.probes() {
+        for entry in snapshot.probes() {
             let healthy = entry.is_healthy(entry.status(now));
             gauge(&mut metric, &self.labels(entry), i64::from(healthy))?;
         }
         Ok(())
     }
 
-    fn groups(&self, set: &Set, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "Whether a group is healthy";
+    fn groups(&self, snapshot: &Snapshot, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Result of the group (1 healthy, 0 unhealthy)";
         let name = "probe_sidecar_group_healthy";
         let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for group in &set.groups {
-            let healthy = set.standing(group, self.engine.now()).healthy;
+        for group in &snapshot.groups {
+            let healthy = snapshot.group_status(group, self.engine.now()).healthy;
             let labels = [("group", group.spec.name.as_str())];
             gauge(&mut metric, &labels, i64::from(healthy))?;
         }
         Ok(())
     }
 
-    fn lateness(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "How long after it was due an attempt began";
+    fn schedule_delay(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Delay in seconds between the scheduled and the actual start of an attempt";
         let unit = Unit::Seconds;
         let mut metric = encoder.encode_descriptor(
-            "probe_sidecar_lateness",
+            "probe_sidecar_schedule_delay",
             help,
             Some(&unit),
             MetricType::Histogram,
         )?;
-        let late = self.engine.lateness();
+        let late = self.engine.schedule_delay();
         let total = late.total().as_secs_f64();
         let labels: Option<&Labels<'_, 0>> = None;
         histogram(
             &mut metric,
             labels,
             total,
-            &lateness::BOUNDS,
+            &schedule_delay::BOUNDS,
             &late.counts(),
         )
     }

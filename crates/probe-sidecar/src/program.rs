@@ -1,4 +1,4 @@
-//! The program: reads settings, listens for signals, serves, and returns the exit code. `selfheal` contains it too.
+//! Entry point: reads settings, handles signals, serves, and returns the exit code. `selfheal` contains this program, too.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -7,15 +7,15 @@ use std::sync::Arc;
 use crate::args::Output;
 use crate::source::SourceError;
 use crate::spec::Config;
-use crate::{Args, Outcome, explain, source};
+use crate::{Args, ExitReason, explain, source};
 use anyhow::Context as _;
 use probe::exec::orphans::Reaper;
 use service::Ended;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
-/// As clap's own, for what stands in a file.
-const BAD_CONFIG: u8 = 2;
+/// Exit code for an invalid configuration; clap uses the same one for invalid flags.
+const INVALID_CONFIG: u8 = 2;
 
 /// Runs the program with this process's arguments; returns its exit code.
 #[must_use]
@@ -30,14 +30,14 @@ pub fn main() -> ExitCode {
         return check(&args, config).unwrap_or(ExitCode::FAILURE);
     }
     if let Err(error) = args.service.init_log() {
-        tracing::error!(%error, "logs");
+        tracing::error!(%error, "cannot initialize logging");
         return ExitCode::FAILURE;
     }
     let config = match config {
         Ok(config) => config,
         Err(error) => {
             tracing::error!("{error}");
-            return ExitCode::from(BAD_CONFIG);
+            return ExitCode::from(INVALID_CONFIG);
         }
     };
     match serve(&args, config) {
@@ -49,7 +49,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Explains a configuration, or says what is wrong with it.
+/// Prints an explanation of the configuration, or its problems.
 fn check(args: &Args, config: Result<Config, SourceError>) -> std::io::Result<ExitCode> {
     let mut out = std::io::stdout();
     match (config, args.output) {
@@ -61,23 +61,23 @@ fn check(args: &Args, config: Result<Config, SourceError>) -> std::io::Result<Ex
             } else {
                 writeln!(std::io::stderr(), "{error}")?;
             }
-            return Ok(ExitCode::from(BAD_CONFIG));
+            return Ok(ExitCode::from(INVALID_CONFIG));
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-// One thread: ten thousand probes do not fill a core, and each thread would keep memory of its own.
+// One thread: ten thousand probes do not fill a core, and each thread would use additional memory.
 #[tokio::main(flavor = "current_thread")]
 async fn serve(args: &Args, config: Config) -> anyhow::Result<ExitCode> {
     let stop = args.service.stop();
     let signals = service::signal::listen(&stop).context("cannot listen for signals")?;
     let reload = Arc::new(Notify::new());
     let mut hangups = signal(SignalKind::hangup()).context("cannot listen for signals")?;
-    let asked = reload.clone();
+    let requested = reload.clone();
     tokio::spawn(async move {
         while hangups.recv().await.is_some() {
-            asked.notify_one();
+            requested.notify_one();
         }
     });
     if std::process::id() == 1 {
@@ -85,23 +85,23 @@ async fn serve(args: &Args, config: Config) -> anyhow::Result<ExitCode> {
         tokio::spawn(reap(children, Reaper::new()));
     }
     let code = match crate::run(args, config, &stop, reload).await? {
-        Outcome::Ended(Ended::Drained) => ExitCode::SUCCESS,
-        Outcome::Ended(Ended::DeadlinePassed { open }) => {
-            tracing::warn!(open, "the grace ran out: connections dropped");
+        ExitReason::Shutdown(Ended::Drained) => ExitCode::SUCCESS,
+        ExitReason::Shutdown(Ended::DeadlinePassed { open }) => {
+            tracing::warn!(open, "shutdown grace period expired: connections dropped");
             ExitCode::FAILURE
         }
-        Outcome::Ended(Ended::Aborted { .. }) => ExitCode::from(signals.exit_code()),
-        Outcome::Exited(code) => ExitCode::from(code),
+        ExitReason::Shutdown(Ended::Aborted { .. }) => ExitCode::from(signals.exit_code()),
+        ExitReason::ActionExit(code) => ExitCode::from(code),
     };
     Ok(code)
 }
 
-/// The first process of a container inherits what a probe's command leaves behind, and is the only one to reap it.
+/// Reaps processes orphaned by commands, which are reparented to PID 1 of the container.
 async fn reap(mut children: Signal, reaper: Reaper) {
     while children.recv().await.is_some() {
         let orphans = reaper.reap();
         if orphans > 0 {
-            tracing::debug!(orphans, "reaped what commands left behind");
+            tracing::debug!(orphans, "reaped orphans");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Takes a changed configuration over while the sidecar runs: all of it, or nothing.
+//! Applies configuration changes at run time: completely, or not at all.
 //!
-//! The file is looked at once a second and not watched: a mounted ConfigMap changes by a link to a link, network file
-//! systems tell nobody, and a node's inotify instances run out. One `stat` a second costs less than the trouble.
+//! The files are polled once a second and not watched: a mounted ConfigMap changes by replacing a symlink, network file
+//! systems send no notifications, and inotify instances are a scarce resource of a node. A `stat` per second is cheap.
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -14,27 +14,27 @@ use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::action::Actions;
-use crate::engine::{Applied, Engine};
+use crate::engine::{Engine, ReloadSummary};
 use crate::source::Source;
 use crate::spec::{Config, Handler, TlsFiles};
 
-/// How often files are looked at.
-const LOOK: Duration = Duration::from_secs(1);
+/// Interval between checks of the files.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Which file it is, and as of when.
-type Stamp = Option<(u64, u64, i64, i64, u64)>;
+/// Identity and version of a file: device, inode, modification time (seconds, nanoseconds), size. `None` if it is missing.
+type FileStamp = Option<(u64, u64, i64, i64, u64)>;
 
-/// Looks after a configuration that runs.
+/// Reloads the configuration when its files change.
 pub struct Reloader {
     engine: Engine,
     actions: Actions,
     source: Source,
     files: Vec<PathBuf>,
-    stamps: Vec<Stamp>,
+    stamps: Vec<FileStamp>,
 }
 
 impl Reloader {
-    /// Over `config`, which runs.
+    /// Creates a reloader of a configuration that is already applied.
     #[must_use]
     pub fn new(engine: Engine, actions: Actions, source: Source, config: &Config) -> Self {
         let files = files(&source, config);
@@ -48,31 +48,31 @@ impl Reloader {
         }
     }
 
-    /// Reloads when a file changes, and when `asked` says so. Until it is dropped.
-    pub async fn run(mut self, asked: Arc<Notify>) {
-        let mut looks = interval(LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    /// Reloads when a file changes or `requested` is notified, until it is dropped.
+    pub async fn run(mut self, requested: Arc<Notify>) {
+        let mut ticks = interval(POLL_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             let forced = tokio::select! {
-                _ = looks.tick() => false,
-                () = asked.notified() => true,
+                _ = ticks.tick() => false,
+                () = requested.notified() => true,
             };
-            // Files may be on a network, and the probes are on this thread.
-            let looked = spawn_blocking(move || {
-                self.look(forced);
+            // Network file systems may block, and probes run on this thread.
+            let polled = spawn_blocking(move || {
+                self.poll(forced);
                 self
             });
-            match looked.await {
+            match polled.await {
                 Ok(back) => self = back,
                 Err(error) => {
-                    tracing::error!(%error, "the configuration is not looked after any more");
+                    tracing::error!(%error, "configuration watcher stopped; changes will not be picked up until restart");
                     return;
                 }
             }
         }
     }
 
-    fn look(&mut self, forced: bool) {
+    fn poll(&mut self, forced: bool) {
         let now = stamps(&self.files);
         if now == self.stamps && !forced {
             return;
@@ -86,12 +86,14 @@ impl Reloader {
                 "configuration reloaded"
             ),
             Err(error) => {
-                tracing::error!("configuration not reloaded, the old one stays: {error}");
+                tracing::error!(
+                    "configuration not reloaded, the previous one remains active: {error}"
+                );
             }
         }
     }
 
-    fn reload(&mut self) -> Result<Applied, ReloadError> {
+    fn reload(&mut self) -> Result<ReloadSummary, ReloadError> {
         let text = self.source.text()?;
         let config = self.source.parse(&text)?;
         let applied = self.engine.apply(&config)?;
@@ -102,7 +104,7 @@ impl Reloader {
     }
 }
 
-/// Why the old configuration stays.
+/// Reason for keeping the previous configuration.
 #[derive(Debug, thiserror::Error)]
 enum ReloadError {
     #[error(transparent)]
@@ -111,7 +113,7 @@ enum ReloadError {
     Build(#[from] crate::attempt::BuildError),
 }
 
-/// The configuration's file, and those that it names: certificates are renewed in place.
+/// Returns the configuration file and the files that it names: certificates are renewed in place.
 fn files(source: &Source, config: &Config) -> Vec<PathBuf> {
     let mut files = vec![source.file.clone()];
     let probes = config.targets.iter().flat_map(|target| &target.probes);
@@ -136,7 +138,7 @@ fn tls(handler: &Handler) -> Option<&TlsFiles> {
     }
 }
 
-fn stamps(files: &[PathBuf]) -> Vec<Stamp> {
+fn stamps(files: &[PathBuf]) -> Vec<FileStamp> {
     files.iter().map(|file| stamp(file).ok()).collect()
 }
 

@@ -1,54 +1,54 @@
-//! Where the configuration comes from.
+//! Source of the configuration.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::config::{self, ConfigError, Surroundings};
+use crate::config::{self, ConfigError, ParseOptions};
 use crate::spec::Config;
 
-/// A file, and perhaps one annotation in it.
+/// A file, or one annotation in a file.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// The file.
+    /// Path of the file.
     pub file: PathBuf,
-    /// The annotation in a file of the downward API; none where the file is the configuration.
+    /// Annotation in a file of the downward API. `None` if the file is the configuration.
     pub annotation: Option<String>,
-    /// What the configuration does not say.
-    pub surroundings: Surroundings,
+    /// Defaults that the configuration does not contain.
+    pub options: ParseOptions,
 }
 
-/// There is no configuration.
+/// The configuration cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("{}: {error}", .file.display())]
     Read {
-        /// The file.
+        /// Path of the file.
         file: PathBuf,
-        /// Why.
+        /// Cause.
         error: io::Error,
     },
-    /// It is larger than any configuration.
-    #[error("{}: more than the {} bytes that are read", .0.display(), config::MAX_BYTES)]
+    /// The file exceeds the maximum size.
+    #[error("{}: the file is larger than the maximum of {} bytes", .0.display(), config::MAX_BYTES)]
     TooLong(PathBuf),
-    /// Nobody set the annotation.
-    #[error("{}: there is no annotation {key:?} in it; a line reads KEY=\"VALUE\"", .file.display())]
+    /// The annotation is not set.
+    #[error("{}: annotation {key:?} not found; expected a line KEY=\"VALUE\"", .file.display())]
     NoAnnotation {
-        /// The file.
+        /// Path of the file.
         file: PathBuf,
-        /// The annotation's name.
+        /// Key of the annotation.
         key: String,
     },
-    /// It says nothing that can be run.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
 }
 
 impl Source {
-    /// The text as it is now.
+    /// Reads the current text.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// Fails if the file cannot be read, is too large, or lacks the annotation.
     pub fn text(&self) -> Result<Vec<u8>, SourceError> {
         let text = read(&self.file).map_err(|error| SourceError::Read {
             file: self.file.clone(),
@@ -64,32 +64,32 @@ impl Source {
         }
     }
 
-    /// What the text says.
+    /// Parses the text.
     ///
     /// # Errors
-    /// With everything that is wrong with it.
+    /// Returns all problems of the text.
     pub fn parse(&self, text: &[u8]) -> Result<Config, SourceError> {
         let file = self.file.display();
         let name = match &self.annotation {
             None => file.to_string(),
             Some(key) => format!("{file}, annotation {key}"),
         };
-        Ok(config::parse(&name, text, &self.surroundings)?)
+        Ok(config::parse(&name, text, &self.options)?)
     }
 }
 
-/// None if there is too much of it.
+/// Reads a file. Returns `None` if it exceeds [`config::MAX_BYTES`].
 fn read(file: &Path) -> io::Result<Option<Vec<u8>>> {
     use io::Read as _;
-    let most = config::MAX_BYTES as u64;
+    let max = config::MAX_BYTES as u64;
     let mut text = Vec::new();
     std::fs::File::open(file)?
-        .take(most + 1)
+        .take(max + 1)
         .read_to_end(&mut text)?;
-    Ok((text.len() as u64 <= most).then_some(text))
+    Ok((text.len() as u64 <= max).then_some(text))
 }
 
-/// The value of a line `KEY="VALUE"`, quoted as Go does.
+/// Returns the value of a line `KEY="VALUE"`, which is quoted as by Go's `strconv.Quote`.
 fn annotation(text: &[u8], key: &str) -> Option<Vec<u8>> {
     let lines = text.split(|byte| *byte == b'\n');
     let value = lines
@@ -114,7 +114,7 @@ fn unquote(quoted: &[u8]) -> Option<Vec<u8>> {
             b'u' => 4,
             b'U' => 8,
             _ => {
-                plain.push(simple(*escape)?);
+                plain.push(unescape(*escape)?);
                 continue;
             }
         };
@@ -131,7 +131,7 @@ fn unquote(quoted: &[u8]) -> Option<Vec<u8>> {
     Some(plain)
 }
 
-fn simple(escape: u8) -> Option<u8> {
+fn unescape(escape: u8) -> Option<u8> {
     Some(match escape {
         b'n' => b'\n',
         b't' => b'\t',
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_annotation_is_found_by_its_whole_key_and_unquoted() {
+    fn annotation_is_found_by_its_complete_key_and_unquoted() {
         let file = b"a/probes-old=\"no\"\na/probes=\"targets:\\n- name: \\\"x\\\" # \\u00fc\\x41\\\\\"\nb=\"c\"";
         let found = annotation(file, "a/probes").unwrap();
         assert_eq!(
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_go_would_not_have_written_is_none() {
+    fn annotation_with_invalid_quoting_is_none() {
         for file in [
             "k=\"",
             "k=\"\\",

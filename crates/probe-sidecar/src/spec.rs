@@ -1,4 +1,4 @@
-//! What is to be run, worked out from a configuration: every name looked up, every default filled in.
+//! Effective configuration: names are resolved and defaults are set.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,173 +9,173 @@ use serde::Serialize;
 /// A whole configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
-    /// What is probed.
+    /// Targets in the order of the file.
     pub targets: Vec<TargetSpec>,
-    /// Several answers made one.
+    /// Groups of probes.
     pub groups: Vec<GroupSpec>,
-    /// What is done about it.
+    /// Actions triggered by results.
     pub actions: Vec<ActionSpec>,
 }
 
 impl Config {
-    /// How many probes there are.
+    /// Number of probes of all targets.
     #[must_use]
-    pub fn probes(&self) -> usize {
+    pub fn probe_count(&self) -> usize {
         self.targets.iter().map(|target| target.probes.len()).sum()
     }
 }
 
-/// One thing that is probed, as a container is.
+/// A target with its probes; usually a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetSpec {
-    /// Its name in endpoints and metrics.
+    /// Name in endpoints and metrics.
     pub name: String,
-    /// Whether it is somebody else's: then the pod's own endpoints do not ask for it.
+    /// `true` if the target is not part of the pod: the endpoints of the pod leave it out.
     pub dependency: bool,
-    /// At most one of each kind.
+    /// At most one probe of each kind.
     pub probes: Vec<ProbeSpec>,
 }
 
-/// One probe.
+/// A probe of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeSpec {
-    /// What it decides.
+    /// Kind of the probe.
     pub kind: ProbeKind,
-    /// What an attempt does.
+    /// Check of an attempt.
     pub handler: Handler,
-    /// From the beginning of one attempt to that of the next.
+    /// Time between the starts of two attempts.
     pub period: Duration,
-    /// What an attempt may take.
+    /// Timeout of an attempt.
     pub timeout: Duration,
-    /// How long after its start the first attempt is made.
+    /// Delay before the first attempt.
     pub initial_delay: Duration,
-    /// Successes in a row that make it healthy.
+    /// Consecutive successes until the probe is healthy.
     pub success_threshold: u32,
-    /// Failures in a row that make it unhealthy.
+    /// Consecutive failures until the probe is unhealthy.
     pub failure_threshold: u32,
-    /// Without a result for so long it is stale.
+    /// Age of the last result at which the probe is stale.
     pub stale_after: Duration,
-    /// What else than success is healthy.
+    /// Statuses that count as healthy in addition to `healthy`.
     pub healthy_when: HealthyWhen,
 }
 
-/// Which states of not knowing count as healthy. None does unless it is asked for.
+/// Statuses without a current result that count as healthy. By default none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HealthyWhen {
-    /// No attempt was made yet.
+    /// No attempt has finished yet.
     pub never_run: bool,
-    /// There was no result for too long.
+    /// The last result is too old.
     pub stale: bool,
-    /// Attempts say nothing, or not enough yet.
+    /// Attempts cannot be judged, or the first threshold is not reached yet.
     pub unknown: bool,
 }
 
-/// What an attempt does.
+/// Check of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Handler {
-    /// What the kubelet does too.
+    /// A handler of Kubernetes, as the kubelet runs it.
     Kubernetes(Action),
-    /// A GET with what Kubernetes cannot ask for.
+    /// An HTTP GET with extensions.
     Http {
-        /// The request.
+        /// Request.
         get: HttpGet,
-        /// How TLS is to be, if there is any.
+        /// TLS settings, if the configuration has any.
         tls: Option<TlsFiles>,
-        /// What the answer has to be.
+        /// Expected response.
         expect: Expect,
     },
-    /// A health check over TLS.
+    /// A gRPC health check over TLS.
     Grpc {
-        /// Host name or address.
+        /// Host name or IP address.
         host: String,
-        /// Port.
+        /// Port number.
         port: u16,
-        /// The service asked for; empty for the server as a whole.
+        /// Name of the service; empty for the server itself.
         service: String,
-        /// How TLS is to be.
+        /// TLS settings.
         tls: TlsFiles,
     },
-    /// A connection to a socket in the file system, closed at once.
+    /// A connection to a Unix socket, closed immediately.
     Unix {
-        /// Its path; one that begins with `@` is in no file system.
+        /// Path; with the prefix `@` an abstract name.
         path: PathBuf,
     },
-    /// A PostgreSQL server, asked as `pg-ready` asks.
+    /// A check of a PostgreSQL server by the crate `pg-ready`.
     Postgres {
-        /// A connection string.
+        /// Connection string in the syntax of libpq.
         conninfo: String,
-        /// What more than an answer is asked for.
+        /// Checks after the connection.
         checks: Vec<pg_ready::check::Check>,
-        /// Where the password is.
+        /// File with the password.
         password_file: Option<PathBuf>,
     },
 }
 
-/// The files of a TLS client.
+/// Files of a TLS client.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TlsFiles {
-    /// The authorities that are trusted; without them any certificate is good enough, as to the kubelet.
+    /// Trusted certificate authorities. `None`: any certificate is accepted, as by the kubelet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca: Option<PathBuf>,
-    /// The certificate that is shown to the server, and its key.
+    /// Client certificate and private key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<(PathBuf, PathBuf)>,
-    /// The name the server's certificate is to have, instead of the host's.
+    /// Expected name in the certificate of the server, instead of the host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
 }
 
-/// What an answer has to be. Empty, it is the kubelet's: a status from 200 to 399.
+/// Expected response. The default is the rule of the kubelet: a status from 200 to 399.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Expect {
-    /// One of these statuses.
+    /// Accepted status codes; empty: 200 to 399.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub statuses: Vec<u16>,
-    /// Stands in the body.
+    /// Required substring of the body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_contains: Option<String>,
-    /// Matches in the body.
+    /// Regular expression that must match in the body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_matches: Option<String>,
-    /// Each has to be there and fit.
+    /// Required headers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<ExpectHeader>,
 }
 
-/// What a header has to be.
+/// A required header.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ExpectHeader {
-    /// Its name, in any case.
+    /// Name, case-insensitive.
     pub name: String,
-    /// What one of its values has to be.
+    /// Condition that one of its values must satisfy.
     pub value: HeaderValue,
 }
 
-/// What a value of a header has to be.
+/// Condition of a header value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum HeaderValue {
-    /// Anything.
+    /// Any value.
     Present,
-    /// This.
-    Is(String),
-    /// Something that this expression matches.
+    /// This value.
+    Equals(String),
+    /// A value that this regular expression matches.
     Matches(String),
 }
 
-/// Several probes, or groups of them, under one name.
+/// A group of probes and other groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupSpec {
-    /// Its name.
+    /// Name in endpoints and metrics.
     pub name: String,
-    /// What it is made of.
+    /// Members in the order of the file.
     pub members: Vec<Member>,
-    /// How many of them have to be healthy.
+    /// Required number of healthy members.
     pub require: Require,
-    /// What happens when they are not.
+    /// Behaviour when too few members are healthy.
     pub policy: Policy,
 }
 
@@ -184,109 +184,128 @@ pub struct GroupSpec {
 pub enum Member {
     /// A probe of a target.
     Probe {
-        /// The target.
+        /// Name of the target.
         target: String,
-        /// Which of its probes.
+        /// Kind of its probe.
         kind: ProbeKind,
     },
-    /// Another group.
+    /// Another group, by name.
     Group(String),
 }
 
-/// How many members have to be healthy.
+/// Required number of healthy members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Require {
-    /// Each of them.
+    /// All members.
     All,
-    /// One of them.
+    /// At least one member.
     Any,
-    /// A quorum.
+    /// At least this number of members.
     AtLeast(usize),
 }
 
-/// What a group says when too few of its members are healthy.
+/// Behaviour of a group when too few of its members are healthy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
-    /// That it is not.
+    /// The group is unhealthy.
     Strict,
-    /// That it is healthy all the same, if it ever was: a shared dependency that dies takes nobody out.
+    /// The group stays healthy once it was: an outage of a shared dependency does not take the pod out of service.
     FailOpen,
 }
 
-/// What is done when a probe comes to a result.
+/// Result that a threshold decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Health {
+    /// The success threshold was reached last.
+    Healthy,
+    /// The failure threshold was reached last.
+    Unhealthy,
+}
+
+impl std::fmt::Display for Health {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+        })
+    }
+}
+
+/// An action triggered by a status of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActionSpec {
-    /// Its name in logs and metrics.
+    /// Name in logs and metrics.
     pub name: String,
-    /// Whose result.
+    /// Name of the target.
     pub target: String,
-    /// Which of its probes.
+    /// Kind of its probe.
     pub kind: ProbeKind,
-    /// Which result: true is healthy.
-    pub becomes: bool,
-    /// What is done.
-    pub deed: Deed,
-    /// From one time it is done to the next.
+    /// Status that triggers the action.
+    pub becomes: Health,
+    /// Effect of the action.
+    pub effect: ActionKind,
+    /// Minimum time between two runs.
     pub cool_down: Duration,
-    /// So often, and no more,
-    pub most: usize,
-    /// … within so long.
+    /// Maximum number of runs within `window`.
+    pub max_runs: usize,
+    /// Length of the sliding window of the budget.
     pub window: Duration,
-    /// Whether it is done again after each cool-down for as long as the result stays.
+    /// `true` to run again after each cool-down while the status lasts.
     pub repeat: bool,
-    /// Whether it is only told of.
+    /// `true` to log the action only.
     pub dry_run: bool,
 }
 
-/// What is done.
+/// Effect of an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Deed {
-    /// A signal for a process.
+pub enum ActionKind {
+    /// Sends a signal to a process.
     Signal {
-        /// Its number.
+        /// Signal number.
         signal: i32,
-        /// Its name, for people.
+        /// Signal name.
         name: String,
-        /// Which process.
+        /// Selection of the process.
         process: Process,
     },
-    /// The sidecar ends in order, with this code.
+    /// Shuts the sidecar down with this exit code.
     Exit(u8),
-    /// A command.
+    /// Runs a command.
     Exec {
-        /// The program and its arguments.
+        /// Program and arguments.
         command: Vec<String>,
-        /// What it may take.
+        /// Timeout.
         timeout: Duration,
     },
-    /// A POST with what happened, in JSON.
+    /// Sends the event as JSON in a POST request.
     Webhook {
-        /// Where.
+        /// URL of the receiver.
         url: String,
-        /// Headers that go with it.
+        /// Additional request headers.
         headers: Vec<(String, String)>,
-        /// What it may take.
+        /// Timeout.
         timeout: Duration,
-        /// Whom to trust, for `https:`.
+        /// TLS settings for `https:`.
         tls: Option<TlsFiles>,
     },
-    /// A file, put in place as a whole.
+    /// Writes a file atomically.
     WriteFile {
-        /// Where.
+        /// Path of the file.
         path: PathBuf,
-        /// What; none is what happened, in JSON.
+        /// Content. `None`: the event as JSON.
         content: Option<String>,
     },
 }
 
-/// How a process is found, in the process namespace that is shared with it.
+/// Selection of a process in the shared PID namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Process {
-    /// By its name, as `ps -o comm` shows it.
+    /// Name as in `ps -o comm`.
     Name(String),
-    /// By its program.
+    /// Path of its executable.
     Executable(PathBuf),
-    /// By the TCP port it listens at.
+    /// TCP port on which it listens.
     Port(u16),
 }
 
@@ -295,18 +314,18 @@ impl std::fmt::Display for Process {
         match self {
             Self::Name(name) => write!(f, "the process named {name}"),
             Self::Executable(path) => write!(f, "the process of {}", path.display()),
-            Self::Port(port) => write!(f, "the process that listens at port {port}"),
+            Self::Port(port) => write!(f, "the process that listens on port {port}"),
         }
     }
 }
 
-impl std::fmt::Display for Deed {
+impl std::fmt::Display for ActionKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Signal { name, process, .. } => write!(f, "{name} to {process}"),
             Self::Exit(code) => write!(f, "exit with {code}"),
             Self::Exec { command, .. } => write!(f, "run {command:?}"),
-            // Its query may hold what is not for everyone.
+            // The query may contain a secret.
             Self::Webhook { url, .. } => {
                 write!(f, "POST to {}", url.split('?').next().unwrap_or_default())
             }
@@ -315,9 +334,9 @@ impl std::fmt::Display for Deed {
     }
 }
 
-/// The word of an endpoint for a kind of probe.
+/// Returns the name of the endpoint for a kind of probe.
 #[must_use]
-pub fn endpoint(kind: ProbeKind) -> &'static str {
+pub fn endpoint_name(kind: ProbeKind) -> &'static str {
     match kind {
         ProbeKind::Liveness => "livez",
         ProbeKind::Readiness => "readyz",
@@ -325,18 +344,18 @@ pub fn endpoint(kind: ProbeKind) -> &'static str {
     }
 }
 
-/// The kind of probe that an endpoint is about.
+/// Returns the kind of probe that an endpoint serves.
 #[must_use]
-pub fn kind_of(endpoint: &str) -> Option<ProbeKind> {
+pub fn kind_from_endpoint(name: &str) -> Option<ProbeKind> {
     ProbeKind::ALL
         .into_iter()
-        .find(|kind| self::endpoint(*kind) == endpoint)
+        .find(|kind| endpoint_name(*kind) == name)
 }
 
 impl std::fmt::Display for Member {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Probe { target, kind } => write!(f, "{}/{target}", endpoint(*kind)),
+            Self::Probe { target, kind } => write!(f, "{}/{target}", endpoint_name(*kind)),
             Self::Group(name) => write!(f, "groups/{name}"),
         }
     }
@@ -347,7 +366,7 @@ impl std::fmt::Display for Require {
         match self {
             Self::All => f.write_str("all"),
             Self::Any => f.write_str("any"),
-            Self::AtLeast(least) => write!(f, "at least {least}"),
+            Self::AtLeast(min) => write!(f, "at least {min}"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What people and programs see.
+//! HTTP endpoints and the page.
 
 use axum::{Router, middleware};
 use service::{Metrics, Readiness};
@@ -14,17 +14,17 @@ mod report;
 mod stream;
 mod view;
 
-/// What every handler may need. Clones share it.
+/// State of all handlers. Clones share it.
 #[derive(Clone)]
-pub struct App {
-    /// What runs.
+pub struct AppState {
+    /// Engine that runs the probes.
     pub engine: Engine,
-    /// Whether the sidecar serves, and has not been told to end.
+    /// Open while the sidecar serves; closed by a shutdown.
     pub ready: Readiness,
 }
 
-/// Every path of the service.
-pub fn router(app: &App, metrics: &Metrics) -> Router {
+/// Creates the router of all paths.
+pub fn router(app: &AppState, metrics: &Metrics) -> Router {
     let router = health::router()
         .merge(stream::router())
         .merge(probes::router())

@@ -1,9 +1,9 @@
-//! The page in a real browser: live, with a keyboard alone, and as a screen reader is told of it. Needs Chromium and its driver.
+//! The page in a real browser: live updates, keyboard, and accessibility tree. Needs Chromium and its driver.
 
 #![expect(
     clippy::unwrap_used,
     clippy::print_stderr,
-    reason = "a test's helpers panic as tests do, and one tells where its picture is"
+    reason = "helpers of tests panic like tests, and one prints the path of its screenshot"
 )]
 
 use std::net::TcpListener;
@@ -14,7 +14,7 @@ use test_support::browser::fantoccini::{Client, Locator};
 use test_support::browser::{Browser, BrowserOptions, tree};
 use test_support::program::Program;
 
-/// A browser at the page of a sidecar whose one probe finds somebody and whose other probe finds nobody.
+/// A browser at the page of a sidecar with a healthy and an unhealthy probe.
 struct Page {
     browser: Browser,
     healthy: Option<TcpListener>,
@@ -26,13 +26,13 @@ impl Page {
     async fn open(window: (u32, u32)) -> Option<Self> {
         let scripts = true;
         let browser = Browser::open(BrowserOptions { scripts, window }).await?;
-        let folder = tempfile::tempdir().unwrap();
-        let config = folder.path().join("probes.yaml");
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("probes.yaml");
         let healthy = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = healthy.local_addr().unwrap().port();
         let probe = |name: &str, port| {
             format!(
-                "{{name: {name}, livenessProbe: {{tcpSocket: {{port: {port}}}, failureThreshold: 1, beyond: {{periodMilliseconds: 100}}}}}}"
+                "{{name: {name}, livenessProbe: {{tcpSocket: {{port: {port}}}, failureThreshold: 1, extensions: {{periodMilliseconds: 100}}}}}}"
             )
         };
         let text = format!(
@@ -46,7 +46,7 @@ impl Page {
             .args(["--listen", "127.0.0.1:0", "--config"])
             .arg(&config);
         let mut sidecar = Program::spawn_server(sidecar, "address=");
-        // Each has been found well or not, in whichever order.
+        // Both probes have a result, in either order.
         sidecar.wait_for_line(&["healthy", "livez/"]);
         sidecar.wait_for_line(&["healthy", "livez/"]);
         let url = format!("http://{}/", sidecar.address);
@@ -55,10 +55,10 @@ impl Page {
             browser,
             healthy: Some(healthy),
             _sidecar: sidecar,
-            _folder: folder,
+            _folder: dir,
         };
-        page.waits_for("//h1[contains(., '1 of 2')]").await;
-        page.waits_for("//li[@data-probe='livez/gone']//span[text()='unhealthy']")
+        page.wait_for("//h1[contains(., '1 of 2')]").await;
+        page.wait_for("//li[@data-probe='livez/gone']//span[text()='unhealthy']")
             .await;
         Some(page)
     }
@@ -67,53 +67,53 @@ impl Page {
         &self.browser.client
     }
 
-    async fn waits_for(&self, path: &str) {
+    async fn wait_for(&self, path: &str) {
         let found = self.client().wait().for_element(Locator::XPath(path)).await;
         if let Err(error) = found {
             panic!("{path}: {error}");
         }
     }
 
-    async fn asks(&self, script: &str) -> Value {
+    async fn execute(&self, script: &str) -> Value {
         self.client().execute(script, Vec::new()).await.unwrap()
     }
 
-    async fn picture(&self, name: &str) {
+    async fn screenshot(&self, name: &str) {
         let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        let picture = self.client().screenshot().await.unwrap();
-        std::fs::write(&file, picture).unwrap();
-        eprintln!("a picture of the page: {}", file.display());
+        let screenshot = self.client().screenshot().await.unwrap();
+        std::fs::write(&file, screenshot).unwrap();
+        eprintln!("screenshot: {}", file.display());
     }
 }
 
 #[tokio::test]
-async fn what_happens_is_on_the_page_without_loading_it_again_and_is_said() {
+async fn page_shows_and_announces_changes_without_a_reload() {
     let Some(mut page) = Page::open((900, 1000)).await else {
         return;
     };
-    // Until then the page may load itself again, for what happened while it was loaded.
-    page.waits_for("//body[@data-stream='live']").await;
-    page.asks("window.isTheSamePage = true").await;
-    page.picture("sidecar.png").await;
+    // Before this the page may reload, for changes during its loading.
+    page.wait_for("//body[@data-stream='live']").await;
+    page.execute("window.isTheSamePage = true").await;
+    page.screenshot("sidecar.png").await;
     let address = page.healthy.take().unwrap().local_addr().unwrap();
-    page.waits_for("//li[@data-probe='livez/here']//span[text()='unhealthy']")
+    page.wait_for("//li[@data-probe='livez/here']//span[text()='unhealthy']")
         .await;
-    page.waits_for("//h1[contains(., '0 of 2')]").await;
-    page.waits_for("//ul[@class='groups']/li[contains(., '0 of 2 healthy')]")
+    page.wait_for("//h1[contains(., '0 of 2')]").await;
+    page.wait_for("//ul[@class='groups']/li[contains(., '0 of 2 healthy')]")
         .await;
-    page.waits_for("//*[@role='status'][.='livez/here is unhealthy (refused)']")
+    page.wait_for("//*[@role='status'][.='livez/here is unhealthy (refused)']")
         .await;
     let back = TcpListener::bind(address).unwrap();
-    page.waits_for("//*[@role='status'][.='livez/here is healthy']")
+    page.wait_for("//*[@role='status'][.='livez/here is healthy']")
         .await;
-    page.waits_for("//ul[@class='groups']/li[contains(., '1 of 2 healthy')]")
+    page.wait_for("//ul[@class='groups']/li[contains(., '1 of 2 healthy')]")
         .await;
-    assert_eq!(page.asks("return window.isTheSamePage").await, true);
+    assert_eq!(page.execute("return window.isTheSamePage").await, true);
     drop(back);
 }
 
 #[tokio::test]
-async fn a_screen_reader_finds_landmarks_headings_and_a_name_for_everything() {
+async fn accessibility_tree_has_landmarks_headings_and_names() {
     let Some(page) = Page::open((900, 1000)).await else {
         return;
     };
@@ -134,42 +134,42 @@ async fn a_screen_reader_finds_landmarks_headings_and_a_name_for_everything() {
     ] {
         assert!(headings.contains(&heading), "{heading}: {headings:?}");
     }
-    // A strip of marks is one picture, and its name says what it shows.
-    let pictures = named("image");
-    assert_eq!(pictures.len(), 2, "{tree:?}");
-    for picture in pictures {
-        assert!(picture.starts_with("Latest "), "{picture}");
+    // A strip is one image with a descriptive name.
+    let images = named("image");
+    assert_eq!(images.len(), 2, "{tree:?}");
+    for image in images {
+        assert!(image.starts_with("Latest "), "{image}");
     }
     for role in ["link", "DisclosureTriangle", "image", "heading"] {
         assert!(!named(role).is_empty(), "{role}: {tree:?}");
         assert!(named(role).iter().all(|name| !name.is_empty()), "{tree:?}");
     }
     assert_eq!(
-        page.asks("return document.documentElement.lang").await,
+        page.execute("return document.documentElement.lang").await,
         "en"
     );
 }
 
 #[tokio::test]
-async fn a_keyboard_reaches_and_works_everything_and_shows_where_it_is() {
+async fn keyboard_reaches_every_control_with_a_visible_focus() {
     const TAB: &str = "\u{e004}";
     const ENTER: &str = "\u{e007}";
     let Some(page) = Page::open((900, 1000)).await else {
         return;
     };
     let all = "return document.querySelectorAll('a[href], summary').length";
-    let all = page.asks(all).await.as_u64().unwrap();
+    let all = page.execute(all).await.as_u64().unwrap();
     let mut reached = Vec::new();
     for _ in 0..all {
         let focused = page.client().active_element().await.unwrap();
         focused.send_keys(TAB).await.unwrap();
         let seen = page
-            .asks(
+            .execute(
                 "const at = document.activeElement; const style = getComputedStyle(at);
                  return [at.textContent, style.outlineStyle !== 'none' || style.boxShadow !== 'none']",
             )
             .await;
-        assert_eq!(seen[1], true, "no sign of the focus: {seen}");
+        assert_eq!(seen[1], true, "the focus is not visible: {seen}");
         reached.push(seen[0].as_str().unwrap().to_owned());
     }
     let changes = reached.iter().filter(|text| *text == "Latest changes");
@@ -177,25 +177,25 @@ async fn a_keyboard_reaches_and_works_everything_and_shows_where_it_is() {
     for text in ["groups/traffic", "livez/here", "livez/gone", "/metrics"] {
         assert!(reached.iter().any(|found| found == text), "{reached:?}");
     }
-    // What is closed opens.
-    page.asks("document.querySelector('[data-probe=\"livez/here\"] summary').focus()")
+    // Enter opens a closed disclosure.
+    page.execute("document.querySelector('[data-probe=\"livez/here\"] summary').focus()")
         .await;
     let focused = page.client().active_element().await.unwrap();
     focused.send_keys(ENTER).await.unwrap();
-    page.waits_for("//li[@data-probe='livez/here']/details[@open]")
+    page.wait_for("//li[@data-probe='livez/here']/details[@open]")
         .await;
 }
 
 #[tokio::test]
-async fn a_narrow_page_does_not_scroll_sideways() {
+async fn narrow_page_does_not_scroll_horizontally() {
     let Some(page) = Page::open((500, 900)).await else {
         return;
     };
-    // Narrower than a window of Chromium's can be.
-    page.asks("document.body.style.width = '320px'; document.body.style.margin = '0'")
+    // Narrower than the minimum width of a Chromium window.
+    page.execute("document.body.style.width = '320px'; document.body.style.margin = '0'")
         .await;
-    page.picture("sidecar-narrow.png").await;
+    page.screenshot("sidecar-narrow.png").await;
     let fits =
         "return document.documentElement.scrollWidth <= document.documentElement.clientWidth";
-    assert_eq!(page.asks(fits).await, true);
+    assert_eq!(page.execute(fits).await, true);
 }

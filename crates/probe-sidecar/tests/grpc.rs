@@ -1,4 +1,4 @@
-//! The bounds of the gRPC health service, over real sockets.
+//! Limits of the gRPC health service over real sockets.
 #![expect(clippy::unwrap_used, reason = "a failed helper is a failed test")]
 
 use std::net::SocketAddr;
@@ -7,10 +7,10 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use probe::Clock;
-use probe_sidecar::attempt::Local;
+use probe_sidecar::attempt::LocalRunner;
 use probe_sidecar::engine::Engine;
 use probe_sidecar::grpc;
-use probe_sidecar::web::App;
+use probe_sidecar::web::AppState;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -24,8 +24,8 @@ async fn serving() -> SocketAddr {
     let clock = Clock::new(Timestamp::UNIX_EPOCH, 1.0);
     let ready = service::Readiness::default();
     ready.open();
-    let engine = Engine::new(clock, Arc::new(Local::default()));
-    let app = App { engine, ready };
+    let engine = Engine::new(clock, Arc::new(LocalRunner::default()));
+    let app = AppState { engine, ready };
     tokio::spawn(grpc::serve(listener, app, std::future::pending()));
     address
 }
@@ -36,7 +36,7 @@ fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
     [&head, payload].concat()
 }
 
-/// Says that it speaks HTTP/2.
+/// Connects and sends the HTTP/2 preface.
 async fn connected(address: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let hello = [PREFACE, &frame(SETTINGS, &[])].concat();
@@ -44,7 +44,7 @@ async fn connected(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// The payload of the next frame of a kind that is no mere acknowledgement of settings.
+/// Returns the payload of the next frame of a kind, except an acknowledgement of settings.
 async fn next(stream: &mut TcpStream, kind: u8) -> Vec<u8> {
     loop {
         let mut head = [0; 9];
@@ -59,34 +59,34 @@ async fn next(stream: &mut TcpStream, kind: u8) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_client_is_told_how_many_calls_it_may_make_at_a_time() {
+async fn settings_limit_concurrent_streams() {
     const MAX_CONCURRENT_STREAMS: u16 = 3;
     let mut stream = connected(serving().await).await;
     let settings = next(&mut stream, SETTINGS).await;
     let found = settings.chunks(6).find_map(|entry| {
         let (id, value) = entry.split_at(2);
-        let is_it = id == MAX_CONCURRENT_STREAMS.to_be_bytes();
-        is_it.then(|| u32::from_be_bytes(value.try_into().unwrap()))
+        let is_limit = id == MAX_CONCURRENT_STREAMS.to_be_bytes();
+        is_limit.then(|| u32::from_be_bytes(value.try_into().unwrap()))
     });
     assert_eq!(found, Some(64));
 }
 
 #[tokio::test]
-async fn one_connection_too_many_waits_until_another_ends() {
+async fn connection_above_the_limit_waits_until_another_closes() {
     let address = serving().await;
     let mut served = Vec::new();
-    for _ in 0..grpc::CONNECTIONS {
+    for _ in 0..grpc::MAX_CONNECTIONS {
         let mut stream = connected(address).await;
         next(&mut stream, SETTINGS).await;
         served.push(stream);
     }
-    let mut waits = connected(address).await;
-    // The others are still served, each of them, and this one has had every chance by then.
+    let mut waiting = connected(address).await;
+    // All others are still served; the additional one is not.
     for stream in &mut served {
         stream.write_all(&frame(PING, &[7; 8])).await.unwrap();
         assert_eq!(next(stream, PING).await, [7; 8]);
     }
-    assert!(next(&mut waits, SETTINGS).now_or_never().is_none());
+    assert!(next(&mut waiting, SETTINGS).now_or_never().is_none());
     drop(served.pop());
-    next(&mut waits, SETTINGS).await;
+    next(&mut waiting, SETTINGS).await;
 }

@@ -1,4 +1,4 @@
-//! The README's tables are those of the program.
+//! The tables of the README match the program.
 #![expect(clippy::unwrap_used, reason = "a failed helper is a failed test")]
 
 use clap::CommandFactory as _;
@@ -8,7 +8,7 @@ fn readme() -> String {
     std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap()
 }
 
-/// The rows of a table under a heading, by their cells.
+/// Returns the cells of the rows of the table under a heading.
 fn rows(heading: &str) -> Vec<Vec<String>> {
     let readme = readme();
     let (_, section) = readme.split_once(&format!("\n## {heading}\n")).unwrap();
@@ -24,7 +24,7 @@ fn rows(heading: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn every_flag_has_its_row_with_variable_and_default() {
+fn flags_in_the_readme_match_the_program() {
     let mut command = Args::command();
     command.build();
     let mut flags: Vec<[String; 3]> = Vec::new();
@@ -57,7 +57,7 @@ fn every_flag_has_its_row_with_variable_and_default() {
 }
 
 #[test]
-fn exit_codes_are_those_of_the_help() {
+fn exit_codes_in_the_readme_match_the_help() {
     let help = Args::command().render_help().to_string();
     let (_, codes) = help.split_once("Exit codes:\n").unwrap();
     let codes: Vec<Vec<String>> = codes
@@ -72,7 +72,7 @@ fn exit_codes_are_those_of_the_help() {
 }
 
 #[test]
-fn every_metric_has_its_row() {
+fn metrics_in_the_readme_match_the_program() {
     let mut names: Vec<String> = metrics::NAMES.map(|name| format!("`{name}`")).into();
     names.push("`probe_sidecar_actions_total`".to_owned());
     let found: Vec<String> = rows("Metrics")

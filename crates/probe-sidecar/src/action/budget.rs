@@ -1,57 +1,57 @@
-//! How often an action may be done. Pure.
+//! Rate limit of an action, without a clock.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Why an action has to wait.
+/// Reason why an action is throttled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Held {
-    /// It was done a moment ago.
+pub(super) enum Throttled {
+    /// The cool-down has not passed.
     CoolDown,
-    /// It was done too often.
+    /// The maximum number of runs in the window is reached.
     Budget,
 }
 
-/// Remembers when an action was done.
+/// Times of the latest runs of an action.
 #[derive(Debug)]
 pub(super) struct Budget {
     cool_down: Duration,
-    most: usize,
+    max_runs: usize,
     window: Duration,
-    done: VecDeque<Duration>,
+    runs: VecDeque<Duration>,
 }
 
 impl Budget {
-    pub(super) fn new(cool_down: Duration, most: usize, window: Duration) -> Self {
+    pub(super) fn new(cool_down: Duration, max_runs: usize, window: Duration) -> Self {
         Self {
             cool_down,
-            most,
+            max_runs,
             window,
-            done: VecDeque::new(),
+            runs: VecDeque::new(),
         }
     }
 
-    /// Nothing if it may be done `now`, else until when it may not, and why.
-    pub(super) fn held(&self, now: Duration) -> Option<(Duration, Held)> {
-        let cooled = self.done.back().map(|last| *last + self.cool_down);
-        let oldest = self.done.len().checked_sub(self.most);
+    /// Returns the end of the throttling and its reason, or `None` if the action may run `now`.
+    pub(super) fn throttled_until(&self, now: Duration) -> Option<(Duration, Throttled)> {
+        let cooled = self.runs.back().map(|last| *last + self.cool_down);
+        let oldest = self.runs.len().checked_sub(self.max_runs);
         let freed = oldest
-            .and_then(|at| self.done.get(at))
+            .and_then(|at| self.runs.get(at))
             .map(|at| *at + self.window);
-        let waits = [(freed, Held::Budget), (cooled, Held::CoolDown)];
-        let waits = waits
+        let limits = [(freed, Throttled::Budget), (cooled, Throttled::CoolDown)];
+        let limits = limits
             .into_iter()
-            .filter_map(|(until, why)| Some((until?, why)));
-        waits
+            .filter_map(|(until, reason)| Some((until?, reason)));
+        limits
             .filter(|(until, _)| *until > now)
             .max_by_key(|(until, _)| *until)
     }
 
-    pub(super) fn take(&mut self, now: Duration) {
-        if self.done.len() == self.most {
-            self.done.pop_front();
+    pub(super) fn record(&mut self, now: Duration) {
+        if self.runs.len() == self.max_runs {
+            self.runs.pop_front();
         }
-        self.done.push_back(now);
+        self.runs.push_back(now);
     }
 }
 
@@ -62,19 +62,25 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn an_action_cools_down_and_has_a_budget() {
+    fn action_is_throttled_by_cool_down_and_budget() {
         let mut budget = Budget::new(10 * SECOND, 2, 100 * SECOND);
-        assert_eq!(budget.held(SECOND), None);
-        budget.take(SECOND);
-        assert_eq!(budget.held(SECOND), Some((11 * SECOND, Held::CoolDown)));
-        assert_eq!(budget.held(11 * SECOND), None);
-        budget.take(11 * SECOND);
-        assert_eq!(budget.held(30 * SECOND), Some((101 * SECOND, Held::Budget)));
-        assert_eq!(budget.held(101 * SECOND), None);
-        budget.take(101 * SECOND);
+        assert_eq!(budget.throttled_until(SECOND), None);
+        budget.record(SECOND);
         assert_eq!(
-            budget.held(105 * SECOND),
-            Some((111 * SECOND, Held::CoolDown))
+            budget.throttled_until(SECOND),
+            Some((11 * SECOND, Throttled::CoolDown))
+        );
+        assert_eq!(budget.throttled_until(11 * SECOND), None);
+        budget.record(11 * SECOND);
+        assert_eq!(
+            budget.throttled_until(30 * SECOND),
+            Some((101 * SECOND, Throttled::Budget))
+        );
+        assert_eq!(budget.throttled_until(101 * SECOND), None);
+        budget.record(101 * SECOND);
+        assert_eq!(
+            budget.throttled_until(105 * SECOND),
+            Some((111 * SECOND, Throttled::CoolDown))
         );
     }
 }

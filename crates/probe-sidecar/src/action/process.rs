@@ -1,7 +1,7 @@
-//! Finds a process in the namespace that is shared with it, and signals that process and no other.
+//! Finds a process in the shared PID namespace and signals it.
 //!
-//! A number may belong to another process by the time it is used, so the process is held by a descriptor, looked at once
-//! more, and signalled through the descriptor.
+//! A PID may be reused between the search and the signal. So the process is opened as a pidfd, checked again, and signalled
+//! through the pidfd.
 
 use std::collections::HashSet;
 use std::fs;
@@ -12,7 +12,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::spec::Process;
 
-/// A signal that nobody got.
+/// A signal was not sent.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SignalError {
     #[error("cannot read {path}: {error}")]
@@ -21,20 +21,20 @@ pub(super) enum SignalError {
         error: io::Error,
     },
     #[error(
-        "{0} is not to be seen: it does not run, the pod does not set shareProcessNamespace, or it runs as another user"
+        "{0} not found: it does not run, the pod does not set shareProcessNamespace, or it runs as another user"
     )]
     NoProcess(Process),
-    #[error("cannot signal process {pid}: {error}; the sidecar has to run as the same user")]
+    #[error("cannot signal process {pid}: {error}; run the sidecar as the same user")]
     Refused { pid: i32, error: io::Error },
 }
 
-/// Signals every process that fits, but not the children of one that does. Says whom.
+/// Signals every matching process, except children of another one. Returns the PIDs.
 pub(super) fn signal(process: &Process, number: i32) -> Result<Vec<i32>, SignalError> {
     let finder = Finder::new(process)?;
-    let found = finder.all()?;
+    let found = finder.find_all()?;
     let mut signalled = Vec::new();
     for pid in &found {
-        let parent = status(*pid, "PPid:");
+        let parent = status_field(*pid, "PPid:");
         if parent.is_some_and(|parent| found.contains(&parent)) {
             continue;
         }
@@ -48,18 +48,18 @@ pub(super) fn signal(process: &Process, number: i32) -> Result<Vec<i32>, SignalE
     Ok(signalled)
 }
 
-/// False if it is gone.
+/// Signals a process; returns `false` if it has exited.
 fn send(finder: &Finder<'_>, number: i32, signal: i32) -> Result<bool, SignalError> {
     let Some((pid, signal)) = Pid::from_raw(number).zip(Signal::from_named_raw(signal)) else {
         return Ok(false);
     };
-    let Ok(held) = pidfd_open(pid, PidfdFlags::empty()) else {
+    let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else {
         return Ok(false);
     };
-    if !finder.fits(number) {
+    if !finder.matches(number) {
         return Ok(false);
     }
-    match pidfd_send_signal(&held, signal) {
+    match pidfd_send_signal(&pidfd, signal) {
         Ok(()) => Ok(true),
         Err(rustix::io::Errno::SRCH) => Ok(false),
         Err(error) => Err(SignalError::Refused {
@@ -71,7 +71,7 @@ fn send(finder: &Finder<'_>, number: i32, signal: i32) -> Result<bool, SignalErr
 
 struct Finder<'a> {
     process: &'a Process,
-    /// The sockets that listen at the port.
+    /// Sockets that listen on the port.
     sockets: HashSet<PathBuf>,
 }
 
@@ -91,7 +91,7 @@ impl<'a> Finder<'a> {
         Ok(Self { process, sockets })
     }
 
-    fn all(&self) -> Result<Vec<i32>, SignalError> {
+    fn find_all(&self) -> Result<Vec<i32>, SignalError> {
         let path = "/proc";
         let entries = fs::read_dir(path).map_err(|error| SignalError::Proc { path, error })?;
         let own = i32::try_from(std::process::id()).unwrap_or(0);
@@ -99,19 +99,21 @@ impl<'a> Finder<'a> {
             .flatten()
             .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
         Ok(numbers
-            .filter(|pid| *pid != own && self.fits(*pid))
+            .filter(|pid| *pid != own && self.matches(*pid))
             .collect())
     }
 
-    fn fits(&self, pid: i32) -> bool {
+    fn matches(&self, pid: i32) -> bool {
         match self.process {
-            Process::Name(name) => comm(pid).is_some_and(|comm| same_name(&comm, name)),
-            Process::Executable(path) => program(pid).is_some_and(|program| program == *path),
-            Process::Port(_) => self.holds_a_socket(pid),
+            Process::Name(name) => comm(pid).is_some_and(|comm| is_same_name(&comm, name)),
+            Process::Executable(path) => {
+                executable(pid).is_some_and(|executable| executable == *path)
+            }
+            Process::Port(_) => self.has_socket(pid),
         }
     }
 
-    fn holds_a_socket(&self, pid: i32) -> bool {
+    fn has_socket(&self, pid: i32) -> bool {
         let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else {
             return false;
         };
@@ -127,14 +129,15 @@ fn comm(pid: i32) -> Option<String> {
     Some(comm.trim_end_matches('\n').to_owned())
 }
 
-/// The kernel keeps fifteen bytes of a name.
-fn same_name(comm: &str, name: &str) -> bool {
-    const KEPT: usize = 15;
-    comm == name || (name.len() > KEPT && name.as_bytes().get(..KEPT) == Some(comm.as_bytes()))
+/// Compares names; the kernel truncates them to 15 bytes.
+fn is_same_name(comm: &str, name: &str) -> bool {
+    const COMM_LEN: usize = 15;
+    comm == name
+        || (name.len() > COMM_LEN && name.as_bytes().get(..COMM_LEN) == Some(comm.as_bytes()))
 }
 
-/// The program, or what it was called as where the kernel does not say.
-fn program(pid: i32) -> Option<PathBuf> {
+/// Returns the executable, or the first argument if the link is not readable.
+fn executable(pid: i32) -> Option<PathBuf> {
     if let Ok(path) = fs::read_link(format!("/proc/{pid}/exe")) {
         let text = path.to_str()?;
         return Some(Path::new(text.strip_suffix(" (deleted)").unwrap_or(text)).to_owned());
@@ -144,21 +147,21 @@ fn program(pid: i32) -> Option<PathBuf> {
     Some(PathBuf::from(std::str::from_utf8(first).ok()?))
 }
 
-/// A number of `/proc/PID/status`.
-fn status(pid: i32, field: &str) -> Option<i32> {
+/// Returns a numeric field of `/proc/PID/status`.
+fn status_field(pid: i32, field: &str) -> Option<i32> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let value = status.lines().find_map(|line| line.strip_prefix(field))?;
     value.trim().parse().ok()
 }
 
-/// The sockets of a table of the kernel's that listen at `port`, as `/proc/PID/fd` names them.
+/// Returns the listening sockets of `/proc/net/tcp` on `port`, as named in `/proc/PID/fd`.
 fn listening(table: &str, port: u16) -> impl Iterator<Item = PathBuf> {
     const LISTEN: &str = "0A";
     table.lines().skip(1).filter_map(move |line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let (_, local) = fields.get(1)?.rsplit_once(':')?;
-        let fits = u16::from_str_radix(local, 16) == Ok(port) && *fields.get(3)? == LISTEN;
-        let inode = fields.get(9).filter(|_| fits)?;
+        let matches = u16::from_str_radix(local, 16) == Ok(port) && *fields.get(3)? == LISTEN;
+        let inode = fields.get(9).filter(|_| matches)?;
         Some(PathBuf::from(format!("socket:[{inode}]")))
     })
 }
@@ -168,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_sockets_that_listen_at_the_port_count() {
+    fn only_sockets_that_listen_on_the_port_match() {
         let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
             0: 0100007F:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 111 1\n\
             1: 0100007F:0051 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 222 1\n\
@@ -181,14 +184,14 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_fits_by_what_the_kernel_keeps_of_it() {
+    fn long_name_matches_by_its_first_15_bytes() {
         for (comm, name, expected) in [
             ("numbers-api", "numbers-api", true),
             ("numbers-api", "numbers", false),
             ("a-name-that-is-", "a-name-that-is-long", true),
             ("a-name-that", "a-name-that-is-long", false),
         ] {
-            assert_eq!(same_name(comm, name), expected, "{name}");
+            assert_eq!(is_same_name(comm, name), expected, "{name}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One POST, on a connection of its own.
+//! A POST request on a new connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,20 +15,20 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::attempt::{USER_AGENT, tls};
 use crate::spec::TlsFiles;
 
-type Failed = Box<dyn std::error::Error + Send + Sync>;
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Sends `body`; says how it was answered.
+/// Sends `body` and returns a description of the response.
 pub(super) async fn post(
     url: &str,
     headers: &[(String, String)],
     files: Option<&TlsFiles>,
     body: String,
     timeout: Duration,
-) -> Result<String, Failed> {
+) -> Result<String, BoxError> {
     let sent = send(url.parse()?, headers, files, body);
     match tokio::time::timeout(timeout, sent).await {
-        Ok(answered) => answered,
-        Err(_) => Err(format!("no answer within {timeout:?}").into()),
+        Ok(result) => result,
+        Err(_) => Err(format!("no response within {timeout:?}").into()),
     }
 }
 
@@ -37,8 +37,8 @@ async fn send(
     headers: &[(String, String)],
     files: Option<&TlsFiles>,
     body: String,
-) -> Result<String, Failed> {
-    let host = url.host().ok_or("the URL names no host")?;
+) -> Result<String, BoxError> {
+    let host = url.host().ok_or("the URL has no host")?;
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let secure = url.scheme_str() == Some("https");
     let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
@@ -69,17 +69,17 @@ async fn send(
     .await
 }
 
-async fn exchange<S>(stream: S, request: Request<Body>) -> Result<String, Failed>
+async fn exchange<S>(stream: S, request: Request<Body>) -> Result<String, BoxError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let _moved_on = AbortOnDropHandle::new(tokio::spawn(connection));
+    let _driver = AbortOnDropHandle::new(tokio::spawn(connection));
     let status = sender.send_request(request).await?.status();
     if status.is_success() {
-        Ok(format!("answered with {status}"))
+        Ok(format!("response: {status}"))
     } else {
-        Err(format!("answered with {status}").into())
+        Err(format!("response: {status}").into())
     }
 }

@@ -1,26 +1,26 @@
-//! What an answer has to be beyond the kubelet's rule.
+//! Expectations of an HTTP response in addition to the rule of the kubelet.
 
 use probe::http::Answer;
 use probe::{Reason, Verdict};
 use regex_lite::Regex;
 
 use super::BuildError;
-use crate::finding::Why;
+use crate::outcome::FailureReason;
 use crate::spec::{Expect, ExpectHeader, HeaderValue};
 
-/// Expectations, ready to be checked.
+/// Expectations with compiled regular expressions.
 #[derive(Debug)]
-pub(super) struct Judge {
+pub(super) struct ResponseMatcher {
     expect: Expect,
     body: Option<Regex>,
-    /// One for each header; none where it is not an expression.
+    /// One element per header; `None` if its condition is not an expression.
     headers: Vec<Option<Regex>>,
 }
 
-/// A verdict, its reason and its words.
-pub(super) type Judgement = (Verdict, Option<Why>, String);
+/// Verdict, reason and message.
+pub(super) type MatchResult = (Verdict, Option<FailureReason>, String);
 
-impl Judge {
+impl ResponseMatcher {
     pub(super) fn new(expect: &Expect) -> Result<Self, BuildError> {
         let compile = |expression: &String| {
             let compiled = Regex::new(expression);
@@ -41,21 +41,22 @@ impl Judge {
         })
     }
 
-    pub(super) fn judge(&self, answer: &Answer) -> Judgement {
+    pub(super) fn match_response(&self, answer: &Answer) -> MatchResult {
         let body = String::from_utf8_lossy(&answer.body);
-        let failed = |reason: Reason, words: String| (Verdict::Failure, Some(reason.into()), words);
+        let failed =
+            |reason: Reason, message: String| (Verdict::Failure, Some(reason.into()), message);
         let status = answer.status;
-        let fits = if self.expect.statuses.is_empty() {
+        let is_expected = if self.expect.statuses.is_empty() {
             (200..400).contains(&status)
         } else {
             self.expect.statuses.contains(&status)
         };
-        if !fits {
-            let words = format!("HTTP probe failed with statuscode: {status}");
-            return failed(Reason::Status(status), words);
+        if !is_expected {
+            let message = format!("HTTP probe failed with statuscode: {status}");
+            return failed(Reason::Status(status), message);
         }
-        if let Some(words) = self.missing_header(answer) {
-            return failed(Reason::Header, words);
+        if let Some(message) = self.missing_header(answer) {
+            return failed(Reason::Header, message);
         }
         if let Some(text) = &self.expect.body_contains
             && !body.contains(text.as_str())
@@ -68,15 +69,15 @@ impl Judge {
         if let Some(expression) = &self.body
             && !expression.is_match(&body)
         {
-            let words = format!("the body does not match {:?}: {body}", expression.as_str());
-            return failed(Reason::Body, words);
+            let message = format!("the body does not match {:?}: {body}", expression.as_str());
+            return failed(Reason::Body, message);
         }
         (Verdict::Success, None, body.into_owned())
     }
 
     fn missing_header(&self, answer: &Answer) -> Option<String> {
-        let mut wanted = self.expect.headers.iter().zip(&self.headers);
-        let (header, _) = wanted.find(|(header, expression)| {
+        let mut expected = self.expect.headers.iter().zip(&self.headers);
+        let (header, _) = expected.find(|(header, expression)| {
             let mut values = answer
                 .headers
                 .iter()
@@ -84,13 +85,15 @@ impl Judge {
                 .map(|(_, value)| value);
             !values.any(|value| match &header.value {
                 HeaderValue::Present => true,
-                HeaderValue::Is(wanted) => value == wanted,
+                HeaderValue::Equals(expected) => value == expected,
                 HeaderValue::Matches(_) => expression.as_ref().is_some_and(|it| it.is_match(value)),
             })
         })?;
         Some(match &header.value {
-            HeaderValue::Present => format!("there is no header {}", header.name),
-            HeaderValue::Is(value) => format!("no header {} is {value:?}", header.name),
+            HeaderValue::Present => format!("missing header {}", header.name),
+            HeaderValue::Equals(value) => {
+                format!("no header {} with the value {value:?}", header.name)
+            }
             HeaderValue::Matches(value) => format!("no header {} matches {value:?}", header.name),
         })
     }
@@ -107,13 +110,15 @@ mod tests {
             headers: vec![("X-Role".to_owned(), "primary".to_owned())],
             body: body.as_bytes().to_vec(),
         };
-        let (verdict, why, words) = Judge::new(expect).unwrap().judge(&answer);
-        assert_eq!(why.map(|why| why.word), reason, "{words}");
+        let (verdict, found, message) = ResponseMatcher::new(expect)
+            .unwrap()
+            .match_response(&answer);
+        assert_eq!(found.map(|found| found.kind), reason, "{message}");
         assert_eq!(verdict == Verdict::Success, reason.is_none());
     }
 
     #[test]
-    fn without_expectations_the_kubelets_rule_holds() {
+    fn response_without_expectations_is_judged_as_by_the_kubelet() {
         let none = Expect::default();
         for (status, reason) in [
             (200, None),
@@ -126,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn statuses_are_those_that_are_listed() {
+    fn only_listed_statuses_are_expected() {
         let expect = Expect {
             statuses: vec![401],
             ..Expect::default()
@@ -136,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_contains_and_matches() {
+    fn body_is_checked_for_substring_and_expression() {
         let expect = Expect {
             body_contains: Some("\"ok\"".to_owned()),
             body_matches: Some("^\\{.*\\}$".to_owned()),
@@ -148,12 +153,16 @@ mod tests {
     }
 
     #[test]
-    fn a_header_is_there_is_or_matches() {
+    fn header_is_checked_for_presence_value_and_expression() {
         for (name, value, reason) in [
             ("x-role", HeaderValue::Present, None),
             ("x-rule", HeaderValue::Present, Some("header")),
-            ("x-role", HeaderValue::Is("primary".to_owned()), None),
-            ("x-role", HeaderValue::Is("prim".to_owned()), Some("header")),
+            ("x-role", HeaderValue::Equals("primary".to_owned()), None),
+            (
+                "x-role",
+                HeaderValue::Equals("prim".to_owned()),
+                Some("header"),
+            ),
             ("x-role", HeaderValue::Matches("^pri".to_owned()), None),
             (
                 "x-role",

@@ -1,4 +1,4 @@
-//! PostgreSQL, asked as `pg-ready` asks.
+//! PostgreSQL checks by the crate `pg-ready`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use probe::{ProbeError, Verdict};
 use tokio::time::Instant;
 
 use super::BuildError;
-use crate::finding::{Finding, Why};
+use crate::outcome::{AttemptOutcome, FailureReason};
 
 pub(super) fn request(conninfo: &str, checks: &[Check]) -> Result<Request, BuildError> {
     let request = Request::parse(conninfo);
@@ -18,12 +18,12 @@ pub(super) fn request(conninfo: &str, checks: &[Check]) -> Result<Request, Build
     Ok(request.with_checks(checks.to_vec()))
 }
 
-/// The password is read anew each time: a mounted secret changes.
+/// Runs the checks. The password is read for each attempt, because a mounted secret may change.
 pub(super) async fn probe(
     request: &Request,
     password_file: Option<&Path>,
     timeout: Duration,
-) -> Result<Finding, ProbeError> {
+) -> Result<AttemptOutcome, ProbeError> {
     let start = Instant::now();
     let mut request = request.clone().with_timeout(Some(timeout));
     if let Some(file) = password_file {
@@ -38,10 +38,10 @@ pub(super) async fn probe(
         PingStatus::Reject | PingStatus::NoResponse => Verdict::Failure,
         PingStatus::NoAttempt => return Err(ProbeError::unknown(reason)),
     };
-    Ok(Finding {
+    Ok(AttemptOutcome {
         verdict,
-        reason: (verdict == Verdict::Failure).then(|| Why {
-            word: report.state.as_str(),
+        reason: (verdict == Verdict::Failure).then(|| FailureReason {
+            kind: report.state.as_str(),
             code: None,
         }),
         output: reason,

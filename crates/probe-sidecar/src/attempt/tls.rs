@@ -14,8 +14,8 @@ pub(crate) fn config(files: &TlsFiles) -> Result<ClientConfig, BuildError> {
     let identity = match &files.client {
         None => None,
         Some((certificate, key)) => {
-            let key_of = PrivateKeyDer::from_pem_file(key);
-            let key = key_of.map_err(|error| unreadable("the private key", key, &error))?;
+            let read = PrivateKeyDer::from_pem_file(key);
+            let key = read.map_err(|error| unreadable("the private key", key, &error))?;
             Some((certificates(certificate)?, key))
         }
     };
@@ -35,11 +35,15 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, BuildError>
     let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
     let read: Vec<_> = read.map_err(|error| unreadable("certificates in", path, &error))?;
     if read.is_empty() {
-        return Err(unreadable("certificates in", path, &"it holds none"));
+        return Err(unreadable(
+            "certificates in",
+            path,
+            &"it contains no certificate",
+        ));
     }
     Ok(read)
 }
 
-fn unreadable(what: &str, path: &Path, why: &dyn std::fmt::Display) -> BuildError {
-    BuildError::new(format!("could not read {what} {}: {why}", path.display()))
+fn unreadable(content: &str, path: &Path, cause: &dyn std::fmt::Display) -> BuildError {
+    BuildError::new(format!("cannot read {content} {}: {cause}", path.display()))
 }

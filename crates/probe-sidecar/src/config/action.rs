@@ -1,4 +1,4 @@
-//! Actions: what they wait for, and that they can be done.
+//! Parser of actions: triggers, limits and effects.
 
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -6,15 +6,15 @@ use std::time::Duration;
 use probe::ProbeKind;
 use probe::spec::field::FieldError;
 
-use super::beyond::{self, at_least};
+use super::extensions::{self, in_range};
 use super::problem::Problems;
 use super::{check_name, document, group};
-use crate::spec::{ActionSpec, Deed, Member, Process, TargetSpec};
+use crate::spec::{ActionKind, ActionSpec, Health, Member, Process, TargetSpec};
 
-const COOL_DOWN: i64 = 30;
-const TIMEOUT: i64 = 10;
-/// Ten times in an hour: enough to heal, too few to hide that nothing heals.
-const BUDGET: (i64, i64) = (10, 3600);
+const DEFAULT_COOL_DOWN_SECONDS: i64 = 30;
+const DEFAULT_TIMEOUT_SECONDS: i64 = 10;
+/// Default number of runs and window in seconds: enough to heal, too few to hide an action that does not help.
+const DEFAULT_BUDGET: (i64, i64) = (10, 3600);
 
 pub(super) fn read(
     actions: Vec<document::Action>,
@@ -25,37 +25,36 @@ pub(super) fn read(
     for (index, action) in actions.into_iter().enumerate() {
         let path = format!("actions[{index}]");
         if read.iter().any(|other| other.name == action.name) {
-            problems.refuse(&FieldError::duplicate(format!("{path}.name"), &action.name));
+            problems.push_field_error(&FieldError::duplicate(format!("{path}.name"), &action.name));
         }
-        read.extend(one(action, &path, targets, problems));
+        read.extend(read_action(action, &path, targets, problems));
     }
     read
 }
 
-fn one(
+fn read_action(
     action: document::Action,
     path: &str,
     targets: &[TargetSpec],
     problems: &mut Problems,
 ) -> Option<ActionSpec> {
     check_name(&action.name, &format!("{path}.name"), problems);
-    let becomes = becomes(action.when.becomes.as_deref(), path, problems);
+    let becomes = read_becomes(action.when.becomes.as_deref(), path, problems);
     let cool_down = seconds(
         action.cool_down_seconds,
         0,
-        COOL_DOWN,
+        DEFAULT_COOL_DOWN_SECONDS,
         &format!("{path}.coolDownSeconds"),
         problems,
     );
     if action.repeat && cool_down.is_zero() {
         let detail = "needs a coolDownSeconds above 0";
-        problems.refuse(&FieldError::forbidden(format!("{path}.repeat"), detail));
+        problems.push_field_error(&FieldError::forbidden(format!("{path}.repeat"), detail));
     }
-    let (count, window) = action
-        .budget
-        .as_ref()
-        .map_or(BUDGET, |budget| (budget.count, budget.window_seconds));
-    let most = at_least(Some(count), 1, &format!("{path}.budget.count"), problems);
+    let (count, window) = action.budget.as_ref().map_or(DEFAULT_BUDGET, |budget| {
+        (budget.count, budget.window_seconds)
+    });
+    let max_runs = in_range(Some(count), 1, &format!("{path}.budget.count"), problems);
     let window = seconds(
         Some(window),
         1,
@@ -63,7 +62,7 @@ fn one(
         &format!("{path}.budget.windowSeconds"),
         problems,
     );
-    let (target, kind) = probe(&action.when.probe, path, targets, problems)?;
+    let (target, kind) = read_probe(&action.when.probe, path, targets, problems)?;
     Some(ActionSpec {
         name: action.name.clone(),
         target,
@@ -72,45 +71,45 @@ fn one(
         repeat: action.repeat,
         dry_run: action.dry_run,
         cool_down,
-        most: most
-            .and_then(|most| usize::try_from(most).ok())
+        max_runs: max_runs
+            .and_then(|max_runs| usize::try_from(max_runs).ok())
             .unwrap_or(1),
         window,
-        deed: deed(action, path, problems)?,
+        effect: read_effect(action, path, problems)?,
     })
 }
 
-fn becomes(given: Option<&str>, path: &str, problems: &mut Problems) -> bool {
+fn read_becomes(given: Option<&str>, path: &str, problems: &mut Problems) -> Health {
     match given {
-        None | Some("unhealthy") => false,
-        Some("healthy") => true,
+        None | Some("unhealthy") => Health::Unhealthy,
+        Some("healthy") => Health::Healthy,
         Some(other) => {
             let field = format!("{path}.when.becomes");
-            problems.refuse(&FieldError::unsupported(
+            problems.push_field_error(&FieldError::unsupported(
                 field,
                 other,
                 &["healthy", "unhealthy"],
             ));
-            false
+            Health::Unhealthy
         }
     }
 }
 
-fn probe(
+fn read_probe(
     given: &str,
     path: &str,
     targets: &[TargetSpec],
     problems: &mut Problems,
 ) -> Option<(String, ProbeKind)> {
     let field = format!("{path}.when.probe");
-    let Some(Member::Probe { target, kind }) = group::member(given) else {
+    let Some(Member::Probe { target, kind }) = group::parse_member(given) else {
         let detail = "must be livez/TARGET, readyz/TARGET or startupz/TARGET";
-        problems.refuse(&FieldError::invalid(field, format!("{given:?}"), detail));
+        problems.push_field_error(&FieldError::invalid(field, format!("{given:?}"), detail));
         return None;
     };
     let known = targets.iter().find(|known| known.name == target);
     if !known.is_some_and(|known| known.probes.iter().any(|probe| probe.kind == kind)) {
-        problems.refuse(&FieldError::not_found(field, given));
+        problems.push_field_error(&FieldError::not_found(field, given));
         return None;
     }
     Some((target, kind))
@@ -118,34 +117,44 @@ fn probe(
 
 fn seconds(
     given: Option<i64>,
-    least: i64,
+    min: i64,
     default: i64,
     path: &str,
     problems: &mut Problems,
 ) -> Duration {
-    let value = at_least(given, least, path, problems).unwrap_or(default);
+    let value = in_range(given, min, path, problems).unwrap_or(default);
     Duration::from_secs(u64::try_from(value).unwrap_or(0))
 }
 
-fn deed(action: document::Action, path: &str, problems: &mut Problems) -> Option<Deed> {
-    let mut found: Vec<(&str, Deed)> = Vec::new();
+fn read_effect(
+    action: document::Action,
+    path: &str,
+    problems: &mut Problems,
+) -> Option<ActionKind> {
+    let mut found: Vec<(&str, ActionKind)> = Vec::new();
     if let Some(given) = action.signal {
-        found.extend(signal(given, path, problems).map(|deed| ("signal", deed)));
+        found.extend(read_signal(given, path, problems).map(|effect| ("signal", effect)));
     }
     if let Some(given) = action.exit {
-        found.push(("exit", Deed::Exit(given.code)));
+        found.push(("exit", ActionKind::Exit(given.code)));
     }
     if let Some(given) = action.exec {
         if given.command.is_empty() {
-            problems.refuse(&FieldError::required(format!("{path}.exec.command"), ""));
+            problems.push_field_error(&FieldError::required(format!("{path}.exec.command"), ""));
         }
         let field = format!("{path}.exec.timeoutSeconds");
-        let timeout = seconds(given.timeout_seconds, 1, TIMEOUT, &field, problems);
+        let timeout = seconds(
+            given.timeout_seconds,
+            1,
+            DEFAULT_TIMEOUT_SECONDS,
+            &field,
+            problems,
+        );
         let command = given.command;
-        found.push(("exec", Deed::Exec { command, timeout }));
+        found.push(("exec", ActionKind::Exec { command, timeout }));
     }
     if let Some(given) = action.webhook {
-        found.push(("webhook", webhook(given, path, problems)));
+        found.push(("webhook", read_webhook(given, path, problems)));
     }
     if let Some(given) = action.write_file {
         if !given.path.is_absolute() {
@@ -153,29 +162,29 @@ fn deed(action: document::Action, path: &str, problems: &mut Problems) -> Option
                 format!("{path}.writeFile.path"),
                 format!("{:?}", given.path),
             );
-            problems.refuse(&FieldError::invalid(field, value, "must be absolute"));
+            problems.push_field_error(&FieldError::invalid(field, value, "must be absolute"));
         }
         let (path, content) = (given.path, given.content);
-        found.push(("writeFile", Deed::WriteFile { path, content }));
+        found.push(("writeFile", ActionKind::WriteFile { path, content }));
     }
     if let Some((name, _)) = found.get(1) {
         let detail = "may not specify more than one of signal, exit, exec, webhook, writeFile";
-        problems.refuse(&FieldError::forbidden(format!("{path}.{name}"), detail));
+        problems.push_field_error(&FieldError::forbidden(format!("{path}.{name}"), detail));
     }
     if found.is_empty() {
         let detail = "must specify one of signal, exit, exec, webhook, writeFile";
-        problems.refuse(&FieldError::required(path, detail));
+        problems.push_field_error(&FieldError::required(path, detail));
     }
-    found.into_iter().next().map(|(_, deed)| deed)
+    found.into_iter().next().map(|(_, effect)| effect)
 }
 
-fn signal(given: document::Signal, path: &str, problems: &mut Problems) -> Option<Deed> {
+fn read_signal(given: document::Signal, path: &str, problems: &mut Problems) -> Option<ActionKind> {
     let name = given.name.unwrap_or_else(|| "SIGTERM".to_owned());
     let signal = nix::sys::signal::Signal::from_str(&name);
     if signal.is_err() {
-        let detail = "must be a signal's name, such as SIGTERM";
+        let detail = "must be the name of a signal, such as SIGTERM";
         let field = format!("{path}.signal.name");
-        problems.refuse(&FieldError::invalid(field, format!("{name:?}"), detail));
+        problems.push_field_error(&FieldError::invalid(field, format!("{name:?}"), detail));
     }
     let process = match (
         given.process.name,
@@ -187,48 +196,54 @@ fn signal(given: document::Signal, path: &str, problems: &mut Problems) -> Optio
         (None, None, Some(port)) if port > 0 => Process::Port(port),
         _ => {
             let detail = "must specify exactly one of name, executable, port";
-            problems.refuse(&FieldError::required(
+            problems.push_field_error(&FieldError::required(
                 format!("{path}.signal.process"),
                 detail,
             ));
             return None;
         }
     };
-    Some(Deed::Signal {
+    Some(ActionKind::Signal {
         signal: signal.ok()? as i32,
         name,
         process,
     })
 }
 
-fn webhook(given: document::Webhook, path: &str, problems: &mut Problems) -> Deed {
+fn read_webhook(given: document::Webhook, path: &str, problems: &mut Problems) -> ActionKind {
     let path = format!("{path}.webhook");
     let scheme = given.url.split_once("://").map(|(scheme, _)| scheme);
     if given.url.parse::<http::Uri>().is_err() || !matches!(scheme, Some("http" | "https")) {
-        let detail = "must be a URL that begins with http:// or https://";
-        problems.refuse(&FieldError::invalid(
+        let detail = "must be a URL with the scheme http or https";
+        problems.push_field_error(&FieldError::invalid(
             format!("{path}.url"),
             format!("{:?}", given.url),
             detail,
         ));
     }
-    let tls = given.tls.map(|tls| beyond::tls(tls, &path, problems));
+    let tls = given.tls.map(|tls| extensions::tls(tls, &path, problems));
     if scheme == Some("https") && tls.as_ref().is_none_or(|tls| tls.ca.is_none()) {
-        let detail = "who receives it has to be known";
-        problems.refuse(&FieldError::required(format!("{path}.tls.caFile"), detail));
+        let detail = "tls.caFile is required for an https webhook";
+        problems.push_field_error(&FieldError::required(format!("{path}.tls.caFile"), detail));
     }
     for (index, header) in given.headers.iter().enumerate() {
         let name = http::HeaderName::from_str(&header.name);
         if name.is_err() || http::HeaderValue::from_str(&header.value).is_err() {
-            problems.add(
+            problems.push(
                 format!("{path}.headers[{index}]"),
-                "Invalid value: this is no header",
+                "Invalid value: must be a valid name and value of a header",
             );
         }
     }
     let field = format!("{path}.timeoutSeconds");
-    Deed::Webhook {
-        timeout: seconds(given.timeout_seconds, 1, TIMEOUT, &field, problems),
+    ActionKind::Webhook {
+        timeout: seconds(
+            given.timeout_seconds,
+            1,
+            DEFAULT_TIMEOUT_SECONDS,
+            &field,
+            problems,
+        ),
         url: given.url,
         headers: given
             .headers

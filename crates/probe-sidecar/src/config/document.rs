@@ -1,4 +1,4 @@
-//! The shape of a configuration, as it is written. What it means is worked out elsewhere.
+//! Types of the YAML document, without semantics.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{ContainerPort, EnvVar};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The whole text.
+/// Document of a configuration.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Document {
@@ -20,7 +20,7 @@ pub(super) struct Document {
     pub(super) stale_after_milliseconds: Option<i64>,
 }
 
-/// What is probed: a container, by the fields that a container has, and two more.
+/// A target: the fields of a container that probes need, `host` and `dependency`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Target {
@@ -37,10 +37,10 @@ pub(super) struct Target {
     pub(super) startup_probe: Option<Value>,
 }
 
-/// What a probe may say that Kubernetes has no field for.
+/// Settings of a probe that Kubernetes has no fields for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Beyond {
+pub(super) struct ProbeExtensions {
     pub(super) period_milliseconds: Option<i64>,
     pub(super) timeout_milliseconds: Option<i64>,
     pub(super) initial_delay_milliseconds: Option<i64>,
@@ -94,7 +94,7 @@ pub(super) struct Header {
     pub(super) matches: Option<String>,
 }
 
-/// Several probes, or groups of them, under one name.
+/// A group of probes and other groups.
 #[derive(Debug, Deserialize)]
 pub(super) struct Group {
     pub(super) name: String,
@@ -103,7 +103,7 @@ pub(super) struct Group {
     pub(super) policy: Option<String>,
 }
 
-/// What is done when a probe comes to another result.
+/// An action triggered by a status of a probe.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Action {

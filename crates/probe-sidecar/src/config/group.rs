@@ -1,4 +1,4 @@
-//! Groups: who their members are, and that none is a member of itself.
+//! Parser of groups; a group must not contain itself.
 
 use probe::spec::field::FieldError;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::check_name;
 use super::document;
 use super::problem::Problems;
-use crate::spec::{GroupSpec, Member, Policy, Require, TargetSpec, kind_of};
+use crate::spec::{GroupSpec, Member, Policy, Require, TargetSpec, kind_from_endpoint};
 
 pub(super) fn read(
     groups: Vec<document::Group>,
@@ -20,7 +20,7 @@ pub(super) fn read(
         check_name(&group.name, &format!("{path}.name"), problems);
         if names[..index].contains(&group.name) {
             let field = format!("{path}.name");
-            problems.refuse(&FieldError::duplicate(field, &group.name));
+            problems.push_field_error(&FieldError::duplicate(field, &group.name));
         }
         let members = members(&group.members, &path, targets, &names, problems);
         let require = require(group.require.as_ref(), group.members.len(), &path, problems);
@@ -31,8 +31,8 @@ pub(super) fn read(
             policy: policy(group.policy.as_deref(), &path, problems),
         });
     }
-    if let Some(index) = read.iter().position(|group| leads_back(group, &read)) {
-        problems.add(
+    if let Some(index) = read.iter().position(|group| has_cycle(group, &read)) {
+        problems.push(
             format!("groups[{index}].members"),
             "Invalid value: the group is a member of itself",
         );
@@ -48,52 +48,52 @@ fn members(
     problems: &mut Problems,
 ) -> Vec<Member> {
     if given.is_empty() {
-        problems.add(format!("{path}.members"), "Required value");
+        problems.push(format!("{path}.members"), "Required value");
     }
     let found = given.iter().enumerate().filter_map(|(index, text)| {
         let field = format!("{path}.members[{index}]");
-        let Some(member) = member(text) else {
+        let Some(member) = parse_member(text) else {
             let detail = "must be livez/TARGET, readyz/TARGET, startupz/TARGET or groups/GROUP";
-            problems.refuse(&FieldError::invalid(field, format!("{text:?}"), detail));
+            problems.push_field_error(&FieldError::invalid(field, format!("{text:?}"), detail));
             return None;
         };
-        let there = match &member {
+        let exists = match &member {
             Member::Group(name) => groups.contains(name),
             Member::Probe { target, kind } => targets.iter().any(|known| {
                 known.name == *target && known.probes.iter().any(|probe| probe.kind == *kind)
             }),
         };
-        if !there {
-            problems.refuse(&FieldError::not_found(field, text));
+        if !exists {
+            problems.push_field_error(&FieldError::not_found(field, text));
         }
         Some(member)
     });
     found.collect()
 }
 
-pub(super) fn member(text: &str) -> Option<Member> {
+pub(super) fn parse_member(text: &str) -> Option<Member> {
     let (first, name) = text.split_once('/')?;
     if first == "groups" {
         return Some(Member::Group(name.to_owned()));
     }
     Some(Member::Probe {
         target: name.to_owned(),
-        kind: kind_of(first)?,
+        kind: kind_from_endpoint(first)?,
     })
 }
 
 fn require(given: Option<&Value>, members: usize, path: &str, problems: &mut Problems) -> Require {
-    let least = given
+    let min = given
         .and_then(Value::as_u64)
-        .and_then(|least| usize::try_from(least).ok());
-    match (given.and_then(Value::as_str), least) {
+        .and_then(|min| usize::try_from(min).ok());
+    match (given.and_then(Value::as_str), min) {
         (Some("all"), _) => Require::All,
         (Some("any"), _) => Require::Any,
-        (_, Some(least)) if (1..=members).contains(&least) => Require::AtLeast(least),
+        (_, Some(min)) if (1..=members).contains(&min) => Require::AtLeast(min),
         _ => {
             if let Some(given) = given {
                 let detail = format!("must be all, any, or a number from 1 to {members}");
-                problems.refuse(&FieldError::invalid(
+                problems.push_field_error(&FieldError::invalid(
                     format!("{path}.require"),
                     given.to_string(),
                     detail,
@@ -110,7 +110,7 @@ fn policy(given: Option<&str>, path: &str, problems: &mut Problems) -> Policy {
         Some("failOpen") => Policy::FailOpen,
         Some(other) => {
             let field = format!("{path}.policy");
-            problems.refuse(&FieldError::unsupported(
+            problems.push_field_error(&FieldError::unsupported(
                 field,
                 other,
                 &["strict", "failOpen"],
@@ -120,8 +120,8 @@ fn policy(given: Option<&str>, path: &str, problems: &mut Problems) -> Policy {
     }
 }
 
-/// Whether following the members of a group leads to it again.
-fn leads_back(start: &GroupSpec, all: &[GroupSpec]) -> bool {
+/// Returns `true` if the group is a direct or indirect member of itself.
+fn has_cycle(start: &GroupSpec, all: &[GroupSpec]) -> bool {
     let mut seen: Vec<&str> = Vec::new();
     let mut next = vec![start];
     while let Some(group) = next.pop() {

@@ -1,26 +1,26 @@
-//! On which line of a YAML text each field stands.
+//! Line numbers of the fields of a YAML text.
 
 use std::collections::HashMap;
 
 use serde_saphyr::granit_parser::{Event, Parser};
 
-/// Lines by path, as `targets[0].livenessProbe`.
+/// Lines by path, such as `targets[0].livenessProbe`.
 #[derive(Debug, Default)]
-pub(crate) struct Lines(HashMap<String, usize>);
+pub(crate) struct LineMap(HashMap<String, usize>);
 
-impl Lines {
-    /// Reads a text that has been found to be YAML. Of one that is not, the part before the error.
+impl LineMap {
+    /// Reads a text. If it is not valid YAML, the map has the lines before the error.
     pub(crate) fn read(text: &str) -> Self {
-        let mut walk = Walk::default();
+        let mut builder = LineMapBuilder::default();
         let mut parser = Parser::new_from_str(text);
         while let Some(Ok((event, span))) = parser.next_event() {
-            walk.step(&event, span.start.line());
+            builder.handle_event(&event, span.start.line());
         }
-        Self(walk.lines)
+        Self(builder.lines)
     }
 
-    /// The line of a field, or of the nearest field around it that the text has.
-    pub(crate) fn of(&self, field: &str) -> Option<usize> {
+    /// Returns the line of a field, or of its nearest parent in the text.
+    pub(crate) fn line_of(&self, field: &str) -> Option<usize> {
         let mut path = field;
         loop {
             if let Some(line) = self.0.get(path) {
@@ -31,8 +31,8 @@ impl Lines {
     }
 }
 
-/// A collection that has been begun.
-enum Level {
+/// An open collection.
+enum Frame {
     /// The next node is a key, or the value of one.
     Map {
         path: String,
@@ -45,55 +45,55 @@ enum Level {
 }
 
 #[derive(Default)]
-struct Walk {
+struct LineMapBuilder {
     lines: HashMap<String, usize>,
-    levels: Vec<Level>,
+    frames: Vec<Frame>,
 }
 
-impl Walk {
-    fn step(&mut self, event: &Event<'_>, line: usize) {
+impl LineMapBuilder {
+    fn handle_event(&mut self, event: &Event<'_>, line: usize) {
         match event {
             Event::Scalar(text, ..) => {
-                if let Some(Level::Map { path, key }) = self.levels.last_mut()
+                if let Some(Frame::Map { path, key }) = self.frames.last_mut()
                     && key.is_none()
                 {
                     self.lines.entry(join(path, text)).or_insert(line);
                     *key = Some(text.to_string());
                     return;
                 }
-                self.node(line);
+                self.add_node(line);
             }
             Event::Alias(_) => {
-                self.node(line);
+                self.add_node(line);
             }
             Event::MappingStart(..) => {
-                let path = self.node(line);
-                self.levels.push(Level::Map { path, key: None });
+                let path = self.add_node(line);
+                self.frames.push(Frame::Map { path, key: None });
             }
             Event::SequenceStart(..) => {
-                let path = self.node(line);
-                self.levels.push(Level::List { path, next: 0 });
+                let path = self.add_node(line);
+                self.frames.push(Frame::List { path, next: 0 });
             }
             Event::MappingEnd | Event::SequenceEnd => {
-                self.levels.pop();
+                self.frames.pop();
             }
             _ => {}
         }
     }
 
-    /// Takes the place of one node in its collection, and says where that is.
-    fn node(&mut self, line: usize) -> String {
-        match self.levels.last_mut() {
+    /// Adds a node to the current collection and returns its path.
+    fn add_node(&mut self, line: usize) -> String {
+        match self.frames.last_mut() {
             None => String::new(),
-            Some(Level::Map { path, key }) => match key.take() {
+            Some(Frame::Map { path, key }) => match key.take() {
                 Some(key) => join(path, &key),
-                // A collection as a key: it has no path that anything here could name.
+                // A collection as a key has no path.
                 None => {
                     *key = Some("?".to_owned());
                     join(path, "?")
                 }
             },
-            Some(Level::List { path, next }) => {
+            Some(Frame::List { path, next }) => {
                 let path = format!("{path}[{next}]");
                 *next += 1;
                 self.lines.entry(path.clone()).or_insert(line);
@@ -132,8 +132,8 @@ last: 1
 ";
 
     #[test]
-    fn fields_are_found_on_their_lines() {
-        let lines = Lines::read(TEXT);
+    fn field_has_its_line() {
+        let lines = LineMap::read(TEXT);
         for (field, line) in [
             ("targets", Some(2)),
             ("targets[0]", Some(3)),
@@ -144,19 +144,22 @@ last: 1
             ("last", Some(13)),
             ("nothing", None),
         ] {
-            assert_eq!(lines.of(field), line, "{field}");
+            assert_eq!(lines.line_of(field), line, "{field}");
         }
     }
 
     #[test]
-    fn a_field_that_is_not_there_is_sought_in_what_is_around_it() {
-        let lines = Lines::read(TEXT);
-        assert_eq!(lines.of("targets[1].readinessProbe.tcpSocket"), Some(7));
-        assert_eq!(lines.of("targets[7]"), Some(2));
+    fn missing_field_has_the_line_of_its_parent() {
+        let lines = LineMap::read(TEXT);
+        assert_eq!(
+            lines.line_of("targets[1].readinessProbe.tcpSocket"),
+            Some(7)
+        );
+        assert_eq!(lines.line_of("targets[7]"), Some(2));
     }
 
     #[test]
-    fn a_broken_text_has_the_lines_before_the_break() {
-        assert_eq!(Lines::read("a: 1\nb: [").of("a"), Some(1));
+    fn invalid_text_has_the_lines_before_the_error() {
+        assert_eq!(LineMap::read("a: 1\nb: [").line_of("a"), Some(1));
     }
 }

@@ -1,29 +1,29 @@
-//! What is wrong with a configuration: where, which field, and why.
+//! Problems of a configuration with line, field and message.
 
 use std::fmt;
 
 use probe::spec::field::FieldError;
 
-use super::lines::Lines;
+use super::lines::LineMap;
 
-/// One thing wrong.
+/// A problem of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Problem {
-    /// The line, counted from 1; none where the text has no place for it.
+    /// Line number, starting at 1. `None` if the text does not contain the field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<usize>,
-    /// The field's path: `targets[0].livenessProbe.successThreshold`; empty for the text as a whole.
+    /// Path of the field, such as `targets[0].livenessProbe.successThreshold`; empty for the complete text.
     pub field: String,
-    /// The rest of the sentence.
+    /// Description.
     pub message: String,
 }
 
-/// Everything wrong with a configuration, never nothing.
+/// All problems of an invalid configuration; not empty.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError {
-    /// The file's name.
+    /// Name of the file.
     pub file: String,
-    /// In the order of their lines.
+    /// Problems in the order of their lines.
     pub problems: Vec<Problem>,
 }
 
@@ -46,12 +46,12 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Collects problems while a configuration is read.
+/// Collects problems during parsing.
 #[derive(Debug, Default)]
 pub(crate) struct Problems(Vec<Problem>);
 
 impl Problems {
-    pub(crate) fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
+    pub(crate) fn push(&mut self, field: impl Into<String>, message: impl Into<String>) {
         self.0.push(Problem {
             line: None,
             field: field.into(),
@@ -59,24 +59,24 @@ impl Problems {
         });
     }
 
-    pub(crate) fn refuse(&mut self, error: &FieldError) {
-        self.add(error.field.clone(), error.cause());
+    pub(crate) fn push_field_error(&mut self, error: &FieldError) {
+        self.push(error.field.clone(), error.cause());
     }
 
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Nothing, or everything that was found in `text`, which is looked through for lines only now: those of a sound one
-    /// would take more memory than the text.
-    pub(crate) fn end(self, file: &str, text: &str) -> Result<(), ConfigError> {
+    /// Returns the problems that were found in `text`, if any. Lines are determined only then, because the map needs more
+    /// memory than the text.
+    pub(crate) fn into_result(self, file: &str, text: &str) -> Result<(), ConfigError> {
         let mut problems = self.0;
         if problems.is_empty() {
             return Ok(());
         }
-        let lines = Lines::read(text);
+        let lines = LineMap::read(text);
         for problem in &mut problems {
-            problem.line = lines.of(&problem.field);
+            problem.line = lines.line_of(&problem.field);
         }
         problems.sort_by_key(|problem| problem.line);
         Err(ConfigError {

@@ -1,4 +1,4 @@
-//! One target: its probes in Kubernetes' words, and what they say beyond them.
+//! Parser of targets: their probes, and the extensions of probes.
 
 use std::time::Duration;
 
@@ -7,22 +7,22 @@ use probe::spec::field::{ErrorClass, FieldError};
 use probe::{Action, ProbeKind, action, spec};
 use serde_json::Value;
 
-use super::beyond::{self, Beyond};
 use super::document;
+use super::extensions::{self, ProbeExtensions};
 use super::problem::Problems;
-use super::{Defaults, Surroundings, check_name, field, typed};
+use super::{Defaults, ParseOptions, check_name, field, typed};
 use crate::spec::{Handler, ProbeSpec, TargetSpec};
 
 pub(super) fn read(
     target: document::Target,
     path: &str,
-    surroundings: &Surroundings,
+    options: &ParseOptions,
     defaults: Defaults,
     problems: &mut Problems,
 ) -> TargetSpec {
     check_name(&target.name, &format!("{path}.name"), problems);
-    let around = Around {
-        host: target.host.as_deref().unwrap_or(&surroundings.host),
+    let context = TargetContext {
+        host: target.host.as_deref().unwrap_or(&options.host),
         container: Container {
             name: target.name.clone(),
             ports: Some(target.ports),
@@ -40,10 +40,10 @@ pub(super) fn read(
     let mut probes = Vec::with_capacity(given);
     for (kind, value) in found {
         let path = format!("{path}.{}", field(kind));
-        probes.extend(value.and_then(|value| around.probe(kind, value, &path, problems)));
+        probes.extend(value.and_then(|value| context.probe(kind, value, &path, problems)));
     }
     if given == 0 {
-        problems.add(
+        problems.push(
             path,
             "Required value: a target needs a livenessProbe, readinessProbe or startupProbe",
         );
@@ -55,15 +55,15 @@ pub(super) fn read(
     }
 }
 
-/// What a probe's names mean.
-struct Around<'a> {
+/// Context in which names of a probe are resolved.
+struct TargetContext<'a> {
     host: &'a str,
     container: Container,
     defaults: Defaults,
 }
 
-impl Around<'_> {
-    /// None if anything is wrong with it, which is then among the problems.
+impl TargetContext<'_> {
+    /// Parses a probe. Returns `None` if it has problems, which are recorded.
     fn probe(
         &self,
         kind: ProbeKind,
@@ -72,35 +72,40 @@ impl Around<'_> {
         problems: &mut Problems,
     ) -> Option<ProbeSpec> {
         let before = problems.len();
-        let beyond = value
+        let extensions = value
             .as_object_mut()
-            .and_then(|fields| fields.remove("beyond"));
+            .and_then(|fields| fields.remove("extensions"));
         let mut probe: Probe = typed(value, path, problems)?;
-        let given = match beyond {
-            Some(value) => typed(value, &format!("{path}.beyond"), problems)?,
-            None => document::Beyond::default(),
+        let given = match extensions {
+            Some(value) => typed(value, &format!("{path}.extensions"), problems)?,
+            None => document::ProbeExtensions::default(),
         };
-        let beyond = beyond::read(given, &format!("{path}.beyond"), self.defaults, problems);
+        let extensions = extensions::read(
+            given,
+            &format!("{path}.extensions"),
+            self.defaults,
+            problems,
+        );
         spec::default(&mut probe);
         for error in spec::validate(&probe, kind, path) {
-            if !(beyond.has_handler() && asks_for_a_handler(&error, path)) {
-                problems.refuse(&error);
+            if !(extensions.has_handler() && is_missing_handler(&error, path)) {
+                problems.push_field_error(&error);
             }
         }
         if problems.len() > before {
             return None;
         }
-        let handler = self.handler(&probe, beyond.clone(), path, problems);
+        let handler = self.handler(&probe, extensions.clone(), path, problems);
         if problems.len() > before {
             return None;
         }
-        Some(assemble(kind, &probe, &beyond, handler?))
+        Some(assemble(kind, &probe, &extensions, handler?))
     }
 
     fn handler(
         &self,
         probe: &Probe,
-        beyond: Beyond,
+        extensions: ProbeExtensions,
         path: &str,
         problems: &mut Problems,
     ) -> Option<Handler> {
@@ -108,16 +113,17 @@ impl Around<'_> {
             || probe.http_get.is_some()
             || probe.tcp_socket.is_some()
             || probe.grpc.is_some();
-        let misplaced = beyond.only_for_others();
-        if let Some((name, handler)) = beyond.handler {
+        let misplaced = extensions.misplaced_field();
+        if let Some((name, handler)) = extensions.handler {
             if kubernetes {
-                let field = format!("{path}.beyond.{name}");
+                let field = format!("{path}.extensions.{name}");
                 let detail = "may not specify more than 1 handler type";
-                problems.refuse(&FieldError::forbidden(field, detail));
+                problems.push_field_error(&FieldError::forbidden(field, detail));
             }
             if let Some(field) = misplaced {
                 let detail = "may be set for httpGet and grpc only";
-                problems.refuse(&FieldError::forbidden(format!("{path}.{field}"), detail));
+                problems
+                    .push_field_error(&FieldError::forbidden(format!("{path}.{field}"), detail));
             }
             return Some(handler);
         }
@@ -127,22 +133,22 @@ impl Around<'_> {
         let action = match action::resolve(probe, &self.container, self.host) {
             Ok(action) => action,
             Err(error) => {
-                problems.add(port_field(probe, path), error.to_string());
+                problems.push(port_field(probe, path), error.to_string());
                 return None;
             }
         };
-        Some(with_beyond(
+        Some(with_extensions(
             action,
-            beyond.tls,
-            beyond.expect,
+            extensions.tls,
+            extensions.expect,
             path,
             problems,
         ))
     }
 }
 
-/// An attempt as the kubelet makes it, and what is asked of it beyond that.
-fn with_beyond(
+/// Combines a handler of Kubernetes with extensions.
+fn with_extensions(
     action: Action,
     tls: Option<crate::spec::TlsFiles>,
     expect: Option<crate::spec::Expect>,
@@ -150,8 +156,8 @@ fn with_beyond(
     problems: &mut Problems,
 ) -> Handler {
     let mut forbid = |field: &str, detail: &str| {
-        problems.refuse(&FieldError::forbidden(
-            format!("{path}.beyond.{field}"),
+        problems.push_field_error(&FieldError::forbidden(
+            format!("{path}.extensions.{field}"),
             detail,
         ));
     };
@@ -193,11 +199,11 @@ fn with_beyond(
     }
 }
 
-fn asks_for_a_handler(error: &FieldError, path: &str) -> bool {
+fn is_missing_handler(error: &FieldError, path: &str) -> bool {
     error.class == ErrorClass::Required && error.field == path
 }
 
-/// The field that a handler's port stands in: nothing else of a handler can be impossible to resolve.
+/// Returns the field with the port of the handler: only ports can fail to resolve.
 fn port_field(probe: &Probe, path: &str) -> String {
     let handler = if probe.http_get.is_some() {
         "httpGet"
@@ -209,7 +215,12 @@ fn port_field(probe: &Probe, path: &str) -> String {
     format!("{path}.{handler}.port")
 }
 
-fn assemble(kind: ProbeKind, probe: &Probe, beyond: &Beyond, handler: Handler) -> ProbeSpec {
+fn assemble(
+    kind: ProbeKind,
+    probe: &Probe,
+    extensions: &ProbeExtensions,
+    handler: Handler,
+) -> ProbeSpec {
     let seconds = |value: Option<i32>| {
         Duration::from_secs(
             value
@@ -222,10 +233,10 @@ fn assemble(kind: ProbeKind, probe: &Probe, beyond: &Beyond, handler: Handler) -
             .and_then(|value| u32::try_from(value).ok())
             .unwrap_or(1)
     };
-    let period = beyond
+    let period = extensions
         .period
         .unwrap_or_else(|| seconds(probe.period_seconds));
-    let timeout = beyond
+    let timeout = extensions
         .timeout
         .unwrap_or_else(|| seconds(probe.timeout_seconds));
     ProbeSpec {
@@ -233,14 +244,14 @@ fn assemble(kind: ProbeKind, probe: &Probe, beyond: &Beyond, handler: Handler) -
         handler,
         period,
         timeout,
-        initial_delay: beyond
+        initial_delay: extensions
             .initial_delay
             .unwrap_or_else(|| seconds(probe.initial_delay_seconds)),
         success_threshold: threshold(probe.success_threshold),
         failure_threshold: threshold(probe.failure_threshold),
-        stale_after: beyond
+        stale_after: extensions
             .stale_after
             .unwrap_or_else(|| (3 * period).saturating_add(timeout)),
-        healthy_when: beyond.healthy_when,
+        healthy_when: extensions.healthy_when,
     }
 }

@@ -4,23 +4,23 @@ use super::*;
 use crate::spec::{Handler, Policy, Require};
 
 fn read(text: &str) -> Result<Config, ConfigError> {
-    parse("c.yaml", text.as_bytes(), &Surroundings::default())
+    parse("c.yaml", text.as_bytes(), &ParseOptions::default())
 }
 
 #[track_caller]
-fn refused(text: &str, expected: &str) {
-    let error = read(text).expect_err("it was accepted");
+fn assert_problems(text: &str, expected: &str) {
+    let error = read(text).expect_err("the configuration was accepted");
     assert_eq!(error.to_string(), expected);
 }
 
-/// A target with one probe, of which `fields` are the lines.
+/// Returns a target with one probe; `fields` are its lines.
 fn probe(kind: &str, fields: &str) -> String {
     let fields: String = fields.lines().map(|line| format!("    {line}\n")).collect();
     format!("targets:\n- name: a\n  {kind}:\n{fields}")
 }
 
 #[test]
-fn a_probe_of_a_manifest_has_kubernetes_defaults() {
+fn probe_of_a_manifest_has_the_defaults_of_kubernetes() {
     let text = probe("readinessProbe", "httpGet:\n  port: 80");
     let config = read(&text).unwrap();
     let probe = &config.targets[0].probes[0];
@@ -41,7 +41,7 @@ fn a_probe_of_a_manifest_has_kubernetes_defaults() {
 }
 
 #[test]
-fn names_of_ports_and_variables_are_those_of_the_target() {
+fn port_names_and_variables_are_resolved_in_the_target() {
     let text = "
 targets:
 - name: a
@@ -67,10 +67,10 @@ targets:
 }
 
 #[test]
-fn milliseconds_win_over_seconds() {
+fn milliseconds_take_precedence_over_seconds() {
     let text = probe(
         "livenessProbe",
-        "tcpSocket: {port: 1}\nperiodSeconds: 5\nbeyond:\n  periodMilliseconds: 200\n  timeoutMilliseconds: 50\n  initialDelayMilliseconds: 7",
+        "tcpSocket: {port: 1}\nperiodSeconds: 5\nextensions:\n  periodMilliseconds: 200\n  timeoutMilliseconds: 50\n  initialDelayMilliseconds: 7",
     );
     let config = read(&text).unwrap();
     let probe = &config.targets[0].probes[0];
@@ -81,8 +81,8 @@ fn milliseconds_win_over_seconds() {
 }
 
 #[test]
-fn what_kubernetes_refuses_is_refused_with_its_line() {
-    refused(
+fn probe_that_kubernetes_rejects_is_a_problem_with_its_line() {
+    assert_problems(
         &probe(
             "livenessProbe",
             "tcpSocket: {port: 0}\nsuccessThreshold: 2\nperiodSeconds: -1",
@@ -91,28 +91,28 @@ fn what_kubernetes_refuses_is_refused_with_its_line() {
          c.yaml:5: targets[0].livenessProbe.successThreshold: Invalid value: 2: must be 1\n\
          c.yaml:6: targets[0].livenessProbe.periodSeconds: Invalid value: -1: must be greater than or equal to 0",
     );
-    refused(
+    assert_problems(
         &probe("livenessProbe", "periodSeconds: 1"),
         "c.yaml:3: targets[0].livenessProbe: Required value: must specify a handler type",
     );
-    refused(
+    assert_problems(
         &probe("startupProbe", "tcpSocket: {port: 1}\nexec: {command: [x]}"),
         "c.yaml:4: targets[0].startupProbe.tcpSocket: Forbidden: may not specify more than 1 handler type",
     );
 }
 
 #[test]
-fn unknown_fields_are_all_named() {
-    refused(
+fn unknown_fields_are_all_reported() {
+    assert_problems(
         &probe(
             "livenessProbe",
-            "tcpSocket:\n  port: 1\n  prot: 2\nperiodSecond: 3\nbeyond:\n  periodMillis: 4",
+            "tcpSocket:\n  port: 1\n  prot: 2\nperiodSecond: 3\nextensions:\n  periodMillis: 4",
         ),
         "c.yaml:6: targets[0].livenessProbe.tcpSocket.prot: unknown field\n\
          c.yaml:7: targets[0].livenessProbe.periodSecond: unknown field\n\
-         c.yaml:9: targets[0].livenessProbe.beyond.periodMillis: unknown field",
+         c.yaml:9: targets[0].livenessProbe.extensions.periodMillis: unknown field",
     );
-    refused(
+    assert_problems(
         &format!(
             "{}probes: []\n",
             probe("livenessProbe", "tcpSocket: {port: 1}")
@@ -122,8 +122,8 @@ fn unknown_fields_are_all_named() {
 }
 
 #[test]
-fn a_wrong_type_is_named_with_its_field() {
-    refused(
+fn value_of_a_wrong_type_is_reported_with_its_field() {
+    assert_problems(
         &probe(
             "livenessProbe",
             "tcpSocket: {port: 1}\nperiodSeconds: often",
@@ -133,7 +133,7 @@ fn a_wrong_type_is_named_with_its_field() {
 }
 
 #[test]
-fn a_text_that_is_no_configuration_is_refused() {
+fn text_that_is_not_a_configuration_is_rejected() {
     for (text, line) in [
         (&b""[..], None),
         (b"[]", None),
@@ -143,7 +143,7 @@ fn a_text_that_is_no_configuration_is_refused() {
         (b"targets: []", Some(1)),
         (b"null", None),
     ] {
-        let error = parse("c.yaml", text, &Surroundings::default()).unwrap_err();
+        let error = parse("c.yaml", text, &ParseOptions::default()).unwrap_err();
         if let Some(line) = line {
             assert_eq!(error.problems[0].line, Some(line), "{error}");
         }
@@ -151,66 +151,66 @@ fn a_text_that_is_no_configuration_is_refused() {
 }
 
 #[test]
-fn a_port_name_that_nobody_has_is_refused_where_it_stands() {
-    refused(
+fn unknown_port_name_is_reported_with_its_line() {
+    assert_problems(
         &probe("livenessProbe", "httpGet:\n  port: web"),
         "c.yaml:5: targets[0].livenessProbe.httpGet.port: strconv.Atoi: parsing \"web\": invalid syntax",
     );
 }
 
 #[test]
-fn what_is_beyond_kubernetes_has_rules_too() {
+fn invalid_extensions_are_reported() {
     for (fields, expected) in [
         (
-            "beyond: {periodMilliseconds: 9, unixSocket: {path: /s}}",
-            "c.yaml:4: targets[0].livenessProbe.beyond.periodMilliseconds: Invalid value: 9: must be between 10 and 2147483647",
+            "extensions: {periodMilliseconds: 9, unixSocket: {path: /s}}",
+            "c.yaml:4: targets[0].livenessProbe.extensions.periodMilliseconds: Invalid value: 9: must be between 10 and 2147483647",
         ),
         (
-            "beyond: {unixSocket: {path: s}}",
-            "c.yaml:4: targets[0].livenessProbe.beyond.unixSocket.path: Invalid value: \"s\": must be absolute, or begin with @ for a socket without a file",
+            "extensions: {unixSocket: {path: s}}",
+            "c.yaml:4: targets[0].livenessProbe.extensions.unixSocket.path: Invalid value: \"s\": must be absolute, or start with @ for an abstract socket",
         ),
         (
-            "beyond: {unixSocket: {path: /s}}\ntcpSocket: {port: 1}",
-            "c.yaml:4: targets[0].livenessProbe.beyond.unixSocket: Forbidden: may not specify more than 1 handler type",
+            "extensions: {unixSocket: {path: /s}}\ntcpSocket: {port: 1}",
+            "c.yaml:4: targets[0].livenessProbe.extensions.unixSocket: Forbidden: may not specify more than 1 handler type",
         ),
         (
-            "beyond: {unixSocket: {path: /s}, postgres: {}}",
-            "c.yaml:4: targets[0].livenessProbe.beyond.postgres: Forbidden: may not specify more than 1 handler type",
+            "extensions: {unixSocket: {path: /s}, postgres: {}}",
+            "c.yaml:4: targets[0].livenessProbe.extensions.postgres: Forbidden: may not specify more than 1 handler type",
         ),
         (
-            "beyond: {postgres: {checks: [logon]}}",
-            "c.yaml:4: targets[0].livenessProbe.beyond.postgres.checks[0]: unknown check \"logon\": use one of login, query=SQL, write, primary, standby, lag=DURATION, schema=N",
+            "extensions: {postgres: {checks: [logon]}}",
+            "c.yaml:4: targets[0].livenessProbe.extensions.postgres.checks[0]: unknown check \"logon\": use one of login, query=SQL, write, primary, standby, lag=DURATION, schema=N",
         ),
         (
-            "beyond: {tls: {}}\nhttpGet: {port: 1}",
-            "c.yaml:4: targets[0].livenessProbe.beyond.tls: Forbidden: needs scheme: HTTPS",
+            "extensions: {tls: {}}\nhttpGet: {port: 1}",
+            "c.yaml:4: targets[0].livenessProbe.extensions.tls: Forbidden: needs scheme: HTTPS",
         ),
         (
-            "beyond: {tls: {certFile: /c}}\ngrpc: {port: 1}",
-            "c.yaml:4: targets[0].livenessProbe.beyond.tls.keyFile: Required value: certFile needs its key",
+            "extensions: {tls: {certFile: /c}}\ngrpc: {port: 1}",
+            "c.yaml:4: targets[0].livenessProbe.extensions.tls.keyFile: Required value: certFile needs its key",
         ),
         (
-            "beyond: {expect: {bodyMatches: '('}}\nhttpGet: {port: 1}",
-            "c.yaml:4: targets[0].livenessProbe.beyond.expect.bodyMatches: Invalid value: \"(\": found open group without closing ')'",
+            "extensions: {expect: {bodyMatches: '('}}\nhttpGet: {port: 1}",
+            "c.yaml:4: targets[0].livenessProbe.extensions.expect.bodyMatches: Invalid value: \"(\": found open group without closing ')'",
         ),
         (
-            "beyond: {expect: {}}\ntcpSocket: {port: 1}",
-            "c.yaml:4: targets[0].livenessProbe.beyond.expect: Forbidden: may be set for httpGet only",
+            "extensions: {expect: {}}\ntcpSocket: {port: 1}",
+            "c.yaml:4: targets[0].livenessProbe.extensions.expect: Forbidden: may be set for httpGet only",
         ),
         (
-            "beyond: {healthyWhen: [late]}\ntcpSocket: {port: 1}",
-            "c.yaml:4: targets[0].livenessProbe.beyond.healthyWhen[0]: Unsupported value: \"late\": supported values: \"neverRun\", \"stale\", \"unknown\"",
+            "extensions: {healthyWhen: [late]}\ntcpSocket: {port: 1}",
+            "c.yaml:4: targets[0].livenessProbe.extensions.healthyWhen[0]: Unsupported value: \"late\": supported values: \"neverRun\", \"stale\", \"unknown\"",
         ),
     ] {
-        refused(&probe("livenessProbe", fields), expected);
+        assert_problems(&probe("livenessProbe", fields), expected);
     }
 }
 
 #[test]
-fn names_are_unique_and_fit_into_paths() {
+fn duplicate_and_invalid_names_are_reported() {
     let target =
         |name: &str| format!("- name: {name}\n  livenessProbe: {{tcpSocket: {{port: 1}}}}\n");
-    refused(
+    assert_problems(
         &format!("targets:\n{}{}", target("a"), target("a")),
         "c.yaml:4: targets[1].name: Duplicate value: \"a\"",
     );
@@ -221,7 +221,7 @@ fn names_are_unique_and_fit_into_paths() {
 }
 
 #[test]
-fn groups_name_what_there_is() {
+fn groups_with_missing_members_are_reported() {
     let target = "targets: [{name: a, livenessProbe: {tcpSocket: {port: 1}}}]\n";
     let config = read(&format!(
         "{target}groups: [{{name: g, members: [livez/a, groups/h], require: 1, policy: failOpen}}, {{name: h, members: [livez/a]}}]"
@@ -252,6 +252,6 @@ fn groups_name_what_there_is() {
             "c.yaml:2: groups[0].members: Invalid value: the group is a member of itself",
         ),
     ] {
-        refused(&format!("{target}groups: [{group}]"), expected);
+        assert_problems(&format!("{target}groups: [{group}]"), expected);
     }
 }

@@ -1,24 +1,24 @@
-//! What a probe found lately, in few bytes: there may be ten thousand probes.
+//! Recent attempts of a probe in a compact form: there may be ten thousand probes.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// So many attempts are remembered of each probe.
-pub const KEPT: usize = 60;
+/// Number of attempts that are kept of each probe.
+pub const HISTORY_LEN: usize = 60;
 
-/// How one attempt ended.
+/// Effect of an attempt on the thresholds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mark {
-    /// It counted as a success.
+pub enum AttemptResult {
+    /// Counted as a success.
     Success,
-    /// It counted as a failure.
+    /// Counted as a failure.
     Failure,
-    /// It could not be made, and did not count.
+    /// Could not be made or judged; not counted.
     Error,
 }
 
-impl Mark {
-    /// Its word in answers.
+impl AttemptResult {
+    /// Name in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -29,79 +29,79 @@ impl Mark {
     }
 }
 
-/// One attempt, on the engine's clock. Each probe has room for [`KEPT`] of them.
+/// An attempt in the history of a probe, in 12 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample {
-    /// Milliseconds, of which two bytes more are in `at_high`: in the four alone there is room for seven weeks.
+    /// Low half of the time in milliseconds; `at_high` has two bytes more, because four bytes overflow after seven weeks.
     at_low: u32,
     took_us: u32,
     at_high: u16,
-    /// How it ended.
-    pub mark: Mark,
+    /// Effect on the thresholds.
+    pub result: AttemptResult,
 }
 
 const LOW: u32 = u32::BITS;
-/// The last moment that a sample has room for, in nine thousand years.
-const LAST_MS: u64 = (1 << (LOW + u16::BITS)) - 1;
+/// Maximum time of a sample: nine thousand years.
+const MAX_MS: u64 = (1 << (LOW + u16::BITS)) - 1;
 
 impl Sample {
-    /// An attempt that ended at `at` of the engine's clock.
+    /// Creates the sample of an attempt that finished at `at` on the clock of the engine.
     #[must_use]
-    pub fn new(at: Duration, took: Duration, mark: Mark) -> Self {
-        let at = u64::try_from(at.as_millis()).map_or(LAST_MS, |at| at.min(LAST_MS));
+    pub fn new(at: Duration, took: Duration, result: AttemptResult) -> Self {
+        let at = u64::try_from(at.as_millis()).map_or(MAX_MS, |at| at.min(MAX_MS));
         Self {
             at_low: at as u32,
             took_us: u32::try_from(took.as_micros()).unwrap_or(u32::MAX),
             at_high: (at >> LOW) as u16,
-            mark,
+            result,
         }
     }
 
-    /// When it ended.
+    /// Time of the end on the clock of the engine.
     #[must_use]
     pub fn at(&self) -> Duration {
         Duration::from_millis(u64::from(self.at_high) << LOW | u64::from(self.at_low))
     }
 
-    /// What it took.
+    /// Duration of the attempt, at most 71 minutes.
     #[must_use]
     pub fn took(&self) -> Duration {
         Duration::from_micros(self.took_us.into())
     }
 }
 
-/// The latest of a kind, oldest first.
+/// The latest items, oldest first.
 #[derive(Debug)]
-pub struct Latest<T> {
+pub struct RingBuffer<T> {
     items: VecDeque<T>,
-    kept: usize,
+    len: usize,
 }
 
-impl<T> Latest<T> {
-    /// Room is made as it is needed: for what seldom happens.
-    pub(super) fn new(kept: usize) -> Self {
+impl<T> RingBuffer<T> {
+    /// Creates a buffer that allocates on demand, for rare items.
+    pub(super) fn new(len: usize) -> Self {
         Self {
             items: VecDeque::new(),
-            kept,
+            len,
         }
     }
 
-    /// All the room is made at once: what is sure to be filled is not to look like a leak for its first hour.
-    pub(super) fn with_room(kept: usize) -> Self {
+    /// Creates a buffer that allocates all its memory immediately, so that filling it does not look like a leak.
+    pub(super) fn with_capacity(len: usize) -> Self {
         Self {
-            items: VecDeque::with_capacity(kept),
-            kept,
+            items: VecDeque::with_capacity(len),
+            len,
         }
     }
 
     pub(super) fn push(&mut self, item: T) {
-        if self.items.len() == self.kept {
+        if self.items.len() == self.len {
             self.items.pop_front();
         }
         self.items.push_back(item);
     }
 
-    /// Oldest first.
+    /// Iterates over the items, oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> + ExactSizeIterator {
         self.items.iter()
     }
@@ -112,30 +112,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_makes_room_for_the_newest() {
-        let mut latest = Latest::new(2);
+    fn full_buffer_drops_the_oldest_item() {
+        let mut buffer = RingBuffer::new(2);
         for item in 1..=3 {
-            latest.push(item);
+            buffer.push(item);
         }
-        assert_eq!(latest.iter().copied().collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(buffer.iter().copied().collect::<Vec<_>>(), [2, 3]);
     }
 
     #[test]
-    fn room_that_is_made_at_once_is_enough_for_good() {
-        let mut latest = Latest::with_room(3);
-        let room = latest.items.capacity();
+    fn buffer_with_capacity_never_reallocates() {
+        let mut buffer = RingBuffer::with_capacity(3);
+        let capacity = buffer.items.capacity();
         for item in 1..=9 {
-            latest.push(item);
+            buffer.push(item);
         }
-        assert_eq!(latest.items.capacity(), room);
-        assert_eq!(latest.iter().copied().collect::<Vec<_>>(), [7, 8, 9]);
+        assert_eq!(buffer.items.capacity(), capacity);
+        assert_eq!(buffer.iter().copied().collect::<Vec<_>>(), [7, 8, 9]);
     }
 
     #[test]
-    fn a_sample_takes_twelve_bytes_and_says_what_it_was_told() {
+    fn sample_has_twelve_bytes_and_keeps_its_values() {
         assert_eq!(size_of::<Sample>(), 12);
-        let longest = Duration::from_millis(LAST_MS);
-        for (at, kept) in [
+        let longest = Duration::from_millis(MAX_MS);
+        for (at, expected) in [
             (Duration::ZERO, Duration::ZERO),
             (Duration::from_millis(5), Duration::from_millis(5)),
             (
@@ -146,16 +146,20 @@ mod tests {
             (longest + Duration::from_millis(1), longest),
             (Duration::MAX, longest),
         ] {
-            let sample = Sample::new(at, Duration::from_micros(7), Mark::Error);
-            assert_eq!(sample.at(), kept, "{at:?}");
+            let sample = Sample::new(at, Duration::from_micros(7), AttemptResult::Error);
+            assert_eq!(sample.at(), expected, "{at:?}");
             assert_eq!(sample.took(), Duration::from_micros(7));
-            assert_eq!(sample.mark, Mark::Error);
+            assert_eq!(sample.result, AttemptResult::Error);
         }
     }
 
     #[test]
-    fn an_attempt_that_took_more_than_an_hour_took_the_most_that_is_told() {
-        let sample = Sample::new(Duration::ZERO, Duration::from_secs(4_295), Mark::Success);
+    fn duration_above_the_maximum_is_the_maximum() {
+        let sample = Sample::new(
+            Duration::ZERO,
+            Duration::from_secs(4_295),
+            AttemptResult::Success,
+        );
         assert_eq!(sample.took(), Duration::from_micros(u32::MAX.into()));
     }
 }

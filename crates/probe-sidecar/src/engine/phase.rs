@@ -4,34 +4,34 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::watch;
 
-/// State of a target by its startup probe.
+/// Startup phase of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Not succeeded yet. As in the kubelet, liveness is healthy meanwhile.
+    /// The startup probe has not succeeded yet. As in the kubelet, liveness is healthy meanwhile.
     Starting,
-    /// Failure threshold reached. As in the kubelet, the container has to be restarted.
+    /// The startup probe reached its failure threshold. As in the kubelet, the container has to be restarted.
     StartupFailed,
-    /// Succeeded, or the target has no startup probe.
+    /// The startup probe succeeded, or the target has none.
     Started,
 }
 
-/// A target's phase, shared by its probes.
+/// Phase of a target, shared by its probes.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct StartupGate {
     phase: watch::Sender<Phase>,
-    /// Unhealthy answers that the kubelet got since the target failed.
-    polls: AtomicU32,
+    /// Number of unhealthy responses to the kubelet since the target failed.
+    unhealthy_polls: AtomicU32,
 }
 
-impl Gate {
+impl StartupGate {
     pub(super) fn new(phase: Phase) -> Self {
         Self {
             phase: watch::Sender::new(phase),
-            polls: AtomicU32::new(0),
+            unhealthy_polls: AtomicU32::new(0),
         }
     }
 
-    /// Returns `true` if the phase was another one before.
+    /// Sets the phase; returns `true` if it changed.
     pub(super) fn set(&self, phase: Phase) -> bool {
         self.reset_polls();
         self.phase
@@ -42,25 +42,27 @@ impl Gate {
         *self.phase.borrow()
     }
 
-    pub(super) fn is_open(&self) -> bool {
+    pub(super) fn has_started(&self) -> bool {
         self.phase() == Phase::Started
     }
 
-    /// Waits until the target has started, or until it has not.
-    pub(super) async fn wait_until_open(&self, open: bool) {
+    /// Waits until the target has started (`started`) or until it has not (`!started`).
+    pub(super) async fn wait_until(&self, started: bool) {
         let mut phases = self.phase.subscribe();
-        // The sender lives in `self`, so the wait can only end with the phase.
+        // The sender lives in `self`, so the channel cannot be closed.
         let _ = phases
-            .wait_for(|phase| (*phase == Phase::Started) == open)
+            .wait_for(|phase| (*phase == Phase::Started) == started)
             .await;
     }
 
-    /// Counts an unhealthy answer; returns their number.
+    /// Counts an unhealthy response and returns the new count.
     pub(super) fn count_poll(&self) -> u32 {
-        self.polls.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+        self.unhealthy_polls
+            .fetch_add(1, Ordering::Relaxed)
+            .saturating_add(1)
     }
 
     pub(super) fn reset_polls(&self) {
-        self.polls.store(0, Ordering::Relaxed);
+        self.unhealthy_polls.store(0, Ordering::Relaxed);
     }
 }

@@ -1,4 +1,4 @@
-//! The loop of one probe.
+//! Loop of one probe.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -9,104 +9,111 @@ use futures::FutureExt as _;
 use probe::ProbeError;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
-use super::entry::Entry;
-use super::history::{Mark, Sample};
+use super::handle::ProbeHandle;
+use super::history::{AttemptResult, Sample};
 use super::state::{Status, Transition};
 use super::{Event, Shared};
-use crate::finding::Finding;
+use crate::outcome::AttemptOutcome;
 
-/// An attempt keeps its own time. One that does not within this much more is dropped.
-const SLACK: Duration = Duration::from_secs(2);
+/// Attempts enforce their own timeout. This is how much longer the engine waits before it aborts one that does not.
+const TIMEOUT_GRACE: Duration = Duration::from_secs(2);
 
-/// Probes until it is dropped, and with it the attempt that is under way.
-pub(super) async fn run(shared: Arc<Shared>, entry: Arc<Entry>, first: Duration) {
+/// Runs the probe until the future is dropped, which aborts the attempt in flight.
+pub(super) async fn run(shared: Arc<Shared>, entry: Arc<ProbeHandle>, first: Duration) {
     sleep(first + entry.spec.initial_delay).await;
     let mut ticks = interval_at(Instant::now(), entry.spec.period);
-    // An attempt that outlasts its period is followed by one at the next tick, and by no more than one.
+    // After an attempt that outlasts its period the next one starts at the next tick.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
-        if !entry.has_turn() {
-            entry.turn().await;
+        if !entry.is_enabled() {
+            entry.wait_until_enabled().await;
             ticks.reset_immediately();
         }
-        let due = shared.announcing(&entry, ticks.tick()).await;
-        if !entry.has_turn() {
+        let due = shared.watch_overdue(&entry, ticks.tick()).await;
+        if !entry.is_enabled() {
             continue;
         }
-        shared.lateness.add(due.elapsed());
+        shared.schedule_delay.record(due.elapsed());
         let started = Instant::now();
-        let found = shared.announcing(&entry, shared.make(&entry)).await;
-        shared.record(&entry, started.elapsed(), found);
+        let result = shared
+            .watch_overdue(&entry, shared.run_attempt(&entry))
+            .await;
+        shared.record(&entry, started.elapsed(), result);
     }
 }
 
 impl Shared {
-    /// One attempt. A broken one must not end its successors.
-    async fn make(&self, entry: &Entry) -> Result<Finding, ProbeError> {
+    /// Runs one attempt. A panic in an attempt does not stop the probe.
+    async fn run_attempt(&self, entry: &ProbeHandle) -> Result<AttemptOutcome, ProbeError> {
         let attempt = entry.attempt();
-        let most = entry.spec.timeout;
-        let making = AssertUnwindSafe(self.attempts.make(&attempt, most)).catch_unwind();
-        match timeout(most.saturating_add(SLACK), making).await {
-            Ok(Ok(found)) => found,
+        let limit = entry.spec.timeout;
+        let making = AssertUnwindSafe(self.runner.run(&attempt, limit)).catch_unwind();
+        match timeout(limit.saturating_add(TIMEOUT_GRACE), making).await {
+            Ok(Ok(result)) => result,
             Ok(Err(_)) => {
                 tracing::error!(
                     probe = entry.name(),
-                    "an attempt panicked; the probe goes on"
+                    "attempt panicked; the probe continues"
                 );
                 Err(ProbeError::unknown("the attempt panicked"))
             }
-            Err(_) => Err(ProbeError::unknown("the attempt did not end in time")),
+            Err(_) => Err(ProbeError::unknown("the attempt did not finish in time")),
         }
     }
 
-    /// Runs `work`, and announces meanwhile that the latest result has become too old.
-    async fn announcing<T>(&self, entry: &Arc<Entry>, work: impl Future<Output = T>) -> T {
-        let longest = entry.spec.period.max(entry.spec.timeout + SLACK);
+    /// Runs `work`, and records the transition if the last result becomes too old meanwhile.
+    async fn watch_overdue<T>(&self, entry: &Arc<ProbeHandle>, work: impl Future<Output = T>) -> T {
+        let longest = entry.spec.period.max(entry.spec.timeout + TIMEOUT_GRACE);
         let mut work = std::pin::pin!(work);
         loop {
             let now = self.clock.elapsed();
             let left = entry.state().overdue_at(&entry.spec).checked_sub(now);
             let left = match left {
                 Some(left) if left <= longest => left + Duration::from_millis(1),
-                // Either `work` ends sooner, or the age is announced already.
+                // `work` finishes earlier, or the transition is recorded already.
                 _ => return work.await,
             };
             tokio::select! {
                 biased;
                 done = &mut work => return done,
-                () = sleep(left) => self.announce(entry, self.clock.elapsed()),
+                () = sleep(left) => self.record_transition(entry, self.clock.elapsed()),
             }
         }
     }
 
-    fn record(&self, entry: &Arc<Entry>, took: Duration, found: Result<Finding, ProbeError>) {
+    fn record(
+        &self,
+        entry: &Arc<ProbeHandle>,
+        took: Duration,
+        result: Result<AttemptOutcome, ProbeError>,
+    ) {
         let now = self.clock.elapsed();
-        let took = found.as_ref().map_or(took, |finding| finding.took);
-        let mark = match &found {
-            Ok(finding) if is_success(finding) => Mark::Success,
-            Ok(_) => Mark::Failure,
-            Err(_) => Mark::Error,
+        let took = result.as_ref().map_or(took, |outcome| outcome.took);
+        let attempt_result = match &result {
+            Ok(outcome) if is_success(outcome) => AttemptResult::Success,
+            Ok(_) => AttemptResult::Failure,
+            Err(_) => AttemptResult::Error,
         };
-        let before = self.observation(entry, now);
-        entry.state().observe(now, took, found);
+        let before = self.previous_state(entry, now);
+        entry.state().observe(now, took, result);
         if self.results.receiver_count() > 0 {
-            let sample = Sample::new(now, took, mark);
+            let sample = Sample::new(now, took, attempt_result);
             let _ = self.results.send(Event::Result(entry.clone(), sample));
         }
-        self.announce(entry, now);
-        self.follow(entry, &before, now);
+        self.record_transition(entry, now);
+        self.update_phase(entry, &before, now);
     }
 
-    /// Logs and sends the probe's status, if it is another one than before.
-    pub(super) fn announce(&self, entry: &Arc<Entry>, now: Duration) {
-        if let Some(transition) = entry.announce(now) {
+    /// Logs and broadcasts the status of the probe if it changed.
+    pub(super) fn record_transition(&self, entry: &Arc<ProbeHandle>, now: Duration) {
+        if let Some(transition) = entry.record_transition(now) {
             log(entry, &transition);
-            self.tell(entry, transition);
-            self.remember();
+            self.broadcast(entry, transition);
+            self.refresh_fail_open_groups();
         }
     }
 
-    fn tell(&self, entry: &Arc<Entry>, transition: Transition) {
+    fn broadcast(&self, entry: &Arc<ProbeHandle>, transition: Transition) {
         let transition = Arc::new(transition);
         for channel in [&self.changes, &self.results] {
             if channel.receiver_count() > 0 {
@@ -115,36 +122,36 @@ impl Shared {
         }
     }
 
-    /// Has the groups that hold open notice that they are healthy, even if nobody asks.
-    fn remember(&self) {
-        if self.remembers.load(Ordering::Relaxed) {
-            let (set, now) = (self.set(), self.clock.elapsed());
-            for group in &set.groups {
-                let _ = set.standing(group, now);
+    /// Re-evaluates fail-open groups so that they record having been healthy even when no request evaluates them.
+    fn refresh_fail_open_groups(&self) {
+        if self.has_fail_open_groups.load(Ordering::Relaxed) {
+            let (snapshot, now) = (self.snapshot(), self.clock.elapsed());
+            for group in &snapshot.groups {
+                let _ = snapshot.group_status(group, now);
             }
         }
     }
 }
 
-fn is_success(finding: &Finding) -> bool {
+fn is_success(outcome: &AttemptOutcome) -> bool {
     use probe::Verdict;
-    matches!(finding.verdict, Verdict::Success | Verdict::Warning)
+    matches!(outcome.verdict, Verdict::Success | Verdict::Warning)
 }
 
-fn log(entry: &Entry, transition: &Transition) {
+fn log(entry: &ProbeHandle, transition: &Transition) {
     let probe = entry.name();
     let state = entry.state();
-    let said = state.last().map(|last| &*last.output).unwrap_or_default();
+    let output = state.last().map(|last| &*last.output).unwrap_or_default();
     match transition.to {
         Status::Healthy => tracing::info!(probe, "healthy"),
         Status::Unhealthy => {
             let reason = transition.reason.map(|why| why.to_string());
-            tracing::warn!(probe, reason, said, "unhealthy");
+            tracing::warn!(probe, reason, output, "unhealthy");
         }
         Status::Unknown => {
-            tracing::warn!(probe, said, "unknown: attempts cannot be judged");
+            tracing::warn!(probe, output, "unknown: attempts cannot be judged");
         }
         Status::Stale => tracing::warn!(probe, "stale: no result for too long"),
-        Status::NeverRun => tracing::info!(probe, "startup phase began again"),
+        Status::NeverRun => tracing::info!(probe, "startup phase started again"),
     }
 }

@@ -1,41 +1,41 @@
-//! State of one probe, without time or tasks of its own: attempts and the time go in, its status comes out.
+//! State of one probe, without a clock or tasks: it computes the status from attempts and a time.
 //!
-//! The kubelet stops a probe that has failed until there is a new container. A sidecar is not notified of containers, so
-//! its probes go on: a success after a failure makes a probe healthy again.
+//! The kubelet suspends a failed probe until there is a new container. A sidecar is not notified of containers, so its
+//! probes continue: a success after a failure makes a probe healthy again.
 
 use std::time::Duration;
 
 use probe::tracker::Tracker;
 use probe::{ProbeError, ProbeKind, ProbeResult, Verdict};
 
-use super::history::{KEPT, Latest, Mark, Sample};
+use super::history::{AttemptResult, HISTORY_LEN, RingBuffer, Sample};
 use super::phase::Phase;
 use super::totals::Totals;
-use crate::finding::{Finding, Why};
-use crate::spec::ProbeSpec;
+use crate::outcome::{AttemptOutcome, FailureReason};
+use crate::spec::{Health, ProbeSpec};
 
-/// The most that is kept of what an attempt said.
+/// Maximum length of the output that is kept, in bytes.
 pub const MAX_OUTPUT: usize = 1024;
-/// So many transitions are remembered of each probe.
+/// Number of transitions that are kept of each probe.
 const TRANSITIONS: usize = 10;
 
-/// What is known of a target by one of its probes.
+/// Status of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Status {
-    /// Its success threshold was reached last.
+    /// The success threshold was reached last.
     Healthy,
-    /// Its failure threshold was reached last.
+    /// The failure threshold was reached last.
     Unhealthy,
-    /// No attempt has ended since the target started, or the target has not started yet.
+    /// No attempt has finished since the target started, or the target has not started yet.
     NeverRun,
-    /// There was no result for too long.
+    /// The last result is too old.
     Stale,
     /// Attempts could not be judged for too long, or the first threshold was not reached yet.
     Unknown,
 }
 
 impl Status {
-    /// All of them.
+    /// All statuses.
     pub const ALL: [Self; 5] = [
         Self::Healthy,
         Self::Unhealthy,
@@ -44,7 +44,7 @@ impl Status {
         Self::Unknown,
     ];
 
-    /// Its word in JSON and metrics.
+    /// Name in JSON and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -58,8 +58,8 @@ impl Status {
 }
 
 /// Reason of a liveness probe whose target's startup probe failed.
-const STARTUP_FAILED: Why = Why {
-    word: "startup_failed",
+const STARTUP_FAILED: FailureReason = FailureReason {
+    kind: "startup_failed",
     code: None,
 };
 
@@ -70,48 +70,49 @@ pub struct Transition {
     pub at: Duration,
     /// Status before.
     pub from: Status,
-    /// Status from now on.
+    /// New status.
     pub to: Status,
     /// Reason of the last failure, if `to` is unhealthy.
-    pub reason: Option<Why>,
+    pub reason: Option<FailureReason>,
 }
 
-/// What the last attempt said.
+/// Details of the last attempt.
 #[derive(Clone, Debug)]
-pub struct Last {
-    /// When it ended, on the engine's clock.
+pub struct LastAttempt {
+    /// Time of its end on the clock of the engine.
     pub at: Duration,
-    /// What it took.
+    /// Duration.
     pub took: Duration,
-    /// How it ended.
-    pub mark: Mark,
-    /// Why it failed.
-    pub reason: Option<Why>,
-    /// What was said, at most [`MAX_OUTPUT`] bytes of it.
+    /// Effect on the thresholds.
+    pub result: AttemptResult,
+    /// Reason of a failure.
+    pub reason: Option<FailureReason>,
+    /// Output, at most [`MAX_OUTPUT`] bytes.
     pub output: Box<str>,
 }
 
-/// One probe's memory.
+/// State of a probe.
 #[derive(Debug)]
 pub struct State {
     tracker: Tracker,
-    /// Result that a threshold decided last: `true` is healthy.
-    decided: Option<bool>,
+    /// Result that a threshold decided last.
+    decided: Option<Health>,
     decided_at: Duration,
-    /// Status that was announced last, and when.
-    announced: Status,
+    /// Status after the latest transition, and its time.
+    recorded: Status,
     since: Duration,
-    /// Time of the start: of the probe, or of its target.
+    /// Start time of the probe or of its target, whichever is later.
     started_at: Duration,
-    /// `true` until the first attempt since then has ended.
+    /// `true` until the first attempt since then has finished.
     is_fresh: bool,
-    counted: Option<Duration>,
-    last: Option<Last>,
-    /// The attempts so far, oldest first.
-    pub history: Latest<Sample>,
-    /// The latest changes, oldest first.
-    pub transitions: Latest<Transition>,
-    /// Everything that was counted.
+    /// Time of the last attempt that counted.
+    counted_at: Option<Duration>,
+    last: Option<LastAttempt>,
+    /// Latest attempts, oldest first.
+    pub history: RingBuffer<Sample>,
+    /// Latest transitions, oldest first.
+    pub transitions: RingBuffer<Transition>,
+    /// Counters for metrics.
     pub totals: Totals,
 }
 
@@ -121,84 +122,92 @@ impl State {
             tracker: tracker(spec),
             decided: None,
             decided_at: now,
-            announced: Status::NeverRun,
+            recorded: Status::NeverRun,
             since: now,
             started_at: now,
             is_fresh: true,
-            counted: None,
+            counted_at: None,
             last: None,
-            history: Latest::with_room(KEPT),
-            transitions: Latest::new(TRANSITIONS),
+            history: RingBuffer::with_capacity(HISTORY_LEN),
+            transitions: RingBuffer::new(TRANSITIONS),
             totals: Totals::default(),
         }
     }
 
-    /// Records an attempt that ended `now`.
+    /// Records an attempt that finished `now`.
     pub(super) fn observe(
         &mut self,
         now: Duration,
         took: Duration,
-        found: Result<Finding, ProbeError>,
+        result: Result<AttemptOutcome, ProbeError>,
     ) {
-        let (mark, reason, output) = match found {
-            Ok(finding) => {
-                let success = matches!(finding.verdict, Verdict::Success | Verdict::Warning);
-                let mark = if success {
-                    Mark::Success
+        let (attempt_result, reason, output) = match result {
+            Ok(outcome) => {
+                let success = matches!(outcome.verdict, Verdict::Success | Verdict::Warning);
+                let attempt_result = if success {
+                    AttemptResult::Success
                 } else {
-                    Mark::Failure
+                    AttemptResult::Failure
                 };
-                (mark, finding.reason, finding.output)
+                (attempt_result, outcome.reason, outcome.output)
             }
-            Err(error) => (Mark::Error, None, error.message),
+            Err(error) => (AttemptResult::Error, None, error.message),
         };
-        self.totals.count(mark, took, reason);
-        self.history.push(Sample::new(now, took, mark));
+        self.totals.count(attempt_result, took, reason);
+        self.history.push(Sample::new(now, took, attempt_result));
         self.is_fresh = false;
-        self.last = Some(Last {
+        self.last = Some(LastAttempt {
             at: now,
             took,
-            mark,
+            result: attempt_result,
             reason,
-            output: capped(output),
+            output: truncated(output),
         });
-        if mark == Mark::Error {
+        if attempt_result == AttemptResult::Error {
             return;
         }
-        self.counted = Some(now);
-        let result = self.tracker.observe(mark == Mark::Success);
+        self.counted_at = Some(now);
+        let decided = self
+            .tracker
+            .observe(attempt_result == AttemptResult::Success);
         // The kubelet would wait for a new container here.
         self.tracker.release();
-        let decided = result.map(|result| result == ProbeResult::Success);
+        let decided = decided.map(|result| {
+            if result == ProbeResult::Success {
+                Health::Healthy
+            } else {
+                Health::Unhealthy
+            }
+        });
         if decided.is_some() && decided != self.decided {
             self.decided = decided;
             self.decided_at = now;
         }
     }
 
-    /// Forgets every result, because the target starts `now`. History and totals stay.
+    /// Resets the result because the target starts `now`. History and totals are kept.
     pub(super) fn restart(&mut self, spec: &ProbeSpec, now: Duration) {
         self.tracker = tracker(spec);
         self.decided = None;
         self.started_at = now;
         self.is_fresh = true;
-        self.counted = None;
+        self.counted_at = None;
     }
 
-    /// Records the status `now` as a transition, if it is another one than was announced last.
-    pub(super) fn announce(
+    /// Records the status `now` as a transition if it changed.
+    pub(super) fn record_transition(
         &mut self,
         spec: &ProbeSpec,
         phase: Phase,
         now: Duration,
     ) -> Option<Transition> {
         let to = self.status(spec, phase, now);
-        // The first attempts below a threshold are no news.
-        let is_early = to == Status::Unknown && !self.is_overdue(spec, now);
-        if to == self.announced || is_early {
+        // Attempts before the first threshold are not a transition.
+        let is_pending = to == Status::Unknown && !self.is_overdue(spec, now);
+        if to == self.recorded || is_pending {
             return None;
         }
-        let from = std::mem::replace(&mut self.announced, to);
+        let from = std::mem::replace(&mut self.recorded, to);
         self.since = now;
         let reason = match (to, phase) {
             (Status::Unhealthy, Phase::StartupFailed) if spec.kind == ProbeKind::Liveness => {
@@ -233,40 +242,40 @@ impl State {
             return Status::NeverRun;
         }
         match self.decided {
-            // A startup probe is over once it has succeeded.
-            Some(true) if spec.kind == ProbeKind::Startup => Status::Healthy,
-            _ if self.is_overdue(spec, now) => match self.last.as_ref().map(|last| last.mark) {
-                Some(Mark::Error) => Status::Unknown,
+            // A startup probe does not run again after its success.
+            Some(Health::Healthy) if spec.kind == ProbeKind::Startup => Status::Healthy,
+            _ if self.is_overdue(spec, now) => match self.last.as_ref().map(|last| last.result) {
+                Some(AttemptResult::Error) => Status::Unknown,
                 _ => Status::Stale,
             },
             // The kubelet's initial liveness result is success.
             None if spec.kind == ProbeKind::Liveness => Status::Healthy,
             None => Status::Unknown,
-            Some(true) => Status::Healthy,
-            Some(false) => Status::Unhealthy,
+            Some(Health::Healthy) => Status::Healthy,
+            Some(Health::Unhealthy) => Status::Unhealthy,
         }
     }
 
-    /// Returns `true` if there was no result for longer than the probe allows.
+    /// Returns `true` if the last result is older than `stale_after`.
     fn is_overdue(&self, spec: &ProbeSpec, now: Duration) -> bool {
         !self.is_fresh && self.overdue_at(spec) < now
     }
 
-    /// Last moment at which the latest result still holds.
+    /// Returns the time until which the last result is current.
     pub(super) fn overdue_at(&self, spec: &ProbeSpec) -> Duration {
-        let last = self.counted.unwrap_or(self.started_at);
+        let last = self.counted_at.unwrap_or(self.started_at);
         last.saturating_add(spec.stale_after)
     }
 
-    /// How long ago the last attempt that counted ended.
+    /// Returns the age of the last attempt that counted.
     #[must_use]
     pub fn age(&self, now: Duration) -> Option<Duration> {
-        self.counted.map(|at| now.saturating_sub(at))
+        self.counted_at.map(|at| now.saturating_sub(at))
     }
 
-    /// Result that a threshold decided last, and when: `true` is healthy.
+    /// Returns the result that a threshold decided last, and its time.
     #[must_use]
-    pub fn decided(&self) -> Option<(bool, Duration)> {
+    pub fn decided(&self) -> Option<(Health, Duration)> {
         Some((self.decided?, self.decided_at))
     }
 
@@ -276,9 +285,9 @@ impl State {
         self.since
     }
 
-    /// What the last attempt said.
+    /// Returns details of the last attempt.
     #[must_use]
-    pub fn last(&self) -> Option<&Last> {
+    pub fn last(&self) -> Option<&LastAttempt> {
         self.last.as_ref()
     }
 }
@@ -287,7 +296,7 @@ fn tracker(spec: &ProbeSpec) -> Tracker {
     Tracker::new(spec.kind, spec.success_threshold, spec.failure_threshold)
 }
 
-fn capped(mut output: String) -> Box<str> {
+fn truncated(mut output: String) -> Box<str> {
     if output.len() > MAX_OUTPUT {
         let end = (0..=MAX_OUTPUT)
             .rev()

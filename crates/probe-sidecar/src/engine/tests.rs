@@ -8,34 +8,34 @@ use tokio::time::Instant;
 
 use super::state::Status;
 use super::*;
-use crate::config::{self, Surroundings};
-use crate::finding::{Finding, Why};
+use crate::config::{self, ParseOptions};
+use crate::outcome::{AttemptOutcome, FailureReason};
 
-/// Answers as it is told to: by port, and at once.
+/// Attempts with scripted results by port, without delay.
 #[derive(Default)]
 struct Scripted {
-    answers: Mutex<HashMap<i32, VecDeque<bool>>>,
-    made: Mutex<Vec<(i32, Duration)>>,
+    results: Mutex<HashMap<i32, VecDeque<bool>>>,
+    attempts: Mutex<Vec<(i32, Duration)>>,
     started: Mutex<Option<Instant>>,
     hang: watch::Sender<bool>,
 }
 
 impl Scripted {
-    fn made(&self, port: i32) -> Vec<u128> {
-        let made = self.made.lock().unwrap();
-        let of_port = made.iter().filter(|(made, _)| *made == port);
+    fn attempts(&self, port: i32) -> Vec<u128> {
+        let attempts = self.attempts.lock().unwrap();
+        let of_port = attempts.iter().filter(|(other, _)| *other == port);
         of_port.map(|(_, at)| at.as_millis()).collect()
     }
 
-    fn say(&self, port: i32, answers: &[bool]) {
-        let mut all = self.answers.lock().unwrap();
-        all.entry(port).or_default().extend(answers);
+    fn script(&self, port: i32, results: &[bool]) {
+        let mut all = self.results.lock().unwrap();
+        all.entry(port).or_default().extend(results);
     }
 }
 
 #[async_trait]
-impl Attempts for Scripted {
-    async fn make(&self, attempt: &Attempt, _: Duration) -> Result<Finding, ProbeError> {
+impl AttemptRunner for Scripted {
+    async fn run(&self, attempt: &Attempt, _: Duration) -> Result<AttemptOutcome, ProbeError> {
         let Some(probe::Action::Tcp { port, .. }) = attempt.action() else {
             panic!("{attempt:?}");
         };
@@ -44,23 +44,23 @@ impl Attempts for Scripted {
             .lock()
             .unwrap()
             .get_or_insert_with(Instant::now);
-        self.made.lock().unwrap().push((*port, start.elapsed()));
+        self.attempts.lock().unwrap().push((*port, start.elapsed()));
         let _ = self.hang.subscribe().wait_for(|hang| !hang).await;
         assert_ne!(*port, 666, "this attempt panics");
-        let mut answers = self.answers.lock().unwrap();
-        let success = match answers.get_mut(port) {
+        let mut results = self.results.lock().unwrap();
+        let success = match results.get_mut(port) {
             Some(left) if left.len() > 1 => left.pop_front().unwrap_or(true),
             Some(left) => left.front().copied().unwrap_or(true),
             None => true,
         };
-        Ok(Finding {
+        Ok(AttemptOutcome {
             verdict: if success {
                 Verdict::Success
             } else {
                 Verdict::Failure
             },
-            reason: (!success).then_some(Why {
-                word: "refused",
+            reason: (!success).then_some(FailureReason {
+                kind: "refused",
                 code: None,
             }),
             output: String::new(),
@@ -76,7 +76,7 @@ fn engine() -> (Engine, Arc<Scripted>) {
 }
 
 fn read(text: &str) -> Config {
-    config::parse("c", text.as_bytes(), &Surroundings::default()).unwrap()
+    config::parse("c", text.as_bytes(), &ParseOptions::default()).unwrap()
 }
 
 fn target(name: &str, probes: &[(&str, u16, &str)]) -> String {
@@ -88,8 +88,8 @@ fn target(name: &str, probes: &[(&str, u16, &str)]) -> String {
 }
 
 fn status(engine: &Engine, target: &str, kind: ProbeKind) -> Status {
-    let set = engine.set();
-    let probe = set
+    let snapshot = engine.snapshot();
+    let probe = snapshot
         .target(target)
         .and_then(|target| target.probe(kind))
         .unwrap();
@@ -101,26 +101,26 @@ async fn pass(millis: u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn attempts_are_made_at_the_period_and_never_two_at_once() {
+async fn attempts_start_every_period_and_never_overlap() {
     let (engine, scripted) = engine();
     let text = target(
         "a",
         &[(
             "livenessProbe",
             1,
-            ", periodSeconds: 2, beyond: {periodMilliseconds: 200}",
+            ", periodSeconds: 2, extensions: {periodMilliseconds: 200}",
         )],
     );
     engine.apply(&read(&format!("targets: [{text}]"))).unwrap();
     pass(1_100).await;
-    assert_eq!(scripted.made(1), [0, 200, 400, 600, 800, 1000]);
+    assert_eq!(scripted.attempts(1), [0, 200, 400, 600, 800, 1000]);
     scripted.hang.send_replace(true);
     pass(1_000).await;
-    assert_eq!(scripted.made(1).len(), 7, "one hangs");
+    assert_eq!(scripted.attempts(1).len(), 7, "one hangs");
 }
 
 #[tokio::test(start_paused = true)]
-async fn first_attempts_are_spread_over_no_more_than_a_period() {
+async fn first_attempts_are_staggered_within_a_period() {
     let (engine, scripted) = engine();
     let targets: Vec<String> = (1..=4)
         .map(|port| target(&format!("t{port}"), &[("livenessProbe", port, "")]))
@@ -129,14 +129,14 @@ async fn first_attempts_are_spread_over_no_more_than_a_period() {
         .apply(&read(&format!("targets: [{}]", targets.join(","))))
         .unwrap();
     pass(10).await;
-    let first: Vec<u128> = (1..=4).map(|port| scripted.made(port)[0]).collect();
+    let first: Vec<u128> = (1..=4).map(|port| scripted.attempts(port)[0]).collect();
     assert_eq!(first, [0, 1, 2, 3]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_probes_wait_for_the_startup_and_begin_with_its_success() {
+async fn other_probes_start_immediately_after_the_startup_probe_succeeds() {
     let (engine, scripted) = engine();
-    scripted.say(1, &[false, false, true]);
+    scripted.script(1, &[false, false, true]);
     let text = target(
         "a",
         &[
@@ -150,19 +150,23 @@ async fn other_probes_wait_for_the_startup_and_begin_with_its_success() {
     assert_eq!(status(&engine, "a", ProbeKind::Liveness), Status::Unhealthy);
     pass(1_000).await;
     assert_eq!(status(&engine, "a", ProbeKind::Startup), Status::Healthy);
-    assert_eq!(scripted.made(1), [0, 1000, 2000], "the startup is over");
     assert_eq!(
-        scripted.made(2)[0],
+        scripted.attempts(1),
+        [0, 1000, 2000],
+        "the startup probe does not run again"
+    );
+    assert_eq!(
+        scripted.attempts(2)[0],
         2000,
-        "not at its next tick but at once"
+        "immediately, not at its next tick"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_liveness_has_the_target_start_anew() {
+async fn failed_liveness_restarts_the_startup_phase() {
     let (engine, scripted) = engine();
-    scripted.say(1, &[true, false, true]);
-    scripted.say(2, &[true, false, true]);
+    scripted.script(1, &[true, false, true]);
+    scripted.script(2, &[true, false, true]);
     let text = target(
         "a",
         &[
@@ -184,7 +188,7 @@ async fn a_failed_liveness_has_the_target_start_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reload_keeps_what_is_the_same_and_nothing_else() {
+async fn reload_keeps_unchanged_probes_only() {
     let (engine, scripted) = engine();
     let (a, b) = (
         target("a", &[("livenessProbe", 1, "")]),
@@ -201,7 +205,7 @@ async fn a_reload_keeps_what_is_the_same_and_nothing_else() {
         .unwrap();
     assert_eq!(
         applied,
-        Applied {
+        ReloadSummary {
             kept: 1,
             started: 2,
             stopped: 1
@@ -210,13 +214,13 @@ async fn a_reload_keeps_what_is_the_same_and_nothing_else() {
     assert_eq!(status(&engine, "a", ProbeKind::Liveness), Status::Healthy);
     assert_eq!(status(&engine, "b", ProbeKind::Liveness), Status::NeverRun);
     pass(9_980).await;
-    assert_eq!(scripted.made(1).len(), 1, "its clock went on");
+    assert_eq!(scripted.attempts(1).len(), 1, "its schedule continued");
     pass(20).await;
-    assert_eq!(scripted.made(1).len(), 2);
+    assert_eq!(scripted.attempts(1).len(), 2);
     let applied = engine.apply(&read(&format!("targets: [{a}]"))).unwrap();
     assert_eq!(
         applied,
-        Applied {
+        ReloadSummary {
             kept: 1,
             started: 0,
             stopped: 2
@@ -225,17 +229,17 @@ async fn a_reload_keeps_what_is_the_same_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panicking_attempt_does_not_end_the_probe() {
+async fn panicking_attempt_does_not_stop_the_probe() {
     let (engine, scripted) = engine();
     let text = target("a", &[("livenessProbe", 666, ", periodSeconds: 1")]);
     engine.apply(&read(&format!("targets: [{text}]"))).unwrap();
     pass(4_500).await;
-    assert_eq!(scripted.made(666).len(), 5);
+    assert_eq!(scripted.attempts(666).len(), 5);
     assert_eq!(status(&engine, "a", ProbeKind::Liveness), Status::Unknown);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_ends_every_probe_and_keeps_what_is_known() {
+async fn stop_ends_all_probes_and_keeps_results() {
     let (engine, scripted) = engine();
     let text = target("a", &[("livenessProbe", 1, ", periodSeconds: 1")]);
     let config = read(&format!("targets: [{text}]"));
@@ -245,17 +249,21 @@ async fn a_stop_ends_every_probe_and_keeps_what_is_known() {
     engine.stop();
     assert!(matches!(changes.recv().await, Ok(Event::Stopped)));
     pass(5_000).await;
-    assert_eq!(scripted.made(1).len(), 1);
+    assert_eq!(scripted.attempts(1).len(), 1);
     engine.apply(&config).unwrap();
     pass(5_000).await;
-    assert_eq!(scripted.made(1).len(), 1, "it never begins again");
+    assert_eq!(
+        scripted.attempts(1).len(),
+        1,
+        "a stopped engine starts no probe"
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn groups_ask_for_all_any_or_a_quorum_and_may_hold_open() {
+async fn group_requires_all_any_or_a_quorum_and_may_fail_open() {
     let (engine, scripted) = engine();
-    scripted.say(2, &[true, false]);
-    scripted.say(3, &[false]);
+    scripted.script(2, &[true, false]);
+    scripted.script(3, &[false]);
     let targets: Vec<String> = (1..=3)
         .map(|port| {
             target(
@@ -271,21 +279,21 @@ async fn groups_ask_for_all_any_or_a_quorum_and_may_hold_open() {
     let members = "[readyz/t1, readyz/t2, readyz/t3]";
     let text = format!(
         "targets: [{}]\ngroups:\n- {{name: all, members: {members}}}\n- {{name: any, members: {members}, require: any}}\n\
-         - {{name: two, members: {members}, require: 2}}\n- {{name: held, members: {members}, require: 2, policy: failOpen}}\n\
+         - {{name: two, members: {members}, require: 2}}\n- {{name: open, members: {members}, require: 2, policy: failOpen}}\n\
          - {{name: never, members: {members}, require: all, policy: failOpen}}\n- {{name: outer, members: [groups/any, groups/two]}}\n",
         targets.join(",")
     );
     engine.apply(&read(&text)).unwrap();
-    let standings = |engine: &Engine| -> Vec<bool> {
-        let set = engine.set();
-        let says = |group: &Group| set.standing(group, engine.now()).healthy;
-        set.groups.iter().map(says).collect()
+    let results = |engine: &Engine| -> Vec<bool> {
+        let snapshot = engine.snapshot();
+        let result = |group: &Group| snapshot.group_status(group, engine.now()).healthy;
+        snapshot.groups.iter().map(result).collect()
     };
-    assert_eq!(standings(&engine), [false; 6]);
+    assert_eq!(results(&engine), [false; 6]);
     pass(500).await;
-    assert_eq!(standings(&engine), [false, true, true, true, false, true]);
+    assert_eq!(results(&engine), [false, true, true, true, false, true]);
     pass(1_000).await;
-    assert_eq!(standings(&engine), [false, true, false, true, false, false]);
+    assert_eq!(results(&engine), [false, true, false, true, false, false]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -293,10 +301,10 @@ async fn ten_thousand_reloads_under_load_lose_no_result() {
     let (engine, scripted) = engine();
     let stays = target(
         "a",
-        &[("livenessProbe", 1, ", beyond: {periodMilliseconds: 10}")],
+        &[("livenessProbe", 1, ", extensions: {periodMilliseconds: 10}")],
     );
     let others = [20, 30].map(|period| {
-        let fields = format!(", beyond: {{periodMilliseconds: {period}}}");
+        let fields = format!(", extensions: {{periodMilliseconds: {period}}}");
         let other = target("b", &[("livenessProbe", 2, &fields)]);
         read(&format!("targets: [{stays}, {other}]"))
     });
@@ -306,12 +314,12 @@ async fn ten_thousand_reloads_under_load_lose_no_result() {
             pass(1).await;
         }
     }
-    let set = engine.set();
-    let probe = set
+    let snapshot = engine.snapshot();
+    let probe = snapshot
         .target("a")
         .and_then(|target| target.probe(ProbeKind::Liveness))
         .unwrap();
-    let made = scripted.made(1).len();
-    assert!(made >= 200, "{made}");
-    assert_eq!(probe.state().totals.attempts(), made as u64);
+    let attempts = scripted.attempts(1).len();
+    assert!(attempts >= 200, "{attempts}");
+    assert_eq!(probe.state().totals.attempts(), attempts as u64);
 }

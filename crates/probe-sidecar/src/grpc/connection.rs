@@ -1,4 +1,4 @@
-//! The service's connections: so many at a time, and none that is silent for long.
+//! Connections of the gRPC service, limited in number and idle time.
 
 use std::io;
 use std::pin::Pin;
@@ -14,50 +14,50 @@ use tokio::time::sleep;
 use tokio_io_timeout::TimeoutStream;
 use tonic::transport::server::Connected;
 
-/// So many at a time; further ones wait in the kernel's backlog. A kubelet and a balancer of a mesh need a few.
-pub const CONNECTIONS: usize = 64;
-/// A client that is there answers a ping every thirty seconds. One that has yet to say that it speaks HTTP/2 is not pinged.
-const QUIET: Duration = Duration::from_secs(90);
-/// How long a client may take to accept the next piece of an answer.
-const WRITE: Duration = Duration::from_secs(30);
-/// Before the next try, when descriptors have run out.
-const PAUSE: Duration = Duration::from_millis(50);
+/// Maximum number of connections; further ones wait in the backlog of the kernel. A kubelet and a service mesh need a few.
+pub const MAX_CONNECTIONS: usize = 64;
+/// Maximum time between reads. A client answers a ping every 30 s; before the HTTP/2 preface there are no pings.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+/// Timeout of a write to a client.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Delay before the next accept after an error, such as a lack of file descriptors.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
-/// The connections of a listener, as slots for them are free.
-pub(super) fn accepted(
+/// Accepts connections while there are free permits.
+pub(super) fn accept(
     listener: TcpListener,
 ) -> impl Stream<Item = io::Result<Connection<TcpStream>>> {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS));
-    stream::unfold((listener, slots), |(listener, slots)| async move {
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    stream::unfold((listener, permits), |(listener, permits)| async move {
         // The semaphore is never closed.
-        let slot = slots.clone().acquire_owned().await.ok()?;
+        let permit = permits.clone().acquire_owned().await.ok()?;
         let stream = loop {
             match listener.accept().await {
                 Ok((stream, _)) => break stream,
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept");
-                    sleep(PAUSE).await;
+                    tracing::warn!(%error, "cannot accept a gRPC connection");
+                    sleep(ACCEPT_BACKOFF).await;
                 }
             }
         };
-        Some((Ok(Connection::new(stream, slot)), (listener, slots)))
+        Some((Ok(Connection::new(stream, permit)), (listener, permits)))
     })
 }
 
-/// A connection and its slot.
+/// A connection with its permit.
 pub(super) struct Connection<S> {
     stream: Pin<Box<TimeoutStream<S>>>,
-    _slot: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl<S: AsyncRead + AsyncWrite> Connection<S> {
-    fn new(stream: S, slot: OwnedSemaphorePermit) -> Self {
+    fn new(stream: S, permit: OwnedSemaphorePermit) -> Self {
         let mut stream = TimeoutStream::new(stream);
-        stream.set_read_timeout(Some(QUIET));
-        stream.set_write_timeout(Some(WRITE));
+        stream.set_read_timeout(Some(IDLE_TIMEOUT));
+        stream.set_write_timeout(Some(WRITE_TIMEOUT));
         Self {
             stream: Box::pin(stream),
-            _slot: slot,
+            _permit: permit,
         }
     }
 }
@@ -103,20 +103,20 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn who_is_silent_for_too_long_is_let_go() {
-        let slots = Arc::new(Semaphore::new(1));
-        let slot = slots.clone().acquire_owned().await.unwrap();
+    async fn idle_connection_is_closed_after_the_timeout() {
+        let permits = Arc::new(Semaphore::new(1));
+        let permit = permits.clone().acquire_owned().await.unwrap();
         let (mut client, server) = tokio::io::duplex(64);
-        let mut connection = Connection::new(server, slot);
+        let mut connection = Connection::new(server, permit);
         for _ in 0..3 {
-            sleep(QUIET / 2).await;
+            sleep(IDLE_TIMEOUT / 2).await;
             client.write_all(b"x").await.unwrap();
             assert_eq!(connection.read_u8().await.unwrap(), b'x');
         }
         let error = connection.read_u8().await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert_eq!(slots.available_permits(), 0);
+        assert_eq!(permits.available_permits(), 0);
         drop(connection);
-        assert_eq!(slots.available_permits(), 1);
+        assert_eq!(permits.available_permits(), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! The messages of `grpc.health.v1`. tonic-health has no List.
+//! Messages of `grpc.health.v1`. The crate tonic-health lacks List.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ pub(super) struct CheckRequest {
 
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub(super) struct CheckResponse {
-    #[prost(enumeration = "Said", tag = "1")]
+    #[prost(enumeration = "ServingStatus", tag = "1")]
     pub(super) status: i32,
 }
 
@@ -23,18 +23,18 @@ pub(super) struct ListResponse {
     pub(super) statuses: HashMap<String, CheckResponse>,
 }
 
-/// `ServingStatus`.
+/// `HealthCheckResponse.ServingStatus`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
-pub(super) enum Said {
+pub(super) enum ServingStatus {
     Unknown = 0,
     Serving = 1,
     NotServing = 2,
     ServiceUnknown = 3,
 }
 
-impl From<Said> for CheckResponse {
-    fn from(serving: Said) -> Self {
+impl From<ServingStatus> for CheckResponse {
+    fn from(serving: ServingStatus) -> Self {
         Self {
             status: serving.into(),
         }

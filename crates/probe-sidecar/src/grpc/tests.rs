@@ -8,23 +8,23 @@ use prost::Message;
 use service::Readiness;
 
 use super::*;
-use crate::attempt::{Attempt, Attempts};
-use crate::config::{self, Surroundings};
-use crate::finding::Finding;
+use crate::attempt::{Attempt, AttemptRunner};
+use crate::config::{self, ParseOptions};
+use crate::outcome::AttemptOutcome;
 
-/// Well or not, as the test says.
+/// Attempts that fail while the value is `true`.
 #[derive(Default)]
 struct Switch(Mutex<bool>);
 
 #[async_trait]
-impl Attempts for Switch {
-    async fn make(&self, _: &Attempt, _: Duration) -> Result<Finding, ProbeError> {
+impl AttemptRunner for Switch {
+    async fn run(&self, _: &Attempt, _: Duration) -> Result<AttemptOutcome, ProbeError> {
         let verdict = if *self.0.lock().unwrap() {
             Verdict::Failure
         } else {
             Verdict::Success
         };
-        Ok(Finding {
+        Ok(AttemptOutcome {
             verdict,
             reason: None,
             output: String::new(),
@@ -33,20 +33,20 @@ impl Attempts for Switch {
     }
 }
 
-async fn app() -> (App, Arc<Switch>) {
+async fn app() -> (AppState, Arc<Switch>) {
     let switch = Arc::new(Switch::default());
     let engine = Engine::new(Clock::new(Timestamp::UNIX_EPOCH, 1.0), switch.clone());
     let text = b"targets: [{name: a, livenessProbe: {tcpSocket: {port: 1}, initialDelaySeconds: 600}, readinessProbe: {tcpSocket: {port: 1}, periodSeconds: 1, failureThreshold: 1}}]\n\
         groups: [{name: g, members: [readyz/a]}]";
-    let config = config::parse("c", text, &Surroundings::default()).unwrap();
+    let config = config::parse("c", text, &ParseOptions::default()).unwrap();
     engine.apply(&config).unwrap();
     let ready = Readiness::default();
     ready.open();
     tokio::time::sleep(Duration::from_millis(10)).await;
-    (App { engine, ready }, switch)
+    (AppState { engine, ready }, switch)
 }
 
-async fn call(app: &App, method: &str, message: &impl Message) -> http::Response<Body> {
+async fn call(app: &AppState, method: &str, message: &impl Message) -> http::Response<Body> {
     let mut body = vec![0];
     body.extend(u32::try_from(message.encoded_len()).unwrap().to_be_bytes());
     message.encode(&mut body).unwrap();
@@ -57,34 +57,34 @@ async fn call(app: &App, method: &str, message: &impl Message) -> http::Response
     Health(app.clone()).call(request).await.unwrap()
 }
 
-/// The next message of a response; none at its end.
+/// Returns the next message of a response, or `None` at its end.
 async fn message<T: Message + Default>(response: &mut http::Response<Body>) -> Option<T> {
     let frame = response.body_mut().frame().await?.unwrap();
     let data = frame.into_data().ok()?;
     Some(T::decode(&data[5..]).unwrap())
 }
 
-async fn check(app: &App, service: &str) -> Result<Said, Option<String>> {
+async fn check(app: &AppState, service: &str) -> Result<ServingStatus, Option<String>> {
     let service = service.to_owned();
     let mut response = call(app, "Check", &CheckRequest { service }).await;
     let status = response.headers().get("grpc-status").cloned();
     match message::<CheckResponse>(&mut response).await {
-        Some(answer) => Ok(Said::try_from(answer.status).unwrap()),
+        Some(answer) => Ok(ServingStatus::try_from(answer.status).unwrap()),
         None => Err(status.map(|status| status.to_str().unwrap().to_owned())),
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_is_named_as_its_endpoint() {
+async fn service_has_the_name_of_its_endpoint() {
     let (app, _) = app().await;
     for (service, expected) in [
-        ("", Ok(Said::Serving)),
-        ("readyz", Ok(Said::Serving)),
-        ("readyz/a", Ok(Said::Serving)),
-        ("groups/g", Ok(Said::Serving)),
-        ("livez", Ok(Said::Serving)),
-        ("livez/a", Ok(Said::Serving)),
-        ("startupz", Ok(Said::Serving)),
+        ("", Ok(ServingStatus::Serving)),
+        ("readyz", Ok(ServingStatus::Serving)),
+        ("readyz/a", Ok(ServingStatus::Serving)),
+        ("groups/g", Ok(ServingStatus::Serving)),
+        ("livez", Ok(ServingStatus::Serving)),
+        ("livez/a", Ok(ServingStatus::Serving)),
+        ("startupz", Ok(ServingStatus::Serving)),
         ("startupz/a", Err(Some("5".to_owned()))),
         ("x", Err(Some("5".to_owned()))),
     ] {
@@ -93,7 +93,7 @@ async fn a_service_is_named_as_its_endpoint() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_has_every_service() {
+async fn list_has_every_service() {
     let (app, _) = app().await;
     let mut response = call(&app, "List", &ListRequest {}).await;
     let list: ListResponse = message(&mut response).await.unwrap();
@@ -108,46 +108,51 @@ async fn a_list_has_every_service() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_tells_changes_and_ends_with_the_engine() {
+async fn watch_sends_changes_and_ends_with_the_engine() {
     let (app, switch) = app().await;
     let service = "readyz/a".to_owned();
     let mut response = call(&app, "Watch", &CheckRequest { service }).await;
     let mut next = async || {
-        Some(Said::try_from(message::<CheckResponse>(&mut response).await?.status).unwrap())
+        Some(
+            ServingStatus::try_from(message::<CheckResponse>(&mut response).await?.status).unwrap(),
+        )
     };
-    assert_eq!(next().await, Some(Said::Serving));
+    assert_eq!(next().await, Some(ServingStatus::Serving));
     *switch.0.lock().unwrap() = true;
-    assert_eq!(next().await, Some(Said::NotServing));
+    assert_eq!(next().await, Some(ServingStatus::NotServing));
     *switch.0.lock().unwrap() = false;
-    assert_eq!(next().await, Some(Said::Serving));
+    assert_eq!(next().await, Some(ServingStatus::Serving));
     app.engine.stop();
     assert_eq!(
         next().await,
-        Some(Said::NotServing),
-        "nobody is ready any more"
+        Some(ServingStatus::NotServing),
+        "readiness ends with the engine"
     );
     assert_eq!(next().await, None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_of_an_unknown_service_waits_for_it() {
+async fn watch_of_an_unknown_service_waits_for_it() {
     let (app, _) = app().await;
     let service = "readyz/b".to_owned();
     let mut response = call(&app, "Watch", &CheckRequest { service }).await;
     let first: CheckResponse = message(&mut response).await.unwrap();
-    assert_eq!(Said::try_from(first.status), Ok(Said::ServiceUnknown));
+    assert_eq!(
+        ServingStatus::try_from(first.status),
+        Ok(ServingStatus::ServiceUnknown)
+    );
     let text = b"targets: [{name: b, readinessProbe: {tcpSocket: {port: 1}}}]";
-    let config = config::parse("c", text, &Surroundings::default()).unwrap();
+    let config = config::parse("c", text, &ParseOptions::default()).unwrap();
     app.engine.apply(&config).unwrap();
     let mut seen = Vec::new();
-    while seen.last() != Some(&Ok(Said::Serving)) {
+    while seen.last() != Some(&Ok(ServingStatus::Serving)) {
         let next: CheckResponse = message(&mut response).await.unwrap();
-        seen.push(Said::try_from(next.status));
+        seen.push(ServingStatus::try_from(next.status));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_methods_are_not_implemented() {
+async fn unknown_method_is_unimplemented() {
     let (app, _) = app().await;
     let response = call(&app, "Guess", &ListRequest {}).await;
     assert_eq!(response.headers()["grpc-status"], "12");

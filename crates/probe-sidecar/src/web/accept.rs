@@ -1,8 +1,8 @@
-//! Whether a client would rather have JSON than text.
+//! Content negotiation between JSON and text.
 
 use http::{HeaderMap, header};
 
-/// JSON has to be asked for by name, and not less than text is.
+/// Returns `true` if the client accepts `application/json` explicitly, with at least the quality of text.
 pub(super) fn wants_json(headers: &HeaderMap) -> bool {
     let (mut json, mut text) = (0.0, 0.0);
     let values = headers.get_all(header::ACCEPT).iter();
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_has_to_be_asked_for() {
+    fn json_is_chosen_only_if_named() {
         for (accept, expected) in [
             ("", false),
             ("*/*", false),

@@ -1,4 +1,4 @@
-//! What every answer says to whoever keeps or shows it.
+//! Security and cache headers of all responses.
 
 use axum::extract::Request;
 use axum::middleware::Next;
@@ -12,10 +12,10 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (header::CONTENT_SECURITY_POLICY, POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
-    (header::REFERRER_POLICY, "same-origin"),
+    (header::REFERRER_POLICY, "same-epoch"),
     (
-        HeaderName::from_static("cross-origin-resource-policy"),
-        "same-origin",
+        HeaderName::from_static("cross-epoch-resource-policy"),
+        "same-epoch",
     ),
     (header::CACHE_CONTROL, "no-store"),
 ];

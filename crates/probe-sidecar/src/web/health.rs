@@ -1,7 +1,7 @@
-//! The endpoints that probes and load balancers ask.
+//! Health endpoints for the kubelet, load balancers and other clients.
 //!
 //! `/livez`, `/readyz`, `/startupz` for the pod, `/livez/TARGET` for one of its targets, `/groups/NAME` for a group, and
-//! `/healthz` for the sidecar itself, which never asks a target.
+//! `/healthz` for the sidecar itself, independent of targets.
 
 use std::sync::Arc;
 
@@ -12,34 +12,34 @@ use axum::routing::get;
 use http::{HeaderMap, StatusCode, header};
 use probe::ProbeKind;
 
-use super::App;
+use super::AppState;
 use super::report::{Check, Report};
-use crate::engine::{Entry, Group};
-use crate::spec::{Member, endpoint};
+use crate::engine::{Group, ProbeHandle};
+use crate::spec::{Member, endpoint_name};
 
-pub(super) fn router() -> Router<App> {
+pub(super) fn router() -> Router<AppState> {
     let mut router = Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route("/groups/{name}", get(group));
     for kind in ProbeKind::ALL {
-        let name = endpoint(kind);
+        let name = endpoint_name(kind);
         router = router
             .route(
                 &format!("/{name}"),
                 get(
-                    move |app: State<App>, asked: Query<Asked>, headers: HeaderMap| {
-                        pod(app, kind, asked, headers)
+                    move |app: State<AppState>, query: Query<QueryPairs>, headers: HeaderMap| {
+                        pod(app, kind, query, headers)
                     },
                 ),
             )
             .route(
                 &format!("/{name}/{{target}}"),
                 get(
-                    move |app: State<App>,
+                    move |app: State<AppState>,
                           path: Path<String>,
-                          asked: Query<Asked>,
+                          query: Query<QueryPairs>,
                           headers: HeaderMap| {
-                        target(app, kind, path, asked, headers)
+                        target(app, kind, path, query, headers)
                     },
                 ),
             );
@@ -47,42 +47,46 @@ pub(super) fn router() -> Router<App> {
     router
 }
 
-/// The query, by pairs: names may be repeated.
-type Asked = Vec<(String, String)>;
+/// Query parameters; names may be repeated.
+type QueryPairs = Vec<(String, String)>;
 
-fn is_verbose(asked: &Asked) -> bool {
-    asked.iter().any(|(name, _)| name == "verbose")
+fn is_verbose(query: &QueryPairs) -> bool {
+    query.iter().any(|(name, _)| name == "verbose")
 }
 
 async fn pod(
-    State(app): State<App>,
+    State(app): State<AppState>,
     kind: ProbeKind,
-    Query(asked): Query<Asked>,
+    Query(query): Query<QueryPairs>,
     headers: HeaderMap,
 ) -> Response {
-    let excluded = asked.iter().filter(|(name, _)| name == "exclude");
+    let excluded = query.iter().filter(|(name, _)| name == "exclude");
     let excluded: Vec<&str> = excluded.map(|(_, target)| target.as_str()).collect();
-    let (set, now) = (app.engine.set(), app.engine.now());
-    let checks: Vec<Check> = set
-        .of_pod(kind)
+    let (snapshot, now) = (app.engine.snapshot(), app.engine.now());
+    let checks: Vec<Check> = snapshot
+        .pod_probes(kind)
         .filter(|entry| !excluded.contains(&&*entry.target))
-        .map(|entry| Check::of(entry, entry.target.to_string(), now))
+        .map(|entry| Check::for_probe(entry, entry.target.to_string(), now))
         .collect();
     let unknown: Vec<String> = excluded
         .iter()
-        .filter(|name| !set.of_pod(kind).any(|entry| *entry.target == ***name))
+        .filter(|name| {
+            !snapshot
+                .pod_probes(kind)
+                .any(|entry| *entry.target == ***name)
+        })
         .map(|name| format!("{name:?}"))
         .collect();
     let note = (!unknown.is_empty()).then(|| {
         let names = unknown.join(", ");
         format!("warn: some health checks cannot be excluded: no matches for {names}")
     });
-    let report = Report::all(endpoint(kind), checks).noting(note);
-    let included = set.of_pod(kind);
+    let report = Report::all(endpoint_name(kind), checks).with_note(note);
+    let included = snapshot.pod_probes(kind);
     let included = included.filter(|entry| !excluded.contains(&&*entry.target));
-    count_polls(&app, &report, &headers, &asked, included);
-    let verbose = is_verbose(&asked);
-    answer(
+    count_polls(&app, &report, &headers, &query, included);
+    let verbose = is_verbose(&query);
+    respond(
         &app,
         kind == ProbeKind::Readiness,
         report,
@@ -92,24 +96,24 @@ async fn pod(
 }
 
 async fn target(
-    State(app): State<App>,
+    State(app): State<AppState>,
     kind: ProbeKind,
     Path(name): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(query): Query<QueryPairs>,
     headers: HeaderMap,
 ) -> Response {
-    let set = app.engine.set();
-    let Some(target) = set.target(&name) else {
-        return missing(&format!("there is no target {name:?}"));
+    let snapshot = app.engine.snapshot();
+    let Some(target) = snapshot.target(&name) else {
+        return not_found(&format!("target {name:?} not found"));
     };
     let Some(entry) = target.probe(kind) else {
-        return missing(&format!("target {name:?} has no {}", kind.field()));
+        return not_found(&format!("target {name:?} has no {}", kind.field()));
     };
-    let check = Check::of(entry, name, app.engine.now());
+    let check = Check::for_probe(entry, name, app.engine.now());
     let report = Report::all(entry.name(), vec![check]);
-    count_polls(&app, &report, &headers, &asked, [entry]);
-    let verbose = is_verbose(&asked);
-    answer(
+    count_polls(&app, &report, &headers, &query, [entry]);
+    let verbose = is_verbose(&query);
+    respond(
         &app,
         kind == ProbeKind::Readiness,
         report,
@@ -119,35 +123,39 @@ async fn target(
 }
 
 async fn group(
-    State(app): State<App>,
+    State(app): State<AppState>,
     Path(name): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(query): Query<QueryPairs>,
     headers: HeaderMap,
 ) -> Response {
-    let set = app.engine.set();
-    let Some(group) = set.group(&name) else {
-        return missing(&format!("there is no group {name:?}"));
+    let snapshot = app.engine.snapshot();
+    let Some(group) = snapshot.group(&name) else {
+        return not_found(&format!("group {name:?} not found"));
     };
     let now = app.engine.now();
-    let standing = set.standing(group, now);
+    let status = snapshot.group_status(group, now);
     let members = group.spec.members.iter().map(|member| match member {
         Member::Group(name) => {
-            let healthy = set.is_member_healthy(member, now);
-            let words = if healthy { "ok" } else { "failed" };
-            Check::of_group(format!("groups/{name}"), healthy, words.to_owned())
+            let healthy = snapshot.is_member_healthy(member, now);
+            let summary = if healthy { "ok" } else { "failed" };
+            Check::for_group(format!("groups/{name}"), healthy, summary.to_owned())
         }
-        probe => match set.member(probe) {
-            Some(entry) => Check::of(entry, entry.name(), now),
-            None => Check::of_group(probe.to_string(), false, "is not there".to_owned()),
+        probe => match snapshot.member(probe) {
+            Some(entry) => Check::for_probe(entry, entry.name(), now),
+            None => Check::for_group(probe.to_string(), false, "not found".to_owned()),
         },
     });
     let checks = members.collect();
-    let note = Some(explain(group, standing.members, standing.held_open));
-    let report = Report::with(format!("groups/{name}"), standing.healthy, checks).noting(note);
+    let note = Some(describe_group(
+        group,
+        status.members,
+        status.fail_open_active,
+    ));
+    let report = Report::with(format!("groups/{name}"), status.healthy, checks).with_note(note);
     let members = group.spec.members.iter();
-    let members = members.filter_map(|member| set.member(member));
-    count_polls(&app, &report, &headers, &asked, members);
-    let readiness = group.spec.members.iter().all(|member| {
+    let members = members.filter_map(|member| snapshot.member(member));
+    count_polls(&app, &report, &headers, &query, members);
+    let is_readiness = group.spec.members.iter().all(|member| {
         matches!(
             member,
             Member::Probe {
@@ -156,21 +164,21 @@ async fn group(
             }
         )
     });
-    answer(&app, readiness, report, &headers, is_verbose(&asked))
+    respond(&app, is_readiness, report, &headers, is_verbose(&query))
 }
 
 /// Kubernetes' default failureThreshold, of the kubelet's own probe.
 pub(crate) const KUBELET_FAILURE_THRESHOLD: u32 = 3;
-/// First part of the user agent of the kubelet's probes.
+/// Prefix of the user agent of the kubelet's probes.
 pub(crate) const KUBELET_AGENT: &str = "kube-probe/";
 
-/// Counts unhealthy answers to the kubelet: after `?failureThreshold=` of them it restarts the container.
+/// Counts unhealthy responses to the kubelet: after `?failureThreshold=` of them it restarts the container.
 fn count_polls<'a>(
-    app: &App,
+    app: &AppState,
     report: &Report,
     headers: &HeaderMap,
-    asked: &Asked,
-    entries: impl IntoIterator<Item = &'a Arc<Entry>>,
+    query: &QueryPairs,
+    entries: impl IntoIterator<Item = &'a Arc<ProbeHandle>>,
 ) {
     let agent = headers.get(header::USER_AGENT);
     let is_kubelet =
@@ -178,7 +186,7 @@ fn count_polls<'a>(
     if report.healthy || !is_kubelet {
         return;
     }
-    let threshold = asked.iter().find(|(name, _)| name == "failureThreshold");
+    let threshold = query.iter().find(|(name, _)| name == "failureThreshold");
     let threshold = threshold.and_then(|(_, value)| value.parse().ok());
     for entry in entries {
         let threshold = threshold.unwrap_or(KUBELET_FAILURE_THRESHOLD);
@@ -186,34 +194,39 @@ fn count_polls<'a>(
     }
 }
 
-fn explain(group: &Group, healthy: usize, held_open: bool) -> String {
+fn describe_group(group: &Group, healthy: usize, fail_open_active: bool) -> String {
     let (require, all) = (group.spec.require, group.spec.members.len());
-    let held = if held_open {
-        "; held open, because it was healthy before"
+    let policy = if fail_open_active {
+        "; fail-open: healthy because it was healthy before"
     } else {
         ""
     };
-    format!("{healthy} of {all} healthy, required: {require}{held}")
+    format!("{healthy} of {all} healthy, required: {require}{policy}")
 }
 
-/// Once probes have stopped, nobody is ready any more. What was alive stays alive: its end is not the sidecar's to ask for.
-fn answer(
-    app: &App,
-    readiness: bool,
+/// Creates the response. After the stop of the engine readiness is unhealthy; liveness keeps its last result, because the
+/// shutdown of the sidecar must not restart a container.
+fn respond(
+    app: &AppState,
+    is_readiness: bool,
     report: Report,
     headers: &HeaderMap,
     verbose: bool,
 ) -> Response {
-    let ending = app.engine.is_stopped() || !app.ready.is_open();
-    if !ending {
+    let is_stopping = app.engine.is_stopped() || !app.ready.is_open();
+    if !is_stopping {
         return report.respond(headers, verbose);
     }
-    let note = "probe-sidecar is ending: probes have stopped, this is what was known last";
-    let report = report.noting(Some(note.to_owned()));
-    let report = if readiness { report.refusing() } else { report };
+    let note = "probe-sidecar is shutting down: probes have stopped, results are the last ones";
+    let report = report.with_note(Some(note.to_owned()));
+    let report = if is_readiness {
+        report.into_unhealthy()
+    } else {
+        report
+    };
     report.respond(headers, true)
 }
 
-fn missing(what: &str) -> Response {
-    (StatusCode::NOT_FOUND, format!("{what}\n")).into_response()
+fn not_found(message: &str) -> Response {
+    (StatusCode::NOT_FOUND, format!("{message}\n")).into_response()
 }

@@ -1,4 +1,4 @@
-//! The page at `/`: each probe as a strip of its latest attempts, kept up to date by a script; whole without it.
+//! HTML page at `/`: a strip of the latest attempts of each probe, updated by a script; complete without it.
 
 use askama::Template;
 use axum::extract::State;
@@ -6,21 +6,21 @@ use axum::response::{Html, IntoResponse as _, Response};
 use axum::{Router, routing::get};
 use http::StatusCode;
 
-use super::App;
-use super::view::Origin;
-use crate::engine::history::KEPT;
-use crate::engine::state::{State as Memory, Status, Transition};
-use crate::engine::{Entry, Set};
+use super::AppState;
+use super::view::ClockEpoch;
+use crate::engine::history::HISTORY_LEN;
+use crate::engine::state::{State as ProbeState, Status, Transition};
+use crate::engine::{ProbeHandle, Snapshot};
 use crate::explain;
 
-/// More probes than that are more than a page can show; what is not well comes first.
-const SHOWN: usize = 300;
-/// So many changes of each probe are shown.
-const CHANGES: usize = 5;
+/// Maximum number of probes on the page; unhealthy ones come first.
+const MAX_PROBES: usize = 300;
+/// Maximum number of transitions of each probe on the page.
+const MAX_TRANSITIONS: usize = 5;
 
-pub(super) fn router() -> Router<App> {
+pub(super) fn router() -> Router<AppState> {
     Router::new()
-        .route("/", get(page))
+        .route("/", get(get_page))
         .merge(service::assets::router(
             include_str!("../../assets/style.css"),
             include_str!("../../assets/app.js"),
@@ -41,43 +41,43 @@ struct Page {
 struct Group {
     name: String,
     healthy: bool,
-    words: String,
+    text: String,
 }
 
 struct Probe {
     name: String,
     dependency: bool,
     status: &'static str,
-    words: &'static str,
+    status_label: &'static str,
     healthy: bool,
     handler: String,
     rule: String,
-    said: String,
+    output: String,
     strip: Vec<&'static str>,
-    label: String,
+    strip_label: String,
     changes: Vec<Change>,
 }
 
 struct Change {
     at: String,
-    words: String,
+    text: String,
 }
 
-async fn page(State(app): State<App>) -> Response {
-    let set = app.engine.set();
-    match render(&app, &set) {
+async fn get_page(State(app): State<AppState>) -> Response {
+    let snapshot = app.engine.snapshot();
+    match render(&app, &snapshot) {
         Ok(page) => Html(page).into_response(),
         Err(error) => {
-            tracing::error!(%error, "the page could not be written");
+            tracing::error!(%error, "cannot render the page");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
 }
 
-fn render(app: &App, set: &Set) -> askama::Result<String> {
+fn render(app: &AppState, snapshot: &Snapshot) -> askama::Result<String> {
     let now = app.engine.now();
-    let is_healthy = |entry: &Entry| entry.is_healthy(entry.status(now));
-    let mut entries: Vec<(&Entry, bool)> = set
+    let is_healthy = |entry: &ProbeHandle| entry.is_healthy(entry.status(now));
+    let mut entries: Vec<(&ProbeHandle, bool)> = snapshot
         .targets
         .iter()
         .flat_map(|target| {
@@ -92,34 +92,34 @@ fn render(app: &App, set: &Set) -> askama::Result<String> {
         .iter()
         .filter(|(entry, _)| is_healthy(entry))
         .count();
-    if all > SHOWN {
+    if all > MAX_PROBES {
         entries.sort_by_key(|(entry, _)| is_healthy(entry));
-        entries.truncate(SHOWN);
+        entries.truncate(MAX_PROBES);
     }
-    let groups = set.groups.iter().map(|group| {
-        let standing = set.standing(group, now);
-        let held = if standing.held_open {
-            ", held open"
+    let groups = snapshot.groups.iter().map(|group| {
+        let status = snapshot.group_status(group, now);
+        let note = if status.fail_open_active {
+            ", fail-open active"
         } else {
             ""
         };
         Group {
             name: format!("groups/{}", group.spec.name),
-            healthy: standing.healthy,
-            words: format!(
-                "{} of {} healthy, required: {}{held}",
-                standing.members,
+            healthy: status.healthy,
+            text: format!(
+                "{} of {} healthy, required: {}{note}",
+                status.members,
                 group.spec.members.len(),
                 group.spec.require
             ),
         }
     });
-    let origin = Origin::of(app.engine.clock());
+    let epoch = ClockEpoch::new(app.engine.clock());
     let page = Page {
         groups: groups.collect(),
         probes: entries
             .iter()
-            .map(|(entry, dependency)| Probe::new(app, entry, *dependency, origin))
+            .map(|(entry, dependency)| Probe::new(app, entry, *dependency, epoch))
             .collect(),
         healthy,
         all,
@@ -129,17 +129,17 @@ fn render(app: &App, set: &Set) -> askama::Result<String> {
 }
 
 impl Probe {
-    fn new(app: &App, entry: &Entry, dependency: bool, origin: Origin) -> Self {
+    fn new(app: &AppState, entry: &ProbeHandle, dependency: bool, epoch: ClockEpoch) -> Self {
         let state = entry.state();
         let spec = &entry.spec;
         let status = entry.status_of(&state, app.engine.now());
         let marks: Vec<&'static str> = state
             .history
             .iter()
-            .map(|sample| sample.mark.as_str())
+            .map(|sample| sample.result.as_str())
             .collect();
         let count = |mark: &str| marks.iter().filter(|found| **found == mark).count();
-        let label = format!(
+        let strip_label = format!(
             "Latest {} attempts: {} succeeded, {} failed, {} could not be made",
             marks.len(),
             count("success"),
@@ -150,7 +150,7 @@ impl Probe {
             name: entry.name(),
             dependency,
             status: status.as_str(),
-            words: words(status),
+            status_label: label(status),
             healthy: entry.is_healthy(status),
             handler: explain::handler(&spec.handler),
             rule: format!(
@@ -160,18 +160,18 @@ impl Probe {
                 spec.failure_threshold,
                 spec.success_threshold
             ),
-            said: said(&state),
-            strip: std::iter::repeat_n("none", KEPT - marks.len())
+            output: output(&state),
+            strip: std::iter::repeat_n("none", HISTORY_LEN - marks.len())
                 .chain(marks)
                 .collect(),
-            label,
-            changes: changes(&state, origin),
+            strip_label,
+            changes: changes(&state, epoch),
         }
     }
 }
 
-/// A status for people.
-fn words(status: Status) -> &'static str {
+/// Returns the label of a status.
+fn label(status: Status) -> &'static str {
     match status {
         Status::Healthy => "healthy",
         Status::Unhealthy => "unhealthy",
@@ -181,29 +181,29 @@ fn words(status: Status) -> &'static str {
     }
 }
 
-fn said(state: &Memory) -> String {
+fn output(state: &ProbeState) -> String {
     let Some(last) = state.last() else {
         return String::new();
     };
     let reason = last
         .reason
-        .map(|why| format!("{why}: "))
+        .map(|reason| format!("{reason}: "))
         .unwrap_or_default();
     format!("{reason}{}", last.output)
 }
 
-fn changes(state: &Memory, origin: Origin) -> Vec<Change> {
+fn changes(state: &ProbeState, epoch: ClockEpoch) -> Vec<Change> {
     let change = |transition: &Transition| {
         let reason = transition
             .reason
-            .map(|why| format!(" ({why})"))
+            .map(|reason| format!(" ({reason})"))
             .unwrap_or_default();
         Change {
-            at: origin.at(transition.at),
-            words: format!(
+            at: epoch.timestamp(transition.at),
+            text: format!(
                 "{} to {}{reason}",
-                words(transition.from),
-                words(transition.to)
+                label(transition.from),
+                label(transition.to)
             ),
         }
     };
@@ -211,7 +211,7 @@ fn changes(state: &Memory, origin: Origin) -> Vec<Change> {
         .transitions
         .iter()
         .rev()
-        .take(CHANGES)
+        .take(MAX_TRANSITIONS)
         .map(change)
         .collect()
 }

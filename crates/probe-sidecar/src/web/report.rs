@@ -1,4 +1,4 @@
-//! What an endpoint says of several probes, in the style of the API server's health endpoints, or in JSON.
+//! Report of an endpoint on several probes, in the format of the API server's health endpoints, or in JSON.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use probe::ProbeKind;
 use serde::Serialize;
 
 use super::accept::wants_json;
-use crate::engine::Entry;
+use crate::engine::ProbeHandle;
 use crate::engine::state::Status;
-use crate::spec::endpoint;
+use crate::spec::endpoint_name;
 
-/// One probe, or a group as a whole.
+/// Result of a probe or of a nested group.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Check {
@@ -33,12 +33,12 @@ pub(super) struct Check {
     duration_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     age_ms: Option<u64>,
-    /// The words of the text.
+    /// Summary in the text format.
     #[serde(skip)]
-    words: String,
+    summary: String,
 }
 
-/// An endpoint's answer.
+/// Response of an endpoint.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     endpoint: String,
@@ -53,49 +53,51 @@ pub(super) fn millis(time: Duration) -> f64 {
 }
 
 impl Check {
-    /// What is known by a probe `now`.
-    pub(super) fn of(entry: &Entry, name: String, now: Duration) -> Self {
+    /// Creates the check of a probe `now`.
+    pub(super) fn for_probe(entry: &ProbeHandle, name: String, now: Duration) -> Self {
         let state = entry.state();
         let status = entry.status_of(&state, now);
         let last = state.last();
         let is_liveness = entry.spec.kind == ProbeKind::Liveness;
-        let words = match (status, last) {
-            (Status::NeverRun, _) if entry.waits() && is_liveness => {
+        let summary = match (status, last) {
+            (Status::NeverRun, _) if entry.waits_for_startup() && is_liveness => {
                 "ok: startup probe has not succeeded yet".to_owned()
             }
-            (Status::Unhealthy, _) if entry.waits() && is_liveness => {
+            (Status::Unhealthy, _) if entry.waits_for_startup() && is_liveness => {
                 "failed: startup probe reached its failure threshold".to_owned()
             }
-            (Status::NeverRun, _) if entry.waits() => {
-                "never run: waits for the startupProbe".to_owned()
+            (Status::NeverRun, _) if entry.waits_for_startup() => {
+                "never run: waits for the startup probe".to_owned()
             }
             (Status::Stale, _) => {
                 let age = state.age(now).unwrap_or_default();
                 format!("stale: no result for {} s", age.as_secs())
             }
             (Status::Healthy, Some(last)) => format!("ok: took {} ms", millis(last.took)),
-            (Status::Unhealthy, Some(last)) => format!("failed: {}", said(last)),
-            (Status::Unknown, Some(last)) => format!("unknown: {}", said(last)),
+            (Status::Unhealthy, Some(last)) => format!("failed: {}", describe_failure(last)),
+            (Status::Unknown, Some(last)) => format!("unknown: {}", describe_failure(last)),
             (Status::NeverRun, _) | (_, None) => "never run".to_owned(),
         };
         Self {
             name,
-            probe: Some(endpoint(entry.spec.kind)),
+            probe: Some(endpoint_name(entry.spec.kind)),
             status: status.as_str(),
             healthy: entry.is_healthy(status),
-            reason: last.and_then(|last| last.reason).map(|why| why.word),
-            code: last.and_then(|last| last.reason).and_then(|why| why.code),
+            reason: last.and_then(|last| last.reason).map(|reason| reason.kind),
+            code: last
+                .and_then(|last| last.reason)
+                .and_then(|reason| reason.code),
             output: last.map(|last| last.output.clone()),
             duration_ms: last.map(|last| millis(last.took)),
             age_ms: state
                 .age(now)
                 .map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
-            words,
+            summary,
         }
     }
 
-    /// What a group within a group says.
-    pub(super) fn of_group(name: String, healthy: bool, words: String) -> Self {
+    /// Creates the check of a nested group.
+    pub(super) fn for_group(name: String, healthy: bool, summary: String) -> Self {
         Self {
             name,
             probe: None,
@@ -106,24 +108,24 @@ impl Check {
             output: None,
             duration_ms: None,
             age_ms: None,
-            words,
+            summary,
         }
     }
 }
 
-/// Why, what was said, and what it took: on one line, whatever the target wrote.
-fn said(last: &crate::engine::state::Last) -> String {
-    let mut words = String::new();
+/// Formats reason, output and duration on one line; line breaks of the target are replaced.
+fn describe_failure(last: &crate::engine::state::LastAttempt) -> String {
+    let mut text = String::new();
     if let Some(reason) = last.reason {
-        let _ = write!(words, "{reason}: ");
+        let _ = write!(text, "{reason}: ");
     }
     let line = last.output.split_whitespace().collect::<Vec<_>>().join(" ");
-    let _ = write!(words, "{line} (took {} ms)", millis(last.took));
-    words
+    let _ = write!(text, "{line} (took {} ms)", millis(last.took));
+    text
 }
 
 impl Report {
-    /// Healthy if every check is.
+    /// Creates a report that is healthy if all checks are.
     pub(super) fn all(endpoint: impl Into<String>, checks: Vec<Check>) -> Self {
         let healthy = checks.iter().all(|check| check.healthy);
         Self::with(endpoint, healthy, checks)
@@ -138,20 +140,20 @@ impl Report {
         }
     }
 
-    /// A sentence beside the checks.
-    pub(super) fn noting(self, note: Option<String>) -> Self {
+    /// Adds a note after the checks.
+    pub(super) fn with_note(self, note: Option<String>) -> Self {
         Self { note, ..self }
     }
 
-    /// Whatever the checks say.
-    pub(super) fn refusing(self) -> Self {
+    /// Makes the report unhealthy regardless of its checks.
+    pub(super) fn into_unhealthy(self) -> Self {
         Self {
             healthy: false,
             ..self
         }
     }
 
-    /// As the API server does: a word when all is well, every check when it is not or when it is asked for.
+    /// Formats the report as the API server does: `ok` if it is healthy, all checks if it is not or if `verbose`.
     pub(super) fn text(&self, verbose: bool) -> String {
         if self.healthy && !verbose {
             return "ok".to_owned();
@@ -159,7 +161,7 @@ impl Report {
         let mut text = String::new();
         for check in &self.checks {
             let sign = if check.healthy { '+' } else { '-' };
-            let _ = writeln!(text, "[{sign}]{} {}", check.name, check.words);
+            let _ = writeln!(text, "[{sign}]{} {}", check.name, check.summary);
         }
         if let Some(note) = &self.note {
             let _ = writeln!(text, "{note}");

@@ -1,4 +1,4 @@
-//! `/probes/stream`: what happens, as it happens, as server-sent events.
+//! `/probes/stream`: events of the engine as server-sent events.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -12,53 +12,54 @@ use serde_json::json;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::App;
-use super::view::{Origin, SampleView, TransitionView};
-use crate::engine::{Entry, Event};
+use super::AppState;
+use super::view::{ClockEpoch, SampleView, TransitionView};
+use crate::engine::{Event, ProbeHandle};
 
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-pub(super) fn router() -> Router<App> {
+pub(super) fn router() -> Router<AppState> {
     Router::new().route("/probes/stream", get(events))
 }
 
-/// The first event says that the stream has begun: whoever looks at `/probes` after it misses nothing.
-async fn events(State(app): State<App>) -> impl IntoResponse {
+/// Streams events. After the first event, `started`, no event is lost: a client reads `/probes` then.
+async fn events(State(app): State<AppState>) -> impl IntoResponse {
     let results = app.engine.results();
-    let begun = if app.engine.is_stopped() {
-        Step::Last
+    let state = if app.engine.is_stopped() {
+        StreamState::Stopped
     } else {
-        Step::First
+        StreamState::Started
     };
-    let messages = stream::unfold((app, results, begun), next);
+    let messages = stream::unfold((app, results, state), next);
     Sse::new(messages).keep_alive(KeepAlive::new().interval(HEARTBEAT))
 }
 
 #[derive(Clone, Copy)]
-enum Step {
-    First,
-    Next,
-    Last,
-    Over,
+enum StreamState {
+    Started,
+    Open,
+    Stopped,
+    Closed,
 }
 
-type Progress = (App, Receiver<Event>, Step);
+type Progress = (AppState, Receiver<Event>, StreamState);
 
 async fn next(
     (app, mut results, step): Progress,
 ) -> Option<(Result<Message, Infallible>, Progress)> {
     let (message, step) = match step {
-        Step::First => (message("started", &json!({})), Step::Next),
-        Step::Last => (message("stopped", &json!({})), Step::Over),
-        Step::Over => return None,
-        Step::Next => match results.recv().await {
+        StreamState::Started => (message("started", &json!({})), StreamState::Open),
+        StreamState::Stopped => (message("stopped", &json!({})), StreamState::Closed),
+        StreamState::Closed => return None,
+        StreamState::Open => match results.recv().await {
             Ok(Event::Stopped) | Err(RecvError::Closed) => {
-                (message("stopped", &json!({})), Step::Over)
+                (message("stopped", &json!({})), StreamState::Closed)
             }
-            Ok(event) => (describe(&app, &event), Step::Next),
-            Err(RecvError::Lagged(count)) => {
-                (message("missed", &json!({ "events": count })), Step::Next)
-            }
+            Ok(event) => (describe(&app, &event), StreamState::Open),
+            Err(RecvError::Lagged(count)) => (
+                message("lagged", &json!({ "events": count })),
+                StreamState::Open,
+            ),
         },
     };
     Some((Ok(message), (app, results, step)))
@@ -69,26 +70,26 @@ fn message(name: &str, data: &impl serde::Serialize) -> Message {
     Message::default().event(name).data(data)
 }
 
-fn describe(app: &App, event: &Event) -> Message {
-    let origin = Origin::of(app.engine.clock());
+fn describe(app: &AppState, event: &Event) -> Message {
+    let epoch = ClockEpoch::new(app.engine.clock());
     match event {
         Event::Result(entry, sample) => {
-            let state = about(app, entry);
-            let result = SampleView::new(sample, origin);
+            let state = probe_status(app, entry);
+            let result = SampleView::new(sample, epoch);
             message(
                 "result",
-                &Told {
+                &EventBody {
                     state,
-                    what: result,
+                    details: result,
                 },
             )
         }
         Event::Transition(entry, transition) => {
-            let state = about(app, entry);
-            let change = TransitionView::new(transition, origin);
+            let state = probe_status(app, entry);
+            let change = TransitionView::new(transition, epoch);
             let output = entry.state().last().map(|last| last.output.clone());
-            let what = Changed { change, output };
-            message("transition", &Told { state, what })
+            let details = TransitionDetails { change, output };
+            message("transition", &EventBody { state, details })
         }
         Event::Reloaded => message("reloaded", &json!({})),
         Event::Stopped => message("stopped", &json!({})),
@@ -96,30 +97,30 @@ fn describe(app: &App, event: &Event) -> Message {
 }
 
 #[derive(serde::Serialize)]
-struct Told<T> {
+struct EventBody<T> {
     #[serde(flatten)]
-    state: About,
+    state: ProbeStatus,
     #[serde(flatten)]
-    what: T,
+    details: T,
 }
 
 #[derive(serde::Serialize)]
-struct Changed {
+struct TransitionDetails {
     #[serde(flatten)]
     change: TransitionView,
     output: Option<Box<str>>,
 }
 
 #[derive(serde::Serialize)]
-struct About {
+struct ProbeStatus {
     name: String,
     status: &'static str,
     healthy: bool,
 }
 
-fn about(app: &App, entry: &Entry) -> About {
+fn probe_status(app: &AppState, entry: &ProbeHandle) -> ProbeStatus {
     let status = entry.status(app.engine.now());
-    About {
+    ProbeStatus {
         name: entry.name(),
         status: status.as_str(),
         healthy: entry.is_healthy(status),

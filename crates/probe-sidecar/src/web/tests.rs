@@ -14,16 +14,16 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::attempt::{Attempt, Attempts};
-use crate::config::{self, Surroundings};
-use crate::finding::{Finding, Why};
+use crate::attempt::{Attempt, AttemptRunner};
+use crate::config::{self, ParseOptions};
+use crate::outcome::{AttemptOutcome, FailureReason};
 
-/// Port 1 is well, port 2 is not, port 3 cannot be asked, and nobody hears of port 4.
+/// Port 1 succeeds, port 2 fails, port 3 cannot be probed, and port 4 hangs.
 struct ByPort;
 
 #[async_trait]
-impl Attempts for ByPort {
-    async fn make(&self, attempt: &Attempt, _: Duration) -> Result<Finding, ProbeError> {
+impl AttemptRunner for ByPort {
+    async fn run(&self, attempt: &Attempt, _: Duration) -> Result<AttemptOutcome, ProbeError> {
         let Some(probe::Action::Tcp { port, .. }) = attempt.action() else {
             panic!("{attempt:?}");
         };
@@ -31,8 +31,8 @@ impl Attempts for ByPort {
             1 => (Verdict::Success, None, ""),
             2 => (
                 Verdict::Failure,
-                Some(Why {
-                    word: "status",
+                Some(FailureReason {
+                    kind: "status",
                     code: Some(500),
                 }),
                 "it is\nbroken",
@@ -40,7 +40,7 @@ impl Attempts for ByPort {
             3 => return Err(ProbeError::unknown("no such command")),
             _ => std::future::pending().await,
         };
-        Ok(Finding {
+        Ok(AttemptOutcome {
             verdict,
             reason,
             output: output.to_owned(),
@@ -58,31 +58,31 @@ targets:
   readinessProbe: {tcpSocket: {port: 2}, failureThreshold: 1}
 - name: odd
   readinessProbe: {tcpSocket: {port: 3}}
-- name: mute
+- name: hanging
   readinessProbe: {tcpSocket: {port: 4}, timeoutSeconds: 600}
 - name: calm
   dependency: true
-  livenessProbe: {tcpSocket: {port: 4}, timeoutSeconds: 600, beyond: {healthyWhen: [neverRun]}}
+  livenessProbe: {tcpSocket: {port: 4}, timeoutSeconds: 600, extensions: {healthyWhen: [neverRun]}}
 groups:
 - {name: some, members: [readyz/good, readyz/bad], require: any}
 - {name: every, members: [readyz/good, readyz/bad]}
 ";
 
-async fn app() -> App {
+async fn app() -> AppState {
     let engine = Engine::new(Clock::new(Timestamp::UNIX_EPOCH, 1.0), Arc::new(ByPort));
-    let config = config::parse("c", PROBES.as_bytes(), &Surroundings::default()).unwrap();
+    let config = config::parse("c", PROBES.as_bytes(), &ParseOptions::default()).unwrap();
     engine.apply(&config).unwrap();
     let ready = Readiness::default();
     ready.open();
     tokio::time::sleep(Duration::from_millis(100)).await;
-    App { engine, ready }
+    AppState { engine, ready }
 }
 
-async fn ask(app: &App, path: &str, accept: &str) -> (StatusCode, String) {
-    ask_as("curl/8", app, path, accept).await
+async fn get(app: &AppState, path: &str, accept: &str) -> (StatusCode, String) {
+    get_as("curl/8", app, path, accept).await
 }
 
-async fn ask_as(agent: &str, app: &App, path: &str, accept: &str) -> (StatusCode, String) {
+async fn get_as(agent: &str, app: &AppState, path: &str, accept: &str) -> (StatusCode, String) {
     let request = Request::get(path).header(header::ACCEPT, accept);
     let request = request.header(header::USER_AGENT, agent);
     let request = request.body(Body::empty()).unwrap();
@@ -96,12 +96,12 @@ async fn ask_as(agent: &str, app: &App, path: &str, accept: &str) -> (StatusCode
 }
 
 #[track_caller]
-fn is(answer: &(StatusCode, String), status: u16, body: &str) {
+fn assert_response(answer: &(StatusCode, String), status: u16, body: &str) {
     assert_eq!((answer.0.as_u16(), answer.1.as_str()), (status, body));
 }
 
 #[tokio::test(start_paused = true)]
-async fn endpoints_answer_in_the_style_of_the_api_server() {
+async fn endpoints_respond_in_the_format_of_the_api_server() {
     let app = app().await;
     for (path, status, body) in [
         ("/healthz", 200, "ok"),
@@ -116,18 +116,18 @@ async fn endpoints_answer_in_the_style_of_the_api_server() {
             "/readyz",
             503,
             "[+]good ok: took 3 ms\n[-]bad failed: status 500: it is broken (took 3 ms)\n\
-             [-]odd unknown: no such command (took 0 ms)\n[-]mute never run\nreadyz check failed\n",
+             [-]odd unknown: no such command (took 0 ms)\n[-]hanging never run\nreadyz check failed\n",
         ),
         (
-            "/readyz?exclude=bad&exclude=odd&exclude=mute&exclude=x&verbose",
+            "/readyz?exclude=bad&exclude=odd&exclude=hanging&exclude=x&verbose",
             200,
             "[+]good ok: took 3 ms\nwarn: some health checks cannot be excluded: no matches for \"x\"\nreadyz check passed\n",
         ),
         ("/readyz/good", 200, "ok"),
         (
-            "/readyz/mute",
+            "/readyz/hanging",
             503,
-            "[-]mute never run\nreadyz/mute check failed\n",
+            "[-]hanging never run\nreadyz/hanging check failed\n",
         ),
         (
             "/livez/calm?verbose",
@@ -135,7 +135,7 @@ async fn endpoints_answer_in_the_style_of_the_api_server() {
             "[+]calm never run\nlivez/calm check passed\n",
         ),
         ("/livez/bad", 404, "target \"bad\" has no livenessProbe\n"),
-        ("/livez/x", 404, "there is no target \"x\"\n"),
+        ("/livez/x", 404, "target \"x\" not found\n"),
         ("/groups/some", 200, "ok"),
         (
             "/groups/every",
@@ -143,19 +143,19 @@ async fn endpoints_answer_in_the_style_of_the_api_server() {
             "[+]readyz/good ok: took 3 ms\n[-]readyz/bad failed: status 500: it is broken (took 3 ms)\n\
              1 of 2 healthy, required: all\ngroups/every check failed\n",
         ),
-        ("/groups/x", 404, "there is no group \"x\"\n"),
+        ("/groups/x", 404, "group \"x\" not found\n"),
     ] {
-        is(&ask(&app, path, "*/*").await, status, body);
+        assert_response(&get(&app, path, "*/*").await, status, body);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_result_that_is_too_old_is_told_of_as_stale() {
+async fn old_result_is_reported_as_stale() {
     let app = app().await;
-    // The engine stops without the service, as if its clock stood still.
+    // The engine stops without the service.
     app.engine.stop();
     tokio::time::sleep(Duration::from_secs(60)).await;
-    let (status, body) = ask(&app, "/livez", "*/*").await;
+    let (status, body) = get(&app, "/livez", "*/*").await;
     assert_eq!(status, 503);
     assert!(
         body.starts_with("[-]good stale: no result for 60 s\n"),
@@ -164,9 +164,9 @@ async fn a_result_that_is_too_old_is_told_of_as_stale() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn json_says_the_same_with_its_numbers() {
+async fn json_report_has_status_reason_and_durations() {
     let app = app().await;
-    let (status, body) = ask(&app, "/readyz/bad", "application/json").await;
+    let (status, body) = get(&app, "/readyz/bad", "application/json").await;
     assert_eq!(status, 503);
     let body: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(
@@ -179,22 +179,25 @@ async fn json_says_the_same_with_its_numbers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_ending_sidecar_is_unready_and_says_why() {
+async fn stopping_sidecar_is_unready_with_a_note() {
     let app = app().await;
     app.ready.close();
     app.engine.stop();
-    let (status, body) = ask(&app, "/readyz/good", "*/*").await;
+    let (status, body) = get(&app, "/readyz/good", "*/*").await;
     assert_eq!(status, 503);
-    assert!(body.contains("probe-sidecar is ending"), "{body}");
-    let (status, body) = ask(&app, "/livez", "*/*").await;
-    assert_eq!(status, 200, "whoever was alive is not to be killed");
-    assert!(body.contains("probe-sidecar is ending"), "{body}");
+    assert!(body.contains("probe-sidecar is shutting down"), "{body}");
+    let (status, body) = get(&app, "/livez", "*/*").await;
+    assert_eq!(
+        status, 200,
+        "a shutdown of the sidecar must not restart a container"
+    );
+    assert!(body.contains("probe-sidecar is shutting down"), "{body}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn everything_that_is_known_is_one_json_object() {
+async fn state_of_all_probes_is_one_json_object() {
     let app = app().await;
-    let (status, body) = ask(&app, "/probes", "*/*").await;
+    let (status, body) = get(&app, "/probes", "*/*").await;
     assert_eq!(status, 200);
     let body: Value = serde_json::from_str(&body).unwrap();
     let names: Vec<&str> = body["probes"]
@@ -210,20 +213,20 @@ async fn everything_that_is_known_is_one_json_object() {
             "readyz/good",
             "readyz/bad",
             "readyz/odd",
-            "readyz/mute",
+            "readyz/hanging",
             "livez/calm"
         ]
     );
     assert_eq!(body["probes"][2]["transitions"][0]["to"], "unhealthy");
     assert_eq!(body["groups"][0]["healthy"], true);
-    let (_, one) = ask(&app, "/probes/bad", "*/*").await;
+    let (_, one) = get(&app, "/probes/bad", "*/*").await;
     let one: Value = serde_json::from_str(&one).unwrap();
     assert_eq!(one["probes"][0]["history"][0]["result"], "failure");
-    assert_eq!(ask(&app, "/probes/x", "*/*").await.0, 404);
+    assert_eq!(get(&app, "/probes/x", "*/*").await.0, 404);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_stream_begins_tells_results_and_ends_with_the_engine() {
+async fn stream_starts_sends_results_and_ends_with_the_engine() {
     let app = app().await;
     let request = Request::get("/probes/stream").body(Body::empty()).unwrap();
     let answer = router(&app, &Metrics::default())
@@ -250,7 +253,7 @@ async fn the_stream_begins_tells_results_and_ends_with_the_engine() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn metrics_have_the_kubelets_names_and_labels() {
+async fn metrics_have_the_names_and_labels_of_the_kubelet() {
     let app = app().await;
     let metrics = Metrics::default();
     let probes = crate::metrics::Probes {
@@ -269,22 +272,22 @@ async fn metrics_have_the_kubelets_names_and_labels() {
         "prober_probe_duration_seconds_count{probe_type=\"Readiness\",container=\"bad\",pod=\"p\",namespace=\"n\"} 0",
         "probe_sidecar_probe_errors_total{probe_type=\"Readiness\",container=\"odd\",pod=\"p\",namespace=\"n\"} 1",
         "probe_sidecar_probe_failures_total{probe_type=\"Readiness\",container=\"bad\",pod=\"p\",namespace=\"n\",reason=\"status\"} 1",
-        "probe_sidecar_probe_status{probe_type=\"Readiness\",container=\"mute\",pod=\"p\",namespace=\"n\",status=\"neverRun\"} 1",
+        "probe_sidecar_probe_status{probe_type=\"Readiness\",container=\"hanging\",pod=\"p\",namespace=\"n\",status=\"neverRun\"} 1",
         "probe_sidecar_probe_healthy{probe_type=\"Liveness\",container=\"calm\",pod=\"p\",namespace=\"n\"} 1",
         "probe_sidecar_group_healthy{group=\"every\"} 0",
-        "probe_sidecar_lateness_seconds_count 6",
+        "probe_sidecar_schedule_delay_seconds_count 6",
     ] {
         assert!(page.lines().any(|found| found == line), "{line}\n{page}");
     }
     for name in crate::metrics::NAMES {
         assert!(page.contains(&format!("\n{name}")), "{name}");
     }
-    // Durations of each of the probes, and one histogram of lateness.
+    // One histogram of durations for each of six probes, and one of schedule delays.
     assert_eq!(service::exposition::check_histograms(&page), Ok(7));
 }
 
 #[test]
-fn whatever_is_asked_for_is_answered() {
+fn any_request_gets_a_known_status() {
     use proptest::prelude::*;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -304,7 +307,7 @@ fn whatever_is_asked_for_is_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_endpoint_of_the_readme_is_served() {
+async fn endpoints_of_the_readme_are_served() {
     let app = app().await;
     let readme = include_str!("../../README.md");
     let rows = readme.lines().filter(|line| line.starts_with("| `GET /"));
@@ -329,9 +332,9 @@ async fn every_endpoint_of_the_readme_is_served() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_page_shows_every_probe_and_escapes_what_targets_said() {
+async fn page_shows_every_probe_and_escapes_output() {
     let app = app().await;
-    let (status, page) = ask(&app, "/", "text/html").await;
+    let (status, page) = get(&app, "/", "text/html").await;
     assert_eq!(status, 200);
     for part in [
         "<span id=\"healthy\">3</span> of 6 probes are healthy",

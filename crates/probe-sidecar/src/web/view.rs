@@ -1,4 +1,4 @@
-//! Probes as JSON shows them.
+//! JSON representation of probes.
 
 use std::time::Duration;
 
@@ -7,17 +7,17 @@ use serde::Serialize;
 
 use super::report::millis;
 use crate::engine::history::Sample;
-use crate::engine::state::{Last, Transition};
-use crate::engine::{Entry, Target};
+use crate::engine::state::{LastAttempt, Transition};
+use crate::engine::{ProbeHandle, Target};
 use crate::explain;
-use crate::finding::Why;
+use crate::outcome::FailureReason;
 
-/// When the engine's clock showed nothing, by the wall's.
+/// Wall-clock time at which the engine's monotonic clock was zero.
 #[derive(Clone, Copy)]
-pub(super) struct Origin(Timestamp);
+pub(super) struct ClockEpoch(Timestamp);
 
-impl Origin {
-    pub(super) fn of(clock: &probe::Clock) -> Self {
+impl ClockEpoch {
+    pub(super) fn new(clock: &probe::Clock) -> Self {
         let elapsed = SignedDuration::try_from(clock.elapsed()).unwrap_or(SignedDuration::MAX);
         Self(
             clock
@@ -27,8 +27,8 @@ impl Origin {
         )
     }
 
-    /// To the millisecond.
-    pub(super) fn at(self, time: Duration) -> String {
+    /// Formats a time of the engine's clock as a timestamp with milliseconds.
+    pub(super) fn timestamp(self, time: Duration) -> String {
         let time = SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
         let at = self.0.saturating_add(time).unwrap_or(Timestamp::MAX);
         format!("{at:.3}")
@@ -67,12 +67,12 @@ pub(super) struct LastView {
     result: &'static str,
     duration_ms: f64,
     #[serde(flatten)]
-    why: WhyView,
+    reason: ReasonView,
     output: Box<str>,
 }
 
 #[derive(Serialize)]
-pub(super) struct WhyView {
+pub(super) struct ReasonView {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,7 +85,7 @@ pub(super) struct TransitionView {
     from: &'static str,
     to: &'static str,
     #[serde(flatten)]
-    why: WhyView,
+    reason: ReasonView,
 }
 
 #[derive(Serialize)]
@@ -96,43 +96,43 @@ pub(super) struct SampleView {
     duration_ms: f64,
 }
 
-impl From<Option<Why>> for WhyView {
-    fn from(why: Option<Why>) -> Self {
+impl From<Option<FailureReason>> for ReasonView {
+    fn from(reason: Option<FailureReason>) -> Self {
         Self {
-            reason: why.map(|why| why.word),
-            code: why.and_then(|why| why.code),
+            reason: reason.map(|reason| reason.kind),
+            code: reason.and_then(|reason| reason.code),
         }
     }
 }
 
 impl LastView {
-    fn new(last: &Last, origin: Origin) -> Self {
+    fn new(last: &LastAttempt, epoch: ClockEpoch) -> Self {
         Self {
-            at: origin.at(last.at),
-            result: last.mark.as_str(),
+            at: epoch.timestamp(last.at),
+            result: last.result.as_str(),
             duration_ms: millis(last.took),
-            why: last.reason.into(),
+            reason: last.reason.into(),
             output: last.output.clone(),
         }
     }
 }
 
 impl TransitionView {
-    pub(super) fn new(transition: &Transition, origin: Origin) -> Self {
+    pub(super) fn new(transition: &Transition, epoch: ClockEpoch) -> Self {
         Self {
-            at: origin.at(transition.at),
+            at: epoch.timestamp(transition.at),
             from: transition.from.as_str(),
             to: transition.to.as_str(),
-            why: transition.reason.into(),
+            reason: transition.reason.into(),
         }
     }
 }
 
 impl SampleView {
-    pub(super) fn new(sample: &Sample, origin: Origin) -> Self {
+    pub(super) fn new(sample: &Sample, epoch: ClockEpoch) -> Self {
         Self {
-            at: origin.at(sample.at()),
-            result: sample.mark.as_str(),
+            at: epoch.timestamp(sample.at()),
+            result: sample.result.as_str(),
             duration_ms: millis(sample.took()),
         }
     }
@@ -141,9 +141,9 @@ impl SampleView {
 impl<'a> ProbeView<'a> {
     pub(super) fn new(
         target: &'a Target,
-        entry: &Entry,
+        entry: &ProbeHandle,
         now: Duration,
-        origin: Origin,
+        epoch: ClockEpoch,
         history: bool,
     ) -> Self {
         let state = entry.state();
@@ -152,7 +152,7 @@ impl<'a> ProbeView<'a> {
         let samples = || {
             let samples = state.history.iter();
             samples
-                .map(|sample| SampleView::new(sample, origin))
+                .map(|sample| SampleView::new(sample, epoch))
                 .collect()
         };
         Self {
@@ -162,8 +162,8 @@ impl<'a> ProbeView<'a> {
             handler: explain::handler(&entry.spec.handler),
             status: status.as_str(),
             healthy: entry.is_healthy(status),
-            since: origin.at(state.since()),
-            waits_for_startup: entry.waits(),
+            since: epoch.timestamp(state.since()),
+            waits_for_startup: entry.waits_for_startup(),
             period_ms: millis(entry.spec.period),
             timeout_ms: millis(entry.spec.timeout),
             failure_threshold: entry.spec.failure_threshold,
@@ -171,9 +171,9 @@ impl<'a> ProbeView<'a> {
             successful: state.totals.successful,
             failed: state.totals.failed,
             errors: state.totals.errors,
-            last: state.last().map(|last| LastView::new(last, origin)),
+            last: state.last().map(|last| LastView::new(last, epoch)),
             transitions: transitions
-                .map(|transition| TransitionView::new(transition, origin))
+                .map(|transition| TransitionView::new(transition, epoch))
                 .collect(),
             history: history.then(samples),
         }

@@ -1,4 +1,4 @@
-//! Actions done by a real sidecar: to processes, files and servers, and what the log says of each.
+//! Actions of the real program on processes, files and servers, with their audit log.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -10,35 +10,35 @@ use std::thread::{JoinHandle, spawn};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::rig::{Folder, Running, tcp};
+use crate::harness::{Running, TestDir, tcp};
 
-/// A target that nobody listens for, and an action that is due as soon as that is found.
-fn config(folder: &Folder, action: &str) -> std::path::PathBuf {
+/// Returns the configuration of a target without a listener and of an action triggered by it.
+fn config(dir: &TestDir, action: &str) -> std::path::PathBuf {
     let action = format!("{{name: x, when: {{probe: livez/a}}, {action}}}");
-    folder.config(&format!("{}actions: [{action}]\n", tcp(1)))
+    dir.config(&format!("{}actions: [{action}]\n", tcp(1)))
 }
 
-/// The next line of the audit log, which has to be about this action.
+/// Returns the detail of the next line of the audit log, which must have this outcome.
 fn audit(running: &mut Running, outcome: &str) -> String {
-    let line = running.logged("\"message\":\"action\"");
+    let line = running.wait_for_log("\"message\":\"action\"");
     let line: Value = serde_json::from_str(&line).unwrap();
-    let told = ["action", "probe", "became", "outcome"].map(|field| line[field].clone());
-    assert_eq!(told, ["x", "livez/a", "unhealthy", outcome], "{line}");
+    let found = ["action", "probe", "became", "outcome"].map(|field| line[field].clone());
+    assert_eq!(found, ["x", "livez/a", "unhealthy", outcome], "{line}");
     line["detail"].as_str().unwrap().to_owned()
 }
 
-fn counted(running: &Running, outcome: &str, times: u32) {
+fn assert_counted(running: &Running, outcome: &str, times: u32) {
     let metrics = running.get("/metrics");
     let line =
         format!("probe_sidecar_actions_total{{action=\"x\",outcome=\"{outcome}\"}} {times}\n");
     assert!(metrics.contains(&line), "{line}{metrics}");
 }
 
-fn is_the_story(text: &str) {
-    let mut story: Value = serde_json::from_str(text).unwrap();
-    assert!(story["at"].take().as_str().unwrap().starts_with("20"));
+fn assert_event(text: &str) {
+    let mut event: Value = serde_json::from_str(text).unwrap();
+    assert!(event["at"].take().as_str().unwrap().starts_with("20"));
     assert!(
-        story["output"]
+        event["output"]
             .take()
             .as_str()
             .unwrap()
@@ -48,10 +48,10 @@ fn is_the_story(text: &str) {
         "action": "x", "probe": "livez/a", "became": "unhealthy",
         "reason": "refused", "code": null, "output": null, "at": null,
     });
-    assert_eq!(story, expected);
+    assert_eq!(event, expected);
 }
 
-/// Takes one request and answers it so, or never; returns its head and body.
+/// Receives one request and sends a response, or none; returns its head and body.
 fn receiver(answer: Option<&'static str>) -> (u16, JoinHandle<(String, String)>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -75,31 +75,31 @@ fn receive(mut stream: TcpStream, answer: Option<&str>) -> (String, String) {
     reader.read_exact(&mut body).unwrap();
     match answer {
         Some(status) => write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").unwrap(),
-        // Until the other end has lost its patience.
+        // Wait until the client closes the connection.
         None => drop(reader.read(&mut [0])),
     }
     (head, String::from_utf8(body).unwrap())
 }
 
 #[test]
-fn a_webhook_is_told_the_story_and_its_answer_is_what_the_action_came_to() {
+fn webhook_sends_the_event_and_its_response_is_the_outcome() {
     for (answer, outcome, detail) in [
         (
             Some("204 No Content"),
-            "done",
-            "answered with 204 No Content",
+            "executed",
+            "response: 204 No Content",
         ),
         (
             Some("500 Internal Server Error"),
             "failed",
-            "answered with 500 Internal Server Error",
+            "response: 500 Internal Server Error",
         ),
-        (None, "failed", "no answer within 1s"),
+        (None, "failed", "no response within 1s"),
     ] {
         let (port, received) = receiver(answer);
-        let folder = Folder::new();
+        let dir = TestDir::new();
         let config = config(
-            &folder,
+            &dir,
             &format!(
                 "webhook: {{url: 'http://127.0.0.1:{port}/hook?a=b', timeoutSeconds: 1, headers: [{{name: X-Token, value: secret}}]}}"
             ),
@@ -111,107 +111,107 @@ fn a_webhook_is_told_the_story_and_its_answer_is_what_the_action_came_to() {
         for line in ["x-token: secret", "content-type: application/json"] {
             assert!(head.contains(&format!("\r\n{line}\r\n")), "{head}");
         }
-        is_the_story(&body);
-        counted(&running, outcome, 1);
+        assert_event(&body);
+        assert_counted(&running, outcome, 1);
     }
 }
 
 #[test]
-fn a_file_is_written_with_the_story_or_with_what_was_asked_for() {
+fn file_is_written_with_the_event_or_the_configured_content() {
     for content in ["", ", content: \"down\\n\""] {
-        let folder = Folder::new();
-        let path = folder.path("told");
+        let dir = TestDir::new();
+        let path = dir.path("event");
         let action = format!("writeFile: {{path: {}{content}}}", path.display());
-        let config = config(&folder, &action);
+        let config = config(&dir, &action);
         let mut running = Running::start(&config, &["--actions=on"]);
-        assert_eq!(audit(&mut running, "done"), "written");
+        assert_eq!(audit(&mut running, "executed"), "written");
         let written = fs::read_to_string(&path).unwrap();
         if content.is_empty() {
-            is_the_story(&written);
+            assert_event(&written);
         } else {
             assert_eq!(written, "down\n");
         }
-        assert!(!folder.path("told.new").exists());
-        counted(&running, "done", 1);
+        assert!(!dir.path("event.new").exists());
+        assert_counted(&running, "executed", 1);
     }
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_a_failure_and_the_sidecar_goes_on() {
-    let folder = Folder::new();
-    let path = folder.path("no-folder/told");
+fn file_that_cannot_be_written_is_a_failed_action() {
+    let dir = TestDir::new();
+    let path = dir.path("no-dir/event");
     let action = format!("writeFile: {{path: {}}}", path.display());
-    let mut running = Running::start(&config(&folder, &action), &["--actions=on"]);
+    let mut running = Running::start(&config(&dir, &action), &["--actions=on"]);
     let detail = audit(&mut running, "failed");
     let expected = format!("{}: No such file or directory", path.display());
     assert!(detail.starts_with(&expected), "{detail}");
     assert!(running.get("/livez").starts_with("HTTP/1.1 503 "));
-    counted(&running, "failed", 1);
+    assert_counted(&running, "failed", 1);
 }
 
 #[test]
-fn a_command_is_run_and_what_it_says_is_in_the_log() {
+fn command_runs_and_its_output_is_logged() {
     for (script, outcome, expected) in [
-        ("echo healed", "done", "healed\n"),
-        ("echo cannot >&2; exit 3", "failed", "ExitCode(3)"),
+        ("echo healed", "executed", "healed\n"),
+        ("echo cannot >&2; exit 3", "failed", "exit_code 3: cannot"),
         ("sleep 1000", "failed", "timed out after 1s"),
     ] {
-        let folder = Folder::new();
+        let dir = TestDir::new();
         let action = format!("exec: {{command: [sh, -c, '{script}'], timeoutSeconds: 1}}");
-        let mut running = Running::start(&config(&folder, &action), &["--actions=on"]);
+        let mut running = Running::start(&config(&dir, &action), &["--actions=on"]);
         let detail = audit(&mut running, outcome);
         assert!(detail.contains(expected), "{detail}");
-        counted(&running, outcome, 1);
+        assert_counted(&running, outcome, 1);
     }
 }
 
 #[test]
-fn what_an_action_is_held_back_by_is_told_and_keeps_it_from_being_done() {
+fn throttled_action_is_logged_and_does_not_run() {
     for (limit, expected) in [
-        ("coolDownSeconds: 3600", "cools down for another 35"),
+        ("coolDownSeconds: 3600", "cool-down: 35"),
         (
             "coolDownSeconds: 0, budget: {count: 1, windowSeconds: 3600}",
-            "its budget is spent for another 35",
+            "budget exhausted: 35",
         ),
     ] {
-        let folder = Folder::new();
-        let path = folder.path("done");
+        let dir = TestDir::new();
+        let path = dir.path("executed");
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let action = format!(
             "{limit}, exec: {{command: [sh, -c, 'echo once >> {}']}}",
             path.display()
         );
-        let config = folder.config(&format!(
+        let config = dir.config(&format!(
             "{}actions: [{{name: x, when: {{probe: livez/a}}, {action}}}]\n",
             tcp(address.port())
         ));
         let mut running = Running::start(&config, &["--actions=on"]);
-        running.logged("\"healthy\"");
+        running.wait_for_log("\"healthy\"");
         drop(listener);
-        audit(&mut running, "done");
+        audit(&mut running, "executed");
         let listener = TcpListener::bind(address).unwrap();
-        running.logged("\"healthy\"");
+        running.wait_for_log("\"healthy\"");
         drop(listener);
-        let detail = audit(&mut running, "held");
+        let detail = audit(&mut running, "throttled");
         assert!(detail.starts_with(expected), "{detail}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "once\n");
-        counted(&running, "done", 1);
-        counted(&running, "held", 1);
+        assert_counted(&running, "executed", 1);
+        assert_counted(&running, "throttled", 1);
     }
 }
 
 #[test]
-fn a_dry_run_is_told_of_and_nothing_is_done() {
+fn dry_run_is_logged_without_effect() {
     for (flag, own) in [
         ("--actions=dry-run", ""),
         ("--actions=on", "dryRun: true, "),
     ] {
-        let folder = Folder::new();
-        let path = folder.path("done");
+        let dir = TestDir::new();
+        let path = dir.path("executed");
         let action = format!("{own}writeFile: {{path: {}}}", path.display());
-        let mut running = Running::start(&config(&folder, &action), &[flag]);
-        assert_eq!(audit(&mut running, "dry_run"), "would have been done");
+        let mut running = Running::start(&config(&dir, &action), &[flag]);
+        assert_eq!(audit(&mut running, "dry_run"), "would have been executed");
         running.signal(Signal::SIGTERM);
         assert_eq!(running.exit_code(), Some(0));
         assert!(!path.exists());
@@ -219,21 +219,21 @@ fn a_dry_run_is_told_of_and_nothing_is_done() {
 }
 
 #[test]
-fn an_action_signals_the_process_that_is_named() {
-    let folder = Folder::new();
-    let victim = folder.path("probe-victim");
+fn signal_action_signals_the_selected_process() {
+    let dir = TestDir::new();
+    let victim = dir.path("probe-victim");
     fs::copy("/bin/sleep", &victim).unwrap();
     for process in [
         "name: probe-victim".to_owned(),
         format!("executable: {}", victim.display()),
     ] {
         let mut child = Command::new(&victim).arg("1000").spawn().unwrap();
-        let config = folder.config(&format!(
+        let config = dir.config(&format!(
             "{}actions: [{{name: x, when: {{probe: livez/a}}, signal: {{name: SIGUSR1, process: {{{process}}}}}}}]",
             tcp(1)
         ));
         let mut running = Running::start(&config, &["--actions=on"]);
-        let line = running.logged("\"outcome\":\"done\"");
+        let line = running.wait_for_log("\"outcome\":\"executed\"");
         assert!(
             line.contains(&format!("signalled [{}]", child.id())),
             "{line}"
@@ -244,14 +244,14 @@ fn an_action_signals_the_process_that_is_named() {
 }
 
 #[test]
-fn an_action_ends_the_sidecar_with_its_code() {
-    let folder = Folder::new();
-    let config = folder.config(&format!(
+fn exit_action_ends_the_sidecar_with_its_code() {
+    let dir = TestDir::new();
+    let config = dir.config(&format!(
         "{}actions: [{{name: x, when: {{probe: livez/a}}, exit: {{code: 42}}}}]",
         tcp(1)
     ));
     let mut off = Running::start(&config, &[]);
-    off.logged("unhealthy");
+    off.wait_for_log("unhealthy");
     off.signal(Signal::SIGTERM);
     assert_eq!(off.exit_code(), Some(0));
     let mut on = Running::start(&config, &["--actions=on"]);

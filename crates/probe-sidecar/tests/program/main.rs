@@ -1,7 +1,7 @@
-//! The real program: settings, signals, reloads, actions and exit codes.
+//! The program: settings, signals, reloads, actions and exit codes.
 #![expect(clippy::unwrap_used, reason = "a failed helper is a failed test")]
 
 mod actions;
-mod life;
-mod orphans;
-mod rig;
+mod harness;
+mod lifecycle;
+mod reaper;

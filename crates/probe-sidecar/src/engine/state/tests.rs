@@ -15,13 +15,13 @@ fn spec(kind: ProbeKind, success: u32, failure: u32) -> ProbeSpec {
     }
 }
 
-fn found(attempt: char) -> Result<Finding, ProbeError> {
+fn outcome(attempt: char) -> Result<AttemptOutcome, ProbeError> {
     let verdict = match attempt {
         '+' => Verdict::Success,
         '-' => Verdict::Failure,
         _ => return Err(ProbeError::unknown("no such command")),
     };
-    Ok(Finding {
+    Ok(AttemptOutcome {
         verdict,
         reason: None,
         output: String::new(),
@@ -29,7 +29,7 @@ fn found(attempt: char) -> Result<Finding, ProbeError> {
     })
 }
 
-/// One attempt a second; the status after each by its first letter: Healthy, Unhealthy, never Run, Stale, unKnown.
+/// Runs one attempt a second and compares the status after each by a letter: Healthy, Unhealthy, never Run, Stale, unKnown.
 #[track_caller]
 fn check(spec: &ProbeSpec, attempts: &str, expected: &str) {
     let mut state = State::new(spec, Duration::ZERO);
@@ -38,7 +38,7 @@ fn check(spec: &ProbeSpec, attempts: &str, expected: &str) {
         .map(|(second, attempt)| {
             let now = Duration::from_secs(second);
             if attempt != '.' {
-                state.observe(now, Duration::ZERO, found(attempt));
+                state.observe(now, Duration::ZERO, outcome(attempt));
             }
             match state.status(spec, Phase::Started, now) {
                 Status::Healthy => 'H',
@@ -53,32 +53,32 @@ fn check(spec: &ProbeSpec, attempts: &str, expected: &str) {
 }
 
 #[test]
-fn nothing_is_known_before_a_threshold_is_reached() {
+fn status_before_the_first_threshold_is_unknown() {
     check(&spec(ProbeKind::Readiness, 2, 2), ".+-++", "RKKKH");
     check(&spec(ProbeKind::Startup, 1, 2), ".-+", "RKH");
 }
 
 #[test]
-fn liveness_before_its_first_threshold_is_healthy_as_in_the_kubelet() {
+fn liveness_before_its_first_threshold_is_healthy() {
     check(&spec(ProbeKind::Liveness, 1, 2), ".--", "RHU");
     check(&spec(ProbeKind::Liveness, 1, 6), "------", "HHHHHU");
     check(&spec(ProbeKind::Liveness, 1, 2), "?????", "HHHHK");
 }
 
 #[test]
-fn a_failed_liveness_heals_with_a_success_and_fails_again() {
+fn failed_liveness_recovers_with_a_success_and_fails_again() {
     check(&spec(ProbeKind::Liveness, 1, 2), "+--+-+--", "HHUHHHHU");
     check(&spec(ProbeKind::Liveness, 1, 2), "+-----", "HHUUUU");
 }
 
 #[test]
-fn an_attempt_that_could_not_be_made_moves_no_counter() {
+fn attempt_that_could_not_be_made_changes_no_counter() {
     check(&spec(ProbeKind::Liveness, 1, 2), "+-?-", "HHHU");
     check(&spec(ProbeKind::Readiness, 1, 2), "?", "K");
 }
 
 #[test]
-fn a_result_grows_stale_and_errors_make_it_unknown() {
+fn old_result_is_stale_or_after_errors_unknown() {
     check(&spec(ProbeKind::Liveness, 1, 1), "+....", "HHHHH");
     check(&spec(ProbeKind::Liveness, 1, 1), "+.....+", "HHHHHSH");
     check(&spec(ProbeKind::Liveness, 1, 1), "+?????-", "HHHHHKU");
@@ -86,7 +86,7 @@ fn a_result_grows_stale_and_errors_make_it_unknown() {
 }
 
 #[test]
-fn a_startup_that_succeeded_never_grows_stale() {
+fn succeeded_startup_never_becomes_stale() {
     check(&spec(ProbeKind::Startup, 1, 1), "-+........", "UHHHHHHHHH");
 }
 
@@ -96,11 +96,11 @@ fn startup_after_a_restart_has_never_run() {
     let mut state = State::new(&spec, Duration::ZERO);
     let status =
         |state: &State, second| state.status(&spec, Phase::Starting, Duration::from_secs(second));
-    state.observe(Duration::from_secs(1), Duration::ZERO, found('+'));
+    state.observe(Duration::from_secs(1), Duration::ZERO, outcome('+'));
     assert_eq!(status(&state, 1), Status::Healthy);
     state.restart(&spec, Duration::from_secs(2));
     assert_eq!(status(&state, 2), Status::NeverRun);
-    state.observe(Duration::from_secs(3), Duration::ZERO, found('-'));
+    state.observe(Duration::from_secs(3), Duration::ZERO, outcome('-'));
     assert_eq!(status(&state, 3), Status::Unhealthy);
 }
 
@@ -117,7 +117,7 @@ fn status_while_a_target_starts_is_that_of_the_kubelet() {
         let spec = spec(kind, 1, 1);
         let mut state = State::new(&spec, Duration::ZERO);
         let now = Duration::from_secs(1);
-        state.observe(now, Duration::ZERO, found('+'));
+        state.observe(now, Duration::ZERO, outcome('+'));
         assert_eq!(
             state.status(&spec, phase, now),
             expected,
@@ -126,16 +126,16 @@ fn status_while_a_target_starts_is_that_of_the_kubelet() {
     }
 }
 
-/// Transitions of one attempt a second, as the second and the first letters of both statuses.
+/// Runs one attempt a second and returns the transitions with their second.
 fn transitions(spec: &ProbeSpec, attempts: &str) -> Vec<(u64, Status, Status)> {
     let mut state = State::new(spec, Duration::ZERO);
     let mut seen = Vec::new();
     for (second, attempt) in (1..).zip(attempts.chars()) {
         let now = Duration::from_secs(second);
         if attempt != '.' {
-            state.observe(now, Duration::ZERO, found(attempt));
+            state.observe(now, Duration::ZERO, outcome(attempt));
         }
-        if let Some(change) = state.announce(spec, Phase::Started, now) {
+        if let Some(change) = state.record_transition(spec, Phase::Started, now) {
             seen.push((change.at.as_secs(), change.from, change.to));
         }
     }
@@ -183,9 +183,9 @@ fn transitions_have_both_statuses_and_the_time() {
 }
 
 #[test]
-fn what_was_said_is_cut_between_letters() {
+fn output_is_truncated_at_a_character_boundary() {
     let long = "ü".repeat(MAX_OUTPUT);
-    assert_eq!(&*capped(long), "ü".repeat(MAX_OUTPUT / 2));
+    assert_eq!(&*truncated(long), "ü".repeat(MAX_OUTPUT / 2));
     let odd = format!("x{}", "ü".repeat(MAX_OUTPUT));
-    assert_eq!(capped(odd).len(), MAX_OUTPUT - 1);
+    assert_eq!(truncated(odd).len(), MAX_OUTPUT - 1);
 }

@@ -1,20 +1,21 @@
-//! An application that stalls inside a body: attempts that cannot be judged keep the last result, and then are a transition.
+//! An application that stalls in the body of a response: attempts that cannot be judged keep the last result until it is
+//! too old, which is a transition.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 
 #[derive(Default)]
-struct Stalls(AtomicBool);
+struct StallingRunner(AtomicBool);
 
 #[async_trait]
-impl Attempts for Stalls {
-    async fn make(&self, _: &Attempt, timeout: Duration) -> Result<Finding, ProbeError> {
+impl AttemptRunner for StallingRunner {
+    async fn run(&self, _: &Attempt, timeout: Duration) -> Result<AttemptOutcome, ProbeError> {
         if self.0.load(Ordering::Relaxed) {
             tokio::time::sleep(timeout).await;
             return Err(ProbeError::broken_off("timeout while reading body"));
         }
-        Ok(Finding {
+        Ok(AttemptOutcome {
             verdict: Verdict::Success,
             reason: None,
             output: String::new(),
@@ -25,25 +26,25 @@ impl Attempts for Stalls {
 
 #[tokio::test(start_paused = true)]
 async fn body_stall_is_one_transition_in_stream_history_and_metrics() {
-    let stalls = Arc::new(Stalls::default());
+    let stalls = Arc::new(StallingRunner::default());
     let engine = Engine::new(Clock::new(Timestamp::UNIX_EPOCH, 1.0), stalls.clone());
     let text = b"targets: [{name: x, livenessProbe: {tcpSocket: {port: 1}, periodSeconds: 1}}]";
-    let config = config::parse("c", text, &Surroundings::default()).unwrap();
+    let config = config::parse("c", text, &ParseOptions::default()).unwrap();
     engine.apply(&config).unwrap();
     let ready = Readiness::default();
     ready.open();
-    let app = App { engine, ready };
+    let app = AppState { engine, ready };
     tokio::time::sleep(Duration::from_millis(500)).await;
     let mut changes = app.engine.changes();
     stalls.0.store(true, Ordering::Relaxed);
     tokio::time::sleep(Duration::from_millis(3_400)).await;
     assert_eq!(
-        ask(&app, "/livez/x", "*/*").await.0,
+        get(&app, "/livez/x", "*/*").await.0,
         200,
         "as in the kubelet"
     );
     tokio::time::sleep(Duration::from_millis(200)).await;
-    let (status, body) = ask(&app, "/livez/x", "*/*").await;
+    let (status, body) = get(&app, "/livez/x", "*/*").await;
     assert_eq!(status, 503);
     assert!(
         body.contains("unknown: timeout while reading body"),
@@ -63,7 +64,7 @@ async fn body_stall_is_one_transition_in_stream_history_and_metrics() {
     assert_eq!(seen.len(), 2, "{seen:?}");
     assert_eq!((seen[0].0 / 10, seen[0].1), (400, "unknown"));
     assert_eq!(seen[1].1, "healthy");
-    let (_, one) = ask(&app, "/probes/x", "*/*").await;
+    let (_, one) = get(&app, "/probes/x", "*/*").await;
     let one: Value = serde_json::from_str(&one).unwrap();
     assert_eq!(one["probes"][0]["transitions"][1]["to"], "unknown");
     let metrics = Metrics::default();

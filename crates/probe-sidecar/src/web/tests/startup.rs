@@ -1,4 +1,4 @@
-//! A kubelet whose only probe is `/livez/app`, an application with a start of its own, and the sidecar between them.
+//! Model test: a kubelet that probes `/livez/app`, a sidecar, and an application with a start time and faults.
 
 use std::sync::Mutex;
 
@@ -31,7 +31,7 @@ struct Process {
 }
 
 impl Process {
-    /// Returns the reason of a failed attempt.
+    /// Returns the result of an attempt, or the reason of its failure.
     fn attempt(&self) -> Result<(), &'static str> {
         let now = Instant::now();
         if now < self.started_at + self.start {
@@ -52,21 +52,21 @@ impl Process {
     }
 }
 
-struct App20(Arc<Mutex<Process>>);
+struct ProcessRunner(Arc<Mutex<Process>>);
 
 #[async_trait]
-impl Attempts for App20 {
-    async fn make(&self, _: &Attempt, timeout: Duration) -> Result<Finding, ProbeError> {
-        let found = self.0.lock().unwrap().attempt();
-        if found == Err("response_timeout") {
+impl AttemptRunner for ProcessRunner {
+    async fn run(&self, _: &Attempt, timeout: Duration) -> Result<AttemptOutcome, ProbeError> {
+        let result = self.0.lock().unwrap().attempt();
+        if result == Err("response_timeout") {
             sleep(timeout).await;
         }
-        Ok(Finding {
-            verdict: match found {
+        Ok(AttemptOutcome {
+            verdict: match result {
                 Ok(()) => Verdict::Success,
                 Err(_) => Verdict::Failure,
             },
-            reason: found.err().map(|word| Why { word, code: None }),
+            reason: result.err().map(|kind| FailureReason { kind, code: None }),
             output: String::new(),
             took: Duration::ZERO,
         })
@@ -95,7 +95,7 @@ fn target(period: Duration) -> String {
     let period = period.as_millis();
     let probe = |threshold| {
         format!(
-            "{{tcpSocket: {{port: 1}}, failureThreshold: {threshold}, beyond: {{periodMilliseconds: {period}, timeoutMilliseconds: 500}}}}"
+            "{{tcpSocket: {{port: 1}}, failureThreshold: {threshold}, extensions: {{periodMilliseconds: {period}, timeoutMilliseconds: 500}}}}"
         )
     };
     format!(
@@ -107,14 +107,14 @@ fn target(period: Duration) -> String {
     )
 }
 
-fn sidecar(process: &Arc<Mutex<Process>>, period: Duration) -> super::App {
-    let attempts = Arc::new(App20(process.clone()));
+fn sidecar(process: &Arc<Mutex<Process>>, period: Duration) -> super::AppState {
+    let attempts = Arc::new(ProcessRunner(process.clone()));
     let engine = Engine::new(Clock::new(Timestamp::UNIX_EPOCH, 1.0), attempts);
-    let config = config::parse("c", target(period).as_bytes(), &Surroundings::default());
+    let config = config::parse("c", target(period).as_bytes(), &ParseOptions::default());
     engine.apply(&config.unwrap()).unwrap();
     let ready = Readiness::default();
     ready.open();
-    super::App { engine, ready }
+    super::AppState { engine, ready }
 }
 
 fn process(start: Duration) -> Arc<Mutex<Process>> {
@@ -147,7 +147,7 @@ async fn run(times: Times, fault: Fault, time: Duration) -> Seen {
             failures = 0;
             process.lock().unwrap().started_at = Instant::now();
         }
-        let (status, _) = ask_as(KUBELET, &app, &path, "*/*").await;
+        let (status, _) = get_as(KUBELET, &app, &path, "*/*").await;
         failures = if status == 200 { 0 } else { failures + 1 };
         if failures == times.kubelet_threshold {
             failures = 0;
@@ -230,17 +230,17 @@ async fn startup_that_reaches_its_threshold_is_unhealthy_until_the_next_start() 
     let app = sidecar(&process, seconds(2));
     sleep(seconds(60)).await;
     let starting = "[+]app ok: startup probe has not succeeded yet\nlivez/app check passed\n";
-    is(&ask(&app, "/livez/app?verbose", "*/*").await, 200, starting);
+    assert_response(&get(&app, "/livez/app?verbose", "*/*").await, 200, starting);
     sleep(seconds(70)).await;
     let failed =
         "[-]app failed: startup probe reached its failure threshold\nlivez/app check failed\n";
-    is(&ask(&app, "/livez/app", "*/*").await, 503, failed);
+    assert_response(&get(&app, "/livez/app", "*/*").await, 503, failed);
     // The kubelet kills it after three answers; each process has the whole budget of the startup probe.
     for expected in [503, 503, 503, 200] {
-        assert_eq!(ask_as(KUBELET, &app, "/livez/app", "*/*").await.0, expected);
+        assert_eq!(get_as(KUBELET, &app, "/livez/app", "*/*").await.0, expected);
     }
     sleep(seconds(60)).await;
-    is(&ask(&app, "/livez/app?verbose", "*/*").await, 200, starting);
+    assert_response(&get(&app, "/livez/app?verbose", "*/*").await, 200, starting);
 }
 
 #[tokio::test(start_paused = true)]
@@ -263,14 +263,14 @@ async fn every_view_of_a_starting_target_agrees() {
         sleep_until(Instant::now() + seconds(at)).await;
         let status = if healthy { 200 } else { 503 };
         for path in ["/livez", "/livez/app", "/groups/g"] {
-            assert_eq!(ask(&app, path, "*/*").await.0, status, "{path} at {at}");
+            assert_eq!(get(&app, path, "*/*").await.0, status, "{path} at {at}");
         }
-        let (_, probes) = ask(&app, "/probes", "*/*").await;
+        let (_, probes) = get(&app, "/probes", "*/*").await;
         let probes: Value = serde_json::from_str(&probes).unwrap();
         let liveness = &probes["probes"][1];
         assert_eq!(liveness["name"], "livez/app");
         assert_eq!(liveness["healthy"], healthy, "{liveness}");
-        let (_, page) = ask(&app, "/", "text/html").await;
+        let (_, page) = get(&app, "/", "text/html").await;
         let part = format!("data-probe=\"livez/app\" data-healthy=\"{healthy}\"");
         assert!(page.contains(&part), "{at}");
         let line = format!(

@@ -1,32 +1,32 @@
-//! One probe that runs: what it is to do, and what is known by it.
+//! A running probe: its specification and state.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use probe::ProbeKind;
 
-use super::phase::{Gate, Phase};
+use super::phase::{Phase, StartupGate};
 use super::state::{State, Status, Transition};
 use crate::attempt::Attempt;
-use crate::spec::{ProbeSpec, endpoint};
+use crate::spec::{ProbeSpec, endpoint_name};
 
-/// One probe of one target.
+/// A running probe of a target.
 #[derive(Debug)]
-pub struct Entry {
-    /// Whose probe it is.
+pub struct ProbeHandle {
+    /// Name of the target.
     pub target: Arc<str>,
-    /// What it is to do.
+    /// Effective configuration.
     pub spec: ProbeSpec,
-    pub(super) gate: Arc<Gate>,
+    pub(super) gate: Arc<StartupGate>,
     attempt: RwLock<Arc<Attempt>>,
     state: Mutex<State>,
 }
 
-impl Entry {
+impl ProbeHandle {
     pub(super) fn new(
         target: Arc<str>,
         spec: ProbeSpec,
-        gate: Arc<Gate>,
+        gate: Arc<StartupGate>,
         attempt: Attempt,
         now: Duration,
     ) -> Self {
@@ -39,7 +39,7 @@ impl Entry {
         }
     }
 
-    /// What is known. Held only for as long as it takes to look.
+    /// Locks the state. Do not hold the lock across an `await`.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -54,9 +54,10 @@ impl Entry {
         state.status(&self.spec, self.phase(), now)
     }
 
-    /// Returns the status that has not been announced yet, if it is another one than before.
-    pub(super) fn announce(&self, now: Duration) -> Option<Transition> {
-        self.state().announce(&self.spec, self.phase(), now)
+    /// Records the status as a transition if it changed.
+    pub(super) fn record_transition(&self, now: Duration) -> Option<Transition> {
+        self.state()
+            .record_transition(&self.spec, self.phase(), now)
     }
 
     /// Phase of the target.
@@ -67,7 +68,7 @@ impl Entry {
 
     /// Returns `true` if a status counts as healthy for this probe.
     ///
-    /// Before its first result liveness is healthy, as in the kubelet: otherwise a container that starts would be killed.
+    /// Liveness is healthy before its first result, as in the kubelet: otherwise a starting container would be killed.
     #[must_use]
     pub fn is_healthy(&self, status: Status) -> bool {
         let when = self.spec.healthy_when;
@@ -80,26 +81,26 @@ impl Entry {
         }
     }
 
-    /// Its name in endpoints, groups and gRPC: `livez/TARGET`.
+    /// Name in endpoints, groups and gRPC: `livez/TARGET`.
     #[must_use]
     pub fn name(&self) -> String {
-        format!("{}/{}", endpoint(self.spec.kind), self.target)
+        format!("{}/{}", endpoint_name(self.spec.kind), self.target)
     }
 
-    /// Whether it waits for its target to start.
+    /// Returns `true` if the probe waits for the startup probe of its target.
     #[must_use]
-    pub fn waits(&self) -> bool {
-        self.spec.kind != ProbeKind::Startup && !self.gate.is_open()
+    pub fn waits_for_startup(&self) -> bool {
+        self.spec.kind != ProbeKind::Startup && !self.gate.has_started()
     }
 
-    /// Whether it is its turn: a startup's until it has succeeded, the others' from then on.
-    pub(super) fn has_turn(&self) -> bool {
-        self.gate.is_open() != (self.spec.kind == ProbeKind::Startup)
+    /// Returns `true` if attempts are due: of a startup probe until it has succeeded, of the others from then on.
+    pub(super) fn is_enabled(&self) -> bool {
+        self.gate.has_started() != (self.spec.kind == ProbeKind::Startup)
     }
 
-    pub(super) async fn turn(&self) {
+    pub(super) async fn wait_until_enabled(&self) {
         self.gate
-            .wait_until_open(self.spec.kind != ProbeKind::Startup)
+            .wait_until(self.spec.kind != ProbeKind::Startup)
             .await;
     }
 
@@ -108,9 +109,9 @@ impl Entry {
         attempt.clone()
     }
 
-    /// From now on it is done so: files that it names may hold something else than before.
+    /// Replaces the attempt: files that it has read may have changed.
     pub(super) fn set_attempt(&self, attempt: Attempt) {
-        let mut place = self.attempt.write().unwrap_or_else(PoisonError::into_inner);
-        *place = Arc::new(attempt);
+        let mut current = self.attempt.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(attempt);
     }
 }

@@ -1,4 +1,4 @@
-//! A running sidecar with a configuration of its own.
+//! A running sidecar with its own configuration.
 
 use std::fs;
 use std::ops::{Deref, DerefMut};
@@ -11,9 +11,9 @@ pub(crate) fn program(config: &Path) -> Command {
     program_by(&[], config)
 }
 
-/// The program, started by another one with these words.
-fn program_by(words: &[&str], config: &Path) -> Command {
-    let all = [words, &[env!("CARGO_BIN_EXE_probe-sidecar")]].concat();
+/// Creates the command of the program with a prefix of another program.
+fn program_by(prefix: &[&str], config: &Path) -> Command {
+    let all = [prefix, &[env!("CARGO_BIN_EXE_probe-sidecar")]].concat();
     let mut command = Command::new(all[0]);
     command
         .args(&all[1..])
@@ -48,25 +48,25 @@ impl Running {
         Self::start_by(&[], config, flags)
     }
 
-    /// An instance that another program starts, with these words.
-    pub(crate) fn start_by(words: &[&str], config: &Path, flags: &[&str]) -> Self {
-        let mut command = program_by(words, config);
+    /// Starts an instance by another program.
+    pub(crate) fn start_by(prefix: &[&str], config: &Path, flags: &[&str]) -> Self {
+        let mut command = program_by(prefix, config);
         command
             .args(["--listen=127.0.0.1:0", "--log-format=json"])
             .args(flags);
         Self(Program::spawn_server(command, "\"address\":\""))
     }
 
-    /// Waits for a log line with these words.
+    /// Waits for a log line that contains the text.
     #[track_caller]
-    pub(crate) fn logged(&mut self, words: &str) -> String {
-        self.wait_for_line(&[words])
+    pub(crate) fn wait_for_log(&mut self, text: &str) -> String {
+        self.wait_for_line(&[text])
     }
 }
 
-pub(crate) struct Folder(tempfile::TempDir);
+pub(crate) struct TestDir(tempfile::TempDir);
 
-impl Folder {
+impl TestDir {
     pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -82,9 +82,9 @@ impl Folder {
     }
 }
 
-/// A target that listens, with a liveness probe every 20 ms.
+/// Returns the configuration of a target with a liveness probe of `port` every 20 ms.
 pub(crate) fn tcp(port: u16) -> String {
     format!(
-        "targets: [{{name: a, livenessProbe: {{tcpSocket: {{port: {port}}}, failureThreshold: 1, beyond: {{periodMilliseconds: 20}}}}}}]\n"
+        "targets: [{{name: a, livenessProbe: {{tcpSocket: {{port: {port}}}, failureThreshold: 1, extensions: {{periodMilliseconds: 20}}}}}}]\n"
     )
 }

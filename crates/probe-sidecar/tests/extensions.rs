@@ -1,4 +1,4 @@
-//! Probes that the kubelet cannot make, against real servers.
+//! Handlers of extensions against real servers.
 #![expect(clippy::unwrap_used, reason = "a failed helper is a failed test")]
 
 use std::path::Path;
@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use probe::{Clock, Verdict};
-use probe_sidecar::attempt::{Attempt, Attempts as _, Local};
-use probe_sidecar::config::{self, Surroundings};
+use probe_sidecar::attempt::{Attempt, AttemptRunner as _, LocalRunner};
+use probe_sidecar::config::{self, ParseOptions};
 use probe_sidecar::engine::Engine;
-use probe_sidecar::finding::Finding;
 use probe_sidecar::grpc;
-use probe_sidecar::web::App;
+use probe_sidecar::outcome::AttemptOutcome;
+use probe_sidecar::web::AppState;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -22,36 +22,36 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-const ENOUGH: Duration = Duration::from_secs(30);
+const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// An authority in a folder, with a server's and a client's certificate.
-fn certificates(folder: &Path) {
+/// Creates a certificate authority in `dir`, with a server and a client certificate.
+fn certificates(dir: &Path) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params
         .distinguished_name
-        .push(DnType::CommonName, "the authority of a test");
+        .push(DnType::CommonName, "test authority");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    std::fs::write(folder.join("ca.crt"), issuer.pem()).unwrap();
+    std::fs::write(dir.join("ca.crt"), issuer.pem()).unwrap();
     for name in ["server.test", "client.test"] {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &issuer).unwrap();
-        std::fs::write(folder.join(format!("{name}.crt")), certificate.pem()).unwrap();
-        std::fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
+        std::fs::write(dir.join(format!("{name}.crt")), certificate.pem()).unwrap();
+        std::fs::write(dir.join(format!("{name}.key")), key.serialize_pem()).unwrap();
     }
 }
 
-/// A server's side of TLS that lets in whom the authority knows.
-fn acceptor(folder: &Path, protocol: &[u8]) -> TlsAcceptor {
+/// Creates a TLS acceptor that requires a client certificate of the authority.
+fn acceptor(dir: &Path, protocol: &[u8]) -> TlsAcceptor {
     let mut roots = RootCertStore::empty();
     roots
-        .add(CertificateDer::from_pem_file(folder.join("ca.crt")).unwrap())
+        .add(CertificateDer::from_pem_file(dir.join("ca.crt")).unwrap())
         .unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let clients = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone());
-    let certificate = CertificateDer::from_pem_file(folder.join("server.test.crt")).unwrap();
-    let key = PrivateKeyDer::from_pem_file(folder.join("server.test.key")).unwrap();
+    let certificate = CertificateDer::from_pem_file(dir.join("server.test.crt")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(dir.join("server.test.key")).unwrap();
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -62,22 +62,25 @@ fn acceptor(folder: &Path, protocol: &[u8]) -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config))
 }
 
-async fn attempt(probe: &str) -> Finding {
+async fn attempt(probe: &str) -> AttemptOutcome {
     let text = format!("targets: [{{name: a, readinessProbe: {{{probe}}}}}]");
-    let config = config::parse("c", text.as_bytes(), &Surroundings::default()).unwrap();
+    let config = config::parse("c", text.as_bytes(), &ParseOptions::default()).unwrap();
     let attempt = Attempt::build(&config.targets[0].probes[0].handler).unwrap();
-    Local::default().make(&attempt, ENOUGH).await.unwrap()
+    LocalRunner::default()
+        .run(&attempt, TEST_TIMEOUT)
+        .await
+        .unwrap()
 }
 
-fn word(finding: &Finding) -> &'static str {
-    finding.reason.map_or("well", |why| why.word)
+fn result_kind(outcome: &AttemptOutcome) -> &'static str {
+    outcome.reason.map_or("ok", |reason| reason.kind)
 }
 
-/// The TLS settings of a probe, each of which makes another difference.
-fn settings(folder: &Path) -> [(String, bool); 4] {
-    let folder = folder.display();
-    let client = format!("certFile: {folder}/client.test.crt, keyFile: {folder}/client.test.key");
-    let ca = format!("caFile: {folder}/ca.crt");
+/// TLS settings of a probe, and whether they are accepted.
+fn settings(dir: &Path) -> [(String, bool); 4] {
+    let dir = dir.display();
+    let client = format!("certFile: {dir}/client.test.crt, keyFile: {dir}/client.test.key");
+    let ca = format!("caFile: {dir}/ca.crt");
     [
         (format!("{ca}, {client}, serverName: server.test"), true),
         (client.clone(), true),
@@ -87,12 +90,12 @@ fn settings(folder: &Path) -> [(String, bool); 4] {
 }
 
 #[tokio::test]
-async fn https_with_a_client_certificate_and_expectations() {
-    let folder = tempfile::tempdir().unwrap();
-    certificates(folder.path());
+async fn https_probe_presents_a_client_certificate_and_checks_expectations() {
+    let dir = tempfile::tempdir().unwrap();
+    certificates(dir.path());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let acceptor = acceptor(folder.path(), b"http/1.1");
+    let acceptor = acceptor(dir.path(), b"http/1.1");
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
@@ -106,45 +109,49 @@ async fn https_with_a_client_certificate_and_expectations() {
         }
     });
     let get = format!("httpGet: {{port: {port}, scheme: HTTPS}}");
-    for (tls, well) in settings(folder.path()) {
-        let found = attempt(&format!("{get}, beyond: {{tls: {{{tls}}}}}")).await;
-        assert_eq!(found.verdict == Verdict::Success, well, "{tls}: {found:?}");
+    for (tls, is_accepted) in settings(dir.path()) {
+        let found = attempt(&format!("{get}, extensions: {{tls: {{{tls}}}}}")).await;
+        assert_eq!(
+            found.verdict == Verdict::Success,
+            is_accepted,
+            "{tls}: {found:?}"
+        );
     }
-    let [(tls, _), ..] = settings(folder.path());
+    let [(tls, _), ..] = settings(dir.path());
     for (expect, expected) in [
         (
             "bodyMatches: '^ready$', headers: [{name: x-role, value: primary}]",
-            "well",
+            "ok",
         ),
         ("bodyContains: steady", "body"),
         ("headers: [{name: X-Role, value: standby}]", "header"),
         ("statuses: [204]", "status"),
     ] {
         let found = attempt(&format!(
-            "{get}, beyond: {{tls: {{{tls}}}, expect: {{{expect}}}}}"
+            "{get}, extensions: {{tls: {{{tls}}}, expect: {{{expect}}}}}"
         ))
         .await;
-        assert_eq!(word(&found), expected, "{found:?}");
+        assert_eq!(result_kind(&found), expected, "{found:?}");
     }
 }
 
 #[tokio::test]
-async fn grpc_over_tls_asks_the_sidecars_own_service() {
-    let folder = tempfile::tempdir().unwrap();
-    certificates(folder.path());
+async fn grpc_probe_over_tls_checks_a_sidecar() {
+    let dir = tempfile::tempdir().unwrap();
+    certificates(dir.path());
     let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let behind = plain.local_addr().unwrap();
     let engine = Engine::new(
         Clock::new(Timestamp::UNIX_EPOCH, 1.0),
-        Arc::new(Local::default()),
+        Arc::new(LocalRunner::default()),
     );
     let ready = service::Readiness::default();
     ready.open();
-    let app = App { engine, ready };
+    let app = AppState { engine, ready };
     tokio::spawn(grpc::serve(plain, app, std::future::pending()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let acceptor = acceptor(folder.path(), b"h2");
+    let acceptor = acceptor(dir.path(), b"h2");
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
@@ -157,38 +164,38 @@ async fn grpc_over_tls_asks_the_sidecars_own_service() {
             });
         }
     });
-    let [(tls, _), ..] = settings(folder.path());
+    let [(tls, _), ..] = settings(dir.path());
     let found = attempt(&format!(
-        "grpc: {{port: {port}}}, beyond: {{tls: {{{tls}}}}}"
+        "grpc: {{port: {port}}}, extensions: {{tls: {{{tls}}}}}"
     ))
     .await;
-    assert_eq!(word(&found), "well", "{found:?}");
+    assert_eq!(result_kind(&found), "ok", "{found:?}");
     let plain = attempt(&format!("grpc: {{port: {}}}", behind.port())).await;
-    assert_eq!(word(&plain), "well", "{plain:?}");
+    assert_eq!(result_kind(&plain), "ok", "{plain:?}");
     let unknown = format!("grpc: {{port: {}, service: livez/x}}", behind.port());
-    assert_eq!(word(&attempt(&unknown).await), "protocol");
+    assert_eq!(result_kind(&attempt(&unknown).await), "protocol");
 }
 
 #[tokio::test]
-async fn postgres_is_asked_with_checks_and_a_password_from_a_file() {
+async fn postgres_probe_runs_checks_with_a_password_from_a_file() {
     let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let by_password = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
     let server = test_support::postgres::Server::start_with_hba(&bin, by_password);
     server.sql("CREATE ROLE app LOGIN PASSWORD 's3cret'");
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("password");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("password");
     let probe = format!(
-        "beyond: {{postgres: {{conninfo: 'host=127.0.0.1 port={} user=app dbname=postgres', checks: [login, write], passwordFile: {}}}}}",
+        "extensions: {{postgres: {{conninfo: 'host=127.0.0.1 port={} user=app dbname=postgres', checks: [login, write], passwordFile: {}}}}}",
         server.port,
         file.display()
     );
-    for (password, expected) in [("wrong", "bad_password"), ("s3cret", "well")] {
+    for (password, expected) in [("wrong", "bad_password"), ("s3cret", "ok")] {
         std::fs::write(&file, password).unwrap();
         let found = attempt(&probe).await;
-        assert_eq!(word(&found), expected, "{found:?}");
+        assert_eq!(result_kind(&found), expected, "{found:?}");
     }
     server.stop();
-    assert_eq!(word(&attempt(&probe).await), "refused");
+    assert_eq!(result_kind(&attempt(&probe).await), "refused");
 }

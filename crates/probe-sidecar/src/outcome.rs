@@ -1,32 +1,32 @@
-//! What one attempt found, whoever made it.
+//! Outcome of an attempt of any handler.
 
 use std::time::Duration;
 
 use probe::{Outcome, Reason, Verdict};
 
-/// One finished attempt.
+/// Outcome of a finished attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// What it says of the target.
+pub struct AttemptOutcome {
+    /// Success or failure of the target.
     pub verdict: Verdict,
-    /// Why it failed.
-    pub reason: Option<Why>,
-    /// What the target, or whoever asked it, said.
+    /// Reason of a failure.
+    pub reason: Option<FailureReason>,
+    /// Output of the target, or the error of the client.
     pub output: String,
-    /// How long it took.
+    /// Duration of the attempt.
     pub took: Duration,
 }
 
-/// Why an attempt failed, in one word and perhaps a number.
+/// Reason of a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Why {
-    /// The word, of a fixed set: it becomes a label.
-    pub word: &'static str,
-    /// The status, the exit code or the signal.
+pub struct FailureReason {
+    /// Kind from a fixed set; a label of metrics.
+    pub kind: &'static str,
+    /// HTTP status, exit code or signal number.
     pub code: Option<i32>,
 }
 
-impl From<Reason> for Why {
+impl From<Reason> for FailureReason {
     fn from(reason: Reason) -> Self {
         let code = match reason {
             Reason::Status(status) => Some(i32::from(status)),
@@ -34,26 +34,26 @@ impl From<Reason> for Why {
             _ => None,
         };
         Self {
-            word: reason.as_str(),
+            kind: reason.as_str(),
             code,
         }
     }
 }
 
-impl From<Outcome> for Finding {
+impl From<Outcome> for AttemptOutcome {
     fn from(outcome: Outcome) -> Self {
         Self {
             verdict: outcome.verdict,
-            reason: outcome.reason.map(Why::from),
+            reason: outcome.reason.map(FailureReason::from),
             output: outcome.output,
             took: outcome.took,
         }
     }
 }
 
-impl std::fmt::Display for Why {
+impl std::fmt::Display for FailureReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.word)?;
+        f.write_str(self.kind)?;
         match self.code {
             Some(code) => write!(f, " {code}"),
             None => Ok(()),

@@ -1,4 +1,4 @@
-//! The part of a probe that Kubernetes has no fields for.
+//! Parser of `extensions`: settings of a probe that Kubernetes has no fields for.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,48 +11,48 @@ use super::document;
 use super::problem::Problems;
 use crate::spec::{Expect, ExpectHeader, Handler, HeaderValue, HealthyWhen, TlsFiles};
 
-/// The shortest period: less than this and a probe is a load test.
-const SHORTEST_PERIOD: i64 = 10;
+/// Minimum period; a shorter one would be a load test.
+const MIN_PERIOD_MILLISECONDS: i64 = 10;
 
-/// What a probe says beyond Kubernetes' fields.
+/// Extensions of a probe.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Beyond {
+pub(super) struct ProbeExtensions {
     pub(super) period: Option<Duration>,
     pub(super) timeout: Option<Duration>,
     pub(super) initial_delay: Option<Duration>,
     pub(super) stale_after: Option<Duration>,
     pub(super) healthy_when: HealthyWhen,
-    /// A handler of ours, by the name of its field.
+    /// Handler that Kubernetes does not have, with the name of its field.
     pub(super) handler: Option<(&'static str, Handler)>,
     pub(super) tls: Option<TlsFiles>,
     pub(super) expect: Option<Expect>,
 }
 
-impl Beyond {
+impl ProbeExtensions {
     pub(super) fn has_handler(&self) -> bool {
         self.handler.is_some()
     }
 
-    /// A field that only makes sense beside a handler of Kubernetes.
-    pub(super) fn only_for_others(&self) -> Option<&'static str> {
+    /// Returns a field that is valid only together with a handler of Kubernetes.
+    pub(super) fn misplaced_field(&self) -> Option<&'static str> {
         self.handler.as_ref()?;
-        let tls = self.tls.as_ref().map(|_| "beyond.tls");
-        tls.or(self.expect.as_ref().map(|_| "beyond.expect"))
+        let tls = self.tls.as_ref().map(|_| "extensions.tls");
+        tls.or(self.expect.as_ref().map(|_| "extensions.expect"))
     }
 }
 
 pub(super) fn read(
-    given: document::Beyond,
+    given: document::ProbeExtensions,
     path: &str,
     defaults: Defaults,
     problems: &mut Problems,
-) -> Beyond {
-    let mut duration = |value: Option<i64>, least: i64, name: &str| {
-        at_least(value, least, &format!("{path}.{name}"), problems).map(milliseconds)
+) -> ProbeExtensions {
+    let mut duration = |value: Option<i64>, min: i64, name: &str| {
+        in_range(value, min, &format!("{path}.{name}"), problems).map(milliseconds)
     };
     let period = duration(
         given.period_milliseconds,
-        SHORTEST_PERIOD,
+        MIN_PERIOD_MILLISECONDS,
         "periodMilliseconds",
     );
     let timeout = duration(given.timeout_milliseconds, 1, "timeoutMilliseconds");
@@ -66,7 +66,7 @@ pub(super) fn read(
         1,
         "staleAfterMilliseconds",
     );
-    Beyond {
+    ProbeExtensions {
         period,
         timeout,
         initial_delay,
@@ -87,20 +87,20 @@ fn milliseconds(value: i64) -> Duration {
     Duration::from_millis(u64::try_from(value).unwrap_or(0))
 }
 
-/// A number that is not less than `least`, nor more than Kubernetes' own numbers can be.
-pub(super) fn at_least(
+/// Checks that a number is at least `min` and at most the maximum of Kubernetes' numbers, `i32::MAX`.
+pub(super) fn in_range(
     value: Option<i64>,
-    least: i64,
+    min: i64,
     path: &str,
     problems: &mut Problems,
 ) -> Option<i64> {
     let value = value?;
-    let most = i64::from(i32::MAX);
-    if (least..=most).contains(&value) {
+    let max = i64::from(i32::MAX);
+    if (min..=max).contains(&value) {
         return Some(value);
     }
-    let detail = format!("must be between {least} and {most}");
-    problems.refuse(&FieldError::invalid(path, value.to_string(), detail));
+    let detail = format!("must be between {min} and {max}");
+    problems.push_field_error(&FieldError::invalid(path, value.to_string(), detail));
     None
 }
 
@@ -119,7 +119,7 @@ pub(super) fn healthy_when(
             "neverRun" => found.never_run = true,
             "stale" => found.stale = true,
             "unknown" => found.unknown = true,
-            other => problems.refuse(&FieldError::unsupported(
+            other => problems.push_field_error(&FieldError::unsupported(
                 format!("{path}[{index}]"),
                 other,
                 &["neverRun", "stale", "unknown"],
@@ -137,15 +137,15 @@ fn handler(
 ) -> Option<(&'static str, Handler)> {
     if let (Some(_), Some(_)) = (&unix, &postgres) {
         let detail = "may not specify more than 1 handler type";
-        problems.refuse(&FieldError::forbidden(format!("{path}.postgres"), detail));
+        problems.push_field_error(&FieldError::forbidden(format!("{path}.postgres"), detail));
     }
     if let Some(unix) = unix {
-        let absolute = unix.path.is_absolute() || begins_with_at(&unix.path);
-        if !absolute {
-            problems.add(
+        let is_valid = unix.path.is_absolute() || is_abstract(&unix.path);
+        if !is_valid {
+            problems.push(
                 format!("{path}.unixSocket.path"),
                 format!(
-                    "Invalid value: {:?}: must be absolute, or begin with @ for a socket without a file",
+                    "Invalid value: {:?}: must be absolute, or start with @ for an abstract socket",
                     unix.path
                 ),
             );
@@ -156,7 +156,7 @@ fn handler(
     Some(("postgres", handler))
 }
 
-fn begins_with_at(path: &Path) -> bool {
+fn is_abstract(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().starts_with(b"@")
 }
 
@@ -165,18 +165,18 @@ fn postgres(given: document::Postgres, path: &str, problems: &mut Problems) -> H
     for (index, check) in given.checks.iter().enumerate() {
         match check.parse() {
             Ok(check) => checks.push(check),
-            Err(error) => problems.add(
+            Err(error) => problems.push(
                 format!("{path}.postgres.checks[{index}]"),
                 error.to_string(),
             ),
         }
     }
     if let Err(error) = pg_ready::check::validate(&checks) {
-        problems.add(format!("{path}.postgres.checks"), error.to_string());
+        problems.push(format!("{path}.postgres.checks"), error.to_string());
     }
-    // Its error does not quote the string, which may hold a password.
+    // The error does not quote the string, which may contain a password.
     if let Err(error) = pg_ready::Request::parse(&given.conninfo) {
-        problems.add(format!("{path}.postgres.conninfo"), error.to_string());
+        problems.push(format!("{path}.postgres.conninfo"), error.to_string());
     }
     Handler::Postgres {
         conninfo: given.conninfo,
@@ -190,14 +190,14 @@ pub(super) fn tls(given: document::Tls, path: &str, problems: &mut Problems) -> 
         (Some(certificate), Some(key)) => Some((certificate, key)),
         (None, None) => None,
         (Some(_), None) => {
-            problems.add(
+            problems.push(
                 format!("{path}.tls.keyFile"),
                 "Required value: certFile needs its key",
             );
             None
         }
         (None, Some(_)) => {
-            problems.add(
+            problems.push(
                 format!("{path}.tls.certFile"),
                 "Required value: keyFile needs its certificate",
             );
@@ -205,8 +205,8 @@ pub(super) fn tls(given: document::Tls, path: &str, problems: &mut Problems) -> 
         }
     };
     if given.server_name.is_some() && given.ca_file.is_none() {
-        let detail = "needs caFile: without it the server's certificate is not looked at";
-        problems.refuse(&FieldError::forbidden(
+        let detail = "requires caFile: without it the certificate of the server is not verified";
+        problems.push_field_error(&FieldError::forbidden(
             format!("{path}.tls.serverName"),
             detail,
         ));
@@ -224,7 +224,7 @@ fn expect(given: document::Expect, path: &str, problems: &mut Problems) -> Expec
         if !(100..=599).contains(status) {
             let field = format!("{path}.statuses[{index}]");
             let detail = "must be between 100 and 599";
-            problems.refuse(&FieldError::invalid(field, status.to_string(), detail));
+            problems.push_field_error(&FieldError::invalid(field, status.to_string(), detail));
         }
     }
     if let Some(expression) = &given.body_matches {
@@ -249,14 +249,14 @@ fn expect(given: document::Expect, path: &str, problems: &mut Problems) -> Expec
 fn header(given: document::Header, path: &str, problems: &mut Problems) -> ExpectHeader {
     let value = match (given.value, given.matches) {
         (None, None) => HeaderValue::Present,
-        (Some(value), None) => HeaderValue::Is(value),
+        (Some(value), None) => HeaderValue::Equals(value),
         (None, Some(expression)) => {
             check_expression(&expression, &format!("{path}.matches"), problems);
             HeaderValue::Matches(expression)
         }
         (Some(_), Some(expression)) => {
             let detail = "may not be set beside value";
-            problems.refuse(&FieldError::forbidden(format!("{path}.matches"), detail));
+            problems.push_field_error(&FieldError::forbidden(format!("{path}.matches"), detail));
             HeaderValue::Matches(expression)
         }
     };
@@ -268,6 +268,6 @@ fn header(given: document::Header, path: &str, problems: &mut Problems) -> Expec
 
 fn check_expression(expression: &str, path: &str, problems: &mut Problems) {
     if let Err(error) = regex_lite::Regex::new(expression) {
-        problems.add(path, format!("Invalid value: {expression:?}: {error}"));
+        problems.push(path, format!("Invalid value: {expression:?}: {error}"));
     }
 }

@@ -1,4 +1,4 @@
-//! Everything that runs at a moment: replaced as a whole by a reload, never changed.
+//! Active targets and groups: immutable, replaced by a reload.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,53 +7,53 @@ use std::time::Duration;
 
 use probe::ProbeKind;
 
-use super::entry::Entry;
-use super::phase::Gate;
+use super::handle::ProbeHandle;
+use super::phase::StartupGate;
 use crate::spec::{GroupSpec, Member, Policy, Require};
 
-/// One target and its probes.
+/// A target and its probes.
 #[derive(Debug)]
 pub struct Target {
-    /// Its name.
+    /// Name in endpoints and metrics.
     pub name: Arc<str>,
-    /// Whether the pod's own endpoints leave it out.
+    /// `true` if the endpoints of the pod leave it out.
     pub dependency: bool,
-    pub(super) gate: Arc<Gate>,
-    /// At most one of each kind.
-    pub probes: Vec<Arc<Entry>>,
+    pub(super) gate: Arc<StartupGate>,
+    /// At most one probe of each kind.
+    pub probes: Vec<Arc<ProbeHandle>>,
 }
 
 impl Target {
-    /// Its probe of a kind.
+    /// Returns its probe of a kind.
     #[must_use]
-    pub fn probe(&self, kind: ProbeKind) -> Option<&Arc<Entry>> {
+    pub fn probe(&self, kind: ProbeKind) -> Option<&Arc<ProbeHandle>> {
         self.probes.iter().find(|entry| entry.spec.kind == kind)
     }
 }
 
-/// One group.
+/// A group with its state.
 #[derive(Debug)]
 pub struct Group {
-    /// What it is made of.
+    /// Effective configuration.
     pub spec: GroupSpec,
-    /// Whether it was ever healthy.
+    /// `true` if the group was ever healthy.
     pub(super) was_healthy: Arc<AtomicBool>,
 }
 
-/// What a group says.
+/// Status of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// What it says.
+pub struct GroupStatus {
+    /// Result of the group, with its policy.
     pub healthy: bool,
-    /// Members that are healthy.
+    /// Number of healthy members.
     pub members: usize,
-    /// Whether it is only healthy because it was.
-    pub held_open: bool,
+    /// `true` if the group is healthy only because of the policy `failOpen`.
+    pub fail_open_active: bool,
 }
 
-/// Targets and groups.
+/// Active targets and groups.
 #[derive(Debug, Default)]
-pub struct Set {
+pub struct Snapshot {
     /// In the order of the configuration.
     pub targets: Vec<Target>,
     /// In the order of the configuration.
@@ -61,74 +61,74 @@ pub struct Set {
     pub(super) names: HashMap<Arc<str>, usize>,
 }
 
-impl Set {
-    /// A target by its name.
+impl Snapshot {
+    /// Finds a target by name.
     #[must_use]
     pub fn target(&self, name: &str) -> Option<&Target> {
         self.names.get(name).and_then(|at| self.targets.get(*at))
     }
 
-    /// A group by its name.
+    /// Finds a group by name.
     #[must_use]
     pub fn group(&self, name: &str) -> Option<&Group> {
         self.groups.iter().find(|group| group.spec.name == name)
     }
 
-    /// Every probe.
-    pub fn probes(&self) -> impl Iterator<Item = &Arc<Entry>> {
+    /// All probes.
+    pub fn probes(&self) -> impl Iterator<Item = &Arc<ProbeHandle>> {
         self.targets.iter().flat_map(|target| &target.probes)
     }
 
-    /// The pod's probes of a kind, without those of others.
-    pub fn of_pod(&self, kind: ProbeKind) -> impl Iterator<Item = &Arc<Entry>> {
+    /// Probes of a kind, without those of dependencies.
+    pub fn pod_probes(&self, kind: ProbeKind) -> impl Iterator<Item = &Arc<ProbeHandle>> {
         self.targets
             .iter()
             .filter(|target| !target.dependency)
             .filter_map(move |target| target.probe(kind))
     }
 
-    /// The probe that a member of a group names.
+    /// Finds the probe that a member of a group names.
     #[must_use]
-    pub fn member(&self, member: &Member) -> Option<&Arc<Entry>> {
+    pub fn member(&self, member: &Member) -> Option<&Arc<ProbeHandle>> {
         match member {
             Member::Probe { target, kind } => self.target(target)?.probe(*kind),
             Member::Group(_) => None,
         }
     }
 
-    /// Whether a member is healthy `now`.
+    /// Returns `true` if a member is healthy `now`.
     #[must_use]
     pub fn is_member_healthy(&self, member: &Member, now: Duration) -> bool {
         match member {
             Member::Group(name) => self
                 .group(name)
-                .is_some_and(|group| self.standing(group, now).healthy),
+                .is_some_and(|group| self.group_status(group, now).healthy),
             probe => self
                 .member(probe)
                 .is_some_and(|entry| entry.is_healthy(entry.status(now))),
         }
     }
 
-    /// What a group says `now`. Configurations have no group within itself.
+    /// Evaluates a group `now`. The configuration has no cycles of groups.
     #[must_use]
-    pub fn standing(&self, group: &Group, now: Duration) -> Standing {
+    pub fn group_status(&self, group: &Group, now: Duration) -> GroupStatus {
         let spec = &group.spec;
         let healthy = |member: &&Member| self.is_member_healthy(member, now);
         let members = spec.members.iter().filter(healthy).count();
-        let enough = match spec.require {
+        let is_met = match spec.require {
             Require::All => members == spec.members.len(),
             Require::Any => members > 0,
-            Require::AtLeast(least) => members >= least,
+            Require::AtLeast(min) => members >= min,
         };
-        if enough {
+        if is_met {
             group.was_healthy.store(true, Ordering::Relaxed);
         }
-        let held_open =
-            !enough && spec.policy == Policy::FailOpen && group.was_healthy.load(Ordering::Relaxed);
-        Standing {
-            healthy: enough || held_open,
+        let fail_open_active =
+            !is_met && spec.policy == Policy::FailOpen && group.was_healthy.load(Ordering::Relaxed);
+        GroupStatus {
+            healthy: is_met || fail_open_active,
             members,
-            held_open,
+            fail_open_active,
         }
     }
 }
