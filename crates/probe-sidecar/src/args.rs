@@ -72,7 +72,7 @@ pub struct Args {
 
     /// What every service here takes.
     #[command(flatten)]
-    pub service: service::Args,
+    pub service: http_service::Args,
 }
 
 /// How an explanation looks.

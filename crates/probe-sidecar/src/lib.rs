@@ -21,9 +21,9 @@ pub mod web;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use http_service::{Limits, Metrics, Readiness, Server, Shutdown};
 use jiff::Timestamp;
 use probe::Clock;
-use service::{Limits, Metrics, Readiness, Server, Stop};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
@@ -59,7 +59,7 @@ pub fn source(args: &Args) -> Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It was told to stop.
-    Ended(service::Ended),
+    Ended(http_service::ShutdownOutcome),
     /// An action ended it with this exit code.
     Exited(u8),
 }
@@ -71,7 +71,7 @@ pub enum Outcome {
 pub async fn run(
     args: &Args,
     config: Config,
-    stop: &Stop,
+    shutdown: &Shutdown,
     reload: Arc<Notify>,
 ) -> anyhow::Result<Outcome> {
     let listen = args.service.listen;
@@ -104,7 +104,7 @@ pub async fn run(
         },
     };
     metrics.register(|registry| registry.register_collector(Box::new(probes)));
-    let hands = Arc::new(Own::new(stop.drain.clone()));
+    let hands = Arc::new(Own::new(shutdown.drain.clone()));
     let actions = Actions::new(engine.clone(), hands.clone(), args.actions);
     let counts = actions.counts();
     metrics.register(|registry| {
@@ -118,33 +118,33 @@ pub async fn run(
     tracing::info!(%address, probes = config.probes(), "listening");
     // What runs has what it needs of it: kept, it would take as much again.
     drop(config);
-    let serving = server.serve(web::router(&app, &metrics), &app.ready, stop);
+    let serving = server.serve(web::router(&app, &metrics), &app.ready, shutdown);
     let stopping = async {
-        stop.drain.cancelled().await;
+        shutdown.drain.cancelled().await;
         engine.stop();
     };
-    let (ended, (), ()) = tokio::join!(serving, stopping, serve_grpc(grpc, &app, stop));
+    let (ended, (), ()) = tokio::join!(serving, stopping, serve_grpc(grpc, &app, shutdown));
     Ok(hands
         .exit_code()
         .map_or(Outcome::Ended(ended), Outcome::Exited))
 }
 
 /// Serves gRPC where it is asked for, and no longer than the grace allows.
-async fn serve_grpc(listener: Option<TcpListener>, app: &App, stop: &Stop) {
+async fn serve_grpc(listener: Option<TcpListener>, app: &App, shutdown: &Shutdown) {
     let Some(listener) = listener else {
         return;
     };
-    let delay = stop.delay;
-    let drained = stop.drain.clone();
+    let delay = shutdown.delay;
+    let drained = shutdown.drain.clone();
     let end = async move {
         drained.cancelled().await;
         tokio::time::sleep(delay).await;
     };
     let last = async {
-        stop.drain.cancelled().await;
+        shutdown.drain.cancelled().await;
         tokio::select! {
-            () = tokio::time::sleep(stop.delay.saturating_add(stop.grace)) => {}
-            () = stop.abort.cancelled() => {}
+            () = tokio::time::sleep(shutdown.delay.saturating_add(shutdown.grace)) => {}
+            () = shutdown.abort.cancelled() => {}
         }
     };
     tokio::select! {

@@ -1,7 +1,7 @@
 //! What people and programs see.
 
 use axum::{Router, middleware};
-use service::{Metrics, Readiness};
+use http_service::{Metrics, Readiness};
 
 use crate::engine::Engine;
 

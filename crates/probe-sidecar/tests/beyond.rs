@@ -138,7 +138,7 @@ async fn grpc_over_tls_asks_the_sidecars_own_service() {
         Clock::new(Timestamp::UNIX_EPOCH, 1.0),
         Arc::new(Local::default()),
     );
-    let ready = service::Readiness::default();
+    let ready = http_service::Readiness::default();
     ready.open();
     let app = App { engine, ready };
     tokio::spawn(grpc::serve(plain, app, std::future::pending()));

@@ -21,7 +21,7 @@ const CHANGES: usize = 5;
 pub(super) fn router() -> Router<App> {
     Router::new()
         .route("/", get(page))
-        .merge(service::assets::router(
+        .merge(http_service::assets::router(
             include_str!("../../assets/style.css"),
             include_str!("../../assets/app.js"),
             include_str!("../../assets/icon.svg"),

@@ -280,7 +280,7 @@ async fn metrics_have_the_kubelets_names_and_labels() {
         assert!(page.contains(&format!("\n{name}")), "{name}");
     }
     // Durations of each of the probes, and one histogram of lateness.
-    assert_eq!(service::exposition::check_histograms(&page), Ok(7));
+    assert_eq!(http_service::exposition::check_histograms(&page), Ok(7));
 }
 
 #[test]
