@@ -1,4 +1,4 @@
-//! What all requests of one instance share.
+//! State that all requests of one instance share.
 
 use std::{
     future::pending,
@@ -7,19 +7,20 @@ use std::{
 };
 
 use axum::response::Response;
-use service::Readiness;
+use http::StatusCode;
+use http_service::Readiness;
 use tokio::{sync::watch, time::sleep};
 
-use crate::{Args, Breaker, Effect, Faults, Target, answer::failure, probes::Ledger};
+use crate::{Args, Effect, FailAfter, Faults, Target, failure::failure, probes::ProbeLog};
 
 /// One instance of the API.
 #[derive(Debug)]
 pub struct App {
-    /// Whether it wants traffic; the server opens and closes it.
+    /// Readiness for traffic; the server opens and closes it.
     pub ready: Readiness,
-    pub(crate) breaker: Breaker,
+    pub(crate) fail_after: FailAfter,
     pub(crate) faults: Faults,
-    pub(crate) probes: Ledger,
+    pub(crate) probes: ProbeLog,
     pub(crate) use_failure_id: bool,
     pub(crate) fault_api: bool,
     crash: watch::Sender<Option<u8>>,
@@ -27,14 +28,14 @@ pub struct App {
 }
 
 impl App {
-    /// A fresh instance.
+    /// Returns an instance that has served no request.
     #[must_use]
     pub fn new(args: &Args) -> Self {
         Self {
             ready: Readiness::default(),
-            breaker: Breaker::new(NonZeroU64::new(args.fail_after_call_count)),
+            fail_after: FailAfter::new(NonZeroU64::new(args.fail_after_call_count)),
             faults: Faults::new(args.fault_seed, &args.fault),
-            probes: Ledger::default(),
+            probes: ProbeLog::default(),
             use_failure_id: args.use_failure_id,
             fault_api: args.enable_fault_api,
             crash: watch::Sender::new(None),
@@ -42,26 +43,42 @@ impl App {
         }
     }
 
-    /// Returns `true` until the startup delay is over.
+    /// Returns `true` during the startup delay.
     pub(crate) fn is_starting(&self) -> bool {
         self.is_starting.load(Ordering::Relaxed)
     }
 
-    /// Ends the start: from now on the instance answers requests.
-    pub(crate) fn end_start(&self) {
+    /// Ends the startup delay: requests are served from now on.
+    pub(crate) fn finish_start(&self) {
         self.is_starting.store(false, Ordering::Relaxed);
     }
 
-    /// Counts one call of `target` and lets the fault due to it happen.
+    /// Returns the status of an endpoint without faults.
+    pub(crate) fn status(&self, target: Target) -> StatusCode {
+        let is_unavailable = match target {
+            Target::Rng | Target::Healthz => self.is_starting(),
+            Target::Livez => false,
+            Target::Readyz | Target::Startupz => self.is_starting() || !self.ready.is_open(),
+        };
+        if is_unavailable {
+            StatusCode::SERVICE_UNAVAILABLE
+        } else if target != Target::Startupz && self.fail_after.is_broken() {
+            StatusCode::INTERNAL_SERVER_ERROR
+        } else {
+            StatusCode::OK
+        }
+    }
+
+    /// Counts one call of `target` and executes the effect of its fault.
     ///
     /// # Errors
-    /// The answer to give instead of the healthy one.
-    pub(crate) async fn fault(&self, target: Target) -> Result<(), Response> {
-        let due = self.faults.call(target);
-        if let Some(effect) = due {
-            tracing::debug!(?target, ?effect, "fault strikes");
+    /// Response to send instead of the regular one.
+    pub(crate) async fn apply_fault(&self, target: Target) -> Result<(), Response> {
+        let effect = self.faults.count_call(target);
+        if let Some(effect) = effect {
+            tracing::debug!(?target, ?effect, "fault injected");
         }
-        match due {
+        match effect {
             None => Ok(()),
             Some(Effect::Fail) => Err(failure(if target == Target::Rng {
                 "Unhealthy!"
@@ -80,12 +97,12 @@ impl App {
         }
     }
 
-    /// Resolves with the exit code once a fault has crashed the instance.
+    /// Resolves with the exit code when a fault crashes the instance.
     pub async fn crashed(&self) -> u8 {
         let mut crash = self.crash.subscribe();
         let code = crash.wait_for(Option::is_some).await.map(|code| *code);
         code.ok()
             .flatten()
-            .expect("the sender lives as long as self and only Some is waited for")
+            .expect("self owns the sender, and only Some is waited for")
     }
 }

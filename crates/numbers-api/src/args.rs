@@ -1,18 +1,18 @@
-//! Settings, by flag and by environment.
+//! Flags and environment variables.
 
 use std::time::Duration;
 
 use crate::Rule;
 
-/// A random-number API that breaks on purpose, to try health probes on.
+/// Random-number API that fails on purpose, to test health probes with
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "numbers-api", version, after_help = EXIT_CODES)]
 pub struct Args {
-    /// What every service here takes.
+    /// Flags of every service.
     #[command(flatten)]
-    pub service: service::Args,
+    pub service: http_service::Args,
 
-    /// Break with the N-th call of /rng, which still succeeds; 0 never breaks
+    /// Break with the N-th call of /rng, which still succeeds; 0: never
     #[arg(
         long,
         env = "FailAfterCallCount",
@@ -21,7 +21,7 @@ pub struct Args {
     )]
     pub fail_after_call_count: u64,
 
-    /// Put a fresh id into each error message of /rng
+    /// Put a new id into each error message of /rng
     #[arg(
         long, env = "UseFailureId", value_name = "BOOL", ignore_case = true,
         default_value = "false", default_missing_value = "true", num_args = 0..=1,
@@ -29,7 +29,7 @@ pub struct Args {
     )]
     pub use_failure_id: bool,
 
-    /// A fault TARGET:TRIGGER:EFFECT, for example `livez:next=3:hang`; repeatable, in the variable parted by commas
+    /// A fault TARGET:TRIGGER:EFFECT, for example `livez:next=3:hang`; repeatable, in the variable separated by commas
     ///
     /// Targets: rng, healthz, livez, readyz, startupz.
     /// Triggers: always, after-calls=N, after=TIME, next=N, percent=P.
@@ -37,15 +37,15 @@ pub struct Args {
     #[arg(long, env = "FAULTS", value_name = "FAULT", value_delimiter = ',')]
     pub fault: Vec<Rule>,
 
-    /// Seed of the percentages: the same seed fails the same calls
+    /// Seed of percent=P; with the same seed the same calls fail
     #[arg(long, env = "FAULT_SEED", value_name = "N", default_value_t = 0)]
     pub fault_seed: u64,
 
-    /// Add a line to this file at each start, and log how many it has: on a volume, it shows what outlives a container
+    /// Append a line to this file at each start and log their number; on a volume the file outlives the container
     #[arg(long, env = "STARTS_FILE", value_name = "FILE")]
     pub starts_file: Option<std::path::PathBuf>,
 
-    /// Time that the start takes: until it is over, /rng and all health endpoints but /livez answer 503
+    /// Duration of the start, during which /rng and all health endpoints but /livez respond with 503
     #[arg(long, env = "STARTUP_DELAY", value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
     pub startup_delay: Duration,
 
@@ -53,13 +53,13 @@ pub struct Args {
     #[arg(long, env = "SELFHEAL_CLOCK_SPEED", value_name = "N", default_value = "1", value_parser = parse_speed)]
     pub clock_speed: f64,
 
-    /// Let faults be set over HTTP, at /faults
+    /// Allow faults to be set over HTTP, at /faults and on the page
     #[arg(long, env = "ENABLE_FAULT_API", value_parser = clap::builder::BoolishValueParser::new())]
     pub enable_fault_api: bool,
 }
 
 impl Args {
-    /// Real time that the start takes.
+    /// Returns the real duration of the start.
     #[must_use]
     pub fn startup_delay(&self) -> Duration {
         self.startup_delay.div_f64(self.clock_speed)
@@ -75,8 +75,8 @@ fn parse_speed(text: &str) -> Result<f64, String> {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0        ended on request, every request answered
-  1        could not start, or the shutdown grace ran out
-  2        a bad flag or variable
-  CODE     a fault crash=CODE struck
-  128 + N  a second signal (number N) cut the end short";
+  0        stopped by a signal, every request answered
+  1        start failed, or the shutdown grace expired
+  2        invalid flag or variable
+  CODE     a fault crash=CODE was injected
+  128 + N  aborted by a second signal (number N)";

@@ -1,11 +1,12 @@
-//! Faults on purpose: which endpoint, when, and what goes wrong.
+//! Injected faults: target endpoint, trigger and effect.
 //!
-//! A [`Rule`] reads `TARGET:TRIGGER:EFFECT`, for example `livez:next=3:hang`. Rules of one target are asked in
-//! order and the first that fires decides.
+//! A [`Rule`] is written `TARGET:TRIGGER:EFFECT`, for example `livez:next=3:hang`. The first rule of a target that fires
+//! determines the effect.
 
 mod rule;
 mod schedule;
 
+pub(crate) use self::rule::TARGETS;
 pub use self::{
     rule::{Effect, ParseRuleError, Rule, Target, Trigger},
     schedule::Faults,

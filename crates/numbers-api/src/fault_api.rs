@@ -1,6 +1,7 @@
-//! Sets and clears faults over HTTP; mounted only with `--enable-fault-api`.
+//! Sets and clears faults over HTTP; served only with `--enable-fault-api`.
 //!
-//! `PUT` and `DELETE` because a web page elsewhere cannot send them without asking first, and it is never allowed.
+//! The methods are `PUT` and `DELETE` because browsers send them to another origin only after a preflight request, which
+//! is never granted.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use http::StatusCode;
 
 use crate::{App, Rule, Target, fault::ParseRuleError};
 
-type Refused = (StatusCode, String);
+type Rejection = (StatusCode, String);
 
 pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
@@ -26,15 +27,15 @@ async fn list(State(app): State<Arc<App>>) -> Json<Vec<String>> {
     Json(app.faults.rules().iter().map(Rule::to_string).collect())
 }
 
-/// The body is `TRIGGER:EFFECT`.
+/// `PUT /faults/{target}` with `TRIGGER:EFFECT` as the body.
 async fn set(
     State(app): State<Arc<App>>,
     Path(target): Path<String>,
     body: String,
-) -> Result<StatusCode, Refused> {
+) -> Result<StatusCode, Rejection> {
     let rule: Rule = format!("{target}:{}", body.trim())
         .parse()
-        .map_err(refuse)?;
+        .map_err(reject)?;
     tracing::warn!(%rule, "fault set");
     app.faults.set(rule.target, Some(rule));
     Ok(StatusCode::NO_CONTENT)
@@ -43,8 +44,8 @@ async fn set(
 async fn clear(
     State(app): State<Arc<App>>,
     Path(target): Path<String>,
-) -> Result<StatusCode, Refused> {
-    let target: Target = target.parse().map_err(refuse)?;
+) -> Result<StatusCode, Rejection> {
+    let target: Target = target.parse().map_err(reject)?;
     tracing::info!(?target, "faults cleared");
     app.faults.set(target, None);
     Ok(StatusCode::NO_CONTENT)
@@ -52,9 +53,9 @@ async fn clear(
 
 #[expect(
     clippy::needless_pass_by_value,
-    reason = "map_err hands the error over"
+    reason = "map_err passes the error by value"
 )]
-fn refuse(error: ParseRuleError) -> Refused {
+fn reject(error: ParseRuleError) -> Rejection {
     let status = match error {
         ParseRuleError::Target(_) => StatusCode::NOT_FOUND,
         _ => StatusCode::UNPROCESSABLE_ENTITY,

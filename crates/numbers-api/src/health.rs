@@ -1,11 +1,11 @@
-//! The endpoints that probes ask, each of which can be made to fail apart from the others.
+//! Health endpoints. Each has faults of its own.
 //!
-//! | endpoint | answers 200 unless |
+//! | endpoint | status other than 200 |
 //! |---|---|
-//! | `/healthz`, `/health` | broken, or not started (503) |
-//! | `/livez` | broken |
-//! | `/readyz` | broken, not started, or ending (503) |
-//! | `/startupz` | not started (503) |
+//! | `/healthz`, `/health` | 500 if broken, 503 while starting |
+//! | `/livez` | 500 if broken |
+//! | `/readyz` | 500 if broken, 503 while starting and during the shutdown |
+//! | `/startupz` | 503 while starting |
 
 use std::sync::Arc;
 
@@ -14,62 +14,38 @@ use axum::{
     extract::State,
     middleware,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{MethodRouter, get},
 };
 use http::StatusCode;
 
-use crate::{App, Target, answer::failure, probes};
+use crate::{
+    App, Target,
+    failure::{failure, unavailable},
+    probes,
+};
 
 pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
-        .route("/healthz", get(healthz))
-        .route("/health", get(healthz))
-        .route("/livez", get(livez))
-        .route("/readyz", get(readyz))
-        .route("/startupz", get(startupz))
+        .route("/healthz", endpoint(Target::Healthz))
+        .route("/health", endpoint(Target::Healthz))
+        .route("/livez", endpoint(Target::Livez))
+        .route("/readyz", endpoint(Target::Readyz))
+        .route("/startupz", endpoint(Target::Startupz))
         .layer(middleware::from_fn_with_state(app.clone(), probes::record))
         .with_state(app)
 }
 
-async fn healthz(State(app): State<Arc<App>>) -> Response {
-    match app.fault(Target::Healthz).await {
-        Ok(()) if app.is_starting() => unavailable(),
-        Ok(()) => unless_broken(&app),
-        Err(refused) => refused,
-    }
+fn endpoint(target: Target) -> MethodRouter<Arc<App>> {
+    get(async move |State(app): State<Arc<App>>| respond(&app, target).await)
 }
 
-async fn livez(State(app): State<Arc<App>>) -> Response {
-    match app.fault(Target::Livez).await {
-        Ok(()) => unless_broken(&app),
-        Err(refused) => refused,
+async fn respond(app: &App, target: Target) -> Response {
+    if let Err(response) = app.apply_fault(target).await {
+        return response;
     }
-}
-
-async fn readyz(State(app): State<Arc<App>>) -> Response {
-    match app.fault(Target::Readyz).await {
-        Ok(()) if app.ready.is_open() && !app.is_starting() => unless_broken(&app),
-        Ok(()) => unavailable(),
-        Err(refused) => refused,
+    match app.status(target) {
+        StatusCode::OK => "Ok".into_response(),
+        StatusCode::SERVICE_UNAVAILABLE => unavailable(),
+        _ => failure("Unhealthy"),
     }
-}
-
-async fn startupz(State(app): State<Arc<App>>) -> Response {
-    match app.fault(Target::Startupz).await {
-        Ok(()) if app.ready.is_open() && !app.is_starting() => "Ok".into_response(),
-        Ok(()) => unavailable(),
-        Err(refused) => refused,
-    }
-}
-
-fn unless_broken(app: &App) -> Response {
-    if app.breaker.is_broken() {
-        failure("Unhealthy")
-    } else {
-        "Ok".into_response()
-    }
-}
-
-pub(crate) fn unavailable() -> Response {
-    (StatusCode::SERVICE_UNAVAILABLE, "Unavailable").into_response()
 }

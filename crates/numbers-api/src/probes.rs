@@ -1,11 +1,9 @@
-//! Who probed this instance last, when, and with what answer.
-//!
-//! Only the latest probes are kept. A probe whose caller gave up before the answer counts as unanswered.
+//! Log of the latest health requests: time, client, status.
 
 use std::{
     collections::VecDeque,
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use axum::{
@@ -15,97 +13,94 @@ use axum::{
     response::Response,
 };
 use http::header::USER_AGENT;
+use http_service::{Peer, sync::lock};
 use jiff::Timestamp;
 use serde::Serialize;
-use service::Peer;
 
 use crate::App;
 
-const KEPT: usize = 100;
-const LONGEST_AGENT: usize = 128;
+/// Maximum number of records.
+const MAX_RECORDS: usize = 100;
+/// Maximum length of a recorded user agent, in characters.
+const MAX_USER_AGENT: usize = 128;
 
-/// One probe seen.
+/// One health request.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Seen {
+pub(crate) struct ProbeRecord {
     pub(crate) time: Timestamp,
     pub(crate) path: String,
     pub(crate) peer: Option<IpAddr>,
     pub(crate) user_agent: String,
-    /// The answer's status; none if the caller gave up first.
+    /// Status of the response; `None` if the client closed the connection first.
     pub(crate) status: Option<u16>,
 }
 
-/// The latest probes, oldest first.
+/// The latest health requests, oldest first.
 #[derive(Debug, Default)]
-pub(crate) struct Ledger(Mutex<VecDeque<Seen>>);
+pub(crate) struct ProbeLog(Mutex<VecDeque<ProbeRecord>>);
 
-impl Ledger {
-    fn add(&self, seen: Seen) {
-        let mut ledger = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if ledger.len() == KEPT {
-            ledger.pop_front();
+impl ProbeLog {
+    fn add(&self, record: ProbeRecord) {
+        let mut records = lock(&self.0);
+        if records.len() == MAX_RECORDS {
+            records.pop_front();
         }
-        ledger.push_back(seen);
+        records.push_back(record);
     }
 
-    /// The latest probes, newest first.
-    pub(crate) fn latest(&self) -> Vec<Seen> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .rev()
-            .cloned()
-            .collect()
+    /// Returns the records, newest first.
+    pub(crate) fn latest(&self) -> Vec<ProbeRecord> {
+        lock(&self.0).iter().rev().cloned().collect()
     }
 }
 
-/// Writes the entry when it is dropped, so a request that is cancelled half-way is on record too.
-struct Entry<'a> {
-    ledger: &'a Ledger,
-    seen: Option<Seen>,
+/// Adds its record when it is dropped, so a request that is cancelled is recorded too.
+struct RecordOnDrop<'a> {
+    log: &'a ProbeLog,
+    record: Option<ProbeRecord>,
 }
 
-impl Drop for Entry<'_> {
+impl Drop for RecordOnDrop<'_> {
     fn drop(&mut self) {
-        if let Some(seen) = self.seen.take() {
-            self.ledger.add(seen);
+        if let Some(record) = self.record.take() {
+            self.log.add(record);
         }
     }
 }
 
+/// Records each request to the inner handler.
 pub(crate) async fn record(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let mut entry = Entry {
-        ledger: &app.probes,
-        seen: Some(seen(&request)),
+    let mut guard = RecordOnDrop {
+        log: &app.probes,
+        record: Some(new_record(&request)),
     };
     let response = next.run(request).await;
-    if let Some(seen) = &mut entry.seen {
-        seen.status = Some(response.status().as_u16());
+    if let Some(record) = &mut guard.record {
+        record.status = Some(response.status().as_u16());
     }
     response
 }
 
-fn seen(request: &Request) -> Seen {
+fn new_record(request: &Request) -> ProbeRecord {
     let agent = request
         .headers()
         .get(USER_AGENT)
         .map(|agent| String::from_utf8_lossy(agent.as_bytes()));
-    Seen {
+    ProbeRecord {
         time: Timestamp::now(),
         path: request.uri().path().to_owned(),
         peer: request.extensions().get::<Peer>().map(|peer| peer.0.ip()),
         user_agent: agent
             .unwrap_or_default()
             .chars()
-            .take(LONGEST_AGENT)
+            .take(MAX_USER_AGENT)
             .collect(),
         status: None,
     }
 }
 
 /// `GET /probes`
-pub(crate) async fn list(State(app): State<Arc<App>>) -> Json<Vec<Seen>> {
+pub(crate) async fn list(State(app): State<Arc<App>>) -> Json<Vec<ProbeRecord>> {
     Json(app.probes.latest())
 }

@@ -1,4 +1,4 @@
-//! How often this has started, told by a file that may outlive it.
+//! Number of starts, counted in a file that can outlive the container.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -6,15 +6,15 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-/// Adds this start to the file and says how many it holds.
+/// Appends a line to the file and returns its number of lines.
 ///
 /// # Errors
-/// When the file can be neither read nor written.
+/// The file cannot be read or written.
 pub(crate) fn count(file: &Path) -> anyhow::Result<usize> {
-    add(file).with_context(|| format!("STARTS_FILE {}", file.display()))
+    append_and_count(file).with_context(|| format!("STARTS_FILE {}", file.display()))
 }
 
-fn add(file: &Path) -> io::Result<usize> {
+fn append_and_count(file: &Path) -> io::Result<usize> {
     let mut lines = OpenOptions::new().append(true).create(true).open(file)?;
     writeln!(lines, "started")?;
     Ok(BufReader::new(File::open(file)?).lines().count())
@@ -25,20 +25,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_start_finds_those_before_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("starts");
+    fn count_includes_earlier_starts() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("starts");
         let counts: Vec<usize> = (0..3).map(|_| count(&file).unwrap()).collect();
         assert_eq!(counts, [1, 2, 3]);
     }
 
     #[test]
-    fn a_file_that_cannot_be_written_is_named() {
-        let error = count(Path::new("/no/such/folder/starts")).unwrap_err();
+    fn error_names_a_file_that_cannot_be_written() {
+        let error = count(Path::new("/no/such/dir/starts")).unwrap_err();
         assert!(
             error
                 .to_string()
-                .contains("STARTS_FILE /no/such/folder/starts"),
+                .contains("STARTS_FILE /no/such/dir/starts"),
             "{error}"
         );
     }

@@ -1,4 +1,4 @@
-//! Faults, probes on record, metrics and the page, in process.
+//! Faults, the probe log, metrics and the page, without a socket.
 #![expect(clippy::unwrap_used, reason = "a failed helper is a failed test")]
 
 use std::sync::Arc;
@@ -13,7 +13,7 @@ fn app(flags: &[&str]) -> Router {
     let args = std::iter::once("numbers-api")
         .chain(flags.iter().copied())
         .map(Into::into);
-    let args: Args = service::args::parse(args).unwrap();
+    let args: Args = http_service::args::parse(args).unwrap();
     let app = Arc::new(App::new(&args));
     app.ready.open();
     numbers_api::router(&app)
@@ -56,7 +56,7 @@ async fn statuses(app: &Router) -> [u16; 4] {
 }
 
 #[tokio::test]
-async fn each_endpoint_fails_apart_from_the_others() {
+async fn fault_affects_only_its_target() {
     assert_eq!(statuses(&app(&[])).await, [200, 200, 200, 200]);
     assert_eq!(
         statuses(&app(&["--fault=healthz:always:fail"])).await,
@@ -81,21 +81,21 @@ async fn each_endpoint_fails_apart_from_the_others() {
 }
 
 #[tokio::test]
-async fn a_broken_instance_fails_every_check_but_the_one_for_startup() {
+async fn broken_instance_fails_every_health_endpoint_but_startupz() {
     let app = app(&["--fail-after-call-count=1"]);
     text(&app, "/rng").await;
     assert_eq!(statuses(&app).await, [500, 500, 500, 200]);
 }
 
 #[tokio::test]
-async fn an_instance_is_neither_started_nor_ready_before_it_is_opened() {
-    let args: Args = service::args::parse(["numbers-api".into()]).unwrap();
+async fn instance_is_neither_started_nor_ready_before_it_listens() {
+    let args: Args = http_service::args::parse(["numbers-api".into()]).unwrap();
     let app = numbers_api::router(&Arc::new(App::new(&args)));
     assert_eq!(statuses(&app).await, [200, 200, 503, 503]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_answer_takes_its_time_and_is_healthy() {
+async fn slow_response_is_delayed_and_healthy() {
     let app = app(&["--fault=livez:always:slow=7s"]);
     let start = tokio::time::Instant::now();
     assert_eq!(status(&app, "/livez").await, StatusCode::OK);
@@ -103,7 +103,7 @@ async fn a_slow_answer_takes_its_time_and_is_healthy() {
 }
 
 #[tokio::test]
-async fn faults_cannot_be_reached_over_http_unless_allowed() {
+async fn fault_api_is_disabled_by_default() {
     let app = app(&[]);
     assert_eq!(status(&app, "/faults").await, StatusCode::NOT_FOUND);
     let put = send(&app, Method::PUT, "/faults/livez", "always:fail").await;
@@ -112,7 +112,7 @@ async fn faults_cannot_be_reached_over_http_unless_allowed() {
 }
 
 #[tokio::test]
-async fn allowed_faults_are_set_listed_and_cleared_while_it_runs() {
+async fn fault_api_sets_lists_and_clears_faults() {
     let app = app(&["--enable-fault-api"]);
     let put = send(&app, Method::PUT, "/faults/livez", "next=2:fail\n").await;
     assert_eq!(put.status(), StatusCode::NO_CONTENT);
@@ -124,7 +124,7 @@ async fn allowed_faults_are_set_listed_and_cleared_while_it_runs() {
 }
 
 #[tokio::test]
-async fn a_fault_that_cannot_be_read_is_refused_by_status() {
+async fn invalid_fault_is_rejected() {
     let app = app(&["--enable-fault-api"]);
     let put = async |path, body| send(&app, Method::PUT, path, body).await.status();
     assert_eq!(
@@ -144,7 +144,7 @@ async fn a_fault_that_cannot_be_read_is_refused_by_status() {
 }
 
 #[tokio::test]
-async fn probes_are_on_record_newest_first_and_bounded() {
+async fn probe_log_has_the_latest_100_records_newest_first() {
     let app = app(&["--fault=livez:always:fail"]);
     for _ in 0..100 {
         status(&app, "/healthz").await;
@@ -160,7 +160,7 @@ async fn probes_are_on_record_newest_first_and_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_that_gave_up_is_on_record_as_unanswered() {
+async fn cancelled_probe_is_recorded_without_a_status() {
     let app = app(&["--fault=livez:always:hang"]);
     let gave_up =
         tokio::time::timeout(std::time::Duration::from_secs(1), status(&app, "/livez")).await;
@@ -171,7 +171,7 @@ async fn a_probe_that_gave_up_is_on_record_as_unanswered() {
 }
 
 #[tokio::test]
-async fn only_probes_are_on_record() {
+async fn requests_other_than_probes_are_not_recorded() {
     let app = app(&[]);
     text(&app, "/rng").await;
     text(&app, "/").await;
@@ -179,7 +179,7 @@ async fn only_probes_are_on_record() {
 }
 
 #[tokio::test]
-async fn requests_are_counted_by_route_and_status_in_openmetrics() {
+async fn requests_are_counted_by_route_and_status() {
     let app = app(&["--fail-after-call-count=1"]);
     for path in ["/rng", "/rng", "/rng", "/made-up-1", "/made-up-2"] {
         status(&app, path).await;
@@ -202,35 +202,6 @@ async fn requests_are_counted_by_route_and_status_in_openmetrics() {
             "{line} is missing from\n{page}"
         );
     }
-    assert!(service::exposition::check_histograms(&page).unwrap() >= 3);
+    assert!(http_service::exposition::check_histograms(&page).unwrap() >= 3);
     assert!(!page.contains("made-up"), "a raw path became a label");
-}
-
-#[tokio::test]
-async fn the_page_shows_state_faults_and_probes_and_trusts_no_caller() {
-    let app = app(&["--fault=startupz:always:fail", "--fail-after-call-count=1"]);
-    assert!(
-        text(&app, "/")
-            .await
-            .contains("<h1>numbers-api is healthy</h1>")
-    );
-    status(&app, "/rng").await;
-    status(&app, "/livez").await;
-    let page = text(&app, "/").await;
-    assert!(page.contains("<h1>numbers-api is broken</h1>"), "{page}");
-    assert!(page.contains("<code>startupz:always:fail</code>"), "{page}");
-    assert!(page.contains("<td>/livez</td>"), "{page}");
-    assert!(
-        page.contains("kube-&lt;probe&gt;/1.36") && !page.contains("<probe>"),
-        "{page}"
-    );
-    let response = send(&app, Method::GET, "/", "").await;
-    let policy = response.headers()[header::CONTENT_SECURITY_POLICY]
-        .to_str()
-        .unwrap();
-    assert!(policy.starts_with("default-src 'none'"), "{policy}");
-    assert!(
-        !page.contains("<script") && !page.contains("style="),
-        "the policy would block it"
-    );
 }

@@ -1,4 +1,4 @@
-//! The real program: settings, signals and exit codes.
+//! The program: settings, signals and exit codes.
 #![expect(clippy::unwrap_used, reason = "a failed helper is a failed test")]
 
 use std::{
@@ -17,10 +17,10 @@ fn program() -> Command {
     command
 }
 
-/// A running instance, killed on drop.
-struct Running(Program);
+/// TestServer instance, killed on drop.
+struct TestServer(Program);
 
-impl Deref for Running {
+impl Deref for TestServer {
     type Target = Program;
 
     fn deref(&self) -> &Program {
@@ -28,13 +28,13 @@ impl Deref for Running {
     }
 }
 
-impl DerefMut for Running {
+impl DerefMut for TestServer {
     fn deref_mut(&mut self) -> &mut Program {
         &mut self.0
     }
 }
 
-impl Running {
+impl TestServer {
     fn start(flags: &[&str]) -> Self {
         let mut command = program();
         command
@@ -43,10 +43,10 @@ impl Running {
         Self(Program::spawn_server(command, "\"address\":\""))
     }
 
-    /// Waits for a log line with these words.
+    /// Waits for a log line that contains `text`.
     #[track_caller]
-    fn logged(&mut self, words: &str) -> String {
-        self.wait_for_line(&[words])
+    fn wait_for_log(&mut self, text: &str) -> String {
+        self.wait_for_line(&[text])
     }
 }
 
@@ -57,7 +57,7 @@ fn read(mut stream: TcpStream) -> String {
 }
 
 #[track_caller]
-fn starts_with(answer: &str, status: &str) {
+fn assert_status(answer: &str, status: &str) {
     assert!(
         answer.starts_with(&format!("HTTP/1.1 {status} ")),
         "{answer}"
@@ -65,59 +65,59 @@ fn starts_with(answer: &str, status: &str) {
 }
 
 #[test]
-fn it_serves_and_ends_on_sigterm_with_0() {
-    let mut running = Running::start(&[]);
-    starts_with(&running.get("/healthz"), "200");
-    running.signal(Signal::SIGTERM);
-    assert_eq!(running.exit_code(), Some(0));
+fn sigterm_stops_the_server_with_exit_code_0() {
+    let mut server = TestServer::start(&[]);
+    assert_status(&server.get("/healthz"), "200");
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.exit_code(), Some(0));
 }
 
 #[test]
-fn it_turns_unready_first_and_a_second_signal_cuts_the_end_short() {
-    let mut running = Running::start(&["--shutdown-delay=1h"]);
-    starts_with(&running.get("/readyz"), "200");
-    running.signal(Signal::SIGTERM);
-    running.logged("unready");
-    starts_with(&running.get("/readyz"), "503");
-    starts_with(&running.get("/livez"), "200");
-    running.signal(Signal::SIGINT);
-    assert_eq!(running.exit_code(), Some(128 + 2));
+fn second_signal_aborts_the_shutdown_delay() {
+    let mut server = TestServer::start(&["--shutdown-delay=1h"]);
+    assert_status(&server.get("/readyz"), "200");
+    server.signal(Signal::SIGTERM);
+    server.wait_for_log("unready");
+    assert_status(&server.get("/readyz"), "503");
+    assert_status(&server.get("/livez"), "200");
+    server.signal(Signal::SIGINT);
+    assert_eq!(server.exit_code(), Some(128 + 2));
 }
 
 #[test]
-fn a_request_in_hand_is_answered_before_the_end() {
-    let mut running = Running::start(&["--fault=rng:always:slow=1s", "--log-level=debug"]);
-    let slow = running.send("/rng");
-    running.logged("fault strikes");
-    running.signal(Signal::SIGTERM);
-    running.logged("unready");
-    starts_with(&read(slow), "200");
-    assert_eq!(running.exit_code(), Some(0));
+fn open_request_is_answered_before_the_exit() {
+    let mut server = TestServer::start(&["--fault=rng:always:slow=1s", "--log-level=debug"]);
+    let slow = server.send("/rng");
+    server.wait_for_log("fault injected");
+    server.signal(Signal::SIGTERM);
+    server.wait_for_log("unready");
+    assert_status(&read(slow), "200");
+    assert_eq!(server.exit_code(), Some(0));
 }
 
 #[test]
-fn a_request_that_outlives_the_grace_is_dropped_and_the_exit_code_says_so() {
-    let mut running = Running::start(&[
+fn request_that_exceeds_the_grace_is_closed_with_exit_code_1() {
+    let mut server = TestServer::start(&[
         "--fault=rng:always:hang",
         "--shutdown-grace=10ms",
         "--log-level=debug",
     ]);
-    let hung = running.send("/rng");
-    running.logged("fault strikes");
-    running.signal(Signal::SIGTERM);
-    assert_eq!(running.exit_code(), Some(1));
+    let hung = server.send("/rng");
+    server.wait_for_log("fault injected");
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.exit_code(), Some(1));
     assert_eq!(read(hung), "");
 }
 
 #[test]
-fn a_crash_exits_with_its_code() {
-    let mut running = Running::start(&["--fault=livez:always:crash=42"]);
-    assert_eq!(running.get("/livez"), "");
-    assert_eq!(running.exit_code(), Some(42));
+fn crash_exits_with_its_code() {
+    let mut server = TestServer::start(&["--fault=livez:always:crash=42"]);
+    assert_eq!(server.get("/livez"), "");
+    assert_eq!(server.exit_code(), Some(42));
 }
 
 #[test]
-fn the_chapters_variables_are_read() {
+fn chapters_variables_are_read() {
     let mut command = program();
     command
         .env("FailAfterCallCount", "1")
@@ -129,7 +129,7 @@ fn the_chapters_variables_are_read() {
 }
 
 #[track_caller]
-fn refused(variable: &str, value: &str) {
+fn assert_rejected(variable: &str, value: &str) {
     let Output { status, stderr, .. } = program().env(variable, value).output().unwrap();
     let stderr = String::from_utf8(stderr).unwrap();
     assert_eq!(status.code(), Some(2), "{variable}={value}: {stderr}");
@@ -140,21 +140,21 @@ fn refused(variable: &str, value: &str) {
 }
 
 #[test]
-fn a_bad_value_is_refused_with_2_and_its_variable_named() {
-    refused("FailAfterCallCount", "abc");
-    refused("FailAfterCallCount", "-1");
-    refused("FailAfterCallCount", "18446744073709551616");
-    refused("UseFailureId", "perhaps");
-    refused("LISTEN", "localhost");
-    refused("LOG_LEVEL", "hyper=loud");
-    refused("LOG_FORMAT", "xml");
-    refused("SHUTDOWN_GRACE", "soon");
-    refused("FAULTS", "livez:next=3:explode");
-    refused("ENABLE_FAULT_API", "perhaps");
+fn invalid_variable_is_rejected_by_its_name() {
+    assert_rejected("FailAfterCallCount", "abc");
+    assert_rejected("FailAfterCallCount", "-1");
+    assert_rejected("FailAfterCallCount", "18446744073709551616");
+    assert_rejected("UseFailureId", "perhaps");
+    assert_rejected("LISTEN", "localhost");
+    assert_rejected("LOG_LEVEL", "hyper=loud");
+    assert_rejected("LOG_FORMAT", "xml");
+    assert_rejected("SHUTDOWN_GRACE", "soon");
+    assert_rejected("FAULTS", "livez:next=3:explode");
+    assert_rejected("ENABLE_FAULT_API", "perhaps");
 }
 
 #[test]
-fn a_bad_flag_is_refused_with_2_and_the_flag_named() {
+fn invalid_flag_is_rejected_by_its_name() {
     let output = program()
         .arg("--fail-after-call-count=abc")
         .output()
@@ -168,24 +168,24 @@ fn a_bad_flag_is_refused_with_2_and_the_flag_named() {
 }
 
 #[test]
-fn a_port_that_is_taken_ends_it_with_1() {
-    let running = Running::start(&[]);
+fn address_in_use_exits_with_code_1() {
+    let server = TestServer::start(&[]);
     let output = program()
-        .args(["--listen", &running.address])
+        .args(["--listen", &server.address])
         .output()
         .unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr.contains(&running.address), "{stderr}");
+    assert!(stderr.contains(&server.address), "{stderr}");
 }
 
 #[test]
 fn endpoints_fail_during_the_startup_delay_except_livez() {
-    let running = Running::start(&["--startup-delay=1h"]);
+    let server = TestServer::start(&["--startup-delay=1h"]);
     for path in ["/healthz", "/readyz", "/startupz", "/rng"] {
-        starts_with(&running.get(path), "503");
+        assert_status(&server.get(path), "503");
     }
-    starts_with(&running.get("/livez"), "200");
+    assert_status(&server.get("/livez"), "200");
 }
 
 #[test]
@@ -194,19 +194,19 @@ fn startup_delay_is_divided_by_the_clock_speed_of_the_environment() {
     command
         .env("SELFHEAL_CLOCK_SPEED", "10000")
         .args(["--listen=127.0.0.1:0", "--startup-delay=10s"]);
-    let mut running = Running(Program::spawn(command));
-    let line = running.logged("starting");
+    let mut server = TestServer(Program::spawn(command));
+    let line = server.wait_for_log("starting");
     assert!(line.contains("delay=1ms"), "{line}");
-    running.logged("start is over");
+    server.wait_for_log("startup delay expired");
 }
 
 #[test]
 fn call_that_breaks_the_instance_is_logged() {
-    let mut running = Running::start(&["--fail-after-call-count=2"]);
-    starts_with(&running.get("/rng"), "200");
-    starts_with(&running.get("/rng"), "200");
-    let line = running.logged("broken: ");
+    let mut server = TestServer::start(&["--fail-after-call-count=2"]);
+    assert_status(&server.get("/rng"), "200");
+    assert_status(&server.get("/rng"), "200");
+    let line = server.wait_for_log("broken: ");
     assert!(line.contains("\"calls\":2"), "{line}");
-    starts_with(&running.get("/rng"), "500");
-    running.logged("/rng failed: broken");
+    assert_status(&server.get("/rng"), "500");
+    server.wait_for_log("/rng failed: broken");
 }

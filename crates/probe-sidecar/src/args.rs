@@ -72,7 +72,7 @@ pub struct Args {
 
     /// Flags shared by all services.
     #[command(flatten)]
-    pub service: service::Args,
+    pub service: http_service::Args,
 }
 
 /// Output format of `--check-config`.

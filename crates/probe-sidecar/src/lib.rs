@@ -22,9 +22,9 @@ pub mod web;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use http_service::{Limits, Metrics, Readiness, Server, Shutdown};
 use jiff::Timestamp;
 use probe::Clock;
-use service::{Limits, Metrics, Readiness, Server, Stop};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
@@ -60,7 +60,7 @@ pub fn source(args: &Args) -> Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitReason {
     /// A shutdown was requested.
-    Shutdown(service::Ended),
+    Shutdown(http_service::ShutdownOutcome),
     /// An `exit` action requested this exit code.
     ActionExit(u8),
 }
@@ -72,7 +72,7 @@ pub enum ExitReason {
 pub async fn run(
     args: &Args,
     config: Config,
-    stop: &Stop,
+    shutdown: &Shutdown,
     reload: Arc<Notify>,
 ) -> anyhow::Result<ExitReason> {
     let listen = args.service.listen;
@@ -109,7 +109,7 @@ pub async fn run(
         },
     };
     metrics.register(|registry| registry.register_collector(Box::new(probes)));
-    let executor = Arc::new(LocalExecutor::new(stop.drain.clone()));
+    let executor = Arc::new(LocalExecutor::new(shutdown.drain.clone()));
     let actions = Actions::new(engine.clone(), executor.clone(), args.actions);
     let counts = actions.counts();
     metrics.register(|registry| {
@@ -123,33 +123,33 @@ pub async fn run(
     tracing::info!(%address, probes = config.probe_count(), "listening");
     // The running tasks hold their own copies; drop the parsed configuration to free its memory.
     drop(config);
-    let serving = server.serve(web::router(&app, &metrics), &app.ready, stop);
+    let serving = server.serve(web::router(&app, &metrics), &app.ready, shutdown);
     let stopping = async {
-        stop.drain.cancelled().await;
+        shutdown.drain.cancelled().await;
         engine.stop();
     };
-    let (ended, (), ()) = tokio::join!(serving, stopping, serve_grpc(grpc, &app, stop));
+    let (ended, (), ()) = tokio::join!(serving, stopping, serve_grpc(grpc, &app, shutdown));
     Ok(executor
         .exit_code()
         .map_or(ExitReason::Shutdown(ended), ExitReason::ActionExit))
 }
 
 /// Serves gRPC if there is a listener, at most until the end of the shutdown grace period.
-async fn serve_grpc(listener: Option<TcpListener>, app: &AppState, stop: &Stop) {
+async fn serve_grpc(listener: Option<TcpListener>, app: &AppState, shutdown: &Shutdown) {
     let Some(listener) = listener else {
         return;
     };
-    let delay = stop.delay;
-    let drained = stop.drain.clone();
+    let delay = shutdown.delay;
+    let drained = shutdown.drain.clone();
     let end = async move {
         drained.cancelled().await;
         tokio::time::sleep(delay).await;
     };
     let last = async {
-        stop.drain.cancelled().await;
+        shutdown.drain.cancelled().await;
         tokio::select! {
-            () = tokio::time::sleep(stop.delay.saturating_add(stop.grace)) => {}
-            () = stop.abort.cancelled() => {}
+            () = tokio::time::sleep(shutdown.delay.saturating_add(shutdown.grace)) => {}
+            () = shutdown.abort.cancelled() => {}
         }
     };
     tokio::select! {

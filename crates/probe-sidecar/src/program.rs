@@ -9,8 +9,8 @@ use crate::source::SourceError;
 use crate::spec::Config;
 use crate::{Args, ExitReason, explain, source};
 use anyhow::Context as _;
+use http_service::ShutdownOutcome;
 use probe::exec::orphans::Reaper;
-use service::Ended;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
@@ -20,9 +20,9 @@ const INVALID_CONFIG: u8 = 2;
 /// Runs the program with this process's arguments; returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let args: Args = match service::args::parse(std::env::args_os()) {
+    let args: Args = match http_service::args::parse(std::env::args_os()) {
         Ok(args) => args,
-        Err(error) => return service::args::report(&error),
+        Err(error) => return http_service::args::report(&error),
     };
     let source = source(&args);
     let config = source.text().and_then(|text| source.parse(&text));
@@ -70,8 +70,8 @@ fn check(args: &Args, config: Result<Config, SourceError>) -> std::io::Result<Ex
 // One thread: ten thousand probes do not fill a core, and each thread would use additional memory.
 #[tokio::main(flavor = "current_thread")]
 async fn serve(args: &Args, config: Config) -> anyhow::Result<ExitCode> {
-    let stop = args.service.stop();
-    let signals = service::signal::listen(&stop).context("cannot listen for signals")?;
+    let shutdown = args.service.shutdown();
+    let signals = http_service::signal::listen(&shutdown).context("cannot listen for signals")?;
     let reload = Arc::new(Notify::new());
     let mut hangups = signal(SignalKind::hangup()).context("cannot listen for signals")?;
     let requested = reload.clone();
@@ -84,13 +84,13 @@ async fn serve(args: &Args, config: Config) -> anyhow::Result<ExitCode> {
         let children = signal(SignalKind::child()).context("cannot listen for signals")?;
         tokio::spawn(reap(children, Reaper::new()));
     }
-    let code = match crate::run(args, config, &stop, reload).await? {
-        ExitReason::Shutdown(Ended::Drained) => ExitCode::SUCCESS,
-        ExitReason::Shutdown(Ended::DeadlinePassed { open }) => {
+    let code = match crate::run(args, config, &shutdown, reload).await? {
+        ExitReason::Shutdown(ShutdownOutcome::Drained) => ExitCode::SUCCESS,
+        ExitReason::Shutdown(ShutdownOutcome::DeadlinePassed { open }) => {
             tracing::warn!(open, "shutdown grace period expired: connections dropped");
             ExitCode::FAILURE
         }
-        ExitReason::Shutdown(Ended::Aborted { .. }) => ExitCode::from(signals.exit_code()),
+        ExitReason::Shutdown(ShutdownOutcome::Aborted { .. }) => ExitCode::from(signals.exit_code()),
         ExitReason::ActionExit(code) => ExitCode::from(code),
     };
     Ok(code)

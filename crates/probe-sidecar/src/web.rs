@@ -1,7 +1,7 @@
 //! HTTP endpoints and the page.
 
 use axum::{Router, middleware};
-use service::{Metrics, Readiness};
+use http_service::{Metrics, Readiness};
 
 use crate::engine::Engine;
 

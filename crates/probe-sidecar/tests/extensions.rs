@@ -145,7 +145,7 @@ async fn grpc_probe_over_tls_checks_a_sidecar() {
         Clock::new(Timestamp::UNIX_EPOCH, 1.0),
         Arc::new(LocalRunner::default()),
     );
-    let ready = service::Readiness::default();
+    let ready = http_service::Readiness::default();
     ready.open();
     let app = AppState { engine, ready };
     tokio::spawn(grpc::serve(plain, app, std::future::pending()));

@@ -22,7 +22,7 @@ async fn serving() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let clock = Clock::new(Timestamp::UNIX_EPOCH, 1.0);
-    let ready = service::Readiness::default();
+    let ready = http_service::Readiness::default();
     ready.open();
     let engine = Engine::new(clock, Arc::new(LocalRunner::default()));
     let app = AppState { engine, ready };

@@ -1,13 +1,13 @@
-//! The PostgreSQL server of the host: in PATH, in Debian's or Homebrew's directories, in the user's cache.
+//! Finds the host's PostgreSQL server: in `PATH`, in Debian's or Homebrew's directories, in the user's cache.
 
 use std::path::{Path, PathBuf};
 
-/// The programs that a server is made and run with.
+/// Programs that an installation needs to have.
 const PROGRAMS: [&str; 4] = ["postgres", "initdb", "pg_ctl", "psql"];
 
-/// Folders of folders named after versions.
+/// Directory of directories named after major versions.
 const DEBIAN: &str = "/usr/lib/postgresql";
-/// Folders of folders named `postgresql@VERSION`.
+/// Directories of directories named `postgresql@VERSION`.
 const HOMEBREW: [&str; 3] = [
     "/home/linuxbrew/.linuxbrew/opt",
     "/opt/homebrew/opt",
@@ -37,11 +37,11 @@ pub const HOW_TO_INSTALL: &str = "run `selfheal postgresql` (Debian, Ubuntu; wit
 /// A PostgreSQL server's programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Installation {
-    /// The folder of the programs.
+    /// Directory of the programs.
     pub bin: PathBuf,
-    /// The major version, where the folder's name tells it.
+    /// Major version, if the directory's name contains it.
     pub major: Option<u32>,
-    /// What else the programs need to be seen of, where it is not in `/usr`.
+    /// Directory with the libraries and files that the programs need, unless it is below `/usr`.
     pub tree: Option<PathBuf>,
 }
 
@@ -58,18 +58,18 @@ fn command_for(os_release: &str) -> Option<&'static str> {
         let value = lines.find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
         value.unwrap_or_default().trim_matches(['"', '\''])
     };
-    // Its own name comes first, then those of the distributions that it derives from.
+    // The distribution's own id precedes those of the distributions that it derives from.
     let ids = std::iter::once(value("ID")).chain(value("ID_LIKE").split_whitespace());
     let command = |id: &str| INSTALL_COMMANDS.iter().find(|(known, _)| *known == id);
     ids.filter_map(command).map(|(_, command)| *command).next()
 }
 
-/// The installation of this major version if there is one; else the one in PATH, else the newest that is installed, else
+/// Returns the installation of this major version; without one the first in `PATH`, then the newest installed one, then
 /// the newest of the user's cache.
 #[must_use]
 pub fn find(major: Option<u32>) -> Option<Installation> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    choose(candidates(std::env::split_paths(&path)), major)
+    select(candidates(std::env::split_paths(&path)), major)
 }
 
 /// Directory in which this project keeps files that can be downloaded again: below `XDG_CACHE_HOME` or `~/.cache`.
@@ -97,12 +97,12 @@ pub fn cached(cache: &Path) -> Vec<Installation> {
 }
 
 fn candidates(path: impl Iterator<Item = PathBuf>) -> Vec<Installation> {
-    let mut found: Vec<_> = path.filter_map(in_path).collect();
+    let mut found: Vec<_> = path.filter_map(installation_in).collect();
     let mut versions = versioned(Path::new(DEBIAN), |name| name.parse().ok(), |_| None);
-    for folder in HOMEBREW.map(Path::new) {
+    for dir in HOMEBREW.map(Path::new) {
         let number = |name: &str| name.strip_prefix("postgresql@")?.parse().ok();
-        let prefix = folder.parent().map(Path::to_owned);
-        versions.extend(versioned(folder, number, |_| prefix.clone()));
+        let prefix = dir.parent().map(Path::to_owned);
+        versions.extend(versioned(dir, number, |_| prefix.clone()));
     }
     let mut cached = cache_dir().map(|dir| cached(&dir)).unwrap_or_default();
     for group in [&mut versions, &mut cached] {
@@ -112,45 +112,45 @@ fn candidates(path: impl Iterator<Item = PathBuf>) -> Vec<Installation> {
     found
 }
 
-fn choose(candidates: Vec<Installation>, major: Option<u32>) -> Option<Installation> {
+fn select(candidates: Vec<Installation>, major: Option<u32>) -> Option<Installation> {
     let wanted = candidates
         .iter()
         .position(|it| major.is_some() && it.major == major);
     candidates.into_iter().nth(wanted.unwrap_or(0))
 }
 
-fn in_path(folder: PathBuf) -> Option<Installation> {
-    if !is_whole(&folder) {
+fn installation_in(dir: PathBuf) -> Option<Installation> {
+    if !is_complete(&dir) {
         return None;
     }
-    // Links lead from a common folder to where libraries and templates lie too.
-    let program = folder.join(PROGRAMS[0]).canonicalize().ok()?;
+    // Programs in a common directory are links into the directory that has libraries and templates too.
+    let program = dir.join(PROGRAMS[0]).canonicalize().ok()?;
     let tree = program.parent()?.parent()?;
     let tree = (!tree.starts_with("/usr")).then(|| tree.to_owned());
-    let major = version_in(&program);
+    let major = version_of_path(&program);
     Some(Installation {
-        bin: folder,
+        bin: dir,
         major,
         tree,
     })
 }
 
-/// Debian's `/usr/lib/postgresql/15/bin/postgres`.
-fn version_in(program: &Path) -> Option<u32> {
+/// Returns the major version of a path such as Debian's `/usr/lib/postgresql/15/bin/postgres`.
+fn version_of_path(program: &Path) -> Option<u32> {
     let below = program.strip_prefix(DEBIAN).ok()?;
     below.iter().next()?.to_str()?.parse().ok()
 }
 
 fn versioned(
-    folder: &Path,
+    dir: &Path,
     number: impl Fn(&str) -> Option<u32>,
     tree: impl Fn(&Path) -> Option<PathBuf>,
 ) -> Vec<Installation> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let installation = |entry: std::fs::DirEntry| {
         let bin = entry.path().join("bin");
         let major = number(entry.file_name().to_str()?)?;
-        is_whole(&bin).then(|| Installation {
+        is_complete(&bin).then(|| Installation {
             bin,
             major: Some(major),
             tree: tree(&entry.path()).filter(|tree| !tree.starts_with("/usr")),
@@ -159,7 +159,7 @@ fn versioned(
     entries.filter_map(installation).collect()
 }
 
-fn is_whole(bin: &Path) -> bool {
+fn is_complete(bin: &Path) -> bool {
     PROGRAMS.iter().all(|name| bin.join(name).is_file())
 }
 
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wanted_version_comes_before_the_one_in_path_and_that_before_the_newest() {
+    fn requested_version_precedes_path_and_path_precedes_the_newest() {
         let all = || vec![version(None), version(Some(16)), version(Some(15))];
         for (wanted, found) in [
             (Some(15), Some(15)),
@@ -184,15 +184,15 @@ mod tests {
             (Some(11), None),
             (None, None),
         ] {
-            let chosen = choose(all(), wanted).unwrap();
+            let chosen = select(all(), wanted).unwrap();
             assert_eq!(chosen.major, found, "{wanted:?}");
         }
-        assert_eq!(choose(all().split_off(1), None).unwrap().major, Some(16));
-        assert_eq!(choose(Vec::new(), Some(15)), None);
+        assert_eq!(select(all().split_off(1), None).unwrap().major, Some(16));
+        assert_eq!(select(Vec::new(), Some(15)), None);
     }
 
     #[test]
-    fn a_folder_counts_only_with_every_program_that_is_needed() {
+    fn directory_without_a_required_program_is_no_installation() {
         let root = tempfile::tempdir().unwrap();
         for (name, programs) in [
             ("postgresql@16", &PROGRAMS[..]),
@@ -213,15 +213,10 @@ mod tests {
             (Some(16), Some(root.path()))
         );
 
-        let folder = root.path().join("postgresql@16/bin");
-        let in_path = in_path(folder.clone()).unwrap();
-        assert_eq!(in_path.bin, folder);
-        assert!(
-            folder
-                .canonicalize()
-                .unwrap()
-                .starts_with(in_path.tree.unwrap())
-        );
+        let dir = root.path().join("postgresql@16/bin");
+        let found = installation_in(dir.clone()).unwrap();
+        assert_eq!(found.bin, dir);
+        assert!(dir.canonicalize().unwrap().starts_with(found.tree.unwrap()));
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! What PostgreSQL's image begins with, after the documented contract of the official image: the first start makes a
-//! database from the environment, every start leaves root behind and becomes the server.
+//! Entrypoint of a PostgreSQL image, with the documented contract of the official image: the first start creates a database
+//! from the environment; every start drops root's privileges and executes the server.
 //!
-//! The same program is the entrypoint of the embedded node's `postgres:*` and of the image made from Debian's packages.
+//! The embedded node runs the same program for `postgres:*`, and so does the image made from Debian's packages.
 
 mod data;
 pub mod installation;
+mod interrupt;
 pub mod program;
 mod programs;
 mod scripts;
@@ -18,37 +19,54 @@ use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 
+use interrupt::Interrupt;
 use programs::Programs;
 use settings::{Settings, SettingsError};
 
-/// Why the server could not be started.
+/// Error of a server that was not started.
 #[derive(Debug, thiserror::Error)]
 pub enum EntryError {
-    /// The environment asks for something impossible.
+    /// The environment is invalid.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// Something of the system's refused.
+    /// An operation of the operating system failed.
     #[error("{doing}: {source}")]
     System {
-        /// What was tried.
+        /// The operation and its object.
         doing: String,
-        /// The system's word.
+        /// The underlying OS error.
         source: io::Error,
     },
     /// One of PostgreSQL's programs, or a script, failed.
-    #[error("{program} failed ({status}); what it said stands above")]
+    #[error("{program} failed ({status}); see its output above")]
     Failed {
-        /// Which.
+        /// Name of the program.
         program: String,
-        /// How it ended.
+        /// Exit status.
         status: String,
     },
-    /// The folder for data has something else in it.
+    /// A script needs bash, which is not installed.
     #[error(
-        "PGDATA {0:?} is not empty and holds no database; name an empty folder, or one within it"
+        "{0:?} is a bash script, and bash is not installed: install bash, write the script for sh, \
+         or make it executable with the interpreter that it needs"
     )]
-    Foreign(PathBuf),
-    /// The program to become is not there.
+    NoBash(PathBuf),
+    /// The data directory has files that are not a database.
+    #[error(
+        "PGDATA {0:?} is not empty and has no database; use an empty directory, or one below it"
+    )]
+    DataDirNotEmpty(PathBuf),
+    /// Another instance initializes the data directory.
+    #[error(
+        "PGDATA {0:?} is being initialized by another instance; stop that one, or start again when it is ready"
+    )]
+    DataDirLocked(PathBuf),
+    /// A signal interrupted the initialization.
+    #[error(
+        "initialization interrupted by signal {0}; the next start initializes the database again"
+    )]
+    Interrupted(i32),
+    /// The program to execute does not exist.
     #[error("exec: {0:?}: executable file not found in $PATH")]
     NotFound(String),
 }
@@ -58,38 +76,41 @@ fn system(doing: impl Into<String>) -> impl FnOnce(io::Error) -> EntryError {
     move |source| EntryError::System { doing, source }
 }
 
-/// A word for whoever reads the log.
-fn say(text: &str) {
-    // A log that cannot be written to is no reason not to start.
-    let _ = writeln!(io::stderr(), "todo-db: {text}");
+fn log(message: &str) {
+    // The server starts even if its log cannot be written.
+    let _ = writeln!(io::stderr(), "todo-db: {message}");
 }
 
-/// Does what the arguments ask for, and returns only why it could not.
+/// Executes the command of the arguments, after the preparation of a server; returns only on failure.
 ///
 /// # Errors
 /// See [`EntryError`].
 pub fn run(arguments: Vec<OsString>) -> Result<Infallible, EntryError> {
-    let programs = Programs::here();
-    let command = command(arguments);
-    let mut last = programs.command(&command[0]);
-    last.args(&command[1..]);
-    if serves(&command) {
+    let command = parse_command(arguments);
+    let mut programs = Programs::discover();
+    if starts_server(&command) {
         let settings = Settings::read(|name| std::env::var(name).ok())?;
-        user::leave_root(&settings)?;
-        if data::is_initialised(&settings.data) {
-            say(
+        user::drop_privileges(&settings)?;
+        if data::is_initialized(&settings.data) {
+            log(
                 "PostgreSQL Database directory appears to contain a database; Skipping initialization",
             );
         } else {
-            initialise(&settings, &programs, &command[1..])?;
-            say("PostgreSQL init process complete; ready for start up.");
+            // A thread handles the signals: only a process with one thread can create the user namespace above.
+            programs.interrupt = Interrupt::listen().map_err(system("handling signals"))?;
+            initialize(&settings, &programs, &command[1..])?;
+            log("PostgreSQL init process complete; ready for start up.");
         }
-        last.env("PGDATA", &settings.data);
+        let mut server = programs.command(&command[0]);
+        server.args(&command[1..]).env("PGDATA", &settings.data);
+        programs.interrupt.check()?;
+        return Err(exec_error(&command[0], server.exec()));
     }
-    Err(cannot_become(&command[0], last.exec()))
+    let mut program = programs.command(&command[0]);
+    Err(exec_error(&command[0], program.args(&command[1..]).exec()))
 }
 
-fn cannot_become(program: &OsString, error: io::Error) -> EntryError {
+fn exec_error(program: &OsString, error: io::Error) -> EntryError {
     let name = program.to_string_lossy().into_owned();
     if error.kind() == io::ErrorKind::NotFound {
         EntryError::NotFound(name)
@@ -98,8 +119,8 @@ fn cannot_become(program: &OsString, error: io::Error) -> EntryError {
     }
 }
 
-/// The command that is meant: options alone are the server's.
-fn command(arguments: Vec<OsString>) -> Vec<OsString> {
+/// Returns the command to execute. Arguments without a program are options of the server.
+fn parse_command(arguments: Vec<OsString>) -> Vec<OsString> {
     let is_program = arguments
         .first()
         .is_some_and(|first| !first.to_string_lossy().starts_with('-'));
@@ -111,29 +132,32 @@ fn command(arguments: Vec<OsString>) -> Vec<OsString> {
         .collect()
 }
 
-/// Whether the command is a server's that serves, and not one that only tells something.
-fn serves(command: &[OsString]) -> bool {
-    const TELLS: [&str; 5] = ["-?", "--help", "--describe-config", "-V", "--version"];
+/// Options with which the server prints information and exits.
+const INFO_ONLY_FLAGS: [&str; 5] = ["-?", "--help", "--describe-config", "-V", "--version"];
+
+/// Returns `true` if the command starts a server that accepts connections.
+fn starts_server(command: &[OsString]) -> bool {
+    let is_info_only = |argument: &OsString| INFO_ONLY_FLAGS.iter().any(|flag| argument == flag);
     command.first().is_some_and(|program| program == "postgres")
-        && !command
-            .iter()
-            .any(|argument| TELLS.iter().any(|word| argument == word))
+        && !command.iter().any(is_info_only)
 }
 
-/// Makes the database that the environment describes. Interrupted, it begins anew the next time.
-fn initialise(
+/// Creates the database that the environment describes.
+fn initialize(
     settings: &Settings,
     programs: &Programs,
     options: &[OsString],
 ) -> Result<(), EntryError> {
     settings.check_password()?;
-    let unfinished = data::begin(&settings.data)?;
-    server::create(settings, programs, &unfinished)?;
+    // An unreadable directory is reported before a database without its scripts is created.
+    let scripts = scripts::list(&settings.scripts)?;
+    let initialization = data::Initialization::begin(&settings.data)?;
+    server::create(settings, programs, options, &initialization)?;
     let server = server::Temporary::start(settings, programs, options)?;
     server.create_database()?;
-    scripts::run_all(&server)?;
+    scripts::run_all(&server, &scripts)?;
     server.stop()?;
-    data::finished(&unfinished)
+    initialization.finish()
 }
 
 #[cfg(test)]
@@ -145,8 +169,8 @@ mod tests {
     }
 
     #[test]
-    fn options_alone_are_the_servers_and_a_program_is_itself() {
-        for (given, meant, is_server) in [
+    fn arguments_without_a_program_are_options_of_the_server() {
+        for (arguments, expected, is_server) in [
             ("", "postgres", true),
             ("postgres", "postgres", true),
             (
@@ -160,9 +184,9 @@ mod tests {
             ("sleep 30m", "sleep 30m", false),
             ("psql -c select", "psql -c select", false),
         ] {
-            let command = command(words(given));
-            assert_eq!(command, words(meant), "{given}");
-            assert_eq!(serves(&command), is_server, "{given}");
+            let command = parse_command(words(arguments));
+            assert_eq!(command, words(expected), "{arguments}");
+            assert_eq!(starts_server(&command), is_server, "{arguments}");
         }
     }
 }

@@ -1,26 +1,31 @@
-//! Making a database with PostgreSQL's own programs, and the server that nobody but this program can reach while it does.
+//! Creates a database with PostgreSQL's programs, and runs a temporary server that only local clients reach.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nix::errno::Errno;
-use nix::sys::wait::wait;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use secrecy::ExposeSecret as _;
 
-use crate::programs::{Programs, succeed};
-use crate::settings::Settings;
-use crate::{EntryError, data, system};
+use crate::data::Initialization;
+use crate::programs::Programs;
+use crate::settings::{self, Settings};
+use crate::{EntryError, log, system, user};
 
-/// Makes an empty database in a folder of its own, and then moves it to its place: `initdb` wants an empty folder.
+/// Creates an empty database in a temporary directory, because `initdb` needs an empty one, and moves it into place.
 pub(crate) fn create(
     settings: &Settings,
     programs: &Programs,
-    unfinished: &Path,
+    options: &[OsString],
+    initialization: &Initialization,
 ) -> Result<(), EntryError> {
-    let made = unfinished.join("data");
+    let made = initialization.dir().join("data");
     let mut initdb = programs.command("initdb");
+    user::provide_name(&mut initdb, initialization.dir())?;
     initdb.arg("--pgdata").arg(&made);
     initdb.arg(format!("--username={}", settings.user));
     if let Some(wal) = &settings.wal {
@@ -28,28 +33,40 @@ pub(crate) fn create(
     }
     initdb.args(&settings.initdb);
     match settings.password_line() {
-        Some(line) => with_password(&mut initdb, &line)?,
-        None => succeed(initdb.stdin(Stdio::null()))?,
+        Some(line) => run_with_password(programs, &mut initdb, &line)?,
+        None => programs.run(initdb.stdin(Stdio::null()))?,
     }
-    admit_network(settings, &made)?;
-    data::move_up(&made, &settings.data)
+    allow_network(settings, programs, options, &made)?;
+    initialization.move_into_place(&made)
 }
 
-/// The password goes through a pipe: arguments and files can be read by others.
-fn with_password(initdb: &mut Command, line: &str) -> Result<(), EntryError> {
-    let doing = || system("giving initdb the password");
+/// Passes the password through a pipe: other processes can read arguments and files.
+fn run_with_password(
+    programs: &Programs,
+    initdb: &mut Command,
+    line: &str,
+) -> Result<(), EntryError> {
+    let doing = || system("passing the password to initdb");
     let (reader, mut writer) = std::io::pipe().map_err(doing())?;
     writer.write_all(line.as_bytes()).map_err(doing())?;
     drop(writer);
-    succeed(initdb.arg("--pwfile=/dev/stdin").stdin(reader))
+    programs.run(initdb.arg("--pwfile=/dev/stdin").stdin(reader))
 }
 
-/// `initdb` makes a server that listens to, and admits, only this machine.
-fn admit_network(settings: &Settings, data: &Path) -> Result<(), EntryError> {
-    let auth = &settings.auth;
+/// Adds what `initdb` leaves out: a server that listens on all addresses, and a rule for clients in the network.
+fn allow_network(
+    settings: &Settings,
+    programs: &Programs,
+    options: &[OsString],
+    data: &Path,
+) -> Result<(), EntryError> {
+    let auth = match &settings.auth {
+        Some(auth) => auth.clone(),
+        None => password_encryption(programs, options, data)?,
+    };
     if auth == "trust" {
-        crate::say(
-            "POSTGRES_HOST_AUTH_METHOD is trust: everybody who can connect may be superuser",
+        log(
+            "POSTGRES_HOST_AUTH_METHOD is trust: every client that can connect has superuser rights",
         );
     }
     append(&data.join("postgresql.conf"), "listen_addresses = '*'")?;
@@ -57,6 +74,26 @@ fn admit_network(settings: &Settings, data: &Path) -> Result<(), EntryError> {
         &data.join("pg_hba.conf"),
         &format!("host all all all {auth}"),
     )
+}
+
+/// Value of the server's setting `password_encryption`, which is also the name of an authentication method.
+fn password_encryption(
+    programs: &Programs,
+    options: &[OsString],
+    data: &Path,
+) -> Result<String, EntryError> {
+    let mut postgres = programs.command("postgres");
+    postgres.args(["-C", "password_encryption", "-D"]).arg(data);
+    let output = postgres.args(options).stdin(Stdio::null()).output();
+    let output = output.map_err(system("reading password_encryption"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    }
+    log(String::from_utf8_lossy(&output.stderr).trim_end());
+    Err(EntryError::Failed {
+        program: "postgres -C password_encryption".to_owned(),
+        status: output.status.to_string(),
+    })
 }
 
 fn append(file: &Path, line: &str) -> Result<(), EntryError> {
@@ -67,14 +104,20 @@ fn append(file: &Path, line: &str) -> Result<(), EntryError> {
     write().map_err(system(format!("writing {}", file.display())))
 }
 
-/// A server on a socket only, while the database is made.
+/// Server that listens on its socket only, while the database is initialized.
 pub(crate) struct Temporary<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) programs: &'a Programs,
-    /// Where its socket is.
-    socket: PathBuf,
+    endpoint: Endpoint,
+    is_running: bool,
+}
+
+/// Process and socket of a running server.
+#[derive(Default)]
+struct Endpoint {
+    pid: Option<Pid>,
+    socket_dir: PathBuf,
     port: String,
-    runs: bool,
 }
 
 impl<'a> Temporary<'a> {
@@ -88,17 +131,19 @@ impl<'a> Temporary<'a> {
             .map(|option| option.to_string_lossy().into_owned());
         let socket_only = ["-c".to_owned(), "listen_addresses=".to_owned()];
         let words: Vec<String> = options.chain(socket_only).collect();
-        let words = shlex::try_join(words.iter().map(String::as_str))
-            .map_err(|error| system("the server's options")(std::io::Error::other(error)))?;
-        succeed(control(settings, programs).args(["-w", "-o", &words, "start"]))?;
-        let (socket, port) = whereabouts(&settings.data)?;
-        Ok(Self {
+        let words = shlex::try_join(words.iter().map(String::as_str)).map_err(|error| {
+            system("quoting the server's options")(std::io::Error::other(error))
+        })?;
+        // It exists before the start: the server runs even if `pg_ctl` is interrupted.
+        let mut server = Self {
             settings,
             programs,
-            socket,
-            port,
-            runs: true,
-        })
+            endpoint: Endpoint::default(),
+            is_running: true,
+        };
+        programs.run(server.control().args(["-w", "-o", &words, "start"]))?;
+        server.endpoint = Endpoint::read(&settings.data)?;
+        Ok(server)
     }
 
     pub(crate) fn create_database(&self) -> Result<(), EntryError> {
@@ -107,10 +152,11 @@ impl<'a> Temporary<'a> {
         }
         let name = self.settings.database.replace('"', "\"\"");
         let statement = format!("CREATE DATABASE \"{name}\"");
-        succeed(self.psql("postgres").args(["-c", &statement]))
+        self.programs
+            .run(self.psql("postgres").args(["-c", &statement]))
     }
 
-    /// `psql` as the superuser: stops at the first error, reads no settings of a user's.
+    /// `psql` as the superuser, which stops at the first error and ignores a user's settings.
     pub(crate) fn psql(&self, database: &str) -> Command {
         let mut psql = self.command("psql");
         psql.args(["-v", "ON_ERROR_STOP=1", "--no-password", "--no-psqlrc"]);
@@ -120,59 +166,90 @@ impl<'a> Temporary<'a> {
         psql
     }
 
-    /// A program that finds the server by itself.
-    pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    /// Program in the environment of scripts: the server's address, and the settings, also those from files.
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = self.programs.command(program);
         command
             .env("PGDATA", &self.settings.data)
-            .env("PGHOST", &self.socket)
+            .env("PGHOST", &self.endpoint.socket_dir)
             .env_remove("PGHOSTADDR")
-            .env("PGPORT", &self.port)
+            .env("PGPORT", &self.endpoint.port)
             .env("POSTGRES_USER", &self.settings.user)
             .env("POSTGRES_DB", &self.settings.database);
+        for name in settings::FILE_VARIABLES {
+            command.env_remove(format!("{name}_FILE"));
+        }
+        if !self.settings.initdb_args.is_empty() {
+            command.env("POSTGRES_INITDB_ARGS", &self.settings.initdb_args);
+        }
+        if let Some(password) = &self.settings.password {
+            command.env("POSTGRES_PASSWORD", password.expose_secret());
+            // Local connections may need it, and a password of the caller has precedence, as in the official image.
+            if std::env::var_os("PGPASSWORD").is_none() {
+                command.env("PGPASSWORD", password.expose_secret());
+            }
+        }
         command
     }
 
+    fn control(&self) -> Command {
+        let mut control = self.programs.command("pg_ctl");
+        control
+            .arg("-D")
+            .arg(&self.settings.data)
+            .env("PGUSER", &self.settings.user)
+            .stdin(Stdio::null());
+        control
+    }
+
     pub(crate) fn stop(mut self) -> Result<(), EntryError> {
-        self.runs = false;
-        succeed(control(self.settings, self.programs).args(["-m", "fast", "-w", "stop"]))?;
-        reap();
+        self.is_running = false;
+        self.programs
+            .run(self.control().args(["-m", "fast", "-w", "stop"]))?;
+        self.reap();
         Ok(())
+    }
+
+    /// Waits for the server's process, which belongs to this process if it is the first of its container. The next server
+    /// would inherit it, and log a child that it does not know.
+    fn reap(&self) {
+        if std::process::id() != 1 {
+            return;
+        }
+        if let Some(pid) = self.endpoint.pid {
+            while waitpid(pid, None) == Err(Errno::EINTR) {}
+        }
+        // Background processes of scripts may run on.
+        while !matches!(
+            waitpid(None, Some(WaitPidFlag::WNOHANG)),
+            Ok(WaitStatus::StillAlive) | Err(_)
+        ) {}
     }
 }
 
 impl Drop for Temporary<'_> {
-    /// What it was for has failed, and nothing of it is kept.
+    /// Stops the server after a failure. The database is discarded, so the fastest mode is sufficient.
     fn drop(&mut self) {
-        if self.runs {
-            let mut stop = control(self.settings, self.programs);
-            let _ = succeed(stop.args(["-m", "immediate", "-w", "stop"]));
+        if self.is_running && self.settings.data.join("postmaster.pid").exists() {
+            let mut stop = self.control();
+            let _ = self
+                .programs
+                .run_always(stop.args(["-m", "immediate", "-w", "stop"]));
         }
     }
 }
 
-fn control(settings: &Settings, programs: &Programs) -> Command {
-    let mut control = programs.command("pg_ctl");
-    control
-        .arg("-D")
-        .arg(&settings.data)
-        .env("PGUSER", &settings.user)
-        .stdin(Stdio::null());
-    control
-}
-
-/// Socket folder and port of a server that runs, from its own note.
-fn whereabouts(data: &Path) -> Result<(PathBuf, String), EntryError> {
-    let file = data.join("postmaster.pid");
-    let text = fs::read_to_string(&file);
-    let text = text.map_err(system(format!("reading {}", file.display())))?;
-    let line = |n: usize| text.lines().nth(n).unwrap_or_default().to_owned();
-    Ok((PathBuf::from(line(4)), line(3)))
-}
-
-/// As the first process of its container this program inherits the server that has ended; the next one would wonder about it.
-fn reap() {
-    if std::process::id() == 1 {
-        while !matches!(wait(), Err(Errno::ECHILD)) {}
+impl Endpoint {
+    /// Reads the server's lock file. Its lines are documented in PostgreSQL's `miscadmin.h`.
+    fn read(data: &Path) -> Result<Self, EntryError> {
+        let file = data.join("postmaster.pid");
+        let text = fs::read_to_string(&file);
+        let text = text.map_err(system(format!("reading {}", file.display())))?;
+        let line = |n: usize| text.lines().nth(n).unwrap_or_default().trim();
+        Ok(Self {
+            pid: line(0).parse().ok().map(Pid::from_raw),
+            socket_dir: PathBuf::from(line(4)),
+            port: line(3).to_owned(),
+        })
     }
 }

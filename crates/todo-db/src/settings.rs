@@ -1,60 +1,70 @@
-//! The environment that the official image documents.
+//! Environment variables that the official image documents.
 
 use std::io;
 use std::path::PathBuf;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// Where data is unless `PGDATA` says otherwise.
-const DATA: &str = "/var/lib/postgresql/data";
-/// Where scripts for a new database are.
-const SCRIPTS: &str = "/docker-entrypoint-initdb.d";
+/// Default data directory.
+const DATA_DIR: &str = "/var/lib/postgresql/data";
+/// Default directory of scripts for a new database.
+const SCRIPTS_DIR: &str = "/docker-entrypoint-initdb.d";
 
-/// What a new database is made from.
+/// Variables that can be given as a file that `NAME_FILE` names.
+pub(crate) const FILE_VARIABLES: [&str; 4] = [
+    "POSTGRES_USER",
+    "POSTGRES_PASSWORD",
+    "POSTGRES_DB",
+    "POSTGRES_INITDB_ARGS",
+];
+
+/// Settings of a new database.
 #[derive(Debug)]
 pub struct Settings {
-    /// `POSTGRES_USER`: the superuser.
+    /// `POSTGRES_USER`: name of the superuser.
     pub user: String,
-    /// `POSTGRES_DB`: the database made beside `postgres`.
+    /// `POSTGRES_DB`: database that is created in addition to `postgres`.
     pub database: String,
     /// `POSTGRES_PASSWORD`.
     pub password: Option<SecretString>,
-    /// `POSTGRES_INITDB_ARGS`, taken apart as a shell would.
+    /// `POSTGRES_INITDB_ARGS`, split as by a shell.
     pub initdb: Vec<String>,
+    /// `POSTGRES_INITDB_ARGS` as it was given, for scripts.
+    pub(crate) initdb_args: String,
     /// `POSTGRES_INITDB_WALDIR`.
     pub wal: Option<PathBuf>,
-    /// `POSTGRES_HOST_AUTH_METHOD`: how connections over the network show who they are.
-    pub auth: String,
+    /// `POSTGRES_HOST_AUTH_METHOD`: authentication method of clients in the network. Default: the server's `password_encryption`.
+    pub auth: Option<String>,
     /// `PGDATA`.
     pub data: PathBuf,
-    /// The scripts' folder.
+    /// Directory of scripts for a new database.
     pub scripts: PathBuf,
 }
 
-/// What is wrong with the environment.
+/// Error of an invalid environment.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// Two values for one setting.
+    /// A setting has two values.
     #[error("{0} and {0}_FILE are both set; set one of them")]
     Both(&'static str),
-    /// A file that is to hold a value cannot be read.
+    /// The file with a value cannot be read.
     #[error("{name}_FILE {path:?} cannot be read: {source}")]
     File {
-        /// The variable without its ending.
+        /// Name of the variable without `_FILE`.
         name: &'static str,
-        /// Its value.
+        /// Path of the file.
         path: String,
-        /// The system's word.
+        /// The underlying OS error.
         source: io::Error,
     },
-    /// Quotes that do not end.
-    #[error("POSTGRES_INITDB_ARGS {0:?} has a quote that does not end")]
+    /// A quotation is not closed.
+    #[error("POSTGRES_INITDB_ARGS {0:?} has an unclosed quotation")]
     Arguments(String),
-    /// A database that anyone could enter.
+    /// A new database has no password.
     #[error(
         "POSTGRES_PASSWORD is not set: a new database needs its superuser's password; \
          set POSTGRES_PASSWORD, or POSTGRES_PASSWORD_FILE, \
-         or POSTGRES_HOST_AUTH_METHOD=trust if everybody who can connect may be superuser"
+         or POSTGRES_HOST_AUTH_METHOD=trust to give every client that can connect superuser rights"
     )]
     NoPassword,
 }
@@ -63,46 +73,49 @@ impl Settings {
     /// Reads the environment.
     ///
     /// # Errors
-    /// When a setting is given twice, or in a file that cannot be read.
+    /// A setting has two values, or its file cannot be read.
     pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let get = |name: &str| get(name).filter(|value| !value.is_empty());
-        let user = or_file(&get, "POSTGRES_USER", "POSTGRES_USER_FILE")?;
+        let user = value_or_file(&get, "POSTGRES_USER", "POSTGRES_USER_FILE")?;
         let user = user.unwrap_or_else(|| "postgres".to_owned());
-        let database = or_file(&get, "POSTGRES_DB", "POSTGRES_DB_FILE")?;
-        let initdb = or_file(&get, "POSTGRES_INITDB_ARGS", "POSTGRES_INITDB_ARGS_FILE")?;
+        let database = value_or_file(&get, "POSTGRES_DB", "POSTGRES_DB_FILE")?;
+        let initdb = value_or_file(&get, "POSTGRES_INITDB_ARGS", "POSTGRES_INITDB_ARGS_FILE")?;
         let initdb = initdb.unwrap_or_default();
-        let path = |name, or: &str| PathBuf::from(get(name).unwrap_or_else(|| or.to_owned()));
+        let path =
+            |name, default: &str| PathBuf::from(get(name).unwrap_or_else(|| default.to_owned()));
         Ok(Self {
             database: database.unwrap_or_else(|| user.clone()),
             user,
-            password: or_file(&get, "POSTGRES_PASSWORD", "POSTGRES_PASSWORD_FILE")?
+            password: value_or_file(&get, "POSTGRES_PASSWORD", "POSTGRES_PASSWORD_FILE")?
                 .map(SecretString::from),
-            initdb: shlex::split(&initdb).ok_or(SettingsError::Arguments(initdb))?,
+            initdb: shlex::split(&initdb)
+                .ok_or_else(|| SettingsError::Arguments(initdb.clone()))?,
+            initdb_args: initdb,
             wal: get("POSTGRES_INITDB_WALDIR").map(PathBuf::from),
-            auth: get("POSTGRES_HOST_AUTH_METHOD").unwrap_or_else(|| "scram-sha-256".to_owned()),
-            data: path("PGDATA", DATA),
-            scripts: path("TODO_DB_SCRIPTS", SCRIPTS),
+            auth: get("POSTGRES_HOST_AUTH_METHOD"),
+            data: path("PGDATA", DATA_DIR),
+            scripts: path("TODO_DB_SCRIPTS", SCRIPTS_DIR),
         })
     }
 
-    /// A new database needs a password unless nobody is asked for one.
+    /// Fails without a password, except with the authentication method `trust`.
     pub(crate) fn check_password(&self) -> Result<(), SettingsError> {
-        if self.password.is_some() || self.auth == "trust" {
+        if self.password.is_some() || self.auth.as_deref() == Some("trust") {
             Ok(())
         } else {
             Err(SettingsError::NoPassword)
         }
     }
 
-    /// The password for `initdb`, which reads a line.
+    /// Returns the password as the line that `initdb` reads.
     pub(crate) fn password_line(&self) -> Option<String> {
         let password = self.password.as_ref()?;
         Some(format!("{}\n", password.expose_secret()))
     }
 }
 
-/// A value, or the content of the file that holds it, without the newlines at its end.
-fn or_file(
+/// Returns a variable's value, or the content of the file that another variable names, without trailing newlines.
+fn value_or_file(
     get: &impl Fn(&str) -> Option<String>,
     name: &'static str,
     file: &str,
@@ -131,21 +144,21 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_the_official_images() {
+    fn defaults_are_those_of_the_official_image() {
         let settings = read(&[("POSTGRES_PASSWORD", "p")]).unwrap();
         assert_eq!(
             (settings.user.as_str(), settings.database.as_str()),
             ("postgres", "postgres")
         );
         assert_eq!(
-            (settings.auth.as_str(), settings.data),
-            ("scram-sha-256", PathBuf::from(DATA))
+            (settings.auth, settings.data),
+            (None, PathBuf::from(DATA_DIR))
         );
-        assert_eq!(settings.scripts, PathBuf::from(SCRIPTS));
+        assert_eq!(settings.scripts, PathBuf::from(SCRIPTS_DIR));
     }
 
     #[test]
-    fn the_database_is_named_after_the_user_unless_it_has_a_name() {
+    fn database_without_a_name_is_named_after_the_user() {
         let named = |pairs: &[_]| read(pairs).unwrap().database;
         assert_eq!(named(&[("POSTGRES_USER", "todo")]), "todo");
         assert_eq!(
@@ -155,9 +168,9 @@ mod tests {
     }
 
     #[test]
-    fn a_value_may_be_in_a_file_and_its_last_newline_is_not_part_of_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("password");
+    fn value_from_a_file_has_no_trailing_newline() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("password");
         std::fs::write(&file, "top secret \n").unwrap();
         let settings = read(&[("POSTGRES_PASSWORD_FILE", file.to_str().unwrap())]).unwrap();
         assert_eq!(settings.password_line().unwrap(), "top secret \n");
@@ -165,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_for_initdb_are_taken_apart_as_a_shell_would() {
+    fn initdb_arguments_are_split_as_by_a_shell() {
         let settings = read(&[(
             "POSTGRES_INITDB_ARGS",
             "--data-checksums --locale='C.UTF-8'",
@@ -177,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_name_the_variable() {
+    fn error_names_the_variable() {
         for (pairs, part) in [
             (
                 &[("POSTGRES_DB", "a"), ("POSTGRES_DB_FILE", "/b")][..],
@@ -195,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn only_trust_needs_no_password() {
+    fn password_is_optional_with_trust_only() {
         assert!(read(&[]).unwrap().check_password().is_err());
         assert!(
             read(&[("POSTGRES_PASSWORD", "")])

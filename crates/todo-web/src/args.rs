@@ -73,7 +73,7 @@ pub struct Args {
 
     /// What every service here has.
     #[command(flatten)]
-    pub service: service::Args,
+    pub service: http_service::Args,
 }
 
 /// When the service wants traffic.

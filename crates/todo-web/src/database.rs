@@ -5,10 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http_service::Metrics;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 use rand::RngExt as _;
-use service::Metrics;
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;

@@ -14,7 +14,7 @@ pub mod web;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use service::{Ended, Limits, Metrics, Readiness, Server, Stop};
+use http_service::{Limits, Metrics, Readiness, Server, Shutdown, ShutdownOutcome};
 use tokio_util::sync::CancellationToken;
 
 pub use args::Args;
@@ -33,7 +33,11 @@ const LIMITS: Limits = Limits {
 ///
 /// # Errors
 /// When it cannot listen, or the store cannot even be set up.
-pub async fn run(args: &Args, settings: Settings, stop: &Stop) -> anyhow::Result<Ended> {
+pub async fn run(
+    args: &Args,
+    settings: Settings,
+    stop: &Shutdown,
+) -> anyhow::Result<ShutdownOutcome> {
     let server = Server::bind(args.service.listen, LIMITS).await?;
     tracing::info!(address = %server.local_addr()?, provider = settings.provider.name(), "listening");
     let metrics = Metrics::default();

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use crate::Args;
 use crate::settings::Settings;
 use anyhow::Context;
-use service::Ended;
+use http_service::ShutdownOutcome;
 use tokio::runtime::{Builder, Runtime};
 
 /// As clap's own, for settings that come from files.
@@ -15,9 +15,9 @@ const BAD_SETTINGS: u8 = 2;
 /// Runs the program with this process's arguments; returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let args: Args = match service::args::parse(std::env::args_os()) {
+    let args: Args = match http_service::args::parse(std::env::args_os()) {
         Ok(args) => args,
-        Err(error) => return service::args::report(&error),
+        Err(error) => return http_service::args::report(&error),
     };
     if let Err(error) = args.service.init_log() {
         tracing::error!(%error, "logs");
@@ -53,14 +53,14 @@ fn runtime(threads: u16) -> io::Result<Runtime> {
 }
 
 async fn serve(args: &Args, settings: Settings) -> anyhow::Result<ExitCode> {
-    let stop = args.service.stop();
-    let signals = service::signal::listen(&stop).context("cannot listen for signals")?;
+    let stop = args.service.shutdown();
+    let signals = http_service::signal::listen(&stop).context("cannot listen for signals")?;
     Ok(match crate::run(args, settings, &stop).await? {
-        Ended::Drained => ExitCode::SUCCESS,
-        Ended::DeadlinePassed { open } => {
+        ShutdownOutcome::Drained => ExitCode::SUCCESS,
+        ShutdownOutcome::DeadlinePassed { open } => {
             tracing::warn!(open, "the grace ran out: connections dropped");
             ExitCode::FAILURE
         }
-        Ended::Aborted { .. } => ExitCode::from(signals.exit_code()),
+        ShutdownOutcome::Aborted { .. } => ExitCode::from(signals.exit_code()),
     })
 }

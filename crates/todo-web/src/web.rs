@@ -9,8 +9,8 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
 use http::{StatusCode, header};
+use http_service::{Metrics, Readiness};
 use jiff::Timestamp;
-use service::{Metrics, Readiness};
 
 use self::fault::Fault;
 use crate::args::{Args, Policy};
@@ -93,7 +93,7 @@ pub fn router(app: &App, metrics: &Metrics) -> Router {
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
         .layer(middleware::from_fn_with_state(app.clone(), within_limits));
     let router = timed
-        .merge(service::assets::router(
+        .merge(http_service::assets::router(
             include_str!("../assets/style.css"),
             include_str!("../assets/app.js"),
             include_str!("../assets/icon.svg"),

@@ -1,8 +1,8 @@
-//! What a fault is, and how it is written.
+//! Fault rules and their syntax.
 
 use std::{fmt, str::FromStr, time::Duration};
 
-/// The endpoint that a fault strikes.
+/// Endpoint of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// `/rng`
@@ -17,65 +17,66 @@ pub enum Target {
     Startupz,
 }
 
-/// When a fault strikes. Calls are counted from the moment the rule is set.
+/// Condition of a fault. Calls are counted from the time at which the rule is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
-    /// At every call.
+    /// Every call.
     Always,
-    /// At every call after the first so many.
+    /// Every call after the first N.
     AfterCalls(u64),
-    /// At every call from this time on.
+    /// Every call after this time.
     After(Duration),
-    /// At the next so many calls.
+    /// The next N calls, at least one.
     Next(u64),
-    /// At so many calls of a hundred, chosen by the seed.
+    /// A percentage of calls, selected by the seed.
     Percent(u8),
 }
 
-/// What goes wrong.
+/// Effect of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// The answer is an error.
+    /// The response is an error.
     Fail,
-    /// There is no answer.
+    /// No response is sent.
     Hang,
-    /// The answer comes late.
+    /// The response is delayed.
     Slow(Duration),
     /// The process exits.
     Crash(u8),
 }
 
-/// One fault.
+/// Fault of one target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// Where.
+    /// Endpoint that fails.
     pub target: Target,
-    /// When.
+    /// Calls that fail.
     pub trigger: Trigger,
-    /// What.
+    /// Failure of these calls.
     pub effect: Effect,
 }
 
-/// Why a rule cannot be read.
+/// Error of a rule that cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseRuleError {
-    /// Not three parts.
+    /// The rule does not have three parts.
     #[error("a fault is TARGET:TRIGGER:EFFECT, for example livez:next=3:hang")]
     Shape,
-    /// No such target.
+    /// Unknown target.
     #[error("unknown target `{0}`: one of rng, healthz, livez, readyz, startupz")]
     Target(String),
-    /// No such trigger, or a bad number in it.
+    /// Unknown trigger, or an invalid number.
     #[error(
-        "unknown trigger `{0}`: one of always, after-calls=N, after=TIME, next=N, percent=0..100"
+        "unknown trigger `{0}`: one of always, after-calls=N, after=TIME, next=N, percent=0..100; N of next is at least 1"
     )]
     Trigger(String),
-    /// No such effect, or a bad number in it.
+    /// Unknown effect, or an invalid number.
     #[error("unknown effect `{0}`: one of fail, hang, slow=TIME, crash=CODE")]
     Effect(String),
 }
 
-const TARGETS: [(Target, &str); 5] = [
+/// Targets and their names.
+pub(crate) const TARGETS: [(Target, &str); 5] = [
     (Target::Rng, "rng"),
     (Target::Healthz, "healthz"),
     (Target::Livez, "livez"),
@@ -103,7 +104,11 @@ impl FromStr for Trigger {
             "always" if text == name => Some(Self::Always),
             "after-calls" => value.parse().ok().map(Self::AfterCalls),
             "after" => humantime::parse_duration(value).ok().map(Self::After),
-            "next" => value.parse().ok().map(Self::Next),
+            "next" => value
+                .parse()
+                .ok()
+                .filter(|calls| *calls > 0)
+                .map(Self::Next),
             "percent" => value
                 .parse()
                 .ok()
@@ -175,7 +180,7 @@ mod tests {
     use super::Rule;
 
     #[test]
-    fn a_rule_is_written_as_it_is_read() {
+    fn rule_is_displayed_as_it_is_parsed() {
         for text in [
             "rng:always:fail",
             "healthz:after-calls=3:hang",
@@ -191,24 +196,25 @@ mod tests {
     }
 
     #[track_caller]
-    fn refused(text: &str, word: &str) {
+    fn assert_rejected(text: &str, part: &str) {
         let error = text.parse::<Rule>().unwrap_err().to_string();
-        assert!(error.contains(word), "{text}: {error}");
+        assert!(error.contains(part), "{text}: {error}");
     }
 
     #[test]
-    fn what_is_not_a_rule_is_refused_by_the_part_that_is_wrong() {
-        refused("", "TARGET:TRIGGER:EFFECT");
-        refused("rng:always", "TARGET:TRIGGER:EFFECT");
-        refused("rng:always:fail:", "TARGET:TRIGGER:EFFECT");
-        refused("metrics:always:fail", "target `metrics`");
-        refused("rng:always=1:fail", "trigger `always=1`");
-        refused("rng:percent=101:fail", "trigger `percent=101`");
-        refused("rng:next=-1:fail", "trigger `next=-1`");
-        refused("rng:after=3:fail", "trigger `after=3`");
-        refused("rng:always:crash=256", "effect `crash=256`");
-        refused("rng:always:hang=1", "effect `hang=1`");
-        refused("rng:always:fail=", "effect `fail=`");
-        refused("rng:always:explode", "effect `explode`");
+    fn invalid_rule_is_rejected_with_its_invalid_part() {
+        assert_rejected("", "TARGET:TRIGGER:EFFECT");
+        assert_rejected("rng:always", "TARGET:TRIGGER:EFFECT");
+        assert_rejected("rng:always:fail:", "TARGET:TRIGGER:EFFECT");
+        assert_rejected("metrics:always:fail", "target `metrics`");
+        assert_rejected("rng:always=1:fail", "trigger `always=1`");
+        assert_rejected("rng:percent=101:fail", "trigger `percent=101`");
+        assert_rejected("rng:next=-1:fail", "trigger `next=-1`");
+        assert_rejected("rng:next=0:fail", "trigger `next=0`");
+        assert_rejected("rng:after=3:fail", "trigger `after=3`");
+        assert_rejected("rng:always:crash=256", "effect `crash=256`");
+        assert_rejected("rng:always:hang=1", "effect `hang=1`");
+        assert_rejected("rng:always:fail=", "effect `fail=`");
+        assert_rejected("rng:always:explode", "effect `explode`");
     }
 }

@@ -2,10 +2,10 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use http_body_util::{BodyExt as _, Full};
+use http_service::Readiness;
 use jiff::Timestamp;
 use probe::{Clock, ProbeError, Verdict};
 use prost::Message;
-use service::Readiness;
 
 use super::*;
 use crate::attempt::{Attempt, AttemptRunner};

@@ -21,7 +21,7 @@ const MAX_TRANSITIONS: usize = 5;
 pub(super) fn router() -> Router<AppState> {
     Router::new()
         .route("/", get(get_page))
-        .merge(service::assets::router(
+        .merge(http_service::assets::router(
             include_str!("../../assets/style.css"),
             include_str!("../../assets/app.js"),
             include_str!("../../assets/icon.svg"),

@@ -283,7 +283,7 @@ async fn metrics_have_the_names_and_labels_of_the_kubelet() {
         assert!(page.contains(&format!("\n{name}")), "{name}");
     }
     // One histogram of durations for each of six probes, and one of schedule delays.
-    assert_eq!(service::exposition::check_histograms(&page), Ok(7));
+    assert_eq!(http_service::exposition::check_histograms(&page), Ok(7));
 }
 
 #[test]

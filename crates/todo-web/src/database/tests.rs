@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use service::Metrics;
+use http_service::Metrics;
 use tokio::time::{Instant, advance};
 use tokio_util::sync::{CancellationToken, DropGuard};
 

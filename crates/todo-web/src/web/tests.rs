@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use axum::body::Body;
 use clap::Parser as _;
 use http::{Request, header};
-use service::{Metrics, Readiness};
+use http_service::{Metrics, Readiness};
 use tokio::time::Instant;
 use tower::ServiceExt as _;
 

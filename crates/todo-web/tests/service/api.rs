@@ -110,7 +110,7 @@ async fn a_request_that_is_sent_again_with_its_key_adds_nothing() {
         );
         let metrics = rig.get("/metrics").await.body;
         assert!(metrics.contains("todo_items_created_total 1\n"));
-        assert!(service::exposition::check_histograms(&metrics).unwrap() > 0);
+        assert!(http_service::exposition::check_histograms(&metrics).unwrap() > 0);
     })
     .await;
 }
