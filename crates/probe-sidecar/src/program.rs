@@ -90,7 +90,9 @@ async fn serve(args: &Args, config: Config) -> anyhow::Result<ExitCode> {
             tracing::warn!(open, "shutdown grace period expired: connections dropped");
             ExitCode::FAILURE
         }
-        ExitReason::Shutdown(ShutdownOutcome::Aborted { .. }) => ExitCode::from(signals.exit_code()),
+        ExitReason::Shutdown(ShutdownOutcome::Aborted { .. }) => {
+            ExitCode::from(signals.exit_code())
+        }
         ExitReason::ActionExit(code) => ExitCode::from(code),
     };
     Ok(code)
