@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pg_ready::Request;
-use probe::prober::Target;
+use probe::prober::ProbeTarget;
 use probe::tls::Tls;
-use probe::{Action, HttpGet, LocalProber, ProbeError, ProbeKind, Prober as _, grpc, http, unix};
+use probe::{
+    HttpGet, LocalProber, ProbeError, ProbeKind, Prober as _, ResolvedHandler, grpc, http, unix,
+};
 use tokio::time::Instant;
 
 use crate::finding::Finding;
@@ -30,7 +32,7 @@ pub struct Attempt(Kind);
 #[derive(Debug)]
 enum Kind {
     /// As the kubelet makes it.
-    Kubernetes(Action),
+    Kubernetes(ResolvedHandler),
     Http {
         client: http::Client,
         get: HttpGet,
@@ -112,7 +114,7 @@ impl Attempt {
 
     /// What is done as the kubelet would do it; none for what it cannot do.
     #[must_use]
-    pub fn action(&self) -> Option<&Action> {
+    pub fn action(&self) -> Option<&ResolvedHandler> {
         match &self.0 {
             Kind::Kubernetes(action) => Some(action),
             _ => None,
@@ -121,7 +123,7 @@ impl Attempt {
 }
 
 fn client(tls: Option<&TlsFiles>) -> Result<http::Client, BuildError> {
-    let client = http::Client::new(USER_AGENT, true);
+    let client = http::Client::new(USER_AGENT, http::Http2::Offered);
     Ok(match tls {
         Some(files) => client.with_tls(tls::config(files)?, files.server_name.clone()),
         None => client,
@@ -139,14 +141,14 @@ pub trait Attempts: Send + Sync + 'static {
 #[derive(Debug)]
 pub struct Local {
     prober: LocalProber,
-    nobody: Target,
+    nobody: ProbeTarget,
 }
 
 impl Default for Local {
     fn default() -> Self {
         Self {
-            prober: LocalProber::new(USER_AGENT, true),
-            nobody: Target {
+            prober: LocalProber::new(USER_AGENT, http::Http2::Offered),
+            nobody: ProbeTarget {
                 pod_uid: String::new(),
                 namespace: String::new(),
                 pod: String::new(),
@@ -172,7 +174,7 @@ impl Attempts for Local {
                 port,
                 service,
                 tls,
-            } => grpc::probe_over(Some(tls), host, *port, service, USER_AGENT, timeout)
+            } => grpc::probe_with_tls(Some(tls), host, *port, service, USER_AGENT, timeout)
                 .await
                 .into(),
             Kind::Unix(path) => unix::probe(path, timeout).await.into(),

@@ -9,7 +9,7 @@ use crate::source::SourceError;
 use crate::spec::Config;
 use crate::{Args, Outcome, explain, source};
 use anyhow::Context as _;
-use probe::exec::orphans::Reaper;
+use probe::exec::reaper::Reaper;
 use service::Ended;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;

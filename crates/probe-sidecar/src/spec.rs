@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use probe::{Action, HttpGet, ProbeKind};
+use probe::{HttpGet, ProbeKind, ResolvedHandler};
 use serde::Serialize;
 
 /// A whole configuration.
@@ -75,7 +75,7 @@ pub struct HealthyWhen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Handler {
     /// What the kubelet does too.
-    Kubernetes(Action),
+    Kubernetes(ResolvedHandler),
     /// A GET with what Kubernetes cannot ask for.
     Http {
         /// The request.

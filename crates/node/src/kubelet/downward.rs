@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{
     Container, ObjectFieldSelector, Pod, ResourceFieldSelector, ResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use probe::spec::field::quoted;
+use probe::spec::field::quote;
 
 use crate::quantity;
 
@@ -143,7 +143,7 @@ fn all(map: Option<&BTreeMap<String, String>>) -> String {
     let lines = map
         .into_iter()
         .flatten()
-        .map(|(key, value)| format!("{key}={}", quoted(value)));
+        .map(|(key, value)| format!("{key}={}", quote(value)));
     lines.collect::<Vec<_>>().join("\n")
 }
 

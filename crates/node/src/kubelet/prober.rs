@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt as _;
-use probe::{Action, Outcome, ProbeError, Prober, Target};
+use probe::{Outcome, ProbeError, ProbeTarget, Prober, ResolvedHandler};
 
 use crate::supervisor::Component;
 
@@ -19,8 +19,8 @@ pub(super) struct SupervisedProber {
 impl Prober for SupervisedProber {
     async fn probe(
         &self,
-        target: &Target,
-        action: &Action,
+        target: &ProbeTarget,
+        action: &ResolvedHandler,
         timeout: Duration,
     ) -> Result<Outcome, ProbeError> {
         let attempt = async {

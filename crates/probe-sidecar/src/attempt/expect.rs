@@ -1,6 +1,6 @@
 //! What an answer has to be beyond the kubelet's rule.
 
-use probe::http::Answer;
+use probe::http::HttpResponse;
 use probe::{Reason, Verdict};
 use regex_lite::Regex;
 
@@ -41,7 +41,7 @@ impl Judge {
         })
     }
 
-    pub(super) fn judge(&self, answer: &Answer) -> Judgement {
+    pub(super) fn judge(&self, answer: &HttpResponse) -> Judgement {
         let body = String::from_utf8_lossy(&answer.body);
         let failed = |reason: Reason, words: String| (Verdict::Failure, Some(reason.into()), words);
         let status = answer.status;
@@ -74,7 +74,7 @@ impl Judge {
         (Verdict::Success, None, body.into_owned())
     }
 
-    fn missing_header(&self, answer: &Answer) -> Option<String> {
+    fn missing_header(&self, answer: &HttpResponse) -> Option<String> {
         let mut wanted = self.expect.headers.iter().zip(&self.headers);
         let (header, _) = wanted.find(|(header, expression)| {
             let mut values = answer
@@ -102,7 +102,7 @@ mod tests {
 
     #[track_caller]
     fn check(expect: &Expect, status: u16, body: &str, reason: Option<&str>) {
-        let answer = Answer {
+        let answer = HttpResponse {
             status,
             headers: vec![("X-Role".to_owned(), "primary".to_owned())],
             body: body.as_bytes().to_vec(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, Probe};
 use probe::spec::field::{ErrorClass, FieldError};
-use probe::{Action, ProbeKind, action, spec};
+use probe::{ProbeKind, ResolvedHandler, handler, spec};
 use serde_json::Value;
 
 use super::beyond::{self, Beyond};
@@ -81,7 +81,7 @@ impl Around<'_> {
             None => document::Beyond::default(),
         };
         let beyond = beyond::read(given, &format!("{path}.beyond"), self.defaults, problems);
-        spec::default(&mut probe);
+        spec::set_defaults(&mut probe);
         for error in spec::validate(&probe, kind, path) {
             if !(beyond.has_handler() && asks_for_a_handler(&error, path)) {
                 problems.refuse(&error);
@@ -124,7 +124,7 @@ impl Around<'_> {
         if !kubernetes {
             return None;
         }
-        let action = match action::resolve(probe, &self.container, self.host) {
+        let action = match handler::resolve(probe, &self.container, self.host) {
             Ok(action) => action,
             Err(error) => {
                 problems.add(port_field(probe, path), error.to_string());
@@ -143,7 +143,7 @@ impl Around<'_> {
 
 /// An attempt as the kubelet makes it, and what is asked of it beyond that.
 fn with_beyond(
-    action: Action,
+    action: ResolvedHandler,
     tls: Option<crate::spec::TlsFiles>,
     expect: Option<crate::spec::Expect>,
     path: &str,
@@ -157,7 +157,7 @@ fn with_beyond(
     };
     match (action, tls, expect) {
         (action, None, None) => Handler::Kubernetes(action),
-        (Action::Http(get), tls, expect) => {
+        (ResolvedHandler::Http(get), tls, expect) => {
             if tls.is_some() && !get.url.starts_with("https:") {
                 forbid("tls", "needs scheme: HTTPS");
             }
@@ -168,7 +168,7 @@ fn with_beyond(
             }
         }
         (
-            Action::Grpc {
+            ResolvedHandler::Grpc {
                 host,
                 port,
                 service,
@@ -185,7 +185,7 @@ fn with_beyond(
             if expect.is_some() {
                 forbid("expect", "may be set for httpGet only");
             }
-            if tls.is_some() && !matches!(action, Action::Grpc { .. }) {
+            if tls.is_some() && !matches!(action, ResolvedHandler::Grpc { .. }) {
                 forbid("tls", "may be set for httpGet and grpc only");
             }
             Handler::Kubernetes(action)

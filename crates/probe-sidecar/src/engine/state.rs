@@ -168,7 +168,7 @@ impl State {
         self.counted = Some(now);
         let result = self.tracker.observe(mark == Mark::Success);
         // The kubelet would wait for a new container here.
-        self.tracker.release();
+        self.tracker.resume();
         let decided = result.map(|result| result == ProbeResult::Success);
         if decided.is_some() && decided != self.decided {
             self.decided = decided;

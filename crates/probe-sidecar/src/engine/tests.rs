@@ -36,7 +36,7 @@ impl Scripted {
 #[async_trait]
 impl Attempts for Scripted {
     async fn make(&self, attempt: &Attempt, _: Duration) -> Result<Finding, ProbeError> {
-        let Some(probe::Action::Tcp { port, .. }) = attempt.action() else {
+        let Some(probe::ResolvedHandler::Tcp { port, .. }) = attempt.action() else {
             panic!("{attempt:?}");
         };
         let start = *self

@@ -24,7 +24,7 @@ struct ByPort;
 #[async_trait]
 impl Attempts for ByPort {
     async fn make(&self, attempt: &Attempt, _: Duration) -> Result<Finding, ProbeError> {
-        let Some(probe::Action::Tcp { port, .. }) = attempt.action() else {
+        let Some(probe::ResolvedHandler::Tcp { port, .. }) = attempt.action() else {
             panic!("{attempt:?}");
         };
         let (verdict, reason, output) = match port {

@@ -131,7 +131,11 @@ impl Recorder {
             exercise: report.exercise.clone(),
             engine: report.engine.clone(),
             version: version.git_version,
-            pace: self.log.clock.told(Duration::from_secs(1)).as_secs_f64(),
+            pace: self
+                .log
+                .clock
+                .from_real(Duration::from_secs(1))
+                .as_secs_f64(),
             stopped: report.reason.clone(),
             ..told
         })

@@ -12,7 +12,7 @@ impl Attempts for Stalls {
     async fn make(&self, _: &Attempt, timeout: Duration) -> Result<Finding, ProbeError> {
         if self.0.load(Ordering::Relaxed) {
             tokio::time::sleep(timeout).await;
-            return Err(ProbeError::broken_off("timeout while reading body"));
+            return Err(ProbeError::interrupted("timeout while reading body"));
         }
         Ok(Finding {
             verdict: Verdict::Success,
