@@ -38,7 +38,7 @@ pub(crate) fn measure(server: SocketAddr, health: SocketAddr) -> anyhow::Result<
         .enable_all()
         .build()?;
     let bare_http = timed("bare connect-write-read", PROBES, || bare(server))?;
-    let client = probe::http::Client::new(USER_AGENT, true);
+    let client = probe::http::Client::new(USER_AGENT, probe::http::Http2::Offered);
     let get = HttpGet {
         url: format!("http://{server}/healthz"),
         headers: Vec::new(),

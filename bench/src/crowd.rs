@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use probe::{
-    Action, Clock, EventSink, LocalProber, Manager, Options, Outcome, ProbeError, Prober, Target,
+    Clock, EventSink, LocalProber, Manager, ManagerOptions, Outcome, ProbeError, ProbeTarget,
+    Prober, ResolvedHandler, StartDelay,
 };
 use serde_json::json;
 use tokio::time::Instant;
@@ -21,7 +22,7 @@ const WAITING: usize = 10_000;
 struct Silent;
 
 impl EventSink for Silent {
-    fn warning(&self, _: &Target, _: &'static str, _: String) {}
+    fn warning(&self, _: &ProbeTarget, _: &'static str, _: String) {}
 }
 
 /// Remembers when each container was probed.
@@ -35,8 +36,8 @@ struct Timed {
 impl Prober for Timed {
     async fn probe(
         &self,
-        target: &Target,
-        action: &Action,
+        target: &ProbeTarget,
+        action: &ResolvedHandler,
         timeout: Duration,
     ) -> Result<Outcome, ProbeError> {
         let now = Instant::now();
@@ -55,9 +56,9 @@ fn crowd(
     server: SocketAddr,
 ) -> anyhow::Result<Manager> {
     let now = Timestamp::now();
-    let options = Options {
-        started: now,
-        jitter: true,
+    let options = ManagerOptions {
+        host_started_at: now,
+        start_delay: StartDelay::Random,
         change_status_on_restart: false,
     };
     let (manager, mut updates) =

@@ -122,11 +122,11 @@ impl WorkQueue {
             let requeue_after = match component.run_item(&item, sync).await {
                 Ok(Ok(requeue_after)) => {
                     self.lock().failures.remove(&key);
-                    requeue_after.map(|wait| clock.real(wait))
+                    requeue_after.map(|wait| clock.to_real(wait))
                 }
                 Ok(Err(error)) => {
                     tracing::debug!(%component, %key, %error, "sync failed; retrying");
-                    Some(clock.real(self.next_backoff(&key)))
+                    Some(clock.to_real(self.next_backoff(&key)))
                 }
                 Err(panicked) => Some(panicked.retry_after),
             };

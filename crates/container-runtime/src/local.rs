@@ -197,7 +197,7 @@ impl Runtime for Local {
     ) -> Result<(), RuntimeError> {
         let container = self.shared.container(container)?;
         container.ask_to_end();
-        let grace = self.shared.clock.real(grace);
+        let grace = self.shared.clock.to_real(grace);
         if tokio::time::timeout(grace, container.ended())
             .await
             .is_err()

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{
     Container, ObjectFieldSelector, Pod, ResourceFieldSelector, ResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use probe::spec::field::quoted;
+use probe::spec::field::quote;
 
 /// Why there is no such value.
 #[derive(Debug, thiserror::Error)]
@@ -142,7 +142,7 @@ fn all(map: Option<&BTreeMap<String, String>>) -> String {
     let lines = map
         .into_iter()
         .flatten()
-        .map(|(key, value)| format!("{key}={}", quoted(value)));
+        .map(|(key, value)| format!("{key}={}", quote(value)));
     lines.collect::<Vec<_>>().join("\n")
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use component_helpers::events::EventType;
 use container_runtime::ContainerId;
 use k8s_openapi::api::core::v1::{Container, HTTPGetAction, LifecycleHandler, Pod, Probe};
-use probe::{Action, Reason, Target, Verdict};
+use probe::{ProbeTarget, Reason, ResolvedHandler, Verdict};
 
 use super::Context;
 use super::sink::about;
@@ -69,9 +69,9 @@ impl Subject {
             http_get: Some(get.clone()),
             ..Probe::default()
         };
-        let resolved = probe::action::resolve(&as_probe, &self.container, &ip);
+        let resolved = probe::handler::resolve(&as_probe, &self.container, &ip);
         let mut action = resolved.map_err(|error| error.to_string())?;
-        if let Action::Http(get) = &mut action
+        if let ResolvedHandler::Http(get) = &mut action
             && !get.headers.iter().any(|(name, _)| name == USER_AGENT.0)
         {
             let (name, value) = USER_AGENT;
@@ -98,9 +98,9 @@ impl Subject {
         self.context.events.event(&about, kind, reason, message);
     }
 
-    fn target(&self) -> Target {
+    fn target(&self) -> ProbeTarget {
         let meta = &self.pod.metadata;
-        Target {
+        ProbeTarget {
             pod_uid: meta.uid.clone().unwrap_or_default(),
             namespace: meta.namespace.clone().unwrap_or_default(),
             pod: meta.name.clone().unwrap_or_default(),

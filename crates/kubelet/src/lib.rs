@@ -30,8 +30,8 @@ use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::Client;
-use probe::backoff::Limits;
-use probe::{Clock, Manager, Options};
+use probe::backoff::BackoffLimits;
+use probe::{Clock, Manager, ManagerOptions, StartDelay};
 
 use self::downward::Facts;
 
@@ -49,7 +49,7 @@ pub struct Config {
     /// Maximum number of pods.
     pub max_pods: usize,
     /// How long containers that end again and again wait.
-    pub back_off: Limits,
+    pub back_off: BackoffLimits,
     /// Whether waits and first probes are spread at random, as they are on a real node.
     pub jitter: bool,
 }
@@ -93,9 +93,13 @@ pub async fn run(
     let clock = supervisor.clock().clone();
     let host = Some(config.node_name.as_str());
     let events = Recorder::new(client.clone(), &supervisor, "kubelet", host);
-    let options = Options {
-        started: clock.now(),
-        jitter: config.jitter,
+    let options = ManagerOptions {
+        host_started_at: clock.now(),
+        start_delay: if config.jitter {
+            StartDelay::Random
+        } else {
+            StartDelay::None
+        },
         change_status_on_restart: false,
     };
     let sink = Arc::new(sink::Sink(events.clone()));

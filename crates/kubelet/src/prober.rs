@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use component_helpers::supervisor::Component;
 use futures::FutureExt as _;
-use probe::{Action, Outcome, ProbeError, Prober, Target};
+use probe::{Outcome, ProbeError, ProbeTarget, Prober, ResolvedHandler};
 
 pub(super) struct SupervisedProber {
     pub(super) prober: Arc<dyn Prober>,
@@ -18,8 +18,8 @@ pub(super) struct SupervisedProber {
 impl Prober for SupervisedProber {
     async fn probe(
         &self,
-        target: &Target,
-        action: &Action,
+        target: &ProbeTarget,
+        action: &ResolvedHandler,
         timeout: Duration,
     ) -> Result<Outcome, ProbeError> {
         let attempt = async {

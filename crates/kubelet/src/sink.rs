@@ -3,12 +3,12 @@
 use component_helpers::events::{EventType, Recorder};
 use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use kube::Resource as _;
-use probe::{EventSink, Target};
+use probe::{EventSink, ProbeTarget};
 
 pub(super) struct Sink(pub(super) Recorder);
 
 impl EventSink for Sink {
-    fn warning(&self, target: &Target, reason: &'static str, message: String) {
+    fn warning(&self, target: &ProbeTarget, reason: &'static str, message: String) {
         let about = ObjectReference {
             api_version: Some("v1".to_owned()),
             kind: Some("Pod".to_owned()),

@@ -12,7 +12,7 @@ use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
-use probe::backoff::{Decision, Entry, decide as decide_start};
+use probe::backoff::{BackoffEntry, StartDecision, decide_start};
 use probe::{ProbeKind, ProbeResult};
 use tokio::sync::{Notify, watch};
 
@@ -47,7 +47,7 @@ pub(super) struct Worker {
     sandbox: Option<Sandbox>,
     /// What its volumes have.
     volumes: Vec<Volume>,
-    back_off: BTreeMap<String, Entry>,
+    back_off: BTreeMap<String, BackoffEntry>,
     pulls: BTreeMap<String, start::Pull>,
     /// When to look again though nothing happens.
     next: Option<Timestamp>,
@@ -255,15 +255,15 @@ impl Worker {
             .back_off
             .get(name)
             .copied()
-            .filter(|entry| !probe::backoff::is_stale(*entry, now));
+            .filter(|entry| !probe::backoff::is_expired(*entry, now));
         match decide_start(
             self.context.config.back_off,
             entry,
             ended.map(|exit| exit.at),
             now,
         ) {
-            Decision::Wait { until, delay } => self.hold_back(pod, container, until, delay),
-            Decision::Start(entry) => {
+            StartDecision::Wait { until, delay } => self.hold_back(pod, container, until, delay),
+            StartDecision::Start(entry) => {
                 if let Some(entry) = entry {
                     self.back_off.insert(name.clone(), entry);
                 }

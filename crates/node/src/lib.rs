@@ -21,7 +21,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::api::PostParams;
 use kube::runtime::wait::await_condition;
 use kube::{Api as Objects, Client};
-use probe::backoff::Limits;
+use probe::backoff::BackoffLimits;
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
@@ -80,7 +80,7 @@ impl Node {
             cluster_dns: CLUSTER_DNS,
             allocatable,
             max_pods: usize::try_from(options.max_pods).unwrap_or(usize::MAX),
-            back_off: Limits::default(),
+            back_off: BackoffLimits::default(),
             jitter: options.jitter,
         };
         tasks.spawn(kubelet::run(

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pg_ready::Request;
-use probe::prober::Target;
+use probe::prober::ProbeTarget;
 use probe::tls::Tls;
-use probe::{Action, HttpGet, LocalProber, ProbeError, ProbeKind, Prober as _, grpc, http, unix};
+use probe::{
+    HttpGet, LocalProber, ProbeError, ProbeKind, Prober as _, ResolvedHandler, grpc, http, unix,
+};
 use tokio::time::Instant;
 
 use crate::outcome::AttemptOutcome;
@@ -30,7 +32,7 @@ pub struct Attempt(Kind);
 #[derive(Debug)]
 enum Kind {
     /// A handler of Kubernetes.
-    Kubernetes(Action),
+    Kubernetes(ResolvedHandler),
     Http {
         client: http::Client,
         get: HttpGet,
@@ -112,7 +114,7 @@ impl Attempt {
 
     /// Returns the handler of Kubernetes, or `None` for an extension.
     #[must_use]
-    pub fn action(&self) -> Option<&Action> {
+    pub fn action(&self) -> Option<&ResolvedHandler> {
         match &self.0 {
             Kind::Kubernetes(action) => Some(action),
             _ => None,
@@ -121,7 +123,7 @@ impl Attempt {
 }
 
 fn client(tls: Option<&TlsFiles>) -> Result<http::Client, BuildError> {
-    let client = http::Client::new(USER_AGENT, true);
+    let client = http::Client::new(USER_AGENT, http::Http2::Offered);
     Ok(match tls {
         Some(files) => client.with_tls(tls::config(files)?, files.server_name.clone()),
         None => client,
@@ -140,14 +142,14 @@ pub trait AttemptRunner: Send + Sync + 'static {
 #[derive(Debug)]
 pub struct LocalRunner {
     prober: LocalProber,
-    placeholder_target: Target,
+    placeholder_target: ProbeTarget,
 }
 
 impl Default for LocalRunner {
     fn default() -> Self {
         Self {
-            prober: LocalProber::new(USER_AGENT, true),
-            placeholder_target: Target {
+            prober: LocalProber::new(USER_AGENT, http::Http2::Offered),
+            placeholder_target: ProbeTarget {
                 pod_uid: String::new(),
                 namespace: String::new(),
                 pod: String::new(),
@@ -184,7 +186,7 @@ impl AttemptRunner for LocalRunner {
                 port,
                 service,
                 tls,
-            } => grpc::probe_over(Some(tls), host, *port, service, USER_AGENT, timeout)
+            } => grpc::probe_with_tls(Some(tls), host, *port, service, USER_AGENT, timeout)
                 .await
                 .into(),
             Kind::Unix(path) => unix::probe(path, timeout).await.into(),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use probe::Action;
+use probe::ResolvedHandler;
 use serde_json::{Value, json};
 
 use crate::source::SourceError;
@@ -33,12 +33,14 @@ pub fn worst_case(spec: &ProbeSpec) -> (Duration, Duration) {
 #[must_use]
 pub fn handler(handler: &Handler) -> String {
     match handler {
-        Handler::Kubernetes(Action::Http(get)) | Handler::Http { get, .. } => {
+        Handler::Kubernetes(ResolvedHandler::Http(get)) | Handler::Http { get, .. } => {
             format!("GET {}", get.url)
         }
-        Handler::Kubernetes(Action::Tcp { host, port }) => format!("connect to {host}:{port}"),
-        Handler::Kubernetes(Action::Exec { command }) => format!("run {command:?}"),
-        Handler::Kubernetes(Action::Grpc {
+        Handler::Kubernetes(ResolvedHandler::Tcp { host, port }) => {
+            format!("connect to {host}:{port}")
+        }
+        Handler::Kubernetes(ResolvedHandler::Exec { command }) => format!("run {command:?}"),
+        Handler::Kubernetes(ResolvedHandler::Grpc {
             host,
             port,
             service,

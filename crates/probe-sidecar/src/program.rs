@@ -10,7 +10,7 @@ use crate::spec::Config;
 use crate::{Args, ExitReason, explain, source};
 use anyhow::Context as _;
 use http_service::ShutdownOutcome;
-use probe::exec::orphans::Reaper;
+use probe::exec::reaper::Reaper;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use probe::{Action, HttpGet, ProbeKind};
+use probe::{HttpGet, ProbeKind, ResolvedHandler};
 use serde::Serialize;
 
 /// A whole configuration.
@@ -75,7 +75,7 @@ pub struct HealthyWhen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Handler {
     /// A handler of Kubernetes, as the kubelet runs it.
-    Kubernetes(Action),
+    Kubernetes(ResolvedHandler),
     /// An HTTP GET with extensions.
     Http {
         /// Request.

@@ -1,30 +1,33 @@
-//! One check: an attempt, made again only if it could not be made, and told of in events.
+//! One probe as the kubelet's `prober.probe` runs it: an attempt, retries after errors, and an event.
 
 use std::time::Duration;
 
 use crate::event::EventSink;
 use crate::outcome::{Outcome, ProbeError, Verdict};
-use crate::prober::{Action, Prober, Target};
+use crate::prober::{ProbeTarget, Prober, ResolvedHandler};
 use crate::results::ProbeKind;
 
-/// How often an attempt that ends in an error is made, without a pause. A failure is never made again.
-const ATTEMPTS: usize = 3;
+/// Number of attempts while each ends in an error; there is no pause between them. A failure is not retried.
+const MAX_PROBE_RETRIES: usize = 3;
 
-/// Makes one check; true is success, none is an error and counts for nothing.
-pub(crate) async fn check(
+/// Probes once. Returns `true` for a success, `false` for a failure, and `None` for an error, which must not be counted.
+pub(crate) async fn probe(
     prober: &dyn Prober,
     events: &dyn EventSink,
     kind: ProbeKind,
-    target: &Target,
-    action: Result<Action, ProbeError>,
+    target: &ProbeTarget,
+    handler: Result<ResolvedHandler, ProbeError>,
     timeout: Duration,
 ) -> Option<bool> {
-    let answer = match action {
-        Ok(action) => attempts(prober, target, &action, timeout).await,
+    let outcome = match handler {
+        Ok(handler) => run_probe_with_retries(prober, target, &handler, timeout).await,
         Err(error) => Err(error),
     };
     let name = kind.as_str();
-    match answer {
+    let Outcome {
+        verdict, output, ..
+    } = match outcome {
+        Ok(outcome) => outcome,
         Err(error) => {
             let state = if error.verdict == Verdict::Failure {
                 "failure"
@@ -33,56 +36,37 @@ pub(crate) async fn check(
             };
             let message = format!("{name} probe errored and resulted in {state} state: {error}");
             events.warning(target, "Unhealthy", message);
-            None
+            return None;
         }
-        Ok(Outcome {
-            verdict: Verdict::Success,
-            ..
-        }) => Some(true),
-        Ok(Outcome {
-            verdict: Verdict::Warning,
-            output,
-            ..
-        }) => {
-            events.warning(
-                target,
-                "ProbeWarning",
-                format!("{name} probe warning: {output}"),
-            );
-            Some(true)
+    };
+    match verdict {
+        Verdict::Success => {}
+        Verdict::Warning => {
+            let message = format!("{name} probe warning: {output}");
+            events.warning(target, "ProbeWarning", message);
         }
-        Ok(Outcome {
-            verdict: Verdict::Failure,
-            output,
-            ..
-        }) => {
-            events.warning(
-                target,
-                "Unhealthy",
-                format!("{name} probe failed: {output}"),
-            );
-            Some(false)
+        Verdict::Failure => {
+            let message = format!("{name} probe failed: {output}");
+            events.warning(target, "Unhealthy", message);
         }
-        // Counted like a failure, and not worth an event.
-        Ok(Outcome {
-            verdict: Verdict::Unknown,
-            ..
-        }) => Some(false),
+        // The kubelet counts it as a failure and records no event.
+        Verdict::Unknown => {}
     }
+    Some(matches!(verdict, Verdict::Success | Verdict::Warning))
 }
 
-async fn attempts(
+async fn run_probe_with_retries(
     prober: &dyn Prober,
-    target: &Target,
-    action: &Action,
+    target: &ProbeTarget,
+    handler: &ResolvedHandler,
     timeout: Duration,
 ) -> Result<Outcome, ProbeError> {
-    let mut answer = prober.probe(target, action, timeout).await;
-    for _ in 1..ATTEMPTS {
-        if answer.is_ok() {
+    let mut outcome = prober.probe(target, handler, timeout).await;
+    for _ in 1..MAX_PROBE_RETRIES {
+        if outcome.is_ok() {
             break;
         }
-        answer = prober.probe(target, action, timeout).await;
+        outcome = prober.probe(target, handler, timeout).await;
     }
-    answer
+    outcome
 }

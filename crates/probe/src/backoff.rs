@@ -1,30 +1,30 @@
-//! How long a container that ended waits before it is started again. Pure arithmetic: whoever restarts keeps the entry.
+//! CrashLoopBackOff: the delay before a terminated container is restarted. Pure arithmetic; the caller stores the entry.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// The limits of the wait.
+/// Initial and maximum delay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// The first wait.
+pub struct BackoffLimits {
+    /// Delay before the second restart; the first is immediate.
     pub initial: Duration,
-    /// The longest.
+    /// Limit of the doubling.
     pub max: Duration,
 }
 
-/// An entry is forgotten this long after it was last used.
-const EXPIRY: Duration = Duration::from_secs(600);
+/// An entry is dropped this long after the last start.
+const ENTRY_EXPIRY: Duration = Duration::from_secs(600);
 
-impl Default for Limits {
+impl Default for BackoffLimits {
     fn default() -> Self {
         Self::configured(None, false)
     }
 }
 
-impl Limits {
-    /// The limits that a kubelet has with `crashLoopBackOff.maxContainerRestartPeriod` set to `max`, and with the reduced
-    /// decay (alpha) on or off.
+impl BackoffLimits {
+    /// Returns the limits of a kubelet whose `crashLoopBackOff.maxContainerRestartPeriod` is `max`, and whose alpha feature
+    /// gate `ReduceDefaultCrashLoopBackOffDecay` is `reduced`.
     #[must_use]
     pub fn configured(max: Option<Duration>, reduced: bool) -> Self {
         let (initial, default_max) = if reduced { (1, 60) } else { (10, 300) };
@@ -36,58 +36,63 @@ impl Limits {
     }
 }
 
-/// What is remembered of a container's restarts.
+/// Back-off state of one container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// The wait after the next exit.
+pub struct BackoffEntry {
+    /// Delay after the next exit.
     pub delay: Duration,
-    /// When it was last used.
-    pub used: Timestamp,
+    /// Time of the last start.
+    pub last_start: Timestamp,
 }
 
-/// Whether a container may start.
+/// Result of [`decide_start`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// At once; keep this entry, if there is one.
-    Start(Option<Entry>),
-    /// Not before this time, having been told to wait this long.
+pub enum StartDecision {
+    /// Start now and store this entry.
+    Start(Option<BackoffEntry>),
+    /// The container is in back-off.
     Wait {
-        /// When it may.
+        /// End of the back-off.
         until: Timestamp,
-        /// The whole wait.
+        /// Delay since the exit, as in the message of `CrashLoopBackOff`.
         delay: Duration,
     },
 }
 
-/// Decides about a start at `now`, when the newest instance known to have ended did so at `ended`.
+/// Decides whether a container may start at `now`. `exited_at` is the exit of the newest terminated instance, if any.
 #[must_use]
-pub fn decide(
-    limits: Limits,
-    entry: Option<Entry>,
-    ended: Option<Timestamp>,
+pub fn decide_start(
+    limits: BackoffLimits,
+    entry: Option<BackoffEntry>,
+    exited_at: Option<Timestamp>,
     now: Timestamp,
-) -> Decision {
-    let Some(ended) = ended else {
-        return Decision::Start(entry);
+) -> StartDecision {
+    let Some(exited_at) = exited_at else {
+        return StartDecision::Start(entry);
     };
-    let entry = entry.filter(|entry| since(entry.used, ended) <= EXPIRY);
+    let entry = entry.filter(|entry| since(entry.last_start, exited_at) <= ENTRY_EXPIRY);
     if let Some(entry) = entry
-        && since(ended, now) < entry.delay
+        && since(exited_at, now) < entry.delay
     {
-        let until = ended.saturating_add(entry.delay).unwrap_or(Timestamp::MAX);
-        return Decision::Wait {
+        let until = exited_at
+            .saturating_add(entry.delay)
+            .unwrap_or(Timestamp::MAX);
+        return StartDecision::Wait {
             until,
             delay: entry.delay,
         };
     }
     let delay = entry.map_or(limits.initial, |entry| (entry.delay * 2).min(limits.max));
-    Decision::Start(Some(Entry { delay, used: now }))
+    StartDecision::Start(Some(BackoffEntry {
+        delay,
+        last_start: now,
+    }))
 }
 
-/// Whether an entry has been out of use for so long that it is swept away.
+/// Returns `true` if the kubelet's periodic clean-up would delete `entry`.
 #[must_use]
-pub fn is_stale(entry: Entry, now: Timestamp) -> bool {
-    since(entry.used, now) > EXPIRY
+pub fn is_expired(entry: BackoffEntry, now: Timestamp) -> bool {
+    since(entry.last_start, now) > ENTRY_EXPIRY
 }
 
 fn since(from: Timestamp, to: Timestamp) -> Duration {

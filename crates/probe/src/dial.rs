@@ -1,42 +1,42 @@
-//! Connections as the kubelet's dialer makes them, with its errors.
+//! TCP connections as the kubelet's dialer makes them, with its error texts.
 //!
-//! But for one thing: the kubelet sets `SO_LINGER` to a second, hoping for a shorter TIME-WAIT. On Linux any linger but
-//! zero only makes `close` block until the peer has acknowledged; the wire and the minute of TIME-WAIT stay the same
-//! (`ss -tano` shows it). A blocking `close` has no place on a runtime's thread, so there is none here.
+//! One option differs: the kubelet sets `SO_LINGER` to one second to shorten TIME-WAIT. On Linux a linger time other than
+//! zero only makes `close` block until the peer has acknowledged; the packets and the minute of TIME-WAIT stay the same
+//! (`ss -tano` shows it). A blocking `close` must not run on a thread of the runtime, so the option is not set.
 
 use std::net::SocketAddr;
 
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use crate::go_format;
 use crate::outcome::Reason;
-use crate::text;
 
 mod connection;
-mod names;
+mod resolver;
 
 pub(crate) use connection::Connection;
-use names::Names;
+use resolver::HostResolver;
 
-/// Why there is no connection.
+/// A connection that could not be made.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct DialError {
     pub(crate) reason: Reason,
-    /// The dialer's own text.
+    /// Text of Go's dialer.
     pub(crate) text: String,
 }
 
-/// Connects to the first address of `host` that answers, before `deadline`.
+/// Connects to the first address of `host` that accepts a connection before `deadline`.
 pub(crate) async fn dial(
     host: &str,
     port: i32,
     deadline: Instant,
 ) -> Result<Connection, DialError> {
-    dial_by(&Names::of_system(), host, port, deadline).await
+    dial_with(&HostResolver::system(), host, port, deadline).await
 }
 
-async fn dial_by(
-    names: &Names,
+async fn dial_with(
+    resolver: &HostResolver,
     host: &str,
     port: i32,
     deadline: Instant,
@@ -47,10 +47,10 @@ async fn dial_by(
             text: format!("dial tcp: address {port}: invalid port"),
         });
     };
-    let resolved = tokio::time::timeout_at(deadline, names.resolve(host)).await;
+    let resolved = tokio::time::timeout_at(deadline, resolver.resolve(host)).await;
     let addresses = resolved
         .unwrap_or(Err("i/o timeout"))
-        .map_err(|why| unresolved(host, why))?;
+        .map_err(|cause| lookup_error(host, cause))?;
     let mut first = None;
     for address in addresses {
         match connect(SocketAddr::new(address, port), deadline).await {
@@ -60,13 +60,13 @@ async fn dial_by(
             }
         }
     }
-    Err(first.unwrap_or_else(|| unresolved(host, "no such host")))
+    Err(first.unwrap_or_else(|| lookup_error(host, "no such host")))
 }
 
-fn unresolved(host: &str, why: &str) -> DialError {
+fn lookup_error(host: &str, cause: &str) -> DialError {
     DialError {
         reason: Reason::Dns,
-        text: format!("dial tcp: lookup {host}: {why}"),
+        text: format!("dial tcp: lookup {host}: {cause}"),
     }
 }
 
@@ -79,7 +79,10 @@ async fn connect(address: SocketAddr, deadline: Instant) -> Result<TcpStream, Di
                 std::io::ErrorKind::TimedOut => Reason::ConnectTimeout,
                 _ => Reason::Other,
             },
-            text: format!("dial tcp {address}: connect: {}", text::os_error(&error)),
+            text: format!(
+                "dial tcp {address}: connect: {}",
+                go_format::os_error(&error)
+            ),
         }),
         Err(_) => Err(DialError {
             reason: Reason::ConnectTimeout,

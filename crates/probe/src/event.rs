@@ -1,9 +1,9 @@
-//! What the engine has to say to people.
+//! Events about containers.
 
-use crate::prober::Target;
+use crate::prober::ProbeTarget;
 
-/// Takes events about containers.
+/// Receives the events that a kubelet records for probes.
 pub trait EventSink: Send + Sync + 'static {
-    /// Passes on one `Warning` event about a container; it must not block.
-    fn warning(&self, target: &Target, reason: &'static str, message: String);
+    /// Records one event of type `Warning` about `target`. Called from a worker, so it must not block.
+    fn warning(&self, target: &ProbeTarget, reason: &'static str, message: String);
 }

@@ -1,4 +1,4 @@
-//! The exec probe on this machine: a command with a hard deadline that takes its whole process group with it.
+//! The exec probe on this host: runs a command and kills its process group at the deadline.
 
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -9,28 +9,30 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
-pub mod orphans;
+pub mod reaper;
 
-use self::orphans::Leaders;
+use self::reaper::TrackedChildren;
+use crate::go_format;
 use crate::outcome::{MAX_OUTPUT, Outcome, ProbeError, Reason, Verdict};
-use crate::text;
 
 /// Runs `command`, without a shell, within `timeout`.
 ///
-/// A command that cannot be started says nothing of the target and is an error. One that outlives its deadline, or
-/// leaves a child behind that holds its output open until then, is a failure; its process group is killed. Dropping the
-/// future kills the group too.
+/// The outcome is a failure if the command still runs at the deadline, or a child that it left behind still holds its output
+/// open; the process group is then killed. Dropping the future kills the group too.
+///
+/// # Errors
+/// If the command cannot be started: the target's state is then unknown.
 pub async fn probe(command: &[String], timeout: Duration) -> Result<Outcome, ProbeError> {
     let start = Instant::now();
-    let mut group = Group::start(command)?;
+    let mut group = ProcessGroup::start(command)?;
     let finished = tokio::time::timeout_at(start + timeout, group.finish()).await;
     let (verdict, reason, output) = match finished {
-        Ok(Ok((status, output))) => judge(status, output),
+        Ok(Ok((status, output))) => classify(status, output),
         Ok(Err(error)) => return Err(ProbeError::unknown(error.to_string())),
         Err(_) => {
             group.kill().await;
-            let text = timed_out(command, timeout);
-            (Verdict::Failure, Some(Reason::ExecTimeout), text)
+            let output = timeout_message(command, timeout);
+            (Verdict::Failure, Some(Reason::ExecTimeout), output)
         }
     };
     Ok(Outcome {
@@ -41,17 +43,17 @@ pub async fn probe(command: &[String], timeout: Duration) -> Result<Outcome, Pro
     })
 }
 
-/// The kubelet's text for a command that outlived its deadline.
+/// Returns the kubelet's output for a command that exceeded `timeout`.
 #[must_use]
-pub fn timed_out(command: &[String], timeout: Duration) -> String {
+pub fn timeout_message(command: &[String], timeout: Duration) -> String {
     format!(
         "command timed out: {:?} timed out after {}",
         command.join(" "),
-        text::duration(timeout)
+        go_format::duration(timeout)
     )
 }
 
-fn judge(status: ExitStatus, output: String) -> (Verdict, Option<Reason>, String) {
+fn classify(status: ExitStatus, output: String) -> (Verdict, Option<Reason>, String) {
     use std::os::unix::process::ExitStatusExt as _;
     let reason = match (status.code(), status.signal()) {
         (Some(0), _) => return (Verdict::Success, None, output),
@@ -62,18 +64,18 @@ fn judge(status: ExitStatus, output: String) -> (Verdict, Option<Reason>, String
     (Verdict::Failure, Some(reason), output)
 }
 
-/// A process group with its leader, killed unless it has finished.
-struct Group {
+/// A process group, killed on drop unless its leader has been reaped.
+struct ProcessGroup {
     leader: Child,
     id: Option<Pid>,
 }
 
-impl Group {
+impl ProcessGroup {
     fn start(command: &[String]) -> Result<Self, ProbeError> {
         let Some((program, arguments)) = command.split_first() else {
             return Err(ProbeError::unknown("no command to run"));
         };
-        let mut leaders = Leaders::lock();
+        let mut children = TrackedChildren::lock();
         let leader = Command::new(program)
             .args(arguments)
             .stdin(Stdio::null())
@@ -83,12 +85,12 @@ impl Group {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| {
-                let why = text::os_error(&error);
-                ProbeError::unknown(format!("exec: {program:?}: {why}"))
+                let cause = go_format::os_error(&error);
+                ProbeError::unknown(format!("exec: {program:?}: {cause}"))
             })?;
         let id = leader.id().and_then(|id| i32::try_from(id).ok());
         if let Some(id) = id {
-            leaders.runs(id);
+            children.track(id);
         }
         Ok(Self {
             leader,
@@ -96,60 +98,60 @@ impl Group {
         })
     }
 
-    /// Standard output, then standard error, then the leader's end.
+    /// Reads standard output and standard error to their ends, then reaps the leader.
     ///
-    /// The leader is reaped last: while it is not, its number belongs to this group and to no other.
+    /// The leader is reaped last: until then its PID, which is the group's ID, cannot be reused.
     async fn finish(&mut self) -> std::io::Result<(ExitStatus, String)> {
         let (stdout, stderr) = (self.leader.stdout.take(), self.leader.stderr.take());
-        let (mut output, rest) = tokio::try_join!(read(stdout), read(stderr))?;
+        let (mut output, rest) = tokio::try_join!(read_capped(stdout), read_capped(stderr))?;
         let status = self.leader.wait().await?;
-        self.ended();
+        self.untrack();
         output.extend(rest);
         output.truncate(MAX_OUTPUT);
         Ok((status, String::from_utf8_lossy(&output).into_owned()))
     }
 
     async fn kill(&mut self) {
-        self.signal();
+        self.send_sigkill();
         if let Err(error) = self.leader.wait().await {
-            tracing::debug!(%error, "a probe's command was not reaped");
+            tracing::debug!(%error, "cannot reap the command of an exec probe");
         }
-        self.ended();
+        self.untrack();
     }
 
-    fn ended(&mut self) {
+    fn untrack(&mut self) {
         if let Some(id) = self.id.take() {
-            Leaders::lock().has_ended(id.as_raw());
+            TrackedChildren::lock().untrack(id.as_raw());
         }
     }
 
-    fn signal(&self) {
+    fn send_sigkill(&self) {
         if let Some(id) = self.id
             && let Err(error) = killpg(id, Signal::SIGKILL)
         {
-            tracing::debug!(%error, "a probe's process group was gone");
+            tracing::debug!(%error, "cannot kill the process group of an exec probe");
         }
     }
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
-        self.signal();
+        self.send_sigkill();
         if let Some(id) = self.id {
-            Leaders::lock().is_let_go(id.as_raw());
+            TrackedChildren::lock().detach(id.as_raw());
         }
     }
 }
 
-/// The first bytes of a stream; what follows them is read and dropped, so that the writer is not held up.
-async fn read(stream: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
-    let mut kept = Vec::new();
+/// Returns the first [`MAX_OUTPUT`] bytes of a stream. The rest is read and discarded, so that the writer does not block.
+async fn read_capped(stream: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
+    let mut output = Vec::new();
     if let Some(stream) = stream {
-        let mut head = stream.take(MAX_OUTPUT as u64);
-        head.read_to_end(&mut kept).await?;
-        tokio::io::copy(&mut head.into_inner(), &mut tokio::io::sink()).await?;
+        let mut capped = stream.take(MAX_OUTPUT as u64);
+        capped.read_to_end(&mut output).await?;
+        tokio::io::copy(&mut capped.into_inner(), &mut tokio::io::sink()).await?;
     }
-    Ok(kept)
+    Ok(output)
 }
 
 #[cfg(test)]

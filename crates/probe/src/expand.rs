@@ -1,6 +1,7 @@
-//! `$(VAR)` in commands, arguments and environment values.
+//! Expansion of `$(VAR)` in commands, arguments and environment values.
 
-/// Replaces `$(NAME)` by what `lookup` knows. `$$` is a dollar sign; a name that nobody knows stays as written.
+/// Replaces each `$(NAME)` by the value that `lookup` returns, or leaves it unchanged if that is `None`. `$$` yields a
+/// dollar sign.
 #[must_use]
 pub fn expand(text: &str, lookup: impl Fn(&str) -> Option<String>) -> String {
     let mut out = String::with_capacity(text.len());
@@ -53,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn known_names_are_replaced_and_everything_else_stays() {
+    fn known_names_are_replaced_and_other_text_is_unchanged() {
         check("", "");
         check("plain", "plain");
         check("$(A)", "1");
@@ -69,14 +70,14 @@ mod tests {
     }
 
     #[test]
-    fn two_dollars_are_one_and_hide_a_reference() {
+    fn two_dollars_yield_one_and_escape_a_reference() {
         check("$$", "$");
         check("$$(A)", "$(A)");
         check("$$$(A)", "$1");
     }
 
     #[test]
-    fn what_a_reference_gives_is_not_expanded_again() {
+    fn value_of_a_reference_is_not_expanded() {
         check("$(DOLLAR)", "$(A)");
     }
 }

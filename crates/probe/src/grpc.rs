@@ -1,11 +1,11 @@
-//! The gRPC probe: `grpc.health.v1.Health/Check` over plain HTTP/2. Whatever goes wrong is the target's failure.
+//! The gRPC probe: `grpc.health.v1.Health/Check` over HTTP/2. Each error is a failure of the target, as in the kubelet.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use crate::go_format;
 use crate::outcome::{Outcome, Reason, Verdict};
-use crate::text;
 use crate::tls::Tls;
 
 mod call;
@@ -14,15 +14,15 @@ mod status;
 
 use status::{Code, Status};
 
-/// The words of a failure.
-struct Fault {
+/// A failed probe.
+struct GrpcError {
     reason: Reason,
     text: String,
 }
 
-/// Asks the health service at `host` and `port` about `service`, within `timeout` for the connection and the call.
+/// Requests the status of `service` from the server at `host` and `port`. `timeout` includes connection and call.
 ///
-/// A refused connection is tried again until the time is up, as gRPC's client does.
+/// A refused connection is retried until the timeout, as by gRPC's client.
 pub async fn probe(
     host: &str,
     port: u16,
@@ -30,11 +30,11 @@ pub async fn probe(
     user_agent: &str,
     timeout: Duration,
 ) -> Outcome {
-    probe_over(None, host, port, service, user_agent, timeout).await
+    probe_with_tls(None, host, port, service, user_agent, timeout).await
 }
 
-/// The same over TLS, where `tls` is given. The kubelet cannot do that.
-pub async fn probe_over(
+/// Like [`probe`], over TLS if `tls` is given, which the kubelet does not support.
+pub async fn probe_with_tls(
     tls: Option<&Tls>,
     host: &str,
     port: u16,
@@ -43,7 +43,7 @@ pub async fn probe_over(
     timeout: Duration,
 ) -> Outcome {
     let start = Instant::now();
-    let peer = Peer {
+    let server = Server {
         tls,
         host,
         port,
@@ -51,9 +51,9 @@ pub async fn probe_over(
         timeout,
         deadline: start + timeout,
     };
-    let (verdict, reason, output) = match peer.ask(service).await {
+    let (verdict, reason, output) = match server.check(service).await {
         Ok(()) => (Verdict::Success, None, "service healthy".to_owned()),
-        Err(fault) => (Verdict::Failure, Some(fault.reason), fault.text),
+        Err(error) => (Verdict::Failure, Some(error.reason), error.text),
     };
     Outcome {
         verdict,
@@ -63,7 +63,7 @@ pub async fn probe_over(
     }
 }
 
-struct Peer<'a> {
+struct Server<'a> {
     tls: Option<&'a Tls>,
     host: &'a str,
     port: u16,
@@ -72,28 +72,28 @@ struct Peer<'a> {
     deadline: Instant,
 }
 
-impl Peer<'_> {
-    async fn ask(&self, service: &str) -> Result<(), Fault> {
-        let channel = self.connected().await?;
+impl Server<'_> {
+    async fn check(&self, service: &str) -> Result<(), GrpcError> {
+        let channel = self.connect().await?;
         let address = self.address();
         let call = call::check(channel, &address, service, self.user_agent);
-        let answer = timeout_at(self.deadline, call)
+        let status = timeout_at(self.deadline, call)
             .await
             .unwrap_or_else(|_| Err(Status::new(Code::DeadlineExceeded, "")));
-        match answer {
+        match status {
             Ok(call::SERVING) => Ok(()),
-            Ok(status) => Err(Fault {
+            Ok(status) => Err(GrpcError {
                 reason: Reason::NotServing,
                 text: format!(
                     "service unhealthy (responded with {:?})",
-                    call::serving_status(status)
+                    call::serving_status_name(status)
                 ),
             }),
-            Err(status) => Err(self.rpc_fault(&status)),
+            Err(status) => Err(self.rpc_error(&status)),
         }
     }
 
-    fn rpc_fault(&self, status: &Status) -> Fault {
+    fn rpc_error(&self, status: &Status) -> GrpcError {
         let (reason, text) = match status.code {
             Code::Unimplemented => (
                 Reason::Protocol,
@@ -106,7 +106,7 @@ impl Peer<'_> {
                 Reason::ResponseTimeout,
                 format!(
                     "timeout: health rpc did not complete within {}",
-                    text::duration(self.timeout)
+                    go_format::duration(self.timeout)
                 ),
             ),
             _ => (
@@ -114,39 +114,39 @@ impl Peer<'_> {
                 format!("error: health rpc probe failed: {status}"),
             ),
         };
-        Fault { reason, text }
+        GrpcError { reason, text }
     }
 
-    /// A connection on which the peer has begun to speak HTTP/2.
-    async fn connected(&self) -> Result<connect::Channel, Fault> {
-        let mut pause = connect::FIRST_PAUSE;
+    /// Connects until the peer has sent HTTP/2 settings, with gRPC's back-off.
+    async fn connect(&self) -> Result<connect::Channel, GrpcError> {
+        let mut backoff = connect::INITIAL_BACKOFF;
         loop {
             let attempt = connect::attempt(self.tls, self.host, self.port, self.deadline);
-            let (reason, why) = match timeout_at(self.deadline, attempt).await {
+            let (reason, cause) = match timeout_at(self.deadline, attempt).await {
                 Ok(Ok(channel)) => return Ok(channel),
-                Ok(Err(refused)) => refused,
+                Ok(Err(error)) => error,
                 Err(_) => (Reason::ConnectTimeout, None),
             };
-            let again = Instant::now() + pause;
-            if again >= self.deadline {
+            let retry_at = Instant::now() + backoff;
+            if retry_at >= self.deadline {
                 sleep_until(self.deadline).await;
-                return Err(self.not_connected(reason, why));
+                return Err(self.connect_error(reason, cause));
             }
-            sleep_until(again).await;
-            pause = pause.mul_f64(connect::FACTOR);
+            sleep_until(retry_at).await;
+            backoff = backoff.mul_f64(connect::BACKOFF_FACTOR);
         }
     }
 
-    fn not_connected(&self, reason: Reason, why: Option<String>) -> Fault {
+    fn connect_error(&self, reason: Reason, cause: Option<String>) -> GrpcError {
         let mut text = format!(
             "timeout: failed to connect service {:?} within {}: context deadline exceeded",
             self.address(),
-            text::duration(self.timeout)
+            go_format::duration(self.timeout)
         );
-        if let Some(why) = why {
-            text.push_str(&format!(": {why}"));
+        if let Some(cause) = cause {
+            text.push_str(&format!(": {cause}"));
         }
-        Fault { reason, text }
+        GrpcError { reason, text }
     }
 
     fn address(&self) -> String {

@@ -1,4 +1,4 @@
-//! The HTTP probe: the kubelet's client with the texts of Go's, redirects and all.
+//! The HTTP probe: the kubelet's client, with its redirects and the error texts of Go's `net/http`.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -6,77 +6,92 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use crate::dial;
+use crate::go_url::{LocationForm, Url};
 use crate::outcome::{Outcome, ProbeError, Reason, Verdict};
 use crate::prober::HttpGet;
 use crate::tls::Tls;
 
-mod fault;
+mod error;
 mod http1;
 mod http2;
 mod request;
 mod response;
 mod tls;
-mod url;
 
-use fault::{Fault, NO_BODY_IN_TIME, NO_HEAD_IN_TIME};
+use error::{BODY_TIMEOUT, HEADER_TIMEOUT, HttpError};
 use request::Request;
 use response::Response;
-use url::Url;
 
-/// After so many requests a chain of redirects is given up.
+/// Maximum number of requests in a chain of redirects.
 const MAX_REQUESTS: usize = 10;
 
-/// Sends no credentials to a host that the manifest does not name.
-const SENSITIVE: [&str; 4] = ["Authorization", "Www-Authenticate", "Cookie", "Cookie2"];
+/// Headers that are not sent to the host of a redirect.
+const CREDENTIAL_HEADERS: [&str; 4] = ["Authorization", "Www-Authenticate", "Cookie", "Cookie2"];
 
-/// Makes HTTP probes. A connection is made for each request and never used again.
-#[derive(Clone, Debug)]
-pub struct Client {
-    /// Made for the first URL that asks for it: most probes never do, and it reads a good part of a program into memory.
-    tls: Arc<OnceLock<Tls>>,
-    http2: bool,
-    user_agent: Arc<str>,
-    follow_other_hosts: bool,
+/// Use of HTTP/2 with HTTPS servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Http2 {
+    /// Offered in the TLS handshake, as by the kubelet.
+    Offered,
+    /// Not offered, as by a kubelet whose environment has `DISABLE_HTTP2`.
+    Disabled,
 }
 
-/// What a server answered, whatever it means.
+/// Sends HTTP probes. Each request uses its own connection.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Initialized for the first HTTPS URL: most probes have none, and it would page in a large part of the program.
+    tls: Arc<OnceLock<Tls>>,
+    http2: Http2,
+    user_agent: Arc<str>,
+    redirects: Redirects,
+}
+
+/// Hosts to which redirects are followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Redirects {
+    SameHost,
+    AnyHost,
+}
+
+/// A received response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// The status.
+pub struct HttpResponse {
+    /// Status code.
     pub status: u16,
-    /// The headers, in order; names in any case.
+    /// Headers in order; names in any case.
     pub headers: Vec<(String, String)>,
-    /// At most [`MAX_OUTPUT`](crate::MAX_OUTPUT) bytes of the body.
+    /// First [`MAX_OUTPUT`](crate::MAX_OUTPUT) bytes of the body.
     pub body: Vec<u8>,
 }
 
 impl Client {
-    /// A client that names itself `user_agent` where a manifest does not, and offers HTTP/2 over TLS where `http2` is set.
+    /// Creates a client. `user_agent` is sent unless a probe's headers contain another one.
     #[must_use]
-    pub fn new(user_agent: impl Into<Arc<str>>, http2: bool) -> Self {
+    pub fn new(user_agent: impl Into<Arc<str>>, http2: Http2) -> Self {
         Self {
             tls: Arc::default(),
             http2,
             user_agent: user_agent.into(),
-            follow_other_hosts: false,
+            redirects: Redirects::SameHost,
         }
     }
 
-    /// Follows redirects to other host names too, which the kubelet's probes do not.
+    /// Follows redirects to other host names too, unlike the kubelet.
     #[must_use]
-    pub fn following_other_hosts(self) -> Self {
+    pub fn follow_other_hosts(self) -> Self {
         Self {
-            follow_other_hosts: true,
+            redirects: Redirects::AnyHost,
             ..self
         }
     }
 
-    /// Trusts and shows what `config` says; the server has to have `server_name` instead of the host's, if one is given.
+    /// Uses `config` for HTTPS. `server_name` replaces the URL's host in SNI and verification.
     #[must_use]
     pub fn with_tls(self, config: rustls::ClientConfig, server_name: Option<String>) -> Self {
         Self {
             tls: Arc::new(OnceLock::from(Tls {
-                config: tls::offering(config, self.http2),
+                config: tls::set_protocols(config, self.http2),
                 server_name,
             })),
             ..self
@@ -85,29 +100,32 @@ impl Client {
 
     fn tls(&self) -> &Tls {
         self.tls.get_or_init(|| {
-            let any = crate::tls::client(None, None);
-            let any = any.expect("the provider has suites for the default versions");
+            let config = crate::tls::build_client_config(None, None);
+            let config = config.expect("the provider supports the default versions");
             Tls {
-                config: tls::offering(any, self.http2),
+                config: tls::set_protocols(config, self.http2),
                 server_name: None,
             }
         })
     }
 
-    /// Gets an answer within `timeout`, as a probe does, and leaves it to the caller what to make of it. Without an answer
-    /// it is the probe's outcome.
+    /// Sends the request of a probe and returns the response for the caller to classify. Returns the outcome of the probe
+    /// if there is no response.
+    ///
+    /// # Errors
+    /// If the URL is invalid, or the body could not be read.
     pub async fn fetch(
         &self,
         get: &HttpGet,
         timeout: Duration,
-    ) -> Result<Result<Answer, Outcome>, ProbeError> {
+    ) -> Result<Result<HttpResponse, Outcome>, ProbeError> {
         let start = Instant::now();
-        match self.response(get, start, timeout).await? {
+        match self.request(get, start, timeout).await? {
             Ok(response) => {
                 let headers = response.headers.pairs();
                 let status = response.status;
-                let body = body(response, start + timeout).await?;
-                Ok(Ok(Answer {
+                let body = read_body(response, start + timeout).await?;
+                Ok(Ok(HttpResponse {
                     status,
                     headers,
                     body,
@@ -117,10 +135,13 @@ impl Client {
         }
     }
 
-    /// Makes one attempt within `timeout`, redirects and body included.
+    /// Makes one attempt. `timeout` includes redirects and the body.
+    ///
+    /// # Errors
+    /// If the URL is invalid, or the body could not be read.
     pub async fn probe(&self, get: &HttpGet, timeout: Duration) -> Result<Outcome, ProbeError> {
         let start = Instant::now();
-        let response = match self.response(get, start, timeout).await? {
+        let response = match self.request(get, start, timeout).await? {
             Ok(response) => response,
             Err(outcome) => return Ok(outcome),
         };
@@ -133,31 +154,31 @@ impl Client {
         })
     }
 
-    async fn response(
+    async fn request(
         &self,
         get: &HttpGet,
         start: Instant,
         timeout: Duration,
     ) -> Result<Result<Response, Outcome>, ProbeError> {
         let url = Url::parse(&get.url)
-            .map_err(|why| ProbeError::unknown(format!("parse {:?}: {why}", get.url)))?;
-        let followed = self.follow(get, url, start + timeout).await;
-        Ok(followed.map_err(|(at, fault)| Outcome {
+            .map_err(|cause| ProbeError::unknown(format!("parse {:?}: {cause}", get.url)))?;
+        let response = self.follow_redirects(get, url, start + timeout).await;
+        Ok(response.map_err(|(url, error)| Outcome {
             verdict: Verdict::Failure,
-            reason: Some(fault.reason),
-            output: format!("Get {at:?}: {}", fault.text),
+            reason: Some(error.reason),
+            output: format!("Get {url:?}: {}", error.text),
             took: start.elapsed(),
         }))
     }
 
-    /// The response that is nobody's redirect, or the fault and the URL that Go puts before it.
-    async fn follow(
+    /// Returns the first response that is not followed as a redirect, or an error and the URL that Go prints before it.
+    async fn follow_redirects(
         &self,
         get: &HttpGet,
         first: Url,
         deadline: Instant,
-    ) -> Result<Response, (String, Fault)> {
-        let mut host = request::first(&get.headers, "Host");
+    ) -> Result<Response, (String, HttpError)> {
+        let mut host = request::first_value(&get.headers, "Host");
         let mut headers = std::borrow::Cow::Borrowed(get.headers.as_slice());
         let mut url = first.clone();
         let mut referer = None;
@@ -170,79 +191,84 @@ impl Client {
                 user_agent: &self.user_agent,
             };
             let response = self.exchange(&request, deadline).await;
-            let response = response.map_err(|fault| (url.to_string(), fault))?;
-            let Some(location) = redirect(&response) else {
+            let response = response.map_err(|error| (url.to_string(), error))?;
+            let Some(location) = redirect_location(&response) else {
                 return Ok(response);
             };
-            let (next, absolute) = url.join(location).map_err(|why| {
+            let (next, form) = url.join(location).map_err(|cause| {
                 let text = format!(
-                    "failed to parse Location header {location:?}: parse {location:?}: {why}"
+                    "failed to parse Location header {location:?}: parse {location:?}: {cause}"
                 );
-                (url.to_string(), Fault::protocol(text))
+                (url.to_string(), HttpError::protocol(text))
             })?;
             let same_host = next.hostname() == first.hostname();
-            if !same_host && !self.follow_other_hosts {
+            if !same_host && self.redirects == Redirects::SameHost {
                 return Ok(response);
             }
             if requests >= MAX_REQUESTS {
                 let text = format!("stopped after {MAX_REQUESTS} redirects");
-                return Err((location.to_owned(), Fault::protocol(text)));
+                return Err((location.to_owned(), HttpError::protocol(text)));
             }
-            if absolute {
+            if form == LocationForm::Absolute {
                 host = None;
             }
             if !same_host {
-                let sensitive = |name: &str| SENSITIVE.contains(&name);
-                headers.to_mut().retain(|(name, _)| !sensitive(name));
+                headers
+                    .to_mut()
+                    .retain(|(name, _)| !CREDENTIAL_HEADERS.contains(&name.as_str()));
             }
             referer = (!url.is_https() || next.is_https()).then(|| url.to_string());
             url = next;
         }
-        unreachable!("the loop ends by returning")
+        unreachable!("the loop returns")
     }
 
-    async fn exchange(&self, request: &Request<'_>, deadline: Instant) -> Result<Response, Fault> {
+    async fn exchange(
+        &self,
+        request: &Request<'_>,
+        deadline: Instant,
+    ) -> Result<Response, HttpError> {
         let url = request.url;
         if !matches!(url.scheme.as_str(), "http" | "https") {
             let text = format!("unsupported protocol scheme {:?}", url.scheme);
-            return Err(Fault::new(Reason::Other, text));
+            return Err(HttpError::new(Reason::Other, text));
         }
-        // What cannot be sent is refused before anybody is connected to.
+        // Go rejects an invalid request before it connects.
         request.head()?;
         let connection = match dial::dial(url.hostname(), url.port(), deadline).await {
             Ok(connection) => connection,
             Err(error) if Instant::now() >= deadline => {
-                return Err(Fault::new(error.reason, NO_HEAD_IN_TIME));
+                return Err(HttpError::new(error.reason, HEADER_TIMEOUT));
             }
             Err(error) => return Err(error.into()),
         };
-        let route = fault::route(&connection);
+        let endpoints = error::endpoints_label(&connection);
         let exchange = async {
             if !url.is_https() {
-                return http1::exchange(request, Box::new(connection), route).await;
+                return http1::exchange(request, Box::new(connection), endpoints).await;
             }
             match tls::handshake(self.tls(), url.hostname(), connection).await? {
-                (stream, true) => http2::exchange(request, stream).await,
-                (stream, false) => http1::exchange(request, stream, route).await,
+                tls::Session::Http2(stream) => http2::exchange(request, stream).await,
+                tls::Session::Http1(stream) => http1::exchange(request, stream, endpoints).await,
             }
         };
         timeout_at(deadline, exchange)
             .await
-            .unwrap_or_else(|_| Err(Fault::new(Reason::ResponseTimeout, NO_HEAD_IN_TIME)))
+            .unwrap_or_else(|_| Err(HttpError::new(Reason::ResponseTimeout, HEADER_TIMEOUT)))
     }
 }
 
-/// Where a response sends the client, if it does.
-fn redirect(response: &Response) -> Option<&str> {
+/// Returns the location of a redirect that Go follows.
+fn redirect_location(response: &Response) -> Option<&str> {
     let location = response.location.as_deref().filter(|to| !to.is_empty());
     location.filter(|_| matches!(response.status, 301 | 302 | 303 | 307 | 308))
 }
 
-async fn body(response: Response, deadline: Instant) -> Result<Vec<u8>, ProbeError> {
+async fn read_body(response: Response, deadline: Instant) -> Result<Vec<u8>, ProbeError> {
     timeout_at(deadline, response.body.read())
         .await
-        .unwrap_or_else(|_| Err(NO_BODY_IN_TIME.to_owned()))
-        .map_err(ProbeError::broken_off)
+        .unwrap_or_else(|_| Err(BODY_TIMEOUT.to_owned()))
+        .map_err(ProbeError::interrupted)
 }
 
 async fn classify(
@@ -250,7 +276,7 @@ async fn classify(
     deadline: Instant,
 ) -> Result<(Verdict, Option<Reason>, String), ProbeError> {
     let status = response.status;
-    let body = body(response, deadline).await?;
+    let body = read_body(response, deadline).await?;
     let body = String::from_utf8_lossy(&body).into_owned();
     Ok(match status {
         200..300 => (Verdict::Success, None, body),

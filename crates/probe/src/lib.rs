@@ -1,10 +1,13 @@
-//! The kubelet's probing as a library.
+//! The kubelet's probing as a library: HTTP, TCP, gRPC and exec probes with the kubelet's defaults, thresholds, results
+//! and event texts.
 //!
-//! A [`Manager`] keeps one worker for each probe of each container. A worker resolves the probe to an [`Action`], has a
-//! [`Prober`] make an attempt, and lets its [`tracker`] decide what the answers come to; whoever hosts the engine acts
-//! on the changes it is told of.
+//! A [`Manager`] runs one worker for each probe of each container. A worker resolves the probe to a
+//! [`ResolvedHandler`], has a [`Prober`] make one attempt per period, and counts the outcomes with a
+//! [`Tracker`](tracker::Tracker). The host receives an [`Update`] for each changed result and acts on it: the crate itself
+//! neither restarts containers nor writes a pod's status.
+//!
+//! `examples/probe_container.rs` runs two probes of a container and prints what a host receives.
 
-pub mod action;
 mod attempt;
 pub mod backoff;
 pub mod clock;
@@ -13,10 +16,13 @@ mod event;
 #[cfg(unix)]
 pub mod exec;
 pub mod expand;
+mod go_format;
+mod go_url;
 pub mod grpc;
+pub mod handler;
 pub mod http;
 #[cfg(test)]
-mod kubelet_cases;
+mod kubelet_conformance;
 #[cfg(unix)]
 mod local;
 mod manager;
@@ -26,7 +32,6 @@ pub mod restart;
 mod results;
 pub mod spec;
 pub mod tcp;
-mod text;
 pub mod tls;
 pub mod tracker;
 #[cfg(unix)]
@@ -37,7 +42,7 @@ pub use clock::Clock;
 pub use event::EventSink;
 #[cfg(unix)]
 pub use local::{LocalProber, USER_AGENT};
-pub use manager::{Manager, Options};
+pub use manager::{Manager, ManagerOptions, StartDelay};
 pub use outcome::{MAX_OUTPUT, Outcome, ProbeError, Reason, Verdict};
-pub use prober::{Action, HttpGet, Prober, Target};
+pub use prober::{HttpGet, ProbeTarget, Prober, ResolvedHandler};
 pub use results::{ProbeKind, ProbeResult, Update};

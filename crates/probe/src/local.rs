@@ -1,17 +1,19 @@
-//! Attempts made from this process: over its network, and as its child processes.
+//! Probes from this process: over its network, and as its child processes.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::http::Http2;
 use crate::outcome::{Outcome, ProbeError};
-use crate::prober::{Action, Prober, Target};
+use crate::prober::{ProbeTarget, Prober, ResolvedHandler};
 use crate::{exec, grpc, http, tcp};
 
-/// What the kubelet calls itself.
+/// User agent of the kubelet's probes.
 pub const USER_AGENT: &str = "kube-probe/1.36";
 
-/// Makes every kind of attempt. Where containers have namespaces of their own, whoever can enter them runs the commands.
+/// Runs every handler in this process's namespaces. Hosts with other namespaces for containers implement [`Prober`]
+/// themselves, at least for exec.
 #[derive(Clone, Debug)]
 pub struct LocalProber {
     http: http::Client,
@@ -19,9 +21,9 @@ pub struct LocalProber {
 }
 
 impl LocalProber {
-    /// A prober that names itself `user_agent`, and offers HTTP/2 to HTTPS targets where `http2` is set.
+    /// Creates a prober. `http2` applies to HTTPS targets.
     #[must_use]
-    pub fn new(user_agent: &str, http2: bool) -> Self {
+    pub fn new(user_agent: &str, http2: Http2) -> Self {
         Self {
             http: http::Client::new(user_agent, http2),
             user_agent: user_agent.to_owned(),
@@ -31,7 +33,7 @@ impl LocalProber {
 
 impl Default for LocalProber {
     fn default() -> Self {
-        Self::new(USER_AGENT, true)
+        Self::new(USER_AGENT, Http2::Offered)
     }
 }
 
@@ -39,15 +41,15 @@ impl Default for LocalProber {
 impl Prober for LocalProber {
     async fn probe(
         &self,
-        _: &Target,
-        action: &Action,
+        _: &ProbeTarget,
+        handler: &ResolvedHandler,
         timeout: Duration,
     ) -> Result<Outcome, ProbeError> {
-        match action {
-            Action::Http(get) => self.http.probe(get, timeout).await,
-            Action::Tcp { host, port } => Ok(tcp::probe(host, *port, timeout).await),
-            Action::Exec { command } => exec::probe(command, timeout).await,
-            Action::Grpc {
+        match handler {
+            ResolvedHandler::Http(get) => self.http.probe(get, timeout).await,
+            ResolvedHandler::Tcp { host, port } => Ok(tcp::probe(host, *port, timeout).await),
+            ResolvedHandler::Exec { command } => exec::probe(command, timeout).await,
+            ResolvedHandler::Grpc {
                 host,
                 port,
                 service,

@@ -1,4 +1,4 @@
-//! All probes of a node's pods: makes and ends their workers, and says what they have found.
+//! Probes of all pods of a node: starts and stops their workers, and provides the results.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -12,23 +12,35 @@ use crate::clock::Clock;
 use crate::event::EventSink;
 use crate::prober::Prober;
 use crate::results::{ProbeKind, ProbeResult, Results, Update};
-use crate::worker::check::is_sidecar;
-use crate::worker::{Handle, Worker};
+use crate::worker::state::is_sidecar;
+use crate::worker::{Worker, WorkerHandle};
 
 mod status;
 
-/// How the engine is run.
+/// Options of a [`Manager`].
 #[derive(Clone, Debug)]
-pub struct Options {
-    /// When its host started: containers much older than that keep what was published of them.
-    pub started: Timestamp,
-    /// Whether first checks are spread over a period right after the start.
-    pub jitter: bool,
-    /// The kubelet's gate `ChangeContainerStatusOnKubeletRestart`: containers older than the host begin anew as well.
+pub struct ManagerOptions {
+    /// Start of the host. Containers that started more than ten seconds earlier keep their published readiness until the
+    /// first result.
+    pub host_started_at: Timestamp,
+    /// Start delay of workers.
+    pub start_delay: StartDelay,
+    /// The kubelet's feature gate `ChangeContainerStatusOnKubeletRestart`: `true` if containers older than the host start
+    /// with the initial results too.
     pub change_status_on_restart: bool,
 }
 
-/// The probes of a node's pods. Dropping it does not end them; [`Manager::remove_pod`] does.
+/// Start delay of a worker, before its first attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartDelay {
+    /// A random part of the period, for workers that start within one period after the [`Clock`]. As in the kubelet, it
+    /// spreads the probes of many pods after a restart of the host.
+    Random,
+    /// No delay.
+    None,
+}
+
+/// Runs the probes of a node's pods. Dropping it does not stop them; [`Self::remove_pod`] does.
 pub struct Manager {
     pub(crate) shared: Arc<Shared>,
 }
@@ -38,27 +50,27 @@ pub(crate) struct Shared {
     pub(crate) prober: Arc<dyn Prober>,
     pub(crate) events: Arc<dyn EventSink>,
     pub(crate) results: Results,
-    pub(crate) options: Options,
-    // Std mutexes: nothing awaits while they are held.
-    workers: Mutex<HashMap<Key, Handle>>,
+    pub(crate) options: ManagerOptions,
+    // Std mutexes: they are not held across an await.
+    workers: Mutex<HashMap<WorkerKey, WorkerHandle>>,
     statuses: Mutex<HashMap<String, Arc<PodStatus>>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
+struct WorkerKey {
     pod_uid: String,
     container: String,
     kind: ProbeKind,
 }
 
 impl Manager {
-    /// A manager without pods, and the changes of results as they come.
+    /// Creates a manager without pods. The receiver yields each new or changed result.
     #[must_use]
     pub fn new(
         clock: Clock,
         prober: Arc<dyn Prober>,
         events: Arc<dyn EventSink>,
-        options: Options,
+        options: ManagerOptions,
     ) -> (Self, mpsc::UnboundedReceiver<Update>) {
         let (sender, updates) = mpsc::unbounded_channel();
         let shared = Shared {
@@ -78,7 +90,8 @@ impl Manager {
         )
     }
 
-    /// Begins to probe a pod's containers; what is probed already stays as it is.
+    /// Starts the probes of a pod's containers and sidecars. Probes that already run are unchanged, even if `pod` has
+    /// another spec.
     pub fn add_pod(&self, pod: &Pod) {
         let pod = Arc::new(pod.clone());
         for container in probed_containers(&pod) {
@@ -89,12 +102,12 @@ impl Manager {
     }
 
     fn add_worker(&self, pod: &Arc<Pod>, container: &Container, kind: ProbeKind, probe: &Probe) {
-        let key = Key::new(pod, &container.name, kind);
+        let key = WorkerKey::new(pod, &container.name, kind);
         let mut workers = self.shared.workers();
         if workers.contains_key(&key) {
             return;
         }
-        let handle = Handle {
+        let handle = WorkerHandle {
             stop: CancellationToken::new(),
             trigger: Arc::new(Notify::new()),
         };
@@ -110,64 +123,68 @@ impl Manager {
         tokio::spawn(worker.run());
     }
 
-    /// Publishes a pod's status: workers act on what has been published, not on what is about to be.
+    /// Stores the published status of a pod, on which its workers act. Triggers the readiness probes of unready containers.
     pub fn set_status(&self, pod_uid: &str, status: PodStatus) {
         let status = Arc::new(status);
         self.shared
             .statuses()
             .insert(pod_uid.to_owned(), status.clone());
-        self.ask_unready(pod_uid, &status);
+        self.trigger_readiness_probes(pod_uid, &status);
     }
 
-    /// The pod is ending: what would restart its regular containers is no longer asked.
+    /// Stops the liveness and startup probes of regular containers, for a pod that is being deleted.
     pub fn stop_liveness_and_startup(&self, pod: &Pod) {
         let workers = self.shared.workers();
         for container in regular_containers(pod) {
             for kind in [ProbeKind::Liveness, ProbeKind::Startup] {
-                if let Some(handle) = workers.get(&Key::new(pod, &container.name, kind)) {
+                if let Some(handle) = workers.get(&WorkerKey::new(pod, &container.name, kind)) {
                     handle.stop.cancel();
                 }
             }
         }
     }
 
-    /// Ends all probes of a pod.
+    /// Stops all probes of a pod.
     pub fn remove_pod(&self, pod_uid: &str) {
         self.stop_where(|uid| uid == pod_uid);
         self.shared.statuses().remove(pod_uid);
     }
 
-    /// Ends the probes of all other pods.
-    pub fn cleanup(&self, desired: &HashSet<String>) {
+    /// Stops the probes of pods whose UID is not in `desired`.
+    pub fn cleanup_pods(&self, desired: &HashSet<String>) {
         self.stop_where(|uid| !desired.contains(uid));
         self.shared
             .statuses()
             .retain(|uid, _| desired.contains(uid));
     }
 
-    fn stop_where(&self, applies: impl Fn(&str) -> bool) {
+    fn stop_where(&self, is_stopped: impl Fn(&str) -> bool) {
         for (key, handle) in &*self.shared.workers() {
-            if applies(&key.pod_uid) {
+            if is_stopped(&key.pod_uid) {
                 handle.stop.cancel();
             }
         }
     }
 
-    /// What a probe of a container has come to, if it is probed and has been seen.
+    /// Returns the stored result of a probe, or `None` if no worker has observed this container.
     #[must_use]
     pub fn result(&self, kind: ProbeKind, container_id: &str) -> Option<ProbeResult> {
         self.shared.results.get(kind, container_id)
     }
 
-    /// Ends one probe.
+    /// Stops one worker.
     #[cfg(test)]
     pub(crate) fn stop_worker(&self, pod: &Pod, container: &str, kind: ProbeKind) {
-        if let Some(handle) = self.shared.workers().get(&Key::new(pod, container, kind)) {
+        if let Some(handle) = self
+            .shared
+            .workers()
+            .get(&WorkerKey::new(pod, container, kind))
+        {
             handle.stop.cancel();
         }
     }
 
-    /// How many probes are running.
+    /// Number of running workers.
     #[must_use]
     pub fn worker_count(&self) -> usize {
         self.shared.workers().len()
@@ -179,25 +196,21 @@ impl Shared {
         self.statuses().get(pod.metadata.uid.as_deref()?).cloned()
     }
 
-    /// A worker has ended.
+    /// Removes a worker that has exited.
     pub(crate) fn unregister(&self, pod: &Pod, container: &str, kind: ProbeKind) {
-        self.workers().remove(&Key::new(pod, container, kind));
+        self.workers().remove(&WorkerKey::new(pod, container, kind));
     }
 
-    fn workers(&self) -> MutexGuard<'_, HashMap<Key, Handle>> {
-        self.workers
-            .lock()
-            .expect("nothing panics while it holds the workers")
+    fn workers(&self) -> MutexGuard<'_, HashMap<WorkerKey, WorkerHandle>> {
+        self.workers.lock().expect("no holder of this lock panics")
     }
 
     fn statuses(&self) -> MutexGuard<'_, HashMap<String, Arc<PodStatus>>> {
-        self.statuses
-            .lock()
-            .expect("nothing panics while it holds the statuses")
+        self.statuses.lock().expect("no holder of this lock panics")
     }
 }
 
-impl Key {
+impl WorkerKey {
     fn new(pod: &Pod, container: &str, kind: ProbeKind) -> Self {
         let pod_uid = pod.metadata.uid.clone().unwrap_or_default();
         Self {
@@ -212,7 +225,7 @@ fn regular_containers(pod: &Pod) -> impl Iterator<Item = &Container> {
     pod.spec.iter().flat_map(|spec| &spec.containers)
 }
 
-/// Regular containers and sidecars; plain init containers have no probes.
+/// Returns regular containers and sidecars. Other init containers have no probes.
 fn probed_containers(pod: &Pod) -> impl Iterator<Item = &Container> {
     let init = pod
         .spec
@@ -222,14 +235,14 @@ fn probed_containers(pod: &Pod) -> impl Iterator<Item = &Container> {
 }
 
 fn probes(container: &Container) -> impl Iterator<Item = (ProbeKind, &Probe)> {
-    let of = |kind| match kind {
+    let probe = |kind| match kind {
         ProbeKind::Liveness => container.liveness_probe.as_ref(),
         ProbeKind::Readiness => container.readiness_probe.as_ref(),
         ProbeKind::Startup => container.startup_probe.as_ref(),
     };
     ProbeKind::ALL
         .into_iter()
-        .filter_map(move |kind| Some((kind, of(kind)?)))
+        .filter_map(move |kind| Some((kind, probe(kind)?)))
 }
 
 #[cfg(test)]

@@ -1,56 +1,56 @@
-//! What one attempt of a probe found: unhealthy and "could not probe" are different types.
+//! Results of one attempt. "Unhealthy" ([`Outcome`]) and "could not probe" ([`ProbeError`]) are different types.
 
 use std::time::Duration;
 
-/// What a finished attempt says of its target.
+/// Result of a completed attempt, the kubelet's `probe.Result`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// The target is well.
+    /// The target is healthy.
     Success,
-    /// Well for thresholds, but worth a word: a redirect that was not followed.
+    /// Counted as a success, and reported in an event: a redirect that was not followed.
     Warning,
-    /// The target is not well.
+    /// The target is unhealthy.
     Failure,
-    /// The attempt says nothing; counted as a failure when it comes without an error.
+    /// The state of the target is unknown. Counted as a failure unless the attempt is a [`ProbeError`].
     Unknown,
 }
 
-/// Why an attempt failed, in few words for machines; the kubelet's own text stands beside it.
+/// Machine-readable reason of a failure, in addition to the kubelet's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
     /// The host name does not resolve.
     Dns,
-    /// Nobody listens at the port.
+    /// The connection was refused.
     Refused,
     /// No connection within the timeout.
     ConnectTimeout,
     /// The TLS handshake failed.
     Tls,
-    /// Connected, but no answer within the timeout.
+    /// Connected, but no response within the timeout.
     ResponseTimeout,
-    /// An answer with an unhealthy status.
+    /// The response has this HTTP status, which is neither 2xx nor 3xx.
     Status(u16),
-    /// The command ended with this code.
+    /// The command exited with this code.
     ExitCode(i32),
-    /// A signal ended the command.
+    /// The command was terminated by this signal.
     Signal(i32),
-    /// The command ran past its deadline and was killed.
+    /// The command exceeded its timeout and was killed.
     ExecTimeout,
-    /// The peer closed the connection or broke its protocol.
+    /// The peer closed the connection or violated its protocol.
     Protocol,
-    /// The health service answered, and not with SERVING.
+    /// The gRPC health service returned a status other than `SERVING`.
     NotServing,
-    /// The answer has not the body that was asked for.
+    /// The body does not match a host's extended check.
     Body,
-    /// The answer has not the headers that were asked for.
+    /// The headers do not match a host's extended check.
     Header,
-    /// Any other failure to connect or to talk.
+    /// Any other error of the connection or request.
     Other,
 }
 
 impl Reason {
-    /// Its word in answers and metrics; the number of a status, code or signal stands beside it.
+    /// Returns the reason's name in JSON and in metric labels, without the number of a status, exit code or signal.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -72,34 +72,35 @@ impl Reason {
     }
 }
 
-/// One finished attempt.
+/// A completed attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// What it says.
+    /// Result.
     pub verdict: Verdict,
-    /// Why it failed; none for success.
+    /// Reason of a failure.
     pub reason: Option<Reason>,
-    /// The kubelet's text: the body of a success, the explanation of a failure. At most [`MAX_OUTPUT`] bytes of the target's.
+    /// The kubelet's output: the response body or command output of a success, the error text of a failure. Contains at most
+    /// [`MAX_OUTPUT`] bytes received from the target.
     pub output: String,
-    /// How long the attempt took.
+    /// Duration of the attempt, in tokio's time.
     pub took: Duration,
 }
 
-/// The most that is kept of what a target says.
+/// Maximum number of bytes read from a target.
 pub const MAX_OUTPUT: usize = 10_240;
 
-/// The attempt could not be made or not be finished: nothing is known of the target, and no counter moves.
+/// An attempt that could not be made or completed. The state of the target is unknown, so nothing is counted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ProbeError {
-    /// The kubelet's text.
+    /// The kubelet's error text.
     pub message: String,
-    /// What the kubelet's event calls it: `Failure` where the target had begun to answer, else `Unknown`.
+    /// State in the kubelet's event: `Failure` if the target had started to respond, else `Unknown`.
     pub verdict: Verdict,
 }
 
 impl ProbeError {
-    /// An attempt that could not be made.
+    /// Creates an error for an attempt that could not be made.
     #[must_use]
     pub fn unknown(message: impl Into<String>) -> Self {
         Self {
@@ -108,9 +109,9 @@ impl ProbeError {
         }
     }
 
-    /// An attempt that broke off while the target answered.
+    /// Creates an error for a response that was interrupted.
     #[must_use]
-    pub fn broken_off(message: impl Into<String>) -> Self {
+    pub fn interrupted(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
             verdict: Verdict::Failure,

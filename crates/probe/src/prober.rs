@@ -1,4 +1,4 @@
-//! One attempt of one probe, whoever makes it.
+//! The interface between workers and the code that runs probes.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -7,68 +7,73 @@ use async_trait::async_trait;
 
 use crate::outcome::{Outcome, ProbeError};
 
-/// Makes one attempt.
+/// Runs single attempts.
 #[async_trait]
 pub trait Prober: Send + Sync + 'static {
-    /// Does `action` to `target` within `timeout` of tokio's time.
+    /// Makes one attempt of `handler` on `target`. `timeout` is in tokio's time.
+    ///
+    /// # Errors
+    /// If the attempt could not be made or completed, so that the state of the target is unknown.
     async fn probe(
         &self,
-        target: &Target,
-        action: &Action,
+        target: &ProbeTarget,
+        handler: &ResolvedHandler,
         timeout: Duration,
     ) -> Result<Outcome, ProbeError>;
 }
 
-/// Whom a probe is about.
+/// The container that is probed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// The pod's UID.
+pub struct ProbeTarget {
+    /// UID of the pod.
     pub pod_uid: String,
-    /// The pod's namespace.
+    /// Namespace of the pod.
     pub namespace: String,
-    /// The pod's name.
+    /// Name of the pod.
     pub pod: String,
-    /// The container's name.
+    /// Name of the container.
     pub container: String,
-    /// The container instance, without the scheme of its ID.
+    /// ID of the container instance, without the runtime's scheme.
     pub container_id: String,
-    /// The pod's address, where it is known.
+    /// IP address of the pod, if published.
     pub ip: Option<IpAddr>,
 }
 
-/// What an attempt does: a handler whose port, host, path and arguments are resolved.
+/// A probe handler with resolved port, host, URL and arguments.
+///
+/// Exhaustive on purpose: a host has to support each handler.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// A GET request.
+pub enum ResolvedHandler {
+    /// GET request.
     Http(HttpGet),
-    /// A connection, closed at once.
+    /// TCP connection.
     Tcp {
         /// Host name or address.
         host: String,
-        /// Port; out of range makes the attempt fail as a dial error.
+        /// Port. One out of range is a dial error, which is a failure.
         port: i32,
     },
-    /// A command in the container.
+    /// Command in the container.
     Exec {
-        /// The program and its arguments, expanded.
+        /// Program and arguments, expanded.
         command: Vec<String>,
     },
-    /// A call of the gRPC health service.
+    /// Call of the gRPC health service.
     Grpc {
         /// Host name or address.
         host: String,
-        /// Port.
+        /// Port of the server.
         port: u16,
-        /// The service asked for; empty for the server as a whole.
+        /// Requested service; empty for the whole server.
         service: String,
     },
 }
 
-/// A GET request, ready to send.
+/// URL and headers of an HTTP probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpGet {
-    /// The whole URL.
+    /// Absolute URL.
     pub url: String,
-    /// Headers to send, names canonical, in order.
+    /// Headers to send, in order, with canonical names.
     pub headers: Vec<(String, String)>,
 }

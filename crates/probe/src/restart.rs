@@ -1,44 +1,50 @@
-//! Whether a container that ended is started again: its own rules, its own policy, the pod's policy.
+//! Restart decisions for terminated containers: the container's restart rules, its restart policy, the pod's policy.
 
 use k8s_openapi::api::core::v1::{Container, ContainerRestartRule, Pod, PodStatus};
 
-/// Whether `container` of a pod with `pod_policy` is started again after it ended with `code`.
+/// Returns `true` if `container`, in a pod with `pod_policy`, is restarted after it exited with `exit_code`.
+///
+/// Not for containers killed after a failed probe: the kubelet restarts those unless the policy is `Never`.
 #[must_use]
-pub fn restarts(container: &Container, pod_policy: Option<&str>, code: i32) -> bool {
+pub fn should_restart(container: &Container, pod_policy: Option<&str>, exit_code: i32) -> bool {
     let rules = container
         .restart_policy_rules
         .as_deref()
         .unwrap_or_default();
-    if rules.iter().any(|rule| applies(rule, code)) {
+    if rules.iter().any(|rule| matches_exit_code(rule, exit_code)) {
         return true;
     }
     match container.restart_policy.as_deref().or(pod_policy) {
         Some("Never") => false,
-        Some("OnFailure") => code != 0,
+        Some("OnFailure") => exit_code != 0,
         _ => true,
     }
 }
 
-/// Whether one of the pod's containers ended in a way after which its rules start all of them again.
+/// Returns `true` if a restart rule of a terminated container requires that all containers of the pod are restarted.
 #[must_use]
-pub fn all_restart(pod: &Pod, status: &PodStatus) -> bool {
+pub fn should_restart_all_containers(pod: &Pod, status: &PodStatus) -> bool {
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
     containers.into_iter().any(|container| {
         let mut statuses = status.container_statuses.iter().flatten();
         let status = statuses.find(|status| status.name == container.name);
-        let ended = status.and_then(|status| status.state.as_ref()?.terminated.as_ref());
+        let terminated = status.and_then(|status| status.state.as_ref()?.terminated.as_ref());
         let mut rules = container.restart_policy_rules.iter().flatten();
-        ended.is_some_and(|ended| {
-            let first = rules.find(|rule| applies(rule, ended.exit_code));
+        terminated.is_some_and(|terminated| {
+            let first = rules.find(|rule| matches_exit_code(rule, terminated.exit_code));
             first.is_some_and(|rule| rule.action == "RestartAllContainers")
         })
     })
 }
 
-/// Both actions that a rule can have start the container again.
-fn applies(rule: &ContainerRestartRule, code: i32) -> bool {
+/// Returns `true` if `rule` applies to `exit_code`. Both actions that a rule can have restart the container.
+fn matches_exit_code(rule: &ContainerRestartRule, exit_code: i32) -> bool {
     rule.exit_codes.as_ref().is_some_and(|codes| {
-        let listed = codes.values.as_deref().unwrap_or_default().contains(&code);
+        let listed = codes
+            .values
+            .as_deref()
+            .unwrap_or_default()
+            .contains(&exit_code);
         match codes.operator.as_str() {
             "In" => listed,
             "NotIn" => !listed,
@@ -78,14 +84,14 @@ mod tests {
             ..Container::default()
         };
         assert_eq!(
-            restarts(&container, Some(pod), code),
+            should_restart(&container, Some(pod), code),
             expected,
             "{own:?} {rules:?} {pod} {code}"
         );
     }
 
     #[test]
-    fn rules_come_before_the_containers_policy_and_that_before_the_pods() {
+    fn restart_rules_precede_the_containers_policy_and_that_the_pods_policy() {
         check(None, &[], "Always", 0, true);
         check(None, &[], "OnFailure", 0, false);
         check(None, &[], "OnFailure", 1, true);

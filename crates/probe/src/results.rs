@@ -1,26 +1,26 @@
-//! What the probes of each container have come to, and word of every change.
+//! The results of all probes, and notifications of their changes.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::mpsc;
 
-/// The three kinds of probe.
+/// Kind of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ProbeKind {
-    /// Is it worth keeping?
+    /// A failure restarts the container.
     Liveness,
-    /// Should it get traffic?
+    /// A failure removes the pod from the endpoints of its services.
     Readiness,
-    /// Has it started?
+    /// The other probes do not run before this one has succeeded; a failure restarts the container.
     Startup,
 }
 
 impl ProbeKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 3] = [Self::Liveness, Self::Readiness, Self::Startup];
 
-    /// Its name in events and metrics.
+    /// Returns the name in events and metrics: `Liveness`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -30,7 +30,7 @@ impl ProbeKind {
         }
     }
 
-    /// The field of a container that holds such a probe.
+    /// Returns the name of the container's field: `livenessProbe`.
     #[must_use]
     pub fn field(self) -> &'static str {
         match self {
@@ -40,9 +40,9 @@ impl ProbeKind {
         }
     }
 
-    /// What counts before the first probe of a container has an answer.
+    /// Returns the result that is stored before the first attempt on a container.
     #[must_use]
-    pub fn initial(self) -> ProbeResult {
+    pub fn initial_result(self) -> ProbeResult {
         match self {
             Self::Liveness => ProbeResult::Success,
             Self::Readiness => ProbeResult::Failure,
@@ -51,19 +51,19 @@ impl ProbeKind {
     }
 }
 
-/// What a probe has come to.
+/// Result of a probe after thresholds, the kubelet's `results.Result`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeResult {
-    /// Nothing yet.
+    /// No threshold has been reached.
     Unknown,
-    /// Its success threshold is reached.
+    /// The success threshold has been reached.
     Success,
-    /// Its failure threshold is.
+    /// The failure threshold has been reached.
     Failure,
 }
 
 impl ProbeResult {
-    /// Its name, as the kubelet writes it.
+    /// Returns the kubelet's name of the result.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -73,7 +73,7 @@ impl ProbeResult {
         }
     }
 
-    /// The number that stands for it in the kubelet's metrics.
+    /// Returns the number of the result in the kubelet's metrics.
     #[must_use]
     pub fn number(self) -> i8 {
         match self {
@@ -84,22 +84,22 @@ impl ProbeResult {
     }
 }
 
-/// A result that is new or has changed.
+/// A new or changed result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Update {
-    /// Which probe.
+    /// Kind of the probe.
     pub kind: ProbeKind,
-    /// Whose pod.
+    /// UID of the pod.
     pub pod_uid: String,
-    /// Whose container, without the scheme of its ID.
+    /// ID of the container instance, without the runtime's scheme.
     pub container_id: String,
-    /// What it came to.
+    /// New result.
     pub result: ProbeResult,
 }
 
-/// The results of all probes.
+/// Results by kind and container ID.
 pub(crate) struct Results {
-    // A std mutex: nothing awaits while it is held.
+    // A std mutex: it is not held across an await.
     stored: Mutex<HashMap<(ProbeKind, String), ProbeResult>>,
     updates: mpsc::UnboundedSender<Update>,
 }
@@ -116,7 +116,7 @@ impl Results {
         self.stored().get(&(kind, container_id.to_owned())).copied()
     }
 
-    /// Keeps a result; tells of it if it is not what was kept already.
+    /// Stores a result, and sends an [`Update`] if it is new or has changed.
     pub(crate) fn set(
         &self,
         kind: ProbeKind,
@@ -134,19 +134,17 @@ impl Results {
                 container_id: container_id.to_owned(),
                 result,
             };
-            // Nobody listens any more: the host is ending.
+            // The receiver is dropped while the host shuts down.
             let _ = self.updates.send(update);
         }
     }
 
-    pub(crate) fn forget(&self, kind: ProbeKind, container_id: &str) {
+    pub(crate) fn remove(&self, kind: ProbeKind, container_id: &str) {
         self.stored().remove(&(kind, container_id.to_owned()));
     }
 
     fn stored(&self) -> MutexGuard<'_, HashMap<(ProbeKind, String), ProbeResult>> {
-        self.stored
-            .lock()
-            .expect("nothing panics while it holds the results")
+        self.stored.lock().expect("no holder of this lock panics")
     }
 }
 
@@ -155,26 +153,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_new_or_changed_result_is_told() {
+    fn only_new_and_changed_results_are_sent() {
         let (sender, mut updates) = mpsc::unbounded_channel();
         let results = Results::new(sender);
-        let told = |result| {
+        let set = |result| {
             results.set(ProbeKind::Liveness, "pod", "c", result);
             updates.try_recv().is_ok()
         };
-        let told = [
+        let sent = [
             ProbeResult::Success,
             ProbeResult::Success,
             ProbeResult::Failure,
         ]
-        .map(told);
-        assert_eq!(told, [true, false, true]);
+        .map(set);
+        assert_eq!(sent, [true, false, true]);
         assert_eq!(
             results.get(ProbeKind::Liveness, "c"),
             Some(ProbeResult::Failure)
         );
         assert_eq!(results.get(ProbeKind::Readiness, "c"), None);
-        results.forget(ProbeKind::Liveness, "c");
+        results.remove(ProbeKind::Liveness, "c");
         assert_eq!(results.get(ProbeKind::Liveness, "c"), None);
     }
 }

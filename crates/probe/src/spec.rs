@@ -1,4 +1,4 @@
-//! A probe as the API server takes it: what it fills in, and what it refuses. Pure.
+//! Defaulting and validation of probes, as in the API server. Pure.
 
 use k8s_openapi::api::core::v1::{ExecAction, GRPCAction, HTTPGetAction, Probe, TCPSocketAction};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -9,28 +9,28 @@ pub mod field;
 
 use field::FieldError;
 
-/// Fills in what is absent. An explicit 0 counts as absent, as the API server has it.
-pub fn default(probe: &mut Probe) {
+/// Sets the defaults of absent fields. An explicit 0 is treated as absent.
+pub fn set_defaults(probe: &mut Probe) {
     for (field, value) in [
         (&mut probe.timeout_seconds, 1),
         (&mut probe.period_seconds, 10),
         (&mut probe.success_threshold, 1),
         (&mut probe.failure_threshold, 3),
     ] {
-        if field.is_none_or(|given| given == 0) {
+        if field.is_none_or(|value| value == 0) {
             *field = Some(value);
         }
     }
     if let Some(get) = &mut probe.http_get {
-        default_get(get);
+        set_http_get_defaults(get);
     }
     if let Some(grpc) = &mut probe.grpc {
         grpc.service.get_or_insert_default();
     }
 }
 
-/// Fills in what a GET does not say.
-pub fn default_get(get: &mut HTTPGetAction) {
+/// Sets the defaults of path and scheme.
+pub fn set_http_get_defaults(get: &mut HTTPGetAction) {
     for (field, value) in [(&mut get.path, "/"), (&mut get.scheme, "HTTP")] {
         if field.as_deref().is_none_or(str::is_empty) {
             *field = Some(value.to_owned());
@@ -38,10 +38,10 @@ pub fn default_get(get: &mut HTTPGetAction) {
     }
 }
 
-/// What is wrong with a probe at `path`, in the order of its fields.
+/// Returns the errors of a probe whose field path is `path`, in the order of its fields. Defaults must be set before.
 #[must_use]
 pub fn validate(probe: &Probe, kind: ProbeKind, path: &str) -> Vec<FieldError> {
-    let mut errors = handlers(probe, path);
+    let mut errors = validate_handlers(probe, path);
     for (name, value) in [
         ("initialDelaySeconds", probe.initial_delay_seconds),
         ("timeoutSeconds", probe.timeout_seconds),
@@ -49,7 +49,7 @@ pub fn validate(probe: &Probe, kind: ProbeKind, path: &str) -> Vec<FieldError> {
         ("successThreshold", probe.success_threshold),
         ("failureThreshold", probe.failure_threshold),
     ] {
-        errors.extend(field::not_negative(
+        errors.extend(field::validate_not_negative(
             format!("{path}.{name}"),
             value.map(i64::from),
         ));
@@ -64,69 +64,53 @@ pub fn validate(probe: &Probe, kind: ProbeKind, path: &str) -> Vec<FieldError> {
             "must be 1",
         ));
     }
-    errors.extend(grace(probe, kind, path));
+    errors.extend(validate_grace_period(probe, kind, path));
     errors
 }
 
-fn grace(probe: &Probe, kind: ProbeKind, path: &str) -> Option<FieldError> {
-    let grace = probe.termination_grace_period_seconds?;
+fn validate_grace_period(probe: &Probe, kind: ProbeKind, path: &str) -> Option<FieldError> {
+    let seconds = probe.termination_grace_period_seconds?;
     let field = format!("{path}.terminationGracePeriodSeconds");
     if kind == ProbeKind::Readiness {
         let detail = "must not be set for readinessProbes";
-        Some(FieldError::invalid(field, grace.to_string(), detail))
+        Some(FieldError::invalid(field, seconds.to_string(), detail))
     } else {
         let detail = "must be greater than 0";
-        (grace <= 0).then(|| FieldError::invalid(field, grace.to_string(), detail))
+        (seconds <= 0).then(|| FieldError::invalid(field, seconds.to_string(), detail))
     }
 }
 
-/// Exactly one handler, and what is wrong with it.
-fn handlers(probe: &Probe, path: &str) -> Vec<FieldError> {
+/// Requires exactly one handler, and validates the first.
+fn validate_handlers(probe: &Probe, path: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let mut first = true;
-    let mut each = |name: &str, found: Option<Vec<FieldError>>| {
+    let field = |name: &str| format!("{path}.{name}");
+    let exec = probe.exec.as_ref();
+    let get = probe.http_get.as_ref();
+    let tcp = probe.tcp_socket.as_ref();
+    let grpc = probe.grpc.as_ref();
+    for (name, found) in [
+        ("exec", exec.map(|exec| validate_exec(exec, &field("exec")))),
+        (
+            "httpGet",
+            get.map(|get| validate_http_get(get, &field("httpGet"))),
+        ),
+        (
+            "tcpSocket",
+            tcp.map(|tcp| validate_tcp(tcp, &field("tcpSocket"))),
+        ),
+        ("grpc", grpc.map(|grpc| validate_grpc(grpc, &field("grpc")))),
+    ] {
         let Some(found) = found else {
-            return;
+            continue;
         };
         if std::mem::take(&mut first) {
             errors.extend(found);
         } else {
-            let field = format!("{path}.{name}");
-            errors.push(FieldError::forbidden(
-                field,
-                "may not specify more than 1 handler type",
-            ));
+            let detail = "may not specify more than 1 handler type";
+            errors.push(FieldError::forbidden(field(name), detail));
         }
-    };
-    let at = |name: &str| format!("{path}.{name}");
-    each(
-        "exec",
-        probe
-            .exec
-            .as_ref()
-            .map(|exec| validate_exec(exec, &at("exec"))),
-    );
-    each(
-        "httpGet",
-        probe
-            .http_get
-            .as_ref()
-            .map(|get| validate_get(get, &at("httpGet"))),
-    );
-    each(
-        "tcpSocket",
-        probe
-            .tcp_socket
-            .as_ref()
-            .map(|tcp| validate_tcp(tcp, &at("tcpSocket"))),
-    );
-    each(
-        "grpc",
-        probe
-            .grpc
-            .as_ref()
-            .map(|grpc| validate_grpc(grpc, &at("grpc"))),
-    );
+    }
     if first {
         errors.push(FieldError::required(path, "must specify a handler type"));
     }
@@ -141,7 +125,7 @@ fn validate_exec(exec: &ExecAction, path: &str) -> Vec<FieldError> {
     }
 }
 
-fn validate_get(get: &HTTPGetAction, path: &str) -> Vec<FieldError> {
+fn validate_http_get(get: &HTTPGetAction, path: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
     if get.path.as_deref().is_none_or(str::is_empty) {
         errors.push(FieldError::required(format!("{path}.path"), ""));
@@ -153,13 +137,13 @@ fn validate_get(get: &HTTPGetAction, path: &str) -> Vec<FieldError> {
         errors.push(FieldError::unsupported(field, scheme, &["HTTP", "HTTPS"]));
     }
     for header in get.http_headers.iter().flatten() {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-        if header.name.is_empty() || !header.name.bytes().all(plain) {
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        if header.name.is_empty() || !header.name.bytes().all(is_allowed) {
             let detail = "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for validation is '[-A-Za-z0-9]+')";
             let field = format!("{path}.httpHeaders");
             errors.push(FieldError::invalid(
                 field,
-                field::quoted(&header.name),
+                field::quote(&header.name),
                 detail,
             ));
         }
@@ -176,7 +160,7 @@ fn validate_grpc(grpc: &GRPCAction, path: &str) -> Vec<FieldError> {
     validate_port(&port, &format!("{path}.port"))
 }
 
-/// A number in range, or a name as IANA writes them.
+/// Returns the errors of a port: a number between 1 and 65535, or an IANA service name.
 #[must_use]
 pub fn validate_port(port: &IntOrString, path: &str) -> Vec<FieldError> {
     match port {
@@ -187,19 +171,19 @@ pub fn validate_port(port: &IntOrString, path: &str) -> Vec<FieldError> {
         }
         IntOrString::String(name) => validate_port_name(name)
             .into_iter()
-            .map(|detail| FieldError::invalid(path, field::quoted(name), detail))
+            .map(|detail| FieldError::invalid(path, field::quote(name), detail))
             .collect(),
     }
 }
 
-/// Which of the rules for port names a name breaks.
+/// Returns the rules for port names that `name` breaks.
 #[must_use]
 pub fn validate_port_name(name: &str) -> Vec<&'static str> {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let rules = [
         (name.len() <= 15, "must be no more than 15 characters"),
         (
-            !name.is_empty() && name.bytes().all(plain),
+            !name.is_empty() && name.bytes().all(is_allowed),
             "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)",
         ),
         (

@@ -1,4 +1,4 @@
-//! TLS as the kubelet probes with it, where any certificate is good enough; or as strict as it is asked to be.
+//! TLS of HTTPS and gRPC probes. The kubelet accepts any certificate; hosts can configure verification.
 
 use std::sync::Arc;
 
@@ -7,26 +7,30 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-/// A client's side of TLS.
+/// TLS settings of one target.
 #[derive(Clone, Debug)]
 pub struct Tls {
-    /// Whom it trusts and what it shows of itself.
+    /// Trusted roots and client certificate.
     pub config: Arc<ClientConfig>,
-    /// The name that the server is called and has to have, instead of the host's.
+    /// Name for SNI and verification, if it differs from the host.
     pub server_name: Option<String>,
 }
 
 impl Tls {
-    pub(crate) fn name(&self, host: &str) -> Result<ServerName<'static>, InvalidDnsNameError> {
+    pub(crate) fn server_name(
+        &self,
+        host: &str,
+    ) -> Result<ServerName<'static>, InvalidDnsNameError> {
         ServerName::try_from(self.server_name.as_deref().unwrap_or(host).to_owned())
     }
 }
 
-/// Settings of a client that trusts `roots`, or anybody without them, and shows `identity` to a server that asks.
+/// Builds settings of a client that trusts `roots`, or any certificate if there are none, and authenticates with
+/// `identity` if the server requests a certificate.
 ///
 /// # Errors
-/// When the certificate and the key do not fit.
-pub fn client(
+/// If the key does not match the certificate.
+pub fn build_client_config(
     roots: Option<RootCertStore>,
     identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
 ) -> Result<ClientConfig, Error> {
@@ -45,7 +49,7 @@ pub fn client(
     }
 }
 
-/// Trusts whatever the server shows. A probe asks whether it answers, not who it is.
+/// Accepts any certificate: a probe checks that the server responds, not its identity.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

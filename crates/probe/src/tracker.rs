@@ -1,20 +1,20 @@
-//! From single attempts to a result: equal attempts in a row count, and a threshold decides. Pure.
+//! Thresholds: counts consecutive equal outcomes and derives the result. Pure.
 
 use crate::results::{ProbeKind, ProbeResult};
 
-/// Counts the attempts of one probe.
+/// Counts the outcomes of one probe.
 #[derive(Clone, Debug)]
 pub struct Tracker {
     kind: ProbeKind,
     success_threshold: u32,
     failure_threshold: u32,
     last: Option<bool>,
-    run: u32,
+    result_run: u32,
     on_hold: bool,
 }
 
 impl Tracker {
-    /// A tracker that has seen nothing.
+    /// Creates a tracker without outcomes.
     #[must_use]
     pub fn new(kind: ProbeKind, success_threshold: u32, failure_threshold: u32) -> Self {
         Self {
@@ -22,32 +22,32 @@ impl Tracker {
             success_threshold,
             failure_threshold,
             last: None,
-            run: 0,
+            result_run: 0,
             on_hold: false,
         }
     }
 
-    /// Takes note of an attempt that counts; says what the probe has come to if it has come to anything.
+    /// Counts an outcome. Returns the result if a threshold is reached.
     ///
-    /// A decided liveness failure or startup holds the probe until [`Tracker::release`].
+    /// A liveness failure, or either result of a startup probe, puts the probe on hold until [`Self::resume`].
     pub fn observe(&mut self, success: bool) -> Option<ProbeResult> {
         if self.last == Some(success) {
-            self.run = self.run.saturating_add(1);
+            self.result_run = self.result_run.saturating_add(1);
         } else {
             self.last = Some(success);
-            self.run = 1;
+            self.result_run = 1;
         }
         let threshold = if success {
             self.success_threshold
         } else {
             self.failure_threshold
         };
-        if self.run < threshold {
+        if self.result_run < threshold {
             return None;
         }
         if self.kind == ProbeKind::Startup || (self.kind == ProbeKind::Liveness && !success) {
             self.on_hold = true;
-            self.run = 0;
+            self.result_run = 0;
         }
         Some(if success {
             ProbeResult::Success
@@ -56,20 +56,20 @@ impl Tracker {
         })
     }
 
-    /// Whether the probe waits for a new container.
+    /// Returns `true` if the probe must not run before there is a new container.
     #[must_use]
     pub fn is_on_hold(&self) -> bool {
         self.on_hold
     }
 
-    /// How many equal attempts there have been in a row.
+    /// Number of consecutive equal outcomes.
     #[must_use]
-    pub fn run(&self) -> u32 {
-        self.run
+    pub fn result_run(&self) -> u32 {
+        self.result_run
     }
 
-    /// There is a new container. The row of equal attempts goes on: the kubelet does not forget it here.
-    pub fn release(&mut self) {
+    /// Ends the hold, for a new container. The counter is not reset, as in the kubelet.
+    pub fn resume(&mut self) {
         self.on_hold = false;
     }
 }
@@ -81,7 +81,7 @@ mod tests {
     #[track_caller]
     fn check(kind: ProbeKind, thresholds: (u32, u32), attempts: &str, expected: &str) {
         let mut tracker = Tracker::new(kind, thresholds.0, thresholds.1);
-        let seen: String = attempts
+        let results: String = attempts
             .chars()
             .map(|attempt| match tracker.observe(attempt == '+') {
                 None => '.',
@@ -89,11 +89,11 @@ mod tests {
                 Some(_) => '-',
             })
             .collect();
-        assert_eq!(seen, expected, "{attempts}");
+        assert_eq!(results, expected, "{attempts}");
     }
 
     #[test]
-    fn as_many_equal_attempts_in_a_row_as_the_threshold_decide() {
+    fn consecutive_equal_outcomes_reach_the_threshold() {
         check(ProbeKind::Readiness, (1, 1), "+-+", "+-+");
         check(ProbeKind::Readiness, (1, 3), "--+---", "..+..-");
         check(ProbeKind::Readiness, (3, 1), "++-+++", "..-..+");
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decided_startup_and_a_liveness_failure_hold_and_begin_to_count_anew() {
+    fn startup_results_and_liveness_failures_hold_and_reset_the_counter() {
         for (kind, success, held) in [
             (ProbeKind::Startup, true, true),
             (ProbeKind::Startup, false, true),
@@ -113,23 +113,23 @@ mod tests {
             let mut tracker = Tracker::new(kind, 1, 1);
             tracker.observe(success);
             assert_eq!(
-                (tracker.is_on_hold(), tracker.run()),
+                (tracker.is_on_hold(), tracker.result_run()),
                 (held, u32::from(!held)),
                 "{kind:?} {success}"
             );
-            tracker.release();
+            tracker.resume();
             assert!(!tracker.is_on_hold());
         }
     }
 
     #[test]
-    fn a_row_outlives_its_container() {
+    fn counter_is_kept_across_containers() {
         let mut tracker = Tracker::new(ProbeKind::Liveness, 1, 3);
         assert_eq!(
             [tracker.observe(false), tracker.observe(false)],
             [None, None]
         );
-        tracker.release();
+        tracker.resume();
         assert_eq!(tracker.observe(false), Some(ProbeResult::Failure));
     }
 }

@@ -1,28 +1,29 @@
-//! A connection to a socket in the file system, closed at once, which the kubelet cannot make.
+//! The Unix socket probe, which the kubelet does not have: connects and closes the connection immediately.
 
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::time::Duration;
 
 use tokio::net::UnixStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
+use tokio::time::error::Elapsed;
 
+use crate::go_format;
 use crate::outcome::{Outcome, Reason, Verdict};
-use crate::text;
 
-/// Connects to `path` within `timeout`; one that begins with `@` is in no file system. Every failure is the target's.
-pub async fn probe(path: &Path, within: Duration) -> Outcome {
+/// Connects to `path`; one that starts with `@` is the name of an abstract socket. Each error is a failure of the target.
+pub async fn probe(path: &Path, timeout: Duration) -> Outcome {
     let start = Instant::now();
-    let (verdict, reason, output) = match timeout(within, UnixStream::connect(address(path))).await
-    {
-        Ok(Ok(_closed_by_drop)) => (Verdict::Success, None, String::new()),
+    let (verdict, reason, output) = match connect(path, timeout).await {
+        Ok(Ok(_closed_on_drop)) => (Verdict::Success, None, String::new()),
         Ok(Err(error)) => {
             let reason = match error.kind() {
                 std::io::ErrorKind::ConnectionRefused => Reason::Refused,
                 _ => Reason::Other,
             };
-            let why = text::os_error(&error);
-            let text = format!("dial unix {}: connect: {why}", path.display());
+            let cause = go_format::os_error(&error);
+            let text = format!("dial unix {}: connect: {cause}", path.display());
             (Verdict::Failure, Some(reason), text)
         }
         Err(_) => {
@@ -38,8 +39,12 @@ pub async fn probe(path: &Path, within: Duration) -> Outcome {
     }
 }
 
-/// The kernel's name for a socket without a file begins with a zero byte.
-fn address(path: &Path) -> std::path::PathBuf {
+async fn connect(path: &Path, timeout: Duration) -> Result<io::Result<UnixStream>, Elapsed> {
+    tokio::time::timeout(timeout, UnixStream::connect(socket_address(path))).await
+}
+
+/// Returns the address that the kernel uses: the name of an abstract socket starts with a zero byte.
+fn socket_address(path: &Path) -> std::path::PathBuf {
     match path.as_os_str().as_bytes().split_first() {
         Some((b'@', rest)) => {
             let name = [b"\0", rest].concat();
@@ -53,27 +58,28 @@ fn address(path: &Path) -> std::path::PathBuf {
 mod tests {
     use super::*;
 
-    const ENOUGH: Duration = Duration::from_secs(30);
+    const TIMEOUT: Duration = Duration::from_secs(30);
 
     #[tokio::test]
-    async fn a_listener_is_healthy_with_a_file_or_without() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("s");
-        let _file = tokio::net::UnixListener::bind(&path).unwrap();
-        assert_eq!(probe(&path, ENOUGH).await.verdict, Verdict::Success);
+    async fn listener_with_a_file_or_an_abstract_name_is_healthy() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let _path_listener = tokio::net::UnixListener::bind(&path).unwrap();
+        assert_eq!(probe(&path, TIMEOUT).await.verdict, Verdict::Success);
         let name = format!("@probe-test-{}", std::process::id());
-        let _none = tokio::net::UnixListener::bind(address(Path::new(&name))).unwrap();
+        let _abstract_listener =
+            tokio::net::UnixListener::bind(socket_address(Path::new(&name))).unwrap();
         assert_eq!(
-            probe(Path::new(&name), ENOUGH).await.verdict,
+            probe(Path::new(&name), TIMEOUT).await.verdict,
             Verdict::Success
         );
     }
 
     #[tokio::test]
-    async fn a_socket_that_nobody_listens_at_is_a_failure() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("s");
-        let missing = probe(&path, ENOUGH).await;
+    async fn socket_without_a_listener_is_a_failure() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let missing = probe(&path, TIMEOUT).await;
         assert_eq!(
             (missing.verdict, missing.reason),
             (Verdict::Failure, Some(Reason::Other))
@@ -86,7 +92,7 @@ mod tests {
             missing.output
         );
         drop(tokio::net::UnixListener::bind(&path).unwrap());
-        let refused = probe(&path, ENOUGH).await;
+        let refused = probe(&path, TIMEOUT).await;
         assert_eq!(refused.reason, Some(Reason::Refused));
     }
 }

@@ -1,4 +1,4 @@
-//! One probe of one container: a loop of checks at the probe's period.
+//! The worker of one probe of one container, which probes once per period.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -11,39 +11,39 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::action;
 use crate::attempt;
-use crate::manager::Shared;
-use crate::prober::Target;
+use crate::handler;
+use crate::manager::{Shared, StartDelay};
+use crate::prober::ProbeTarget;
 use crate::results::ProbeKind;
 use crate::tracker::Tracker;
 
-pub(crate) mod check;
+pub(crate) mod state;
 
-use check::{Check, Effect, Next};
+use state::{NextStep, ProbeState, ResultChange};
 
-/// How to reach a worker.
+/// Controls a running worker.
 #[derive(Clone)]
-pub(crate) struct Handle {
+pub(crate) struct WorkerHandle {
     pub(crate) stop: CancellationToken,
-    /// Asks for a check now; one that is already asked for is enough.
+    /// Requests an attempt now, as the kubelet's `manualTriggerCh`. Further requests before it are merged.
     pub(crate) trigger: Arc<Notify>,
 }
 
 pub(crate) struct Worker {
     shared: Arc<Shared>,
-    handle: Handle,
+    handle: WorkerHandle,
     pod: Arc<Pod>,
     container: Container,
-    /// The probe as it was when the pod was first seen.
+    /// The probe when the pod was added. As in the kubelet, later changes have no effect.
     probe: Probe,
-    pub(crate) check: Check,
+    pub(crate) state: ProbeState,
 }
 
 impl Worker {
     pub(crate) fn new(
         shared: Arc<Shared>,
-        handle: Handle,
+        handle: WorkerHandle,
         kind: ProbeKind,
         pod: Arc<Pod>,
         container: &Container,
@@ -61,118 +61,120 @@ impl Worker {
             threshold(probe.failure_threshold, 3),
         );
         let delay = probe.initial_delay_seconds.unwrap_or(0);
-        let check = Check::new(kind, tracker, delay, (&pod, container), &shared.options);
+        let state = ProbeState::new(kind, tracker, delay, (&pod, container), &shared.options);
         Self {
             shared,
             handle,
-            check,
+            state,
             pod,
             container: container.clone(),
             probe: probe.clone(),
         }
     }
 
-    /// Checks until it is stopped or there is nothing left to check.
+    /// Runs until the worker is stopped, or its container can no longer be probed.
     pub(crate) async fn run(mut self) {
         let stop = self.handle.stop.clone();
-        // Whoever stops a worker does not wait for the attempt that is under way.
-        stop.run_until_cancelled(self.checks()).await;
-        if let Some(id) = &self.check.container_id {
-            self.shared.results.forget(self.check.kind, id);
+        // Stopping a worker aborts the attempt in flight.
+        stop.run_until_cancelled(self.probe_loop()).await;
+        if let Some(id) = &self.state.container_id {
+            self.shared.results.remove(self.state.kind, id);
         }
         self.shared
-            .unregister(&self.pod, &self.container.name, self.check.kind);
+            .unregister(&self.pod, &self.container.name, self.state.kind);
     }
 
-    async fn checks(&mut self) {
-        let period = seconds(self.probe.period_seconds, 10);
-        self.jitter(period).await;
-        let period = self.shared.clock.real(period);
+    async fn probe_loop(&mut self) {
+        let period = seconds_or_default(self.probe.period_seconds, 10);
+        self.delay_start(period).await;
+        let period = self.shared.clock.to_real(period);
         let mut ticks = interval_at(Instant::now() + period, period);
-        // A check that outlasts a period is followed by one at once, and by no more than one.
+        // An attempt that outlasts a period is followed immediately by one more, at most.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let trigger = self.handle.trigger.clone();
-        while self.once_or_crash().await {
+        while self.do_probe_catching_panic().await {
             tokio::select! {
-                due = ticks.tick() => self.say_lateness(due),
+                due = ticks.tick() => self.trace_schedule_delay(due),
                 () = trigger.notified() => ticks.reset(),
             }
         }
     }
 
-    /// Right after the engine's own start the probes of many pods would all fall together.
-    async fn jitter(&self, period: Duration) {
-        if self.shared.options.jitter && self.shared.clock.elapsed() < period {
+    /// Waits a random part of the period after a start of the host, so that the probes of many pods do not coincide.
+    async fn delay_start(&self, period: Duration) {
+        let is_random = self.shared.options.start_delay == StartDelay::Random;
+        if is_random && self.shared.clock.elapsed() < period {
             let part = rand::rng().random_range(0.0..1.0);
             self.shared.clock.sleep(period.mul_f64(part)).await;
         }
     }
 
-    fn say_lateness(&self, due: Instant) {
+    fn trace_schedule_delay(&self, due: Instant) {
         tracing::trace!(
             pod = self.pod.metadata.name,
             container = self.container.name,
-            kind = self.check.kind.as_str(),
-            late_us = due.elapsed().as_micros(),
-            "a probe is due"
+            kind = self.state.kind.as_str(),
+            schedule_delay_us = due.elapsed().as_micros(),
+            "starting a probe"
         );
     }
 
-    /// One check, after which the next comes even if it panicked: one broken probe must not end all of its successors.
-    async fn once_or_crash(&mut self) -> bool {
-        let check = AssertUnwindSafe(self.once()).catch_unwind();
-        check.await.unwrap_or_else(|_| {
-            tracing::error!(container = %self.container.name, "a probe panicked; it goes on");
+    /// Like [`Self::do_probe`], but a panic does not stop the worker.
+    async fn do_probe_catching_panic(&mut self) -> bool {
+        let probe = AssertUnwindSafe(self.do_probe()).catch_unwind();
+        probe.await.unwrap_or_else(|_| {
+            tracing::error!(container = %self.container.name, "probe panicked; its worker continues");
             true
         })
     }
 
-    /// One check; false once there will be no other.
-    pub(crate) async fn once(&mut self) -> bool {
+    /// Probes once, if the container can be probed now. Returns `false` if the worker must exit.
+    pub(crate) async fn do_probe(&mut self) -> bool {
         let status = self.shared.status(&self.pod);
-        let (effects, next) = self
-            .check
+        let (changes, next) = self
+            .state
             .prepare(status.as_deref(), self.shared.clock.now());
-        for effect in effects {
-            self.apply(effect);
+        for change in changes {
+            self.apply(change);
         }
         match next {
-            Next::Exit => return false,
-            Next::Wait => return true,
-            Next::Probe => {}
+            NextStep::Exit => return false,
+            NextStep::Wait => return true,
+            NextStep::Probe => {}
         }
-        let Some(id) = self.check.container_id.clone() else {
+        let Some(id) = self.state.container_id.clone() else {
             return true;
         };
         let target = self.target(&id, status.as_deref());
         let ip = target.ip.map(|ip| ip.to_string()).unwrap_or_default();
-        let action = action::resolve(&self.probe, &self.container, &ip);
+        let handler = handler::resolve(&self.probe, &self.container, &ip);
         let timeout = self
             .shared
             .clock
-            .real(seconds(self.probe.timeout_seconds, 1));
-        let kind = self.check.kind;
+            .to_real(seconds_or_default(self.probe.timeout_seconds, 1));
+        let kind = self.state.kind;
         let (prober, events) = (&*self.shared.prober, &*self.shared.events);
-        if let Some(success) = attempt::check(prober, events, kind, &target, action, timeout).await
-            && let Some(result) = self.check.tracker.observe(success)
+        let success = attempt::probe(prober, events, kind, &target, handler, timeout).await;
+        if let Some(success) = success
+            && let Some(result) = self.state.tracker.observe(success)
         {
             self.shared.results.set(kind, &target.pod_uid, &id, result);
         }
         true
     }
 
-    fn apply(&self, effect: Effect) {
+    fn apply(&self, change: ResultChange) {
         let results = &self.shared.results;
         let uid = self.pod.metadata.uid.as_deref().unwrap_or_default();
-        match effect {
-            Effect::Forget(id) => results.forget(self.check.kind, &id),
-            Effect::Store(id, result) => results.set(self.check.kind, uid, &id, result),
+        match change {
+            ResultChange::Remove(id) => results.remove(self.state.kind, &id),
+            ResultChange::Store(id, result) => results.set(self.state.kind, uid, &id, result),
         }
     }
 
-    fn target(&self, id: &str, status: Option<&PodStatus>) -> Target {
+    fn target(&self, id: &str, status: Option<&PodStatus>) -> ProbeTarget {
         let meta = &self.pod.metadata;
-        Target {
+        ProbeTarget {
             pod_uid: meta.uid.clone().unwrap_or_default(),
             namespace: meta.namespace.clone().unwrap_or_default(),
             pod: meta.name.clone().unwrap_or_default(),
@@ -183,10 +185,10 @@ impl Worker {
     }
 }
 
-/// A setting in seconds; absent and zero are its default, as the API server has it.
-fn seconds(value: Option<i32>, default: u64) -> Duration {
-    let given = value
+/// Converts a field in seconds. Absent and zero yield the default, as in the API server.
+fn seconds_or_default(value: Option<i32>, default: u64) -> Duration {
+    let seconds = value
         .and_then(|value| u64::try_from(value).ok())
         .filter(|value| *value > 0);
-    Duration::from_secs(given.unwrap_or(default))
+    Duration::from_secs(seconds.unwrap_or(default))
 }

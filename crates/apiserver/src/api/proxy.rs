@@ -105,7 +105,8 @@ fn unreachable(error: &dyn std::fmt::Display) -> Failure {
 
 /// Any certificate is good enough, as for the API server, which knows of none that pods have.
 async fn over_tls(stream: TcpStream) -> Result<TlsStream<TcpStream>, Failure> {
-    let config = probe::tls::client(None, None).map_err(|error| unreachable(&error))?;
+    let config =
+        probe::tls::build_client_config(None, None).map_err(|error| unreachable(&error))?;
     let name = ServerName::from(Ipv4Addr::LOCALHOST);
     let connected = TlsConnector::from(Arc::new(config))
         .connect(name, stream)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use http::{Method, StatusCode};
-use probe::spec::field::not_negative;
+use probe::spec::field::validate_not_negative;
 use serde_json::{Value, json};
 
 use super::body::Body;
@@ -79,7 +79,7 @@ fn wanted_replicas(path: &Path, name: &str, wanted: &Value) -> Result<Value, Fai
             "Scale in version \"v1\" cannot be handled as a Scale: spec.replicas: {replicas} is no whole number"
         ))
     })?;
-    match not_negative("spec.replicas", Some(count)) {
+    match validate_not_negative("spec.replicas", Some(count)) {
         None => Ok(replicas),
         Some(error) => {
             let kind = Kind {

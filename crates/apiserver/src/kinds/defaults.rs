@@ -85,12 +85,12 @@ fn container(container: &mut Value) {
     }
     for kind in ProbeKind::ALL {
         if let Some(probe) = present(container, kind.field()) {
-            typed::<Probe>(probe, spec::default);
+            typed::<Probe>(probe, spec::set_defaults);
         }
     }
     for hook in ["postStart", "preStop"] {
         if let Some(get) = container.pointer_mut(&format!("/lifecycle/{hook}/httpGet")) {
-            typed::<HTTPGetAction>(get, spec::default_get);
+            typed::<HTTPGetAction>(get, spec::set_http_get_defaults);
         }
     }
 }

@@ -113,7 +113,7 @@ impl Component {
             Err(panic) => {
                 let delay = backoff::delay(self.consecutive_panics(item));
                 self.record_panic(item, &*panic, delay);
-                let retry_after = self.supervisor.clock().real(delay);
+                let retry_after = self.supervisor.clock().to_real(delay);
                 Err(Panicked { retry_after })
             }
         }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use probe::exec::timed_out;
-use probe::{Action, LocalProber, MAX_OUTPUT, Outcome, ProbeError, Reason, Target, Verdict};
+use probe::exec::timeout_message;
+use probe::{
+    LocalProber, MAX_OUTPUT, Outcome, ProbeError, ProbeTarget, Reason, ResolvedHandler, Verdict,
+};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -27,7 +29,7 @@ impl Prober {
 
     async fn exec(
         &self,
-        target: &Target,
+        target: &ProbeTarget,
         argv: &[String],
         timeout: Duration,
     ) -> Result<Outcome, ProbeError> {
@@ -46,7 +48,7 @@ impl Prober {
             }
             Err(ExecError::Timeout { .. }) => {
                 // The deadline as the probe's spec has it, however hurried the clock is.
-                let text = timed_out(argv, self.shared.clock.told(timeout));
+                let text = timeout_message(argv, self.shared.clock.from_real(timeout));
                 (Verdict::Failure, Some(Reason::ExecTimeout), text)
             }
             Err(ExecError::Runtime(error)) => return Err(unknown(&error)),
@@ -71,11 +73,11 @@ fn output(result: &ExecResult) -> String {
 impl probe::Prober for Prober {
     async fn probe(
         &self,
-        target: &Target,
-        action: &Action,
+        target: &ProbeTarget,
+        action: &ResolvedHandler,
         timeout: Duration,
     ) -> Result<Outcome, ProbeError> {
-        if let Action::Exec { command } = action {
+        if let ResolvedHandler::Exec { command } = action {
             return self.exec(target, command, timeout).await;
         }
         let (network, target, action) = (self.network.clone(), target.clone(), action.clone());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use probe::{Action, Outcome, ProbeError, Prober, Reason, Target, Verdict};
+use probe::{Outcome, ProbeError, ProbeTarget, Prober, Reason, ResolvedHandler, Verdict};
 
 use super::Shared;
 use crate::ContainerId;
@@ -16,15 +16,17 @@ pub(super) struct Scripted(pub(super) Arc<Shared>);
 impl Prober for Scripted {
     async fn probe(
         &self,
-        target: &Target,
-        action: &Action,
+        target: &ProbeTarget,
+        action: &ResolvedHandler,
         _: Duration,
     ) -> Result<Outcome, ProbeError> {
         match action {
-            Action::Http(get) => Ok(self.http(&get.url)),
-            Action::Tcp { host, port } => Ok(self.dial(host, *port)),
-            Action::Exec { command } => self.exec(target, command),
-            Action::Grpc { .. } => Err(ProbeError::unknown("scripted workloads speak no gRPC")),
+            ResolvedHandler::Http(get) => Ok(self.http(&get.url)),
+            ResolvedHandler::Tcp { host, port } => Ok(self.dial(host, *port)),
+            ResolvedHandler::Exec { command } => self.exec(target, command),
+            ResolvedHandler::Grpc { .. } => {
+                Err(ProbeError::unknown("scripted workloads speak no gRPC"))
+            }
         }
     }
 }
@@ -67,7 +69,7 @@ impl Scripted {
         }
     }
 
-    fn exec(&self, target: &Target, command: &[String]) -> Result<Outcome, ProbeError> {
+    fn exec(&self, target: &ProbeTarget, command: &[String]) -> Result<Outcome, ProbeError> {
         let container = ContainerId(target.container_id.clone());
         let result = self
             .0

@@ -231,7 +231,7 @@ impl Worker {
         let sources = Sources::fetch(&context.client, pod, container).await?;
         let facts = context.facts(pod, self.state.ip);
         let mut env = environment::resolve(&facts, container, &sources)?;
-        environment::add_clock_speed(&mut env, self.context.clock.pace());
+        environment::add_clock_speed(&mut env, self.context.clock.speed());
         let lookup = |name: &str| {
             env.iter()
                 .find(|(known, _)| known == name)

@@ -1,6 +1,6 @@
 //! Expectations of an HTTP response in addition to the rule of the kubelet.
 
-use probe::http::Answer;
+use probe::http::HttpResponse;
 use probe::{Reason, Verdict};
 use regex_lite::Regex;
 
@@ -41,7 +41,7 @@ impl ResponseMatcher {
         })
     }
 
-    pub(super) fn match_response(&self, answer: &Answer) -> MatchResult {
+    pub(super) fn match_response(&self, answer: &HttpResponse) -> MatchResult {
         let body = String::from_utf8_lossy(&answer.body);
         let failed =
             |reason: Reason, message: String| (Verdict::Failure, Some(reason.into()), message);
@@ -75,7 +75,7 @@ impl ResponseMatcher {
         (Verdict::Success, None, body.into_owned())
     }
 
-    fn missing_header(&self, answer: &Answer) -> Option<String> {
+    fn missing_header(&self, answer: &HttpResponse) -> Option<String> {
         let mut expected = self.expect.headers.iter().zip(&self.headers);
         let (header, _) = expected.find(|(header, expression)| {
             let mut values = answer
@@ -105,7 +105,7 @@ mod tests {
 
     #[track_caller]
     fn check(expect: &Expect, status: u16, body: &str, reason: Option<&str>) {
-        let answer = Answer {
+        let answer = HttpResponse {
             status,
             headers: vec![("X-Role".to_owned(), "primary".to_owned())],
             body: body.as_bytes().to_vec(),

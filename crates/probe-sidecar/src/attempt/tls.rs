@@ -19,7 +19,8 @@ pub(crate) fn config(files: &TlsFiles) -> Result<ClientConfig, BuildError> {
             Some((certificates(certificate)?, key))
         }
     };
-    probe::tls::client(roots, identity).map_err(|error| BuildError::new(format!("TLS: {error}")))
+    probe::tls::build_client_config(roots, identity)
+        .map_err(|error| BuildError::new(format!("TLS: {error}")))
 }
 
 fn roots(path: &Path) -> Result<RootCertStore, BuildError> {

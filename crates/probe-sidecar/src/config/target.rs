@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, Probe};
 use probe::spec::field::{ErrorClass, FieldError};
-use probe::{Action, ProbeKind, action, spec};
+use probe::{ProbeKind, ResolvedHandler, handler, spec};
 use serde_json::Value;
 
 use super::document;
@@ -86,7 +86,7 @@ impl TargetContext<'_> {
             self.defaults,
             problems,
         );
-        spec::default(&mut probe);
+        spec::set_defaults(&mut probe);
         for error in spec::validate(&probe, kind, path) {
             if !(extensions.has_handler() && is_missing_handler(&error, path)) {
                 problems.push_field_error(&error);
@@ -130,7 +130,7 @@ impl TargetContext<'_> {
         if !kubernetes {
             return None;
         }
-        let action = match action::resolve(probe, &self.container, self.host) {
+        let action = match handler::resolve(probe, &self.container, self.host) {
             Ok(action) => action,
             Err(error) => {
                 problems.push(port_field(probe, path), error.to_string());
@@ -149,7 +149,7 @@ impl TargetContext<'_> {
 
 /// Combines a handler of Kubernetes with extensions.
 fn with_extensions(
-    action: Action,
+    action: ResolvedHandler,
     tls: Option<crate::spec::TlsFiles>,
     expect: Option<crate::spec::Expect>,
     path: &str,
@@ -163,7 +163,7 @@ fn with_extensions(
     };
     match (action, tls, expect) {
         (action, None, None) => Handler::Kubernetes(action),
-        (Action::Http(get), tls, expect) => {
+        (ResolvedHandler::Http(get), tls, expect) => {
             if tls.is_some() && !get.url.starts_with("https:") {
                 forbid("tls", "needs scheme: HTTPS");
             }
@@ -174,7 +174,7 @@ fn with_extensions(
             }
         }
         (
-            Action::Grpc {
+            ResolvedHandler::Grpc {
                 host,
                 port,
                 service,
@@ -191,7 +191,7 @@ fn with_extensions(
             if expect.is_some() {
                 forbid("expect", "may be set for httpGet only");
             }
-            if tls.is_some() && !matches!(action, Action::Grpc { .. }) {
+            if tls.is_some() && !matches!(action, ResolvedHandler::Grpc { .. }) {
                 forbid("tls", "may be set for httpGet and grpc only");
             }
             Handler::Kubernetes(action)

@@ -34,7 +34,7 @@ fn probe_of_a_manifest_has_the_defaults_of_kubernetes() {
     );
     assert_eq!((probe.success_threshold, probe.failure_threshold), (1, 3));
     assert_eq!(probe.stale_after, Duration::from_secs(31));
-    let Handler::Kubernetes(probe::Action::Http(get)) = &probe.handler else {
+    let Handler::Kubernetes(probe::ResolvedHandler::Http(get)) = &probe.handler else {
         panic!("{probe:?}");
     };
     assert_eq!(get.url, "http://127.0.0.1:80/");

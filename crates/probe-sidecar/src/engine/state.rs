@@ -171,7 +171,7 @@ impl State {
             .tracker
             .observe(attempt_result == AttemptResult::Success);
         // The kubelet would wait for a new container here.
-        self.tracker.release();
+        self.tracker.resume();
         let decided = decided.map(|result| {
             if result == ProbeResult::Success {
                 Health::Healthy

@@ -36,7 +36,7 @@ impl Scripted {
 #[async_trait]
 impl AttemptRunner for Scripted {
     async fn run(&self, attempt: &Attempt, _: Duration) -> Result<AttemptOutcome, ProbeError> {
-        let Some(probe::Action::Tcp { port, .. }) = attempt.action() else {
+        let Some(probe::ResolvedHandler::Tcp { port, .. }) = attempt.action() else {
             panic!("{attempt:?}");
         };
         let start = *self

@@ -24,7 +24,7 @@ struct ByPort;
 #[async_trait]
 impl AttemptRunner for ByPort {
     async fn run(&self, attempt: &Attempt, _: Duration) -> Result<AttemptOutcome, ProbeError> {
-        let Some(probe::Action::Tcp { port, .. }) = attempt.action() else {
+        let Some(probe::ResolvedHandler::Tcp { port, .. }) = attempt.action() else {
             panic!("{attempt:?}");
         };
         let (verdict, reason, output) = match port {

@@ -8,97 +8,119 @@ fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// The waits before each restart of a container that lives for `life` seconds and is swept for stale entries meanwhile.
-fn waits(life: i64, restarts: usize) -> Vec<i64> {
+/// Returns the delays before each restart of a container that runs for `lifetime` seconds, with the periodic clean-up of
+/// entries.
+fn delays(lifetime: i64, restarts: usize) -> Vec<i64> {
     let (mut entry, mut now) = (None, 0);
-    let mut waits = Vec::new();
+    let mut delays = Vec::new();
     for _ in 0..restarts {
-        let ended = now + life;
-        now = ended;
+        let exited_at = now + lifetime;
+        now = exited_at;
         entry = loop {
-            entry = entry.filter(|entry| !is_stale(*entry, at(now)));
-            match decide(Limits::default(), entry, Some(at(ended)), at(now)) {
-                Decision::Start(entry) => break entry,
-                Decision::Wait { .. } => now += 1,
+            entry = entry.filter(|entry| !is_expired(*entry, at(now)));
+            match decide_start(
+                BackoffLimits::default(),
+                entry,
+                Some(at(exited_at)),
+                at(now),
+            ) {
+                StartDecision::Start(entry) => break entry,
+                StartDecision::Wait { .. } => now += 1,
             }
         };
-        waits.push(now - ended);
+        delays.push(now - exited_at);
     }
-    waits
+    delays
 }
 
 #[test]
-fn the_wait_doubles_from_ten_seconds_to_five_minutes_after_one_free_restart() {
-    assert_eq!(waits(0, 9), [0, 10, 20, 40, 80, 160, 300, 300, 300]);
+fn delay_doubles_from_ten_seconds_to_five_minutes_after_an_immediate_restart() {
+    assert_eq!(delays(0, 9), [0, 10, 20, 40, 80, 160, 300, 300, 300]);
 }
 
 #[test]
-fn a_life_of_more_than_ten_minutes_is_a_fresh_start() {
-    assert_eq!(waits(601, 4), [0, 0, 0, 0]);
+fn lifetime_of_more_than_ten_minutes_resets_the_delay() {
+    assert_eq!(delays(601, 4), [0, 0, 0, 0]);
 }
 
 #[test]
-fn a_container_that_never_ended_starts_and_changes_nothing() {
-    let entry = Some(Entry {
+fn first_start_is_immediate_and_keeps_the_entry() {
+    let entry = Some(BackoffEntry {
         delay: secs(20),
-        used: at(0),
+        last_start: at(0),
     });
     assert_eq!(
-        decide(Limits::default(), entry, None, at(1)),
-        Decision::Start(entry)
+        decide_start(BackoffLimits::default(), entry, None, at(1)),
+        StartDecision::Start(entry)
     );
     assert_eq!(
-        decide(Limits::default(), None, None, at(1)),
-        Decision::Start(None)
+        decide_start(BackoffLimits::default(), None, None, at(1)),
+        StartDecision::Start(None)
     );
 }
 
 #[test]
-fn the_wait_ends_exactly_when_it_has_passed_since_the_exit() {
-    let entry = Some(Entry {
+fn start_is_allowed_once_the_delay_since_the_exit_has_passed() {
+    let entry = Some(BackoffEntry {
         delay: secs(20),
-        used: at(0),
+        last_start: at(0),
     });
-    let wait = Decision::Wait {
+    let wait = StartDecision::Wait {
         until: at(30),
         delay: secs(20),
     };
-    assert_eq!(decide(Limits::default(), entry, Some(at(10)), at(29)), wait);
-    let next = Decision::Start(Some(Entry {
+    assert_eq!(
+        decide_start(BackoffLimits::default(), entry, Some(at(10)), at(29)),
+        wait
+    );
+    let next = StartDecision::Start(Some(BackoffEntry {
         delay: secs(40),
-        used: at(30),
+        last_start: at(30),
     }));
-    assert_eq!(decide(Limits::default(), entry, Some(at(10)), at(30)), next);
+    assert_eq!(
+        decide_start(BackoffLimits::default(), entry, Some(at(10)), at(30)),
+        next
+    );
 }
 
 #[test]
-fn an_entry_counts_for_600_seconds_and_no_longer() {
-    let entry = Entry {
+fn entry_expires_after_600_seconds() {
+    let entry = BackoffEntry {
         delay: secs(40),
-        used: at(0),
+        last_start: at(0),
     };
     let start = |delay, now| {
-        Decision::Start(Some(Entry {
+        StartDecision::Start(Some(BackoffEntry {
             delay,
-            used: at(now),
+            last_start: at(now),
         }))
     };
     assert_eq!(
-        decide(Limits::default(), Some(entry), Some(at(600)), at(640)),
+        decide_start(
+            BackoffLimits::default(),
+            Some(entry),
+            Some(at(600)),
+            at(640)
+        ),
         start(secs(80), 640)
     );
     assert_eq!(
-        decide(Limits::default(), Some(entry), Some(at(601)), at(601)),
+        decide_start(
+            BackoffLimits::default(),
+            Some(entry),
+            Some(at(601)),
+            at(601)
+        ),
         start(secs(10), 601)
     );
     assert_eq!(
-        [600, 601].map(|now| is_stale(entry, at(now))),
+        [600, 601].map(|now| is_expired(entry, at(now))),
         [false, true]
     );
 }
 
 #[test]
-fn the_longest_wait_bounds_the_first() {
+fn initial_delay_is_at_most_the_maximum() {
     for (max, reduced, expected) in [
         (None, false, (10, 300)),
         (None, true, (1, 60)),
@@ -107,10 +129,10 @@ fn the_longest_wait_bounds_the_first() {
         (Some(2), true, (1, 2)),
         (Some(300), true, (1, 300)),
     ] {
-        let limits = Limits::configured(max.map(secs), reduced);
+        let limits = BackoffLimits::configured(max.map(secs), reduced);
         assert_eq!(
             limits,
-            Limits {
+            BackoffLimits {
                 initial: secs(expected.0),
                 max: secs(expected.1)
             },

@@ -1,4 +1,4 @@
-//! A socket that remembers how its peer began.
+//! A TCP stream that records the first bytes of its peer.
 
 use std::io;
 use std::pin::Pin;
@@ -7,29 +7,28 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// So many of the first bytes of a peer are remembered: an HTTP/2 frame's head, or the start of a status line.
-const HEAD: usize = 9;
+/// Number of recorded bytes: the header of an HTTP/2 frame, or the start of a status line.
+const FIRST_BYTES_LEN: usize = 9;
 
-/// A probe's connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: TcpStream,
-    head: Head,
+    first_bytes: FirstBytes,
 }
 
-/// The first bytes that a peer sent: they tell what it speaks when the layer above cannot make sense of it.
+/// First bytes received from a peer. They identify its protocol if TLS or HTTP/2 cannot parse them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Head(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+pub(crate) struct FirstBytes(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
 
-impl Head {
+impl FirstBytes {
     fn record(&self, bytes: &[u8]) {
-        let mut head = self.0.lock().unwrap_or_else(|e| e.into_inner());
-        let missing = HEAD - head.len();
-        head.extend_from_slice(&bytes[..bytes.len().min(missing)]);
+        let mut recorded = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        let missing = FIRST_BYTES_LEN - recorded.len();
+        recorded.extend_from_slice(&bytes[..bytes.len().min(missing)]);
     }
 
-    /// What was received so far, at most the first nine bytes.
-    pub(crate) fn bytes(&self) -> Vec<u8> {
+    /// Returns the bytes recorded so far, at most [`FIRST_BYTES_LEN`].
+    pub(crate) fn to_vec(&self) -> Vec<u8> {
         self.0.lock().unwrap_or_else(|e| e.into_inner()).clone()
     }
 }
@@ -38,12 +37,12 @@ impl Connection {
     pub(super) fn new(stream: TcpStream) -> Self {
         Self {
             stream,
-            head: Head::default(),
+            first_bytes: FirstBytes::default(),
         }
     }
 
-    pub(crate) fn head(&self) -> Head {
-        self.head.clone()
+    pub(crate) fn first_bytes(&self) -> FirstBytes {
+        self.first_bytes.clone()
     }
 
     pub(crate) fn stream(&self) -> &TcpStream {
@@ -63,7 +62,7 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = self.pinned().poll_read(context, buffer);
-        self.head.record(&buffer.filled()[before..]);
+        self.first_bytes.record(&buffer.filled()[before..]);
         polled
     }
 }

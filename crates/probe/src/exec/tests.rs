@@ -14,7 +14,7 @@ async fn run(script: &str) -> Outcome {
 }
 
 #[tokio::test]
-async fn the_exit_code_decides() {
+async fn exit_code_determines_the_verdict() {
     for (script, verdict, reason) in [
         ("exit 0", Verdict::Success, None),
         ("exit 3", Verdict::Failure, Some(Reason::ExitCode(3))),
@@ -41,14 +41,14 @@ async fn standard_error_follows_standard_output() {
 }
 
 #[tokio::test]
-async fn output_is_cut_at_its_limit_and_the_writer_is_not_held_up() {
+async fn output_is_truncated_and_the_writer_is_not_blocked() {
     let outcome = run("head -c 300000 /dev/zero | tr '\\0' x; echo err >&2").await;
     assert_eq!(outcome.verdict, Verdict::Success);
     assert_eq!(outcome.output, "x".repeat(MAX_OUTPUT));
 }
 
 #[tokio::test]
-async fn a_command_that_cannot_start_is_an_error() {
+async fn command_that_cannot_start_is_an_error() {
     let command = ["/no/such/program".to_owned()];
     let error = probe(&command, Duration::from_secs(1)).await.unwrap_err();
     assert_eq!(error.verdict, Verdict::Unknown);
@@ -61,12 +61,12 @@ async fn a_command_that_cannot_start_is_an_error() {
 }
 
 /// A FIFO that a command and its child hold open, so reading to its end shows that both have exited.
-struct Held {
+struct HeldFifo {
     _dir: tempfile::TempDir,
     fifo: std::path::PathBuf,
 }
 
-impl Held {
+impl HeldFifo {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let fifo = dir.path().join("held");
@@ -79,8 +79,8 @@ impl Held {
         format!("exec 3> {fifo}; sleep 1000 & echo both run >&3; wait")
     }
 
-    /// Waits until both run. A blocking task holds the paused clock still.
-    async fn reader(&self) -> BufReader<File> {
+    /// Waits until both run. The paused clock does not advance while a blocking task runs.
+    async fn wait_for_both(&self) -> BufReader<File> {
         let fifo = self.fifo.clone();
         let opened = tokio::task::spawn_blocking(|| {
             let mut reader = BufReader::new(File::open(fifo).unwrap());
@@ -99,14 +99,14 @@ async fn assert_both_exit(mut reader: BufReader<File>) {
 }
 
 #[tokio::test]
-async fn the_deadline_kills_the_whole_group() {
-    let held = Held::new();
+async fn command_past_its_deadline_is_killed_with_its_group() {
+    let held = HeldFifo::new();
     let script = held.script();
     let command = shell(&script);
-    // The clock stands still until the command runs, then the deadline passes.
+    // Time is paused until the command runs; then the deadline passes.
     tokio::time::pause();
     let attempt = tokio::spawn(async move { probe(&command, Duration::from_secs(1)).await });
-    let reader = held.reader().await;
+    let reader = held.wait_for_both().await;
     tokio::time::advance(Duration::from_secs(1)).await;
     let outcome = attempt.await.unwrap().unwrap();
     assert_eq!(outcome.verdict, Verdict::Failure);
@@ -122,11 +122,11 @@ async fn the_deadline_kills_the_whole_group() {
 }
 
 #[tokio::test]
-async fn an_attempt_that_is_dropped_kills_the_whole_group() {
-    let held = Held::new();
+async fn dropped_attempt_kills_the_whole_group() {
+    let held = HeldFifo::new();
     let command = shell(&held.script());
     let attempt = tokio::spawn(async move { probe(&command, Duration::from_secs(1000)).await });
-    let reader = held.reader().await;
+    let reader = held.wait_for_both().await;
     attempt.abort();
     assert!(attempt.await.unwrap_err().is_cancelled());
     assert_both_exit(reader).await;

@@ -21,14 +21,14 @@ pub(super) struct Response {
 /// `HealthCheckResponse.ServingStatus.SERVING`.
 pub(super) const SERVING: i32 = 1;
 
-/// The most of a response that is read; a health answer has two bytes.
-const MAX_RESPONSE: usize = 4096;
+/// Maximum size of a response in bytes; a health response has seven.
+const MAX_RESPONSE_LEN: usize = 4096;
 
-/// Flag and length before each message.
-const PREFIX: usize = 5;
+/// Length of the prefix of each message: compression flag and message length.
+const PREFIX_LEN: usize = 5;
 
-/// The name of a serving status, its number if it has none.
-pub(super) fn serving_status(status: i32) -> String {
+/// Returns the name of a serving status, or its number if it is unknown.
+pub(super) fn serving_status_name(status: i32) -> String {
     match status {
         0 => "UNKNOWN".to_owned(),
         SERVING => "SERVING".to_owned(),
@@ -38,14 +38,14 @@ pub(super) fn serving_status(status: i32) -> String {
     }
 }
 
-/// A message as it goes over the wire.
+/// Encodes a message with its prefix.
 pub(super) fn frame(message: &impl Message) -> Bytes {
-    let mut framed = BytesMut::with_capacity(PREFIX + message.encoded_len());
+    let mut framed = BytesMut::with_capacity(PREFIX_LEN + message.encoded_len());
     framed.put_u8(0);
     framed.put_u32(u32::try_from(message.encoded_len()).unwrap_or(u32::MAX));
     message
         .encode(&mut framed)
-        .expect("a growing buffer has room");
+        .expect("the buffer grows as needed");
     framed.freeze()
 }
 
@@ -70,19 +70,19 @@ pub(super) async fn check(
     let request = Request {
         service: service.to_owned(),
     };
-    // A server may answer before it has read the request; where it did not, the response has the error.
+    // A server may respond before it has read the request; otherwise the response contains the error.
     let _ = body.send_data(frame(&request), true);
     let (head, mut body) = response.await.map_err(unavailable)?.into_parts();
-    if let Some(status) = Status::of(&head.headers) {
-        // Only trailers: the server answered without a message.
+    if let Some(status) = Status::from_headers(&head.headers) {
+        // A response of trailers only has no message.
         return Err(status);
     }
     if head.status != http::StatusCode::OK {
-        return Err(Status::of_http(head.status));
+        return Err(Status::from_http(head.status));
     }
-    let message = read(&mut body).await?;
+    let message = read_message(&mut body).await?;
     let trailers = body.trailers().await.map_err(unavailable)?;
-    match trailers.as_ref().and_then(Status::of) {
+    match trailers.as_ref().and_then(Status::from_headers) {
         Some(status) if status.code == Code::Ok => decode(&message),
         Some(status) => Err(status),
         None => Err(Status::new(
@@ -92,7 +92,7 @@ pub(super) async fn check(
     }
 }
 
-async fn read(body: &mut h2::RecvStream) -> Result<Vec<u8>, Status> {
+async fn read_message(body: &mut h2::RecvStream) -> Result<Vec<u8>, Status> {
     let mut message = Vec::new();
     while let Some(data) = body.data().await {
         let data = data.map_err(unavailable)?;
@@ -100,11 +100,11 @@ async fn read(body: &mut h2::RecvStream) -> Result<Vec<u8>, Status> {
             .release_capacity(data.len())
             .map_err(unavailable)?;
         message.extend_from_slice(&data);
-        if message.len() > MAX_RESPONSE {
+        if message.len() > MAX_RESPONSE_LEN {
             return Err(Status::new(
                 Code::ResourceExhausted,
                 format!(
-                    "grpc: received message larger than max ({} vs. {MAX_RESPONSE})",
+                    "grpc: received message larger than max ({} vs. {MAX_RESPONSE_LEN})",
                     message.len()
                 ),
             ));
@@ -114,13 +114,13 @@ async fn read(body: &mut h2::RecvStream) -> Result<Vec<u8>, Status> {
 }
 
 fn decode(framed: &[u8]) -> Result<i32, Status> {
-    let malformed = |why: &str| Status::new(Code::Internal, format!("grpc: {why}"));
+    let malformed = |cause: &str| Status::new(Code::Internal, format!("grpc: {cause}"));
     let (prefix, message) = framed
-        .split_first_chunk::<PREFIX>()
-        .ok_or_else(|| malformed("the answer has no message"))?;
+        .split_first_chunk::<PREFIX_LEN>()
+        .ok_or_else(|| malformed("the response contains no message"))?;
     if prefix[0] != 0 {
         return Err(malformed(
-            "the answer is compressed, which was not asked for",
+            "the response is compressed, but the request did not accept compression",
         ));
     }
     let response = Response::decode(message).map_err(|error| {
@@ -133,7 +133,7 @@ fn decode(framed: &[u8]) -> Result<i32, Status> {
 
 #[expect(
     clippy::needless_pass_by_value,
-    reason = "stands where a function of an error is asked for"
+    reason = "the signature that map_err requires"
 )]
 fn unavailable(error: h2::Error) -> Status {
     Status::new(

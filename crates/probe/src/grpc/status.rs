@@ -1,10 +1,10 @@
-//! How a gRPC call ended.
+//! Status of a gRPC call.
 
 use std::fmt;
 
 use http::{HeaderMap, StatusCode};
 
-/// The codes of gRPC that the probe tells apart; the others keep their number.
+/// Status codes that the probe distinguishes; others keep their number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Code {
     Ok,
@@ -16,8 +16,8 @@ pub(super) enum Code {
     Other(u8),
 }
 
-/// Names as gRPC prints them, by number.
-const NAMES: [&str; 17] = [
+/// Names of the status codes, by number.
+const CODE_NAMES: [&str; 17] = [
     "OK",
     "Canceled",
     "Unknown",
@@ -70,14 +70,14 @@ impl Code {
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match NAMES.get(usize::from(self.number())) {
+        match CODE_NAMES.get(usize::from(self.number())) {
             Some(name) => f.write_str(name),
             None => write!(f, "Code({})", self.number()),
         }
     }
 }
 
-/// A code and what the server says of it.
+/// Status code and message of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Status {
     pub(super) code: Code,
@@ -92,21 +92,21 @@ impl Status {
         }
     }
 
-    /// The status in headers or trailers, if they carry one.
-    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+    /// Parses the status in headers or trailers; returns `None` if they have none.
+    pub(super) fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let code = headers.get("grpc-status")?.to_str().ok();
         let code = code.and_then(|code| code.parse::<u8>().ok());
         let message = headers.get("grpc-message").map(http::HeaderValue::as_bytes);
         let message = percent_encoding::percent_decode(message.unwrap_or_default());
         Some(Self::new(
-            // A status that is no number is gRPC's Unknown.
+            // gRPC maps an invalid status to Unknown.
             code.unwrap_or(2).into(),
             message.decode_utf8_lossy(),
         ))
     }
 
-    /// What gRPC makes of an answer that is not its own.
-    pub(super) fn of_http(status: StatusCode) -> Self {
+    /// Maps the HTTP status of a response that is not gRPC's.
+    pub(super) fn from_http(status: StatusCode) -> Self {
         let code = match status.as_u16() {
             400 => 13,
             401 => 16,

@@ -7,12 +7,14 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
-const LONG: Duration = Duration::from_secs(30);
-const SHORT: Duration = Duration::from_millis(300);
+/// Timeout of probes that get a response.
+const LONG_TIMEOUT: Duration = Duration::from_secs(30);
+/// Timeout of probes that get none.
+const SHORT_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// What a server says to a health call.
+/// Response of a server to a health check.
 #[derive(Clone)]
-enum Answer {
+enum Reply {
     Status(i32),
     Trailers(&'static str, &'static str),
     Http(u16),
@@ -27,45 +29,45 @@ async fn listen() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-async fn serving(answer: Answer) -> SocketAddr {
+async fn spawn_server(reply: Reply) -> SocketAddr {
     let (listener, address) = listen().await;
     tokio::spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
-        serve(stream, answer).await;
+        serve(stream, reply).await;
     });
     address
 }
 
-async fn serve(stream: TcpStream, answer: Answer) {
+async fn serve(stream: TcpStream, reply: Reply) {
     let mut connection = h2::server::handshake(stream).await.unwrap();
-    let mut kept = Vec::new();
+    let mut unanswered = Vec::new();
     while let Some(Ok((request, mut respond))) = connection.accept().await {
         assert_eq!(request.uri().path(), "/grpc.health.v1.Health/Check");
         assert_eq!(request.headers()["user-agent"], "kube-probe/1.36");
         let head = Response::builder().header("content-type", "application/grpc");
-        let message = match answer.clone() {
-            Answer::Never => {
-                kept.push(respond);
+        let message = match reply.clone() {
+            Reply::Never => {
+                unanswered.push(respond);
                 continue;
             }
-            Answer::Reset => {
+            Reply::Reset => {
                 respond.send_reset(h2::Reason::INTERNAL_ERROR);
                 continue;
             }
-            Answer::Http(status) => {
+            Reply::Http(status) => {
                 let head = Response::builder().status(status).body(()).unwrap();
                 respond.send_response(head, true).unwrap();
                 continue;
             }
-            Answer::Trailers(code, message) => {
+            Reply::Trailers(code, message) => {
                 let head = head
                     .header("grpc-status", code)
                     .header("grpc-message", message);
                 respond.send_response(head.body(()).unwrap(), true).unwrap();
                 continue;
             }
-            Answer::Status(status) => call::frame(&call::Response { status }),
-            Answer::Message(bytes) => Bytes::from(bytes),
+            Reply::Status(status) => call::frame(&call::Response { status }),
+            Reply::Message(bytes) => Bytes::from(bytes),
         };
         let mut body = respond
             .send_response(head.body(()).unwrap(), false)
@@ -77,68 +79,68 @@ async fn serve(stream: TcpStream, answer: Answer) {
     }
 }
 
-async fn ask(address: SocketAddr, timeout: Duration) -> Outcome {
+async fn probe_server(address: SocketAddr, timeout: Duration) -> Outcome {
     let host = address.ip().to_string();
     probe(&host, address.port(), "", "kube-probe/1.36", timeout).await
 }
 
 #[tokio::test]
-async fn the_answer_of_the_service_decides() {
+async fn serving_status_or_rpc_status_determines_the_outcome() {
     let rpc = "error: health rpc probe failed: rpc error: code = ";
-    for (answer, reason, output) in [
-        (Answer::Status(1), None, "service healthy".to_owned()),
+    for (reply, reason, output) in [
+        (Reply::Status(1), None, "service healthy".to_owned()),
         (
-            Answer::Status(2),
+            Reply::Status(2),
             Some(Reason::NotServing),
             "service unhealthy (responded with \"NOT_SERVING\")".to_owned(),
         ),
         (
-            Answer::Status(0),
+            Reply::Status(0),
             Some(Reason::NotServing),
             "service unhealthy (responded with \"UNKNOWN\")".to_owned(),
         ),
         (
-            Answer::Status(9),
+            Reply::Status(9),
             Some(Reason::NotServing),
             "service unhealthy (responded with \"9\")".to_owned(),
         ),
         (
-            Answer::Trailers("12", "unknown%20method"),
+            Reply::Trailers("12", "unknown%20method"),
             Some(Reason::Protocol),
             "error: this server does not implement the grpc health protocol (grpc.health.v1.Health): unknown method".to_owned(),
         ),
         (
-            Answer::Trailers("5", "unknown service"),
+            Reply::Trailers("5", "unknown service"),
             Some(Reason::Protocol),
             format!("{rpc}NotFound desc = unknown service"),
         ),
         (
-            Answer::Trailers("99", ""),
+            Reply::Trailers("99", ""),
             Some(Reason::Protocol),
             format!("{rpc}Code(99) desc = "),
         ),
         (
-            Answer::Http(503),
+            Reply::Http(503),
             Some(Reason::Protocol),
             format!("{rpc}Unavailable desc = unexpected HTTP status code received from server: 503 (Service Unavailable)"),
         ),
         (
-            Answer::Message(vec![0, 0]),
+            Reply::Message(vec![0, 0]),
             Some(Reason::Protocol),
-            format!("{rpc}Internal desc = grpc: the answer has no message"),
+            format!("{rpc}Internal desc = grpc: the response contains no message"),
         ),
         (
-            Answer::Message(vec![1, 0, 0, 0, 0]),
+            Reply::Message(vec![1, 0, 0, 0, 0]),
             Some(Reason::Protocol),
-            format!("{rpc}Internal desc = grpc: the answer is compressed, which was not asked for"),
+            format!("{rpc}Internal desc = grpc: the response is compressed, but the request did not accept compression"),
         ),
         (
-            Answer::Message(vec![0; 5000]),
+            Reply::Message(vec![0; 5000]),
             Some(Reason::Protocol),
             format!("{rpc}ResourceExhausted desc = grpc: received message larger than max (5000 vs. 4096)"),
         ),
     ] {
-        let outcome = ask(serving(answer).await, LONG).await;
+        let outcome = probe_server(spawn_server(reply).await, LONG_TIMEOUT).await;
         assert_eq!(outcome.output, output);
         assert_eq!(outcome.reason, reason, "{output}");
         assert_eq!(outcome.verdict == Verdict::Success, reason.is_none(), "{output}");
@@ -146,15 +148,15 @@ async fn the_answer_of_the_service_decides() {
 }
 
 #[tokio::test]
-async fn a_call_that_breaks_off_is_a_failure() {
-    let outcome = ask(serving(Answer::Reset).await, LONG).await;
+async fn call_reset_by_the_server_is_a_failure() {
+    let outcome = probe_server(spawn_server(Reply::Reset).await, LONG_TIMEOUT).await;
     let expected = "error: health rpc probe failed: rpc error: code = Unavailable desc = error reading from server: ";
     assert!(outcome.output.starts_with(expected), "{}", outcome.output);
 }
 
 #[tokio::test]
-async fn a_call_without_an_answer_did_not_complete() {
-    let outcome = ask(serving(Answer::Never).await, SHORT).await;
+async fn call_without_a_response_times_out() {
+    let outcome = probe_server(spawn_server(Reply::Never).await, SHORT_TIMEOUT).await;
     assert_eq!(
         outcome.output,
         "timeout: health rpc did not complete within 300ms"
@@ -163,8 +165,8 @@ async fn a_call_without_an_answer_did_not_complete() {
 }
 
 #[tokio::test]
-async fn a_peer_that_does_not_speak_http2_is_not_connected_to() {
-    // A refused port, a silent one, and one that answers in HTTP/1.1.
+async fn peer_without_http2_is_a_connect_timeout() {
+    // A closed port, a server that sends nothing, and one that speaks HTTP/1.1.
     let (closed, refused) = listen().await;
     drop(closed);
     let (_silent, silence) = listen().await;
@@ -182,7 +184,7 @@ async fn a_peer_that_does_not_speak_http2_is_not_connected_to() {
         (silence, Reason::ConnectTimeout),
         (other, Reason::Protocol),
     ] {
-        let outcome = ask(address, SHORT).await;
+        let outcome = probe_server(address, SHORT_TIMEOUT).await;
         let expected = format!(
             "timeout: failed to connect service \"{address}\" within 300ms: context deadline exceeded"
         );

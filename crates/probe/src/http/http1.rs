@@ -1,79 +1,79 @@
-//! One exchange of HTTP/1.1, up to the head of the response.
+//! One HTTP/1.1 exchange, up to the headers of the response.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::fault::{Fault, Stream};
+use super::error::{HttpError, Stream};
 use super::request::Request;
 use super::response::{Body, Framing, Headers, Response};
-use crate::text;
+use crate::go_format;
 
-/// The most that a response's head may have. Go reads ten times as much; a probe has no use for it.
-const MAX_HEAD: usize = 1 << 20;
+/// Maximum size of status line and headers in bytes. Go reads ten times as much, which no probe needs.
+const MAX_HEAD_LEN: usize = 1 << 20;
 
-/// Sends the request and reads the head of the final response. `route` names the two ends in errors.
+/// Sends the request and reads the head of the final response. `endpoints` is for error texts.
 pub(super) async fn exchange(
     request: &Request<'_>,
     mut stream: Box<dyn Stream>,
-    route: String,
-) -> Result<Response, Fault> {
+    endpoints: String,
+) -> Result<Response, HttpError> {
     let head = request.head()?;
-    // A server may answer and close before it has read everything: what it said counts.
+    // A server may respond and close before it has read the whole request; its response is used.
     let written = stream.write_all(head.as_bytes()).await;
     let mut buffer = Vec::with_capacity(512);
-    let mut looked = 0;
+    let mut parsed_len = 0;
     loop {
-        if is_worth_a_look(&buffer, looked)
+        if should_reparse(&buffer, parsed_len)
             && let Some(head) = {
-                looked = buffer.len();
+                parsed_len = buffer.len();
                 Head::parse(&buffer)?
             }
         {
             let rest = buffer.split_off(head.length);
             if head.is_interim() {
                 buffer = rest;
-                looked = 0;
+                parsed_len = 0;
                 continue;
             }
             return Ok(Response {
                 status: head.status,
                 location: head.location,
                 headers: Headers::Http1(buffer),
-                body: Body::http1(head.framing, rest, stream, route),
+                body: Body::http1(head.framing, rest, stream, endpoints),
             });
         }
-        if buffer.len() >= MAX_HEAD {
-            return Err(Fault::broken(&format!(
-                "net/http: server response headers exceeded {MAX_HEAD} bytes; aborted"
+        if buffer.len() >= MAX_HEAD_LEN {
+            return Err(HttpError::broken_connection(&format!(
+                "net/http: server response headers exceeded {MAX_HEAD_LEN} bytes; aborted"
             )));
         }
         match stream.read_buf(&mut buffer).await {
             Ok(0) if buffer.is_empty() => {
                 return Err(match written {
-                    Ok(()) => Fault::protocol("EOF"),
-                    Err(error) => Fault::io(&error, "write", &route),
+                    Ok(()) => HttpError::protocol("EOF"),
+                    Err(error) => HttpError::io(&error, "write", &endpoints),
                 });
             }
-            Ok(0) => return Err(Fault::broken("unexpected EOF")),
+            Ok(0) => return Err(HttpError::broken_connection("unexpected EOF")),
             Ok(_) => {}
-            Err(error) => return Err(Fault::io(&error, "read", &route)),
+            Err(error) => return Err(HttpError::io(&error, "read", &endpoints)),
         }
     }
 }
 
-/// Whether a head that was incomplete at a length of `looked` may be complete now, or be found to be malformed.
+/// Returns `true` if a head that was incomplete at `parsed_len` bytes may now be complete or malformed.
 ///
-/// A short head is looked at with every piece, as soon as Go would see what is wrong with it. A long one that comes a byte at
-/// a time must not be read anew with each: there, only its end or a fourth more is worth it.
-fn is_worth_a_look(buffer: &[u8], looked: usize) -> bool {
-    const SHORT: usize = 4096;
-    let new = &buffer[looked.saturating_sub(3).min(buffer.len())..];
-    let ends = || {
+/// A short head is parsed after each read, to detect errors as early as Go does. Parsing a long head after each byte would
+/// take quadratic time, so it is parsed again only once it has an end, or has grown by a quarter.
+fn should_reparse(buffer: &[u8], parsed_len: usize) -> bool {
+    const SHORT_HEAD_LEN: usize = 4096;
+    let new = &buffer[parsed_len.saturating_sub(3).min(buffer.len())..];
+    let has_end = || {
         new.windows(2).any(|pair| pair == b"\n\n") || new.windows(3).any(|three| three == b"\n\r\n")
     };
-    buffer.len() <= SHORT || buffer.len() - looked > looked / 4 || ends()
+    buffer.len() <= SHORT_HEAD_LEN || buffer.len() - parsed_len > parsed_len / 4 || has_end()
 }
 
-/// The head of a response.
+/// Status line and headers of a response.
 #[derive(Debug, PartialEq, Eq)]
 struct Head {
     status: u16,
@@ -83,12 +83,12 @@ struct Head {
 }
 
 impl Head {
-    /// None while it is incomplete.
-    fn parse(buffer: &[u8]) -> Result<Option<Self>, Fault> {
+    /// Returns `None` if `buffer` does not contain the whole head.
+    fn parse(buffer: &[u8]) -> Result<Option<Self>, HttpError> {
         let Some(end) = buffer.iter().position(|byte| *byte == b'\n') else {
             return Ok(None);
         };
-        let status = status_line(buffer[..end].trim_ascii_end())?;
+        let status = parse_status_line(buffer[..end].trim_ascii_end())?;
         let lines = buffer.iter().filter(|byte| **byte == b'\n').count();
         let mut headers = vec![httparse::EMPTY_HEADER; lines];
         let mut response = httparse::Response::new(&mut headers);
@@ -102,23 +102,27 @@ impl Head {
                 framing: framing(status, response.headers)?,
                 length,
             })),
-            Err(error) => Err(Fault::broken(&format!("malformed MIME header: {error}"))),
+            Err(error) => Err(HttpError::broken_connection(&format!(
+                "malformed MIME header: {error}"
+            ))),
         }
     }
 
-    /// Whether another response follows: 101 changes the protocol and is the last.
+    /// Returns `true` if another response follows. 101 is final, because it switches the protocol.
     fn is_interim(&self) -> bool {
         (100..200).contains(&self.status) && self.status != 101
     }
 }
 
-/// The status of a line like `HTTP/1.1 200 OK`.
-fn status_line(line: &[u8]) -> Result<u16, Fault> {
+/// Parses the status of a line like `HTTP/1.1 200 OK`.
+fn parse_status_line(line: &[u8]) -> Result<u16, HttpError> {
     let mut parts = line.splitn(2, |byte| *byte == b' ');
     let version = parts.next().unwrap_or_default();
     let Some(rest) = parts.next() else {
-        let quoted = text::quote(line);
-        return Err(Fault::protocol(format!("malformed HTTP response {quoted}")));
+        let quoted = go_format::quote(line);
+        return Err(HttpError::protocol(format!(
+            "malformed HTTP response {quoted}"
+        )));
     };
     let code = rest.trim_ascii_start();
     let code = code.split(|byte| *byte == b' ').next().unwrap_or_default();
@@ -127,14 +131,16 @@ fn status_line(line: &[u8]) -> Result<u16, Fault> {
         code.parse().ok().filter(|_| three)
     });
     let Some(status) = status else {
-        let quoted = text::quote(code);
-        return Err(Fault::broken(&format!(
+        let quoted = go_format::quote(code);
+        return Err(HttpError::broken_connection(&format!(
             "malformed HTTP status code {quoted}"
         )));
     };
     if !matches!(version, b"HTTP/1.0" | b"HTTP/1.1") {
-        let quoted = text::quote(version);
-        return Err(Fault::broken(&format!("malformed HTTP version {quoted}")));
+        let quoted = go_format::quote(version);
+        return Err(HttpError::broken_connection(&format!(
+            "malformed HTTP version {quoted}"
+        )));
     }
     Ok(status)
 }
@@ -155,7 +161,7 @@ fn values<'a>(
     named.map(|header| header.value.trim_ascii())
 }
 
-fn framing(status: u16, headers: &[httparse::Header<'_>]) -> Result<Framing, Fault> {
+fn framing(status: u16, headers: &[httparse::Header<'_>]) -> Result<Framing, HttpError> {
     if matches!(status, 100..=199 | 204 | 304) {
         return Ok(Framing::Length(0));
     }
@@ -163,8 +169,8 @@ fn framing(status: u16, headers: &[httparse::Header<'_>]) -> Result<Framing, Fau
         return if encoding.eq_ignore_ascii_case(b"chunked") {
             Ok(Framing::Chunked)
         } else {
-            let quoted = text::quote(encoding);
-            Err(Fault::broken(&format!(
+            let quoted = go_format::quote(encoding);
+            Err(HttpError::broken_connection(&format!(
                 "unsupported transfer encoding: {quoted}"
             )))
         };
@@ -174,7 +180,7 @@ fn framing(status: u16, headers: &[httparse::Header<'_>]) -> Result<Framing, Fau
         return Ok(Framing::Close);
     };
     if lengths.any(|other| other != length) {
-        return Err(Fault::broken(
+        return Err(HttpError::broken_connection(
             "http: message cannot contain multiple Content-Length headers",
         ));
     }
@@ -183,8 +189,10 @@ fn framing(status: u16, headers: &[httparse::Header<'_>]) -> Result<Framing, Fau
     match digits.and_then(|digits| digits.parse().ok()) {
         Some(length) => Ok(Framing::Length(length)),
         None => {
-            let quoted = text::quote(length);
-            Err(Fault::broken(&format!("bad Content-Length {quoted}")))
+            let quoted = go_format::quote(length);
+            Err(HttpError::broken_connection(&format!(
+                "bad Content-Length {quoted}"
+            )))
         }
     }
 }
@@ -193,27 +201,27 @@ fn framing(status: u16, headers: &[httparse::Header<'_>]) -> Result<Framing, Fau
 mod tests {
     use super::*;
 
-    fn text_of(bytes: &[u8]) -> String {
+    fn error_text(bytes: &[u8]) -> String {
         Head::parse(bytes).unwrap_err().text
     }
 
     #[test]
-    fn a_head_is_read_once_it_is_whole() {
-        let whole = b"HTTP/1.1 302 Found\r\nLocation: /x \r\ncontent-length: 3\r\n\r\nabc";
-        for end in 0..whole.len() - 3 {
-            assert_eq!(Head::parse(&whole[..end]), Ok(None), "{end} bytes");
+    fn head_is_parsed_once_it_is_complete() {
+        let response = b"HTTP/1.1 302 Found\r\nLocation: /x \r\ncontent-length: 3\r\n\r\nabc";
+        for end in 0..response.len() - 3 {
+            assert_eq!(Head::parse(&response[..end]), Ok(None), "{end} bytes");
         }
         let head = Head {
             status: 302,
             location: Some("/x".to_owned()),
             framing: Framing::Length(3),
-            length: whole.len() - 3,
+            length: response.len() - 3,
         };
-        assert_eq!(Head::parse(whole), Ok(Some(head)));
+        assert_eq!(Head::parse(response), Ok(Some(head)));
     }
 
     #[test]
-    fn a_body_is_framed_as_its_headers_say() {
+    fn headers_determine_the_framing_of_the_body() {
         for (head, expected) in [
             ("HTTP/1.1 200 OK\r\n\r\n", Framing::Close),
             ("HTTP/1.0 200\n\n", Framing::Close),
@@ -238,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_head_is_told_in_gos_words() {
+    fn malformed_head_is_an_error_with_the_text_of_go() {
         let broken = "net/http: HTTP/1.x transport connection broken: ";
         for (head, expected) in [
             (
@@ -271,9 +279,9 @@ mod tests {
                 format!("{broken}unsupported transfer encoding: \"gzip\""),
             ),
         ] {
-            assert_eq!(text_of(head.as_bytes()), expected);
+            assert_eq!(error_text(head.as_bytes()), expected);
         }
-        let no_colon = text_of(b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n");
+        let no_colon = error_text(b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n");
         assert!(
             no_colon.starts_with(&format!("{broken}malformed MIME header")),
             "{no_colon}"

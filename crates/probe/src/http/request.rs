@@ -1,24 +1,24 @@
-//! The header lines of a probe's request, as Go's client and the kubelet write them.
+//! Headers of a probe's request, as the kubelet and Go's client send them.
 
-use super::fault::Fault;
-use super::url::Url;
+use super::error::HttpError;
+use crate::go_url::{Url, has_control_characters};
 use crate::outcome::Reason;
 
-/// One hop's request.
+/// Request to one URL of a chain of redirects.
 pub(super) struct Request<'a> {
     pub(super) url: &'a Url,
-    /// What to send as Host instead of the URL's.
+    /// Value of the `Host` header, if it is not the URL's host.
     pub(super) host: Option<&'a str>,
-    /// What the manifest asks for, names canonical.
+    /// Headers of the manifest, with canonical names.
     pub(super) headers: &'a [(String, String)],
-    /// The hop before this one.
+    /// URL of the previous request.
     pub(super) referer: Option<String>,
-    /// Sent unless the manifest says otherwise.
+    /// Sent unless `headers` contain another one.
     pub(super) user_agent: &'a str,
 }
 
-/// Names that the client sets or that would lie about the empty body.
-const DROPPED: [&str; 6] = [
+/// Headers that the client sets itself, or that describe a body, which a GET request does not have.
+const DROPPED_HEADERS: [&str; 6] = [
     "Host",
     "User-Agent",
     "Content-Length",
@@ -28,57 +28,57 @@ const DROPPED: [&str; 6] = [
 ];
 
 impl Request<'_> {
-    /// The host asked for.
+    /// Returns the value of the `Host` header.
     pub(super) fn authority(&self) -> &str {
         let host = self.host.filter(|host| !host.is_empty());
         host.unwrap_or(&self.url.authority)
     }
 
-    /// Every header but Host, in the order they are sent.
-    pub(super) fn lines(&self) -> Result<Vec<(&str, &str)>, Fault> {
+    /// Returns the headers except `Host`, in the order in which Go sends them.
+    pub(super) fn header_lines(&self) -> Result<Vec<(&str, &str)>, HttpError> {
         let mut lines = Vec::with_capacity(self.headers.len() + 4);
-        let user_agent = first(self.headers, "User-Agent").unwrap_or(self.user_agent);
+        let user_agent = first_value(self.headers, "User-Agent").unwrap_or(self.user_agent);
         if !user_agent.is_empty() {
             lines.push(("User-Agent", user_agent));
         }
-        let accept = first(self.headers, "Accept");
+        let accept = first_value(self.headers, "Accept");
         let mut rest: Vec<(&str, &str)> = self
             .headers
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
-            .filter(|(name, _)| !DROPPED.contains(name))
+            .filter(|(name, _)| !DROPPED_HEADERS.contains(name))
             .filter(|(name, _)| *name != "Accept" || accept != Some(""))
             .collect();
         if accept.is_none() {
             rest.push(("Accept", "*/*"));
         }
-        if let Some(referer) = first(self.headers, "Referer").or(self.referer.as_deref()) {
+        if let Some(referer) = first_value(self.headers, "Referer").or(self.referer.as_deref()) {
             rest.push(("Referer", referer));
         }
         rest.sort_by_key(|(name, _)| *name);
         lines.extend(rest);
-        check(&lines)?;
+        check_headers(&lines)?;
         Ok(lines)
     }
 
-    /// The whole HTTP/1.1 request.
-    pub(super) fn head(&self) -> Result<String, Fault> {
+    /// Returns request line and headers for HTTP/1.1.
+    pub(super) fn head(&self) -> Result<String, HttpError> {
         let authority = self.authority();
         if !authority.bytes().all(is_host_byte) {
-            return Err(local("http: invalid Host header"));
+            return Err(invalid_request("http: invalid Host header"));
         }
         let target = self.url.request_target();
-        if crate::action::url::has_control(&target) {
-            return Err(local(
+        if has_control_characters(&target) {
+            return Err(invalid_request(
                 "net/http: can't write control character in Request.URL",
             ));
         }
-        let lines = self.lines()?;
+        let lines = self.header_lines()?;
         let mut head = format!("GET {target} HTTP/1.1\r\nHost: {authority}\r\n");
         for (name, value) in &lines {
             head.extend([name, ": ", value.trim_matches([' ', '\t']), "\r\n"]);
         }
-        if !closes(&lines) {
+        if !has_connection_close(&lines) {
             head.push_str("Connection: close\r\n");
         }
         head.push_str("\r\n");
@@ -86,32 +86,32 @@ impl Request<'_> {
     }
 }
 
-/// The first value of a header.
-pub(super) fn first<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+/// Returns the first value of a header.
+pub(super) fn first_value<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
     let mut headers = headers.iter();
     headers
-        .find(|(given, _)| given == name)
+        .find(|(header, _)| header == name)
         .map(|(_, value)| value.as_str())
 }
 
-fn closes(lines: &[(&str, &str)]) -> bool {
+fn has_connection_close(lines: &[(&str, &str)]) -> bool {
     let connection = lines.iter().filter(|(name, _)| *name == "Connection");
     connection
         .flat_map(|(_, value)| value.split(','))
         .any(|token| token.trim().eq_ignore_ascii_case("close"))
 }
 
-/// A name or value that would break the line it stands on never leaves this process.
-fn check(lines: &[(&str, &str)]) -> Result<(), Fault> {
+/// Rejects names and values that could inject other headers.
+fn check_headers(lines: &[(&str, &str)]) -> Result<(), HttpError> {
     for (name, value) in lines {
         if name.is_empty() || !name.bytes().all(is_token_byte) {
-            return Err(local(format!(
+            return Err(invalid_request(format!(
                 "net/http: invalid header field name {name:?}"
             )));
         }
         let is_control = |byte: u8| (byte < b' ' && byte != b'\t') || byte == 0x7f;
         if value.bytes().any(is_control) {
-            return Err(local(format!(
+            return Err(invalid_request(format!(
                 "net/http: invalid header field value for {name:?}"
             )));
         }
@@ -119,8 +119,8 @@ fn check(lines: &[(&str, &str)]) -> Result<(), Fault> {
     Ok(())
 }
 
-fn local(text: impl Into<String>) -> Fault {
-    Fault::new(Reason::Other, text)
+fn invalid_request(text: impl Into<String>) -> HttpError {
+    HttpError::new(Reason::Other, text)
 }
 
 fn is_token_byte(byte: u8) -> bool {

@@ -1,14 +1,14 @@
-//! A response whose body may still be on its way.
+//! Responses and the reading of their bodies.
 
 use std::io;
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::fault::{Stream, io_text};
+use super::error::{Stream, io_error_text};
 use crate::outcome::MAX_OUTPUT;
 
-/// What came back.
+/// A response whose body has not been read.
 pub(super) struct Response {
     pub(super) status: u16,
     pub(super) location: Option<String>,
@@ -16,15 +16,15 @@ pub(super) struct Response {
     pub(super) body: Body,
 }
 
-/// The headers as they came: few who ask for a response want to see them.
+/// Headers as received. They are converted only for callers that need them.
 pub(super) enum Headers {
-    /// A whole head that has been read once.
+    /// Complete head, which has been parsed successfully.
     Http1(Vec<u8>),
     Http2(http::HeaderMap),
 }
 
 impl Headers {
-    /// In order, with names in any case.
+    /// Returns names and values in order; names in any case.
     pub(super) fn pairs(&self) -> Vec<(String, String)> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes.trim_ascii()).into_owned();
         match self {
@@ -35,7 +35,7 @@ impl Headers {
                 let mut config = httparse::ParserConfig::default();
                 config.allow_obsolete_multiline_headers_in_responses(true);
                 if config.parse_response(&mut response, head).is_err() {
-                    return Vec::new(); // It was read before.
+                    return Vec::new(); // Unreachable: the head has been parsed before.
                 }
                 let headers = response.headers.iter();
                 headers
@@ -50,74 +50,77 @@ impl Headers {
     }
 }
 
-/// How the rest of a response is read.
 pub(super) enum Body {
     Http1 {
         framing: Framing,
-        /// What was read past the head, then the connection.
+        /// Bytes read after the head, then the connection.
         reader: Box<dyn AsyncBufRead + Send + Unpin>,
-        route: String,
+        /// For error texts.
+        endpoints: String,
     },
     Http2 {
         stream: h2::RecvStream,
-        /// Moves the connection on for as long as the body is wanted.
+        /// Drives the connection until the body is dropped.
         _connection: AbortOnDropHandle<()>,
     },
 }
 
-/// Where an HTTP/1.1 body ends.
+/// Framing of an HTTP/1.1 body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
     Length(u64),
     Chunked,
-    /// With the connection.
+    /// The body ends when the connection is closed.
     Close,
 }
 
-/// The most that a line between chunks may have.
-const MAX_CHUNK_LINE: u64 = 4096;
+/// Maximum length of a line between chunks, in bytes.
+const MAX_CHUNK_LINE_LEN: u64 = 4096;
 
 impl Body {
     pub(super) fn http1(
         framing: Framing,
         rest: Vec<u8>,
         stream: Box<dyn Stream>,
-        route: String,
+        endpoints: String,
     ) -> Self {
         let reader = tokio::io::BufReader::with_capacity(1024, io::Cursor::new(rest).chain(stream));
         Self::Http1 {
             framing,
             reader: Box::new(reader),
-            route,
+            endpoints,
         }
     }
 
-    /// The first bytes of the body; the rest is left unread. The error is Go's text.
+    /// Reads at most [`MAX_OUTPUT`] bytes of the body.
+    ///
+    /// # Errors
+    /// Go's text.
     pub(super) async fn read(self) -> Result<Vec<u8>, String> {
         match self {
             Self::Http1 {
                 framing,
                 mut reader,
-                route,
+                endpoints,
             } => {
                 let mut body = Vec::new();
                 match framing {
-                    Framing::Length(length) => exactly(&mut reader, length, &mut body).await,
-                    Framing::Chunked => chunks(&mut reader, &mut body).await,
-                    Framing::Close => up_to(&mut reader, MAX_OUTPUT as u64, &mut body).await,
+                    Framing::Length(length) => read_exactly(&mut reader, length, &mut body).await,
+                    Framing::Chunked => read_chunks(&mut reader, &mut body).await,
+                    Framing::Close => read_at_most(&mut reader, MAX_OUTPUT as u64, &mut body).await,
                 }
                 .map_err(|error| match error.kind() {
                     io::ErrorKind::InvalidData => error.to_string(),
-                    _ => io_text(&error, "read", &route),
+                    _ => io_error_text(&error, "read", &endpoints),
                 })?;
                 Ok(body)
             }
-            Self::Http2 { stream, .. } => frames(stream).await,
+            Self::Http2 { stream, .. } => read_data_frames(stream).await,
         }
     }
 }
 
-async fn up_to(
+async fn read_at_most(
     reader: &mut (impl AsyncRead + Unpin),
     limit: u64,
     body: &mut Vec<u8>,
@@ -126,43 +129,46 @@ async fn up_to(
     Ok(())
 }
 
-async fn exactly(
+async fn read_exactly(
     reader: &mut (impl AsyncRead + Unpin),
     length: u64,
     body: &mut Vec<u8>,
 ) -> io::Result<()> {
     let wanted = length.min((MAX_OUTPUT - body.len()) as u64);
     let before = body.len() as u64;
-    up_to(reader, wanted, body).await?;
+    read_at_most(reader, wanted, body).await?;
     if body.len() as u64 - before < wanted {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Ok(())
 }
 
-async fn chunks(reader: &mut (impl AsyncBufRead + Unpin), body: &mut Vec<u8>) -> io::Result<()> {
+async fn read_chunks(
+    reader: &mut (impl AsyncBufRead + Unpin),
+    body: &mut Vec<u8>,
+) -> io::Result<()> {
     loop {
-        let length = chunk_length(&line(reader).await?)?;
+        let length = parse_chunk_length(&read_line(reader).await?)?;
         if length == 0 {
             return Ok(());
         }
-        exactly(reader, length, body).await?;
+        read_exactly(reader, length, body).await?;
         if body.len() >= MAX_OUTPUT {
             return Ok(());
         }
-        if !line(reader).await?.is_empty() {
+        if !read_line(reader).await?.is_empty() {
             return Err(malformed("malformed chunked encoding"));
         }
     }
 }
 
-/// A line without its end.
-async fn line(reader: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Vec<u8>> {
+/// Reads a line, without its line break.
+async fn read_line(reader: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
-    let mut limited = reader.take(MAX_CHUNK_LINE);
+    let mut limited = reader.take(MAX_CHUNK_LINE_LEN);
     limited.read_until(b'\n', &mut line).await?;
     if line.pop() != Some(b'\n') {
-        return Err(if line.len() as u64 + 1 >= MAX_CHUNK_LINE {
+        return Err(if line.len() as u64 + 1 >= MAX_CHUNK_LINE_LEN {
             malformed("http: chunk line too long")
         } else {
             io::ErrorKind::UnexpectedEof.into()
@@ -174,7 +180,7 @@ async fn line(reader: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Vec<u8>> {
     Ok(line)
 }
 
-fn chunk_length(line: &[u8]) -> io::Result<u64> {
+fn parse_chunk_length(line: &[u8]) -> io::Result<u64> {
     let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
     let digits = digits.trim_ascii();
     if digits.is_empty() {
@@ -194,7 +200,7 @@ fn malformed(text: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
-async fn frames(mut stream: h2::RecvStream) -> Result<Vec<u8>, String> {
+async fn read_data_frames(mut stream: h2::RecvStream) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
     while body.len() < MAX_OUTPUT
         && let Some(data) = stream.data().await
@@ -213,17 +219,17 @@ mod tests {
 
     async fn read(framing: Framing, bytes: &[u8]) -> Result<Vec<u8>, String> {
         let reader = Box::new(io::Cursor::new(bytes.to_vec()));
-        let route = "a->b".to_owned();
+        let endpoints = "a->b".to_owned();
         let body = Body::Http1 {
             framing,
             reader,
-            route,
+            endpoints,
         };
         body.read().await
     }
 
     #[tokio::test]
-    async fn a_body_ends_where_its_framing_says() {
+    async fn framing_determines_the_end_of_the_body() {
         for (framing, bytes, expected) in [
             (Framing::Length(2), "okay", Ok("ok")),
             (Framing::Length(0), "x", Ok("")),
@@ -269,7 +275,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_more_is_kept_than_the_cap_and_no_more_is_asked_for() {
+    async fn body_is_truncated_and_not_read_further() {
         let long = vec![b'a'; MAX_OUTPUT + 1];
         for framing in [Framing::Close, Framing::Length(1 << 40)] {
             assert_eq!(read(framing, &long).await.unwrap().len(), MAX_OUTPUT);

@@ -4,45 +4,46 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::kubelet_cases::acceptor;
+use crate::kubelet_conformance::tls_acceptor;
 
-const LONG: Duration = Duration::from_secs(30);
-/// Long enough to connect and short enough to wait for; nothing is asserted of how long it took.
-const SHORT: Duration = Duration::from_millis(300);
+/// Timeout of probes that get a response.
+const LONG_TIMEOUT: Duration = Duration::from_secs(30);
+/// Timeout of probes that get none: enough to connect. No test depends on the time that passes.
+const SHORT_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// Serves one scripted answer to each connection in turn, and keeps what was asked.
-struct Peer {
+/// Sends one scripted response on each connection, and records the requests.
+struct ScriptedServer {
     address: SocketAddr,
-    asked: tokio::task::JoinHandle<Vec<String>>,
+    requests: tokio::task::JoinHandle<Vec<String>>,
 }
 
-impl Peer {
-    async fn serving(answers: Vec<String>) -> Self {
+impl ScriptedServer {
+    async fn start(responses: Vec<String>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let asked = tokio::spawn(async move {
-            let mut asked = Vec::new();
-            for answer in answers {
+        let requests = tokio::spawn(async move {
+            let mut requests = Vec::new();
+            for response in responses {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let mut head = Vec::new();
                 while !head.ends_with(b"\r\n\r\n") && stream.read_buf(&mut head).await.unwrap() > 0
                 {
                 }
-                asked.push(String::from_utf8(head).unwrap());
-                stream.write_all(answer.as_bytes()).await.unwrap();
+                requests.push(String::from_utf8(head).unwrap());
+                stream.write_all(response.as_bytes()).await.unwrap();
             }
-            asked
+            requests
         });
-        Self { address, asked }
+        Self { address, requests }
     }
 
-    /// Answers once and then stays silent with the connection open.
-    async fn stalling(answer: &'static str) -> SocketAddr {
+    /// Starts a server that sends `bytes` and then nothing, with the connection open.
+    async fn start_stalling(bytes: &'static str) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
-            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream.write_all(bytes.as_bytes()).await.unwrap();
             let mut sink = Vec::new();
             drop(stream.read_to_end(&mut sink).await);
             std::future::pending::<()>().await;
@@ -58,30 +59,30 @@ impl Peer {
 fn get(url: &str, headers: &[(&str, &str)]) -> HttpGet {
     HttpGet {
         url: url.to_owned(),
-        headers: crate::action::headers::canonical(headers.iter().copied()),
+        headers: crate::handler::headers::canonicalize(headers.iter().copied()),
     }
 }
 
 fn client() -> Client {
-    Client::new("kube-probe/1.36", true)
+    Client::new("kube-probe/1.36", Http2::Offered)
 }
 
-fn ok(body: &str) -> String {
+fn ok_response(body: &str) -> String {
     format!(
         "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )
 }
 
-fn moved(status: u16, location: &str) -> String {
+fn redirect_response(status: u16, location: &str) -> String {
     format!("HTTP/1.1 {status} Moved\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n")
 }
 
 #[tokio::test]
-async fn a_plain_probe_sends_exactly_the_kubelets_lines() {
-    let peer = Peer::serving(vec![ok("fine")]).await;
+async fn probe_without_headers_sends_exactly_the_kubelets_request() {
+    let server = ScriptedServer::start(vec![ok_response("fine")]).await;
     let outcome = client()
-        .probe(&peer.get("/healthz?a=b c", &[]), LONG)
+        .probe(&server.get("/healthz?a=b c", &[]), LONG_TIMEOUT)
         .await
         .unwrap();
     assert_eq!(
@@ -90,14 +91,14 @@ async fn a_plain_probe_sends_exactly_the_kubelets_lines() {
     );
     let expected = format!(
         "GET /healthz?a=b c HTTP/1.1\r\nHost: {}\r\nUser-Agent: kube-probe/1.36\r\nAccept: */*\r\nConnection: close\r\n\r\n",
-        peer.address
+        server.address
     );
-    assert_eq!(peer.asked.await.unwrap(), [expected]);
+    assert_eq!(server.requests.await.unwrap(), [expected]);
 }
 
 #[tokio::test]
-async fn headers_of_the_manifest_are_sent_sorted_and_those_that_lie_are_dropped() {
-    let peer = Peer::serving(vec![ok("")]).await;
+async fn manifest_headers_are_sent_sorted_without_those_that_describe_a_body() {
+    let server = ScriptedServer::start(vec![ok_response("")]).await;
     let headers = [
         ("x-b", "2"),
         ("x-b", "3"),
@@ -111,11 +112,11 @@ async fn headers_of_the_manifest_are_sent_sorted_and_those_that_lie_are_dropped(
         ("a", " 1 "),
     ];
     client()
-        .probe(&peer.get("/", &headers), LONG)
+        .probe(&server.get("/", &headers), LONG_TIMEOUT)
         .await
         .unwrap();
     assert_eq!(
-        peer.asked.await.unwrap(),
+        server.requests.await.unwrap(),
         [
             "GET / HTTP/1.1\r\nHost: example.org\r\nA: 1\r\nConnection: keep-alive\r\nX-B: 2\r\nX-B: 3\r\nConnection: close\r\n\r\n"
         ]
@@ -123,7 +124,7 @@ async fn headers_of_the_manifest_are_sent_sorted_and_those_that_lie_are_dropped(
 }
 
 #[tokio::test]
-async fn a_header_that_would_break_its_line_is_never_sent() {
+async fn header_with_line_break_is_rejected() {
     for (name, value, expected) in [
         (
             "X-Bad",
@@ -143,7 +144,7 @@ async fn a_header_that_would_break_its_line_is_never_sent() {
         ),
     ] {
         let get = get("http://127.0.0.1:1/", &[(name, value)]);
-        let outcome = client().probe(&get, LONG).await.unwrap();
+        let outcome = client().probe(&get, LONG_TIMEOUT).await.unwrap();
         assert_eq!(
             outcome.output,
             format!("Get \"http://127.0.0.1:1/\": {expected}")
@@ -153,17 +154,21 @@ async fn a_header_that_would_break_its_line_is_never_sent() {
 }
 
 #[tokio::test]
-async fn redirects_are_followed_on_the_same_host_name_only() {
-    let peer = Peer::serving(vec![moved(302, "next"), moved(308, "http://127.0.0.1:1/x")]).await;
-    let probed = peer.get("/a/b", &[("Host", "example.org"), ("X-Keep", "1")]);
-    let outcome = client().probe(&probed, LONG).await.unwrap();
+async fn redirects_to_the_same_host_name_only_are_followed() {
+    let server = ScriptedServer::start(vec![
+        redirect_response(302, "next"),
+        redirect_response(308, "http://127.0.0.1:1/x"),
+    ])
+    .await;
+    let probed = server.get("/a/b", &[("Host", "example.org"), ("X-Keep", "1")]);
+    let outcome = client().probe(&probed, LONG_TIMEOUT).await.unwrap();
     assert_eq!(outcome.reason, Some(Reason::Refused));
     assert_eq!(
         outcome.output,
         "Get \"http://127.0.0.1:1/x\": dial tcp 127.0.0.1:1: connect: connection refused"
     );
-    let address = peer.address;
-    let second = &peer.asked.await.unwrap()[1];
+    let address = server.address;
+    let second = &server.requests.await.unwrap()[1];
     assert!(
         second.starts_with("GET /a/next HTTP/1.1\r\nHost: example.org\r\n"),
         "{second}"
@@ -175,8 +180,12 @@ async fn redirects_are_followed_on_the_same_host_name_only() {
     );
 
     for status in [301, 302, 303, 307, 308] {
-        let peer = Peer::serving(vec![moved(status, "http://localhost/x")]).await;
-        let outcome = client().probe(&peer.get("/", &[]), LONG).await.unwrap();
+        let server =
+            ScriptedServer::start(vec![redirect_response(status, "http://localhost/x")]).await;
+        let outcome = client()
+            .probe(&server.get("/", &[]), LONG_TIMEOUT)
+            .await
+            .unwrap();
         assert_eq!(outcome.verdict, Verdict::Warning, "{status}");
         assert_eq!(
             outcome.output,
@@ -186,51 +195,58 @@ async fn redirects_are_followed_on_the_same_host_name_only() {
 }
 
 #[tokio::test]
-async fn an_absolute_redirect_forgets_the_host_header() {
-    let last = Peer::serving(vec![ok("")]).await;
-    let peer = Peer::serving(vec![moved(302, &format!("http://{}/", last.address))]).await;
+async fn absolute_redirect_drops_the_host_header() {
+    let last = ScriptedServer::start(vec![ok_response("")]).await;
+    let server = ScriptedServer::start(vec![redirect_response(
+        302,
+        &format!("http://{}/", last.address),
+    )])
+    .await;
     client()
-        .probe(&peer.get("/", &[("Host", "example.org")]), LONG)
+        .probe(&server.get("/", &[("Host", "example.org")]), LONG_TIMEOUT)
         .await
         .unwrap();
-    let asked = last.asked.await.unwrap().remove(0);
+    let request = last.requests.await.unwrap().remove(0);
     assert!(
-        asked.contains(&format!("\r\nHost: {}\r\n", last.address)),
-        "{asked}"
+        request.contains(&format!("\r\nHost: {}\r\n", last.address)),
+        "{request}"
     );
 }
 
 #[tokio::test]
-async fn the_tenth_redirect_is_the_last() {
-    let peer = Peer::serving(vec![moved(302, "/loop"); 10]).await;
-    let outcome = client().probe(&peer.get("/", &[]), LONG).await.unwrap();
+async fn tenth_redirect_is_a_failure() {
+    let server = ScriptedServer::start(vec![redirect_response(302, "/loop"); 10]).await;
+    let outcome = client()
+        .probe(&server.get("/", &[]), LONG_TIMEOUT)
+        .await
+        .unwrap();
     assert_eq!(outcome.output, "Get \"/loop\": stopped after 10 redirects");
-    assert_eq!(peer.asked.await.unwrap().len(), 10);
+    assert_eq!(server.requests.await.unwrap().len(), 10);
 }
 
 #[tokio::test]
-async fn credentials_do_not_follow_to_another_host() {
-    let last = Peer::serving(vec![ok("")]).await;
+async fn credentials_are_not_sent_to_another_host() {
+    let last = ScriptedServer::start(vec![ok_response("")]).await;
     let elsewhere = format!("http://localhost:{}/", last.address.port());
-    let peer = Peer::serving(vec![moved(302, &elsewhere)]).await;
-    let probed = peer.get("/", &[("Authorization", "secret"), ("X", "1")]);
+    let server = ScriptedServer::start(vec![redirect_response(302, &elsewhere)]).await;
+    let probed = server.get("/", &[("Authorization", "secret"), ("X", "1")]);
     let outcome = client()
-        .following_other_hosts()
-        .probe(&probed, LONG)
+        .follow_other_hosts()
+        .probe(&probed, LONG_TIMEOUT)
         .await
         .unwrap();
     assert_eq!(outcome.verdict, Verdict::Success, "{}", outcome.output);
-    let asked = last.asked.await.unwrap().remove(0);
+    let request = last.requests.await.unwrap().remove(0);
     assert!(
-        asked.contains("\r\nX: 1\r\n") && !asked.contains("secret"),
-        "{asked}"
+        request.contains("\r\nX: 1\r\n") && !request.contains("secret"),
+        "{request}"
     );
 }
 
 #[tokio::test]
-async fn what_the_peer_does_wrong_is_a_failure_in_gos_words() {
+async fn protocol_violation_is_a_failure_with_the_text_of_go() {
     let broken = "net/http: HTTP/1.x transport connection broken: ";
-    for (answer, expected) in [
+    for (response, expected) in [
         ("", "EOF".to_owned()),
         ("garbage\r\n", "malformed HTTP response \"garbage\"".to_owned()),
         ("HTTP/1.1 -1 x\r\n", format!("{broken}malformed HTTP status code \"-1\"")),
@@ -240,16 +256,16 @@ async fn what_the_peer_does_wrong_is_a_failure_in_gos_words() {
             "failed to parse Location header \"http://%zz/\": parse \"http://%zz/\": invalid URL escape \"%zz\"".to_owned(),
         ),
     ] {
-        let peer = Peer::serving(vec![answer.to_owned()]).await;
-        let outcome = client().probe(&peer.get("/", &[]), LONG).await.unwrap();
-        assert_eq!(outcome.output, format!("Get \"http://{}/\": {expected}", peer.address));
+        let server = ScriptedServer::start(vec![response.to_owned()]).await;
+        let outcome = client().probe(&server.get("/", &[]), LONG_TIMEOUT).await.unwrap();
+        assert_eq!(outcome.output, format!("Get \"http://{}/\": {expected}", server.address));
         assert_eq!((outcome.verdict, outcome.reason), (Verdict::Failure, Some(Reason::Protocol)));
     }
 }
 
 #[tokio::test]
-async fn the_final_status_decides() {
-    for (answer, verdict, output) in [
+async fn final_status_determines_the_verdict() {
+    for (response, verdict, output) in [
         (
             "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
             Verdict::Success,
@@ -286,42 +302,49 @@ async fn the_final_status_decides() {
             "HTTP probe failed with statuscode: 500",
         ),
     ] {
-        let peer = Peer::serving(vec![answer.to_owned()]).await;
-        let outcome = client().probe(&peer.get("/", &[]), LONG).await.unwrap();
+        let server = ScriptedServer::start(vec![response.to_owned()]).await;
+        let outcome = client()
+            .probe(&server.get("/", &[]), LONG_TIMEOUT)
+            .await
+            .unwrap();
         assert_eq!(
             (outcome.verdict, outcome.output.as_str()),
             (verdict, output),
-            "{answer}"
+            "{response}"
         );
     }
 }
 
 #[tokio::test]
-async fn silence_before_the_head_is_a_failure_and_after_it_an_error() {
-    let address = Peer::stalling("HTTP/1.1 200 OK\r\n").await;
+async fn timeout_before_the_headers_is_a_failure_and_after_them_an_error() {
+    let address = ScriptedServer::start_stalling("HTTP/1.1 200 OK\r\n").await;
     let probed = get(&format!("http://{address}/"), &[]);
-    let outcome = client().probe(&probed, SHORT).await.unwrap();
+    let outcome = client().probe(&probed, SHORT_TIMEOUT).await.unwrap();
     assert_eq!(outcome.reason, Some(Reason::ResponseTimeout));
     assert_eq!(
         outcome.output,
-        format!("Get \"http://{address}/\": {NO_HEAD_IN_TIME}")
+        format!("Get \"http://{address}/\": {HEADER_TIMEOUT}")
     );
 
-    let address = Peer::stalling("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc").await;
+    let address =
+        ScriptedServer::start_stalling("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc").await;
     let probed = get(&format!("http://{address}/"), &[]);
-    let error = client().probe(&probed, SHORT).await.unwrap_err();
-    assert_eq!(error, ProbeError::broken_off(NO_BODY_IN_TIME));
+    let error = client().probe(&probed, SHORT_TIMEOUT).await.unwrap_err();
+    assert_eq!(error, ProbeError::interrupted(BODY_TIMEOUT));
 
     let cut = "HTTP/1.1 500 X\r\nContent-Length: 10\r\n\r\nabc".to_owned();
-    let peer = Peer::serving(vec![cut]).await;
-    let error = client().probe(&peer.get("/", &[]), LONG).await.unwrap_err();
-    assert_eq!(error, ProbeError::broken_off("unexpected EOF"));
+    let server = ScriptedServer::start(vec![cut]).await;
+    let error = client()
+        .probe(&server.get("/", &[]), LONG_TIMEOUT)
+        .await
+        .unwrap_err();
+    assert_eq!(error, ProbeError::interrupted("unexpected EOF"));
 }
 
 #[tokio::test]
-async fn a_host_that_is_none_is_an_error_and_counts_for_nothing() {
+async fn invalid_host_is_an_error() {
     let error = client()
-        .probe(&get("http://a%2Fb:80/", &[]), LONG)
+        .probe(&get("http://a%2Fb:80/", &[]), LONG_TIMEOUT)
         .await
         .unwrap_err();
     let expected = "parse \"http://a%2Fb:80/\": invalid URL escape \"%2F\"";
@@ -329,19 +352,22 @@ async fn a_host_that_is_none_is_an_error_and_counts_for_nothing() {
 }
 
 #[tokio::test]
-async fn any_certificate_will_do_and_http2_is_spoken_where_it_is_offered() {
+async fn any_certificate_is_accepted_and_http2_is_negotiated() {
     for http2 in [true, false] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = tokio::spawn(async move {
             let (stream, _) = listener.accept().await.unwrap();
-            let mut stream = acceptor(http2).accept(stream).await.unwrap();
+            let mut stream = tls_acceptor(http2).accept(stream).await.unwrap();
             if !http2 {
                 let mut head = Vec::new();
                 while !head.ends_with(b"\r\n\r\n") {
                     stream.read_buf(&mut head).await.unwrap();
                 }
-                stream.write_all(ok("one").as_bytes()).await.unwrap();
+                stream
+                    .write_all(ok_response("one").as_bytes())
+                    .await
+                    .unwrap();
                 stream.shutdown().await.unwrap();
                 return;
             }
@@ -359,7 +385,7 @@ async fn any_certificate_will_do_and_http2_is_spoken_where_it_is_offered() {
             &format!("https://{address}/x"),
             &[("Host", "example.org"), ("Connection", "x")],
         );
-        let outcome = client().probe(&probed, LONG).await.unwrap();
+        let outcome = client().probe(&probed, LONG_TIMEOUT).await.unwrap();
         let expected = if http2 { "two" } else { "one" };
         assert_eq!(outcome.output, expected);
         server.await.unwrap();
@@ -367,10 +393,10 @@ async fn any_certificate_will_do_and_http2_is_spoken_where_it_is_offered() {
 }
 
 #[tokio::test]
-async fn a_plain_server_answering_tls_is_told_apart() {
-    let address = Peer::stalling("HTTP/1.1 400 Bad Request\r\n\r\n").await;
+async fn plain_http_response_to_tls_has_its_own_error() {
+    let address = ScriptedServer::start_stalling("HTTP/1.1 400 Bad Request\r\n\r\n").await;
     let outcome = client()
-        .probe(&get(&format!("https://{address}/"), &[]), LONG)
+        .probe(&get(&format!("https://{address}/"), &[]), LONG_TIMEOUT)
         .await
         .unwrap();
     assert_eq!(outcome.reason, Some(Reason::Tls));

@@ -1,34 +1,34 @@
-//! `started` and `ready` of each container, from the results of its probes.
+//! Fields `started` and `ready` of container statuses, from probe results.
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
 
-use super::{Key, Manager};
+use super::{Manager, WorkerKey};
 use crate::results::{ProbeKind, ProbeResult};
-use crate::worker::check::bare_id;
+use crate::worker::state::strip_scheme;
 
 impl Manager {
-    /// Fills in `started` and `ready` of a status that is about to be published.
+    /// Sets `started` and `ready` of a status before it is published.
     pub fn update_pod_status(&self, pod: &Pod, status: &mut PodStatus) {
         for container in status.container_statuses.iter_mut().flatten() {
-            self.fill(pod, container);
+            self.set_ready_and_started(pod, container);
         }
         let sidecars: Vec<String> = super::probed_containers(pod)
             .map(|container| container.name.clone())
             .collect();
         for container in status.init_container_statuses.iter_mut().flatten() {
             if sidecars.contains(&container.name) {
-                self.fill(pod, container);
+                self.set_ready_and_started(pod, container);
             } else {
-                let ended = container
+                let terminated = container
                     .state
                     .as_ref()
                     .and_then(|state| state.terminated.as_ref());
-                container.ready = ended.is_some_and(|ended| ended.exit_code == 0);
+                container.ready = terminated.is_some_and(|state| state.exit_code == 0);
             }
         }
     }
 
-    fn fill(&self, pod: &Pod, container: &mut ContainerStatus) {
+    fn set_ready_and_started(&self, pod: &Pod, container: &mut ContainerStatus) {
         let started = self.is_started(pod, container);
         container.started = Some(started);
         container.ready = started && self.is_ready(pod, container);
@@ -38,7 +38,7 @@ impl Manager {
         if !is_running(container) {
             return false;
         }
-        let id = bare_id(container.container_id.as_deref().unwrap_or_default());
+        let id = strip_scheme(container.container_id.as_deref().unwrap_or_default());
         match self.result(ProbeKind::Startup, id) {
             Some(result) => result == ProbeResult::Success,
             None => {
@@ -48,7 +48,8 @@ impl Manager {
         }
     }
 
-    /// Whether the container of this name was published as started: right after a restart that still counts.
+    /// Returns `true` if the running container of this name was published as started. As in the kubelet, this includes the
+    /// previous instance directly after a restart.
     fn was_started(&self, pod: &Pod, name: &str) -> bool {
         let published = self.shared.status(pod);
         let lists = published
@@ -60,25 +61,25 @@ impl Manager {
             .any(|status| status.name == name && status.started == Some(true) && is_running(status))
     }
 
-    /// Whether a container that has started is ready.
+    /// Returns `true` if the container is ready, provided that it is started.
     fn is_ready(&self, pod: &Pod, container: &ContainerStatus) -> bool {
-        let id = bare_id(container.container_id.as_deref().unwrap_or_default());
+        let id = strip_scheme(container.container_id.as_deref().unwrap_or_default());
         match self.result(ProbeKind::Readiness, id) {
             Some(result) => result == ProbeResult::Success,
             None => !self.is_probed(pod, &container.name, ProbeKind::Readiness),
         }
     }
 
-    /// Has every container that could be ready and is not asked again at once: whatever made its host look at the pod
-    /// may have changed that. It follows the publishing, because workers act on what is published.
-    pub(super) fn ask_unready(&self, pod_uid: &str, status: &PodStatus) {
+    /// Triggers the readiness probe of every started container that is not ready, as the kubelet does whenever it computes a
+    /// pod's status. Called after the status is stored, because workers act on the stored one.
+    pub(super) fn trigger_readiness_probes(&self, pod_uid: &str, status: &PodStatus) {
         let workers = self.shared.workers();
         let lists = [&status.container_statuses, &status.init_container_statuses];
         for container in lists.into_iter().flatten().flatten() {
             if container.ready || container.started != Some(true) || !is_running(container) {
                 continue;
             }
-            let key = Key {
+            let key = WorkerKey {
                 pod_uid: pod_uid.to_owned(),
                 container: container.name.clone(),
                 kind: ProbeKind::Readiness,
@@ -92,7 +93,7 @@ impl Manager {
     pub(crate) fn is_probed(&self, pod: &Pod, container: &str, kind: ProbeKind) -> bool {
         self.shared
             .workers()
-            .contains_key(&Key::new(pod, container, kind))
+            .contains_key(&WorkerKey::new(pod, container, kind))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Workers on paused time, against a prober that answers what it is told.
+//! Workers on paused time, with a prober whose results the tests set.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::outcome::{Outcome, ProbeError, Verdict};
-use crate::prober::{Action, Target};
+use crate::prober::{ProbeTarget, ResolvedHandler};
 
 mod fixture;
 
@@ -22,105 +22,111 @@ use ProbeKind::{Liveness, Readiness, Startup};
 use ProbeResult::{Failure, Success, Unknown};
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_begins_at_once_and_then_comes_each_period() {
+async fn worker_probes_immediately_and_then_once_per_period() {
     let fixture = Fixture::new(&json!({"readinessProbe": probe("r")}));
-    pass(25).await;
-    assert_eq!(fixture.asked(), [0, 10, 20]);
+    advance(25).await;
+    assert_eq!(fixture.probe_times(), [0, 10, 20]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_result_begins_as_its_kind_says_and_changes_at_the_threshold() {
+async fn result_is_initialized_by_kind_and_changes_at_the_threshold() {
     let mut fixture =
         Fixture::new(&json!({"readinessProbe": probe("r"), "livenessProbe": probe("l")}));
-    pass(1).await;
-    let mut told = fixture.told();
-    told.sort_by_key(|(kind, ..)| *kind);
-    let one = || "1".to_owned();
+    advance(1).await;
+    let mut updates = fixture.take_updates();
+    updates.sort_by_key(|(kind, ..)| *kind);
+    let id = || "1".to_owned();
     assert_eq!(
-        told,
+        updates,
         [
-            (Liveness, one(), Success),
-            (Readiness, one(), Failure),
-            (Readiness, one(), Success)
+            (Liveness, id(), Success),
+            (Readiness, id(), Failure),
+            (Readiness, id(), Success)
         ]
     );
-    fixture.answer(Ok(Verdict::Failure));
-    pass(10).await;
-    assert_eq!(fixture.told(), [], "one failure of two");
-    pass(10).await;
-    let mut told = fixture.told();
-    told.sort_by_key(|(kind, ..)| *kind);
+    fixture.set_result(Ok(Verdict::Failure));
+    advance(10).await;
+    assert_eq!(fixture.take_updates(), [], "one failure of two");
+    advance(10).await;
+    let mut updates = fixture.take_updates();
+    updates.sort_by_key(|(kind, ..)| *kind);
     assert_eq!(
-        told,
-        [(Liveness, one(), Failure), (Readiness, one(), Failure)]
+        updates,
+        [(Liveness, id(), Failure), (Readiness, id(), Failure)]
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_liveness_failure_holds_until_there_is_a_new_container() {
+async fn liveness_failure_holds_until_there_is_a_new_container() {
     let mut fixture = Fixture::new(&json!({"livenessProbe": probe("l")}));
-    fixture.answer(Ok(Verdict::Failure));
-    pass(35).await;
-    assert_eq!(fixture.asked(), [0, 10]);
+    fixture.set_result(Ok(Verdict::Failure));
+    advance(35).await;
+    assert_eq!(fixture.probe_times(), [0, 10]);
     fixture.publish("2", true);
-    pass(10).await;
-    assert_eq!(fixture.asked(), [0, 10, 40]);
+    advance(10).await;
+    assert_eq!(fixture.probe_times(), [0, 10, 40]);
     assert_eq!(
         fixture.manager.result(Liveness, "1"),
         None,
-        "the old container's result is forgotten"
+        "the result of the old container is removed"
     );
     assert_eq!(
-        fixture.told().last(),
+        fixture.take_updates().last(),
         Some(&(Liveness, "2".to_owned(), Success))
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn until_the_startup_probe_has_succeeded_no_other_runs() {
+async fn other_probes_wait_for_the_startup_probe() {
     let fixture = Fixture::new(&json!({"startupProbe": probe("s"), "livenessProbe": probe("l")}));
     fixture.publish("1", false);
-    fixture.answer(Ok(Verdict::Failure));
-    pass(1).await;
+    fixture.set_result(Ok(Verdict::Failure));
+    advance(1).await;
     assert_eq!(
-        (fixture.asked_what(), fixture.manager.result(Startup, "1")),
+        (
+            fixture.probed_commands(),
+            fixture.manager.result(Startup, "1")
+        ),
         (vec!["s".to_owned()], Some(Unknown))
     );
-    fixture.answer(Ok(Verdict::Success));
-    pass(10).await;
+    fixture.set_result(Ok(Verdict::Success));
+    advance(10).await;
     assert_eq!(fixture.manager.result(Startup, "1"), Some(Success));
     fixture.publish("1", true);
-    pass(10).await;
+    advance(10).await;
     assert_eq!(
-        fixture.asked_what(),
+        fixture.probed_commands(),
         ["s", "s", "l"],
-        "a decided startup probe is asked no more"
+        "a startup probe that has succeeded does not run again"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_check_waits_for_the_initial_delay_in_whole_seconds() {
+async fn first_attempt_waits_for_the_initial_delay_in_whole_seconds() {
     let mut slow = probe("r");
     slow["initialDelaySeconds"] = json!(15);
     let fixture = Fixture::new(&json!({"readinessProbe": slow}));
-    pass(31).await;
-    assert_eq!(fixture.asked(), [20, 30]);
+    advance(31).await;
+    assert_eq!(fixture.probe_times(), [20, 30]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_is_tried_three_times_told_once_and_counts_for_nothing() {
+async fn error_is_retried_twice_recorded_once_and_not_counted() {
     let mut fixture = Fixture::new(&json!({"livenessProbe": probe("l")}));
-    fixture.answer(Err(ProbeError::unknown("no such container")));
-    pass(25).await;
-    assert_eq!(fixture.asked(), [0, 0, 0, 10, 10, 10, 20, 20, 20]);
-    assert_eq!(fixture.told(), [(Liveness, "1".to_owned(), Success)]);
+    fixture.set_result(Err(ProbeError::unknown("no such container")));
+    advance(25).await;
+    assert_eq!(fixture.probe_times(), [0, 0, 0, 10, 10, 10, 20, 20, 20]);
+    assert_eq!(
+        fixture.take_updates(),
+        [(Liveness, "1".to_owned(), Success)]
+    );
     let event =
         "c Unhealthy: Liveness probe errored and resulted in unknown state: no such container";
     assert_eq!(*fixture.events.0.lock().unwrap(), [event; 3]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_failure_and_every_warning_is_told() {
+async fn every_failure_and_warning_is_an_event() {
     let fixture = Fixture::new(&json!({"readinessProbe": probe("r")}));
     let cases = [
         (Ok(Verdict::Success), None),
@@ -134,84 +140,88 @@ async fn every_failure_and_every_warning_is_told() {
         ),
         (Ok(Verdict::Unknown), None),
         (
-            Err(ProbeError::broken_off("EOF")),
+            Err(ProbeError::interrupted("EOF")),
             Some("c Unhealthy: Readiness probe errored and resulted in failure state: EOF"),
         ),
     ];
-    for (answer, event) in cases {
-        fixture.answer(answer);
-        pass(10).await;
-        let told: Vec<_> = fixture.events.0.lock().unwrap().drain(..).collect();
-        assert_eq!(told.last().map(String::as_str), event);
+    for (result, event) in cases {
+        fixture.set_result(result);
+        advance(10).await;
+        let events: Vec<_> = fixture.events.0.lock().unwrap().drain(..).collect();
+        assert_eq!(events.last().map(String::as_str), event);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_warning_counts_as_success_and_unknown_as_failure() {
+async fn warning_counts_as_success_and_unknown_as_failure() {
     let fixture = Fixture::new(&json!({"readinessProbe": probe("r")}));
-    fixture.answer(Ok(Verdict::Warning));
-    pass(1).await;
+    fixture.set_result(Ok(Verdict::Warning));
+    advance(1).await;
     assert_eq!(fixture.manager.result(Readiness, "1"), Some(Success));
-    fixture.answer(Ok(Verdict::Unknown));
-    pass(20).await;
+    fixture.set_result(Ok(Verdict::Unknown));
+    advance(20).await;
     assert_eq!(fixture.manager.result(Readiness, "1"), Some(Failure));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stopped_container_fails_its_probes_and_ends_them_if_it_stays_so() {
+async fn terminated_container_fails_and_its_worker_exits_unless_it_is_restarted() {
     let mut fixture = Fixture::new(&json!({"readinessProbe": probe("r")}));
-    pass(1).await;
+    advance(1).await;
     fixture
         .manager
-        .set_status("u", status(ended(0), "1", false));
-    pass(10).await;
+        .set_status("u", status(terminated(0), "1", false));
+    advance(10).await;
     assert_eq!(
-        fixture.told().last(),
+        fixture.take_updates().last(),
         Some(&(Readiness, "1".to_owned(), Failure))
     );
     assert_eq!(
-        (fixture.asked(), fixture.manager.worker_count()),
+        (fixture.probe_times(), fixture.manager.worker_count()),
         (vec![0], 1),
-        "it will be restarted"
+        "the container will be restarted"
     );
     let mut pod = fixture.pod.clone();
     pod.spec.as_mut().unwrap().restart_policy = Some("Never".to_owned());
     fixture.manager.remove_pod("u");
-    pass(1).await;
+    advance(1).await;
     fixture
         .manager
-        .set_status("u", status(ended(0), "1", false));
+        .set_status("u", status(terminated(0), "1", false));
     fixture.manager.add_pod(&pod);
-    pass(1).await;
-    assert_eq!(fixture.manager.worker_count(), 0, "it will not");
+    advance(1).await;
+    assert_eq!(
+        fixture.manager.worker_count(),
+        0,
+        "the container will not be restarted"
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_container_nothing_is_asked_and_a_pod_at_its_end_ends_its_probes() {
+async fn missing_container_is_not_probed_and_completed_pod_stops_its_workers() {
     let fixture = Fixture::new(&json!({"readinessProbe": probe("r")}));
     fixture.manager.set_status("u", PodStatus::default());
-    pass(15).await;
+    advance(15).await;
     assert_eq!(
-        (fixture.asked().len(), fixture.manager.worker_count()),
+        (fixture.probe_times().len(), fixture.manager.worker_count()),
         (0, 1)
     );
-    let over = PodStatus {
+    let completed = PodStatus {
         phase: Some("Succeeded".to_owned()),
         ..PodStatus::default()
     };
-    fixture.manager.set_status("u", over);
-    pass(10).await;
+    fixture.manager.set_status("u", completed);
+    advance(10).await;
     assert_eq!(fixture.manager.worker_count(), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_ending_pod_keeps_its_readiness_probes_only() {
+async fn pod_being_deleted_keeps_only_its_readiness_probes() {
     let fixture = Fixture::new(
         &json!({"readinessProbe": probe("r"), "livenessProbe": probe("l"), "startupProbe": probe("s")}),
     );
-    pass(1).await;
+    advance(1).await;
     fixture.manager.stop_liveness_and_startup(&fixture.pod);
-    pass(1).await;
+    advance(1).await;
     assert_eq!(
         (
             fixture.manager.worker_count(),
@@ -220,7 +230,7 @@ async fn an_ending_pod_keeps_its_readiness_probes_only() {
         (1, None)
     );
     fixture.manager.remove_pod("u");
-    pass(1).await;
+    advance(1).await;
     assert_eq!(
         (
             fixture.manager.worker_count(),
@@ -231,58 +241,60 @@ async fn an_ending_pod_keeps_its_readiness_probes_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pods_that_are_not_wanted_lose_their_probes() {
+async fn cleanup_stops_the_probes_of_undesired_pods() {
     let fixture = Fixture::new(&json!({"readinessProbe": probe("r")}));
-    fixture.manager.cleanup(&HashSet::from(["u".to_owned()]));
-    pass(1).await;
+    fixture
+        .manager
+        .cleanup_pods(&HashSet::from(["u".to_owned()]));
+    advance(1).await;
     assert_eq!(fixture.manager.worker_count(), 1);
-    fixture.manager.cleanup(&HashSet::new());
-    pass(1).await;
+    fixture.manager.cleanup_pods(&HashSet::new());
+    advance(1).await;
     assert_eq!(fixture.manager.worker_count(), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn adding_a_pod_again_changes_nothing() {
+async fn pod_added_twice_keeps_its_first_probes() {
     let fixture = Fixture::new(&json!({"readinessProbe": probe("r")}));
     let mut pod = fixture.pod.clone();
     pod.spec.as_mut().unwrap().containers[0].readiness_probe =
         serde_json::from_value(probe("new")).unwrap();
     fixture.manager.add_pod(&pod);
-    pass(1).await;
+    advance(1).await;
     assert_eq!(
-        (fixture.manager.worker_count(), fixture.asked_what()),
+        (fixture.manager.worker_count(), fixture.probed_commands()),
         (1, vec!["r".to_owned()])
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn readiness_is_asked_again_at_once_when_the_pod_is_looked_at_unready() {
+async fn readiness_is_probed_immediately_when_an_unready_status_is_published() {
     let fixture = Fixture::new(&json!({"readinessProbe": probe("r")}));
-    fixture.answer(Ok(Verdict::Failure));
-    pass(3).await;
+    fixture.set_result(Ok(Verdict::Failure));
+    advance(3).await;
     assert_eq!(fixture.readiness(), (true, false));
-    pass(1).await;
-    assert_eq!(fixture.asked(), [0, 3]);
-    fixture.answer(Ok(Verdict::Success));
-    pass(10).await;
+    advance(1).await;
+    assert_eq!(fixture.probe_times(), [0, 3]);
+    fixture.set_result(Ok(Verdict::Success));
+    advance(10).await;
     assert_eq!(
-        (fixture.asked(), fixture.readiness()),
+        (fixture.probe_times(), fixture.readiness()),
         (vec![0, 3, 13], (true, true)),
-        "the period begins anew"
+        "the period starts again"
     );
-    pass(1).await;
+    advance(1).await;
     assert_eq!(
-        fixture.asked().len(),
+        fixture.probe_times().len(),
         3,
-        "a ready container is not asked again"
+        "a ready container is not probed again"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_container_without_probes_is_ready_when_it_runs() {
+async fn running_container_without_probes_is_ready() {
     let fixture = Fixture::new(&json!({}));
     assert_eq!(fixture.readiness(), (true, true));
-    let mut stopped = status(ended(0), "1", true);
+    let mut stopped = status(terminated(0), "1", true);
     fixture
         .manager
         .update_pod_status(&fixture.pod, &mut stopped);
@@ -291,7 +303,7 @@ async fn a_container_without_probes_is_ready_when_it_runs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn started_is_what_the_startup_probe_says_or_what_was_published_before_it_spoke() {
+async fn started_is_the_startup_result_or_the_published_value_before_it() {
     let fixture = Fixture::new(&json!({"startupProbe": probe("s")}));
     assert!(
         fixture.readiness().0,
@@ -299,6 +311,6 @@ async fn started_is_what_the_startup_probe_says_or_what_was_published_before_it_
     );
     fixture.publish("1", false);
     assert!(!fixture.readiness().0);
-    pass(1).await;
-    assert!(fixture.readiness().0, "the probe succeeded");
+    advance(1).await;
+    assert!(fixture.readiness().0, "the startup probe has succeeded");
 }

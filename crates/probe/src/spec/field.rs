@@ -1,21 +1,21 @@
-//! What is wrong with a field of an object, as the API server says it.
+//! Validation errors of fields, with the texts of the API server.
 
 use std::fmt;
 
-/// One thing wrong with one field.
+/// Validation error of one field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
-    /// Its path: `spec.template.spec.containers[0].livenessProbe.successThreshold`.
+    /// Path of the field: `spec.template.spec.containers[0].livenessProbe.successThreshold`.
     pub field: String,
-    /// What kind of mistake.
+    /// Class of the error.
     pub class: ErrorClass,
-    /// The value, rendered as the API server renders it; none where the class shows none.
+    /// The value as the API server prints it; `None` for classes that print no value.
     pub value: Option<String>,
-    /// The rest of the sentence.
+    /// Text after class and value; may be empty.
     pub detail: String,
 }
 
-/// The API server's kinds of mistake.
+/// Class of a validation error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorClass {
     /// `Required value`
@@ -39,7 +39,7 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
-    /// As messages name it.
+    /// Returns the text of the class: `Required value`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -71,13 +71,13 @@ impl FieldError {
         }
     }
 
-    /// There is no value and has to be one.
+    /// Creates the error of a missing value.
     #[must_use]
     pub fn required(field: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::new(field, ErrorClass::Required, None, detail)
     }
 
-    /// The value, already rendered, breaks a rule.
+    /// Creates the error of a value that breaks a rule. `value` is the printed form.
     #[must_use]
     pub fn invalid(
         field: impl Into<String>,
@@ -87,33 +87,33 @@ impl FieldError {
         Self::new(field, ErrorClass::Invalid, Some(value.into()), detail)
     }
 
-    /// The value is none of those there are.
+    /// Creates the error of a value that is not one of `supported`.
     #[must_use]
     pub fn unsupported(field: impl Into<String>, value: &str, supported: &[&str]) -> Self {
-        let supported: Vec<String> = supported.iter().map(|value| quoted(value)).collect();
+        let supported: Vec<String> = supported.iter().map(|value| quote(value)).collect();
         let detail = format!("supported values: {}", supported.join(", "));
-        Self::new(field, ErrorClass::NotSupported, Some(quoted(value)), detail)
+        Self::new(field, ErrorClass::NotSupported, Some(quote(value)), detail)
     }
 
-    /// There may be no value here.
+    /// Creates the error of a field that must not be set.
     #[must_use]
     pub fn forbidden(field: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::new(field, ErrorClass::Forbidden, None, detail)
     }
 
-    /// The value stands elsewhere already.
+    /// Creates the error of a value that occurs twice.
     #[must_use]
     pub fn duplicate(field: impl Into<String>, value: &str) -> Self {
-        Self::new(field, ErrorClass::Duplicate, Some(quoted(value)), "")
+        Self::new(field, ErrorClass::Duplicate, Some(quote(value)), "")
     }
 
-    /// The value names something that is not there.
+    /// Creates the error of a reference to an object that does not exist.
     #[must_use]
     pub fn not_found(field: impl Into<String>, value: &str) -> Self {
-        Self::new(field, ErrorClass::NotFound, Some(quoted(value)), "")
+        Self::new(field, ErrorClass::NotFound, Some(quote(value)), "")
     }
 
-    /// Everything but the field.
+    /// Returns the text without the field's path.
     #[must_use]
     pub fn cause(&self) -> String {
         let parts = [
@@ -131,15 +131,15 @@ impl fmt::Display for FieldError {
     }
 }
 
-/// A text as messages show it, and files that Kubernetes writes.
+/// Quotes `text` as Go's `%q` does.
 #[must_use]
-pub fn quoted(text: &str) -> String {
-    crate::text::quote(text.as_bytes())
+pub fn quote(text: &str) -> String {
+    crate::go_format::quote(text.as_bytes())
 }
 
-/// The error of a number below zero.
+/// Returns an error if `value` is negative.
 #[must_use]
-pub fn not_negative(field: impl Into<String>, value: Option<i64>) -> Option<FieldError> {
+pub fn validate_not_negative(field: impl Into<String>, value: Option<i64>) -> Option<FieldError> {
     let value = value.filter(|value| *value < 0)?;
     let detail = "must be greater than or equal to 0";
     Some(FieldError::invalid(field, value.to_string(), detail))

@@ -7,8 +7,8 @@ fn probe(value: &Value) -> Probe {
 }
 
 #[test]
-fn what_is_absent_or_zero_is_filled_in_and_nothing_else() {
-    for (given, expected) in [
+fn absent_and_zero_fields_get_defaults() {
+    for (fields, expected) in [
         (
             json!({"httpGet": {"port": 80}}),
             json!({"httpGet": {"port": 80, "path": "/", "scheme": "HTTP"}, "timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}),
@@ -22,8 +22,8 @@ fn what_is_absent_or_zero_is_filled_in_and_nothing_else() {
             json!({"grpc": {"port": 1, "service": ""}, "timeoutSeconds": 5, "periodSeconds": 2, "successThreshold": 4, "failureThreshold": 7}),
         ),
     ] {
-        let mut defaulted = probe(&given);
-        default(&mut defaulted);
+        let mut defaulted = probe(&fields);
+        set_defaults(&mut defaulted);
         assert_eq!(serde_json::to_value(&defaulted).unwrap(), expected);
     }
 }
@@ -31,7 +31,7 @@ fn what_is_absent_or_zero_is_filled_in_and_nothing_else() {
 #[track_caller]
 fn check(kind: ProbeKind, given: &Value, expected: &[&str]) {
     let mut probe = probe(given);
-    default(&mut probe);
+    set_defaults(&mut probe);
     let found: Vec<String> = validate(&probe, kind, "p")
         .iter()
         .map(ToString::to_string)
@@ -40,7 +40,7 @@ fn check(kind: ProbeKind, given: &Value, expected: &[&str]) {
 }
 
 #[test]
-fn a_probe_has_exactly_one_handler() {
+fn probe_without_exactly_one_handler_is_invalid() {
     use ProbeKind::Liveness;
     check(
         Liveness,
@@ -68,7 +68,7 @@ fn a_probe_has_exactly_one_handler() {
 }
 
 #[test]
-fn numbers_keep_to_their_limits() {
+fn numbers_out_of_range_are_invalid() {
     use ProbeKind::{Liveness, Readiness, Startup};
     let with = |name: &str, value: i64| json!({"tcpSocket": {"port": 1}, name: value});
     for name in [
@@ -99,7 +99,7 @@ fn numbers_keep_to_their_limits() {
 }
 
 #[test]
-fn ports_are_numbers_in_range_or_names() {
+fn port_is_a_number_in_range_or_a_valid_name() {
     let with = |port: Value| json!({"tcpSocket": {"port": port}});
     let kind = ProbeKind::Readiness;
     for port in [
@@ -146,7 +146,7 @@ fn ports_are_numbers_in_range_or_names() {
 }
 
 #[test]
-fn a_get_has_a_known_scheme_and_headers_with_names() {
+fn http_get_with_invalid_scheme_or_header_name_is_invalid() {
     let given = json!({"httpGet": {"port": 80, "scheme": "http", "httpHeaders": [{"name": "A b", "value": ""}, {"name": "Ok-1", "value": "\n"}]}});
     check(
         ProbeKind::Startup,

@@ -172,7 +172,11 @@ impl Recorder {
             exercise: report.exercise.clone(),
             engine: report.engine.clone(),
             server_version: version.git_version,
-            speed: self.log.clock.told(Duration::from_secs(1)).as_secs_f64(),
+            speed: self
+                .log
+                .clock
+                .from_real(Duration::from_secs(1))
+                .as_secs_f64(),
             stop_reason: report.reason.clone(),
             ..normalized
         })

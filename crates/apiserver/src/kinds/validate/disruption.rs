@@ -1,6 +1,6 @@
 //! Disruption budgets.
 
-use probe::spec::field::not_negative;
+use probe::spec::field::validate_not_negative;
 use serde_json::Value;
 
 use super::named;
@@ -33,7 +33,7 @@ pub(in crate::kinds) fn disruption_budget(new: &Value, old: Option<&Value>) -> V
 /// A number, or a part that is none above the whole.
 fn amount(value: &Value, field: &str) -> Option<FieldError> {
     let Some(text) = value.as_str() else {
-        return not_negative(field, value.as_i64());
+        return validate_not_negative(field, value.as_i64());
     };
     let percent = text.strip_suffix('%').filter(|digits| !digits.is_empty());
     let percent = percent.and_then(|digits| digits.parse::<u64>().ok());

@@ -80,7 +80,7 @@ pub(super) fn pod_spec(value: &Value, path: &str) -> Vec<FieldError> {
             "must be between 1 and 2147483647, inclusive",
         ));
     }
-    errors.extend(spec::field::not_negative(
+    errors.extend(spec::field::validate_not_negative(
         format!("{path}.terminationGracePeriodSeconds"),
         grace,
     ));

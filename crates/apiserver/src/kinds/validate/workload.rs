@@ -1,7 +1,7 @@
 //! Deployments and replica sets.
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use probe::spec::field::not_negative;
+use probe::spec::field::validate_not_negative;
 use serde_json::Value;
 
 use super::pod::pod_spec;
@@ -19,7 +19,10 @@ pub(in crate::kinds) fn deployment(new: &Value, old: Option<&Value>) -> Vec<Fiel
         "revisionHistoryLimit",
         "progressDeadlineSeconds",
     ] {
-        errors.extend(not_negative(format!("spec.{field}"), spec[field].as_i64()));
+        errors.extend(validate_not_negative(
+            format!("spec.{field}"),
+            spec[field].as_i64(),
+        ));
     }
     let (deadline, ready) = (
         spec["progressDeadlineSeconds"].as_i64(),
@@ -68,7 +71,10 @@ pub(in crate::kinds) fn replica_set(new: &Value, old: Option<&Value>) -> Vec<Fie
 fn common(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut errors = metadata(new, old, names::subdomain);
     let spec = &new["spec"];
-    errors.extend(not_negative("spec.replicas", spec["replicas"].as_i64()));
+    errors.extend(validate_not_negative(
+        "spec.replicas",
+        spec["replicas"].as_i64(),
+    ));
     let template = &spec["template"];
     errors.extend(labels(
         &template["metadata"]["labels"],
@@ -161,7 +167,7 @@ fn rolling_update(rolling: &Value, path: &str) -> Vec<FieldError> {
         let value = &rolling[name];
         match serde_json::from_value(value.clone()) {
             Ok(IntOrString::Int(number)) => {
-                errors.extend(not_negative(field, Some(number.into())));
+                errors.extend(validate_not_negative(field, Some(number.into())));
                 zero &= number == 0;
             }
             Ok(IntOrString::String(text)) => match percent(&text) {

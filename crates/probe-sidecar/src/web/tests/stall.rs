@@ -13,7 +13,7 @@ impl AttemptRunner for StallingRunner {
     async fn run(&self, _: &Attempt, timeout: Duration) -> Result<AttemptOutcome, ProbeError> {
         if self.0.load(Ordering::Relaxed) {
             tokio::time::sleep(timeout).await;
-            return Err(ProbeError::broken_off("timeout while reading body"));
+            return Err(ProbeError::interrupted("timeout while reading body"));
         }
         Ok(AttemptOutcome {
             verdict: Verdict::Success,

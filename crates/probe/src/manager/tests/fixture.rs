@@ -1,27 +1,32 @@
-//! A manager, a pod and a prober that does as it is told.
+//! A manager, a pod with one container, and a prober with configurable results.
 
 use super::*;
 
-pub(super) type Answer = Result<Verdict, ProbeError>;
+pub(super) type ProbeOutcome = Result<Verdict, ProbeError>;
 
-/// Answers each attempt as it is told to at the time, and remembers when it was asked.
-pub(super) struct Fake {
-    pub(super) answer: Mutex<Answer>,
-    pub(super) asked: Mutex<Vec<(u64, String)>>,
-    pub(super) began: Instant,
+/// Returns the configured result for each attempt, and records times in seconds and commands.
+pub(super) struct FakeProber {
+    pub(super) result: Mutex<ProbeOutcome>,
+    pub(super) probed: Mutex<Vec<(u64, String)>>,
+    pub(super) started_at: Instant,
 }
 
 #[async_trait]
-impl Prober for Fake {
-    async fn probe(&self, _: &Target, action: &Action, _: Duration) -> Result<Outcome, ProbeError> {
-        let Action::Exec { command } = action else {
-            panic!("only commands here: {action:?}")
+impl Prober for FakeProber {
+    async fn probe(
+        &self,
+        _: &ProbeTarget,
+        handler: &ResolvedHandler,
+        _: Duration,
+    ) -> Result<Outcome, ProbeError> {
+        let ResolvedHandler::Exec { command } = handler else {
+            panic!("not an exec probe: {handler:?}")
         };
-        self.asked
+        self.probed
             .lock()
             .unwrap()
-            .push((self.began.elapsed().as_secs(), command.join(" ")));
-        let verdict = self.answer.lock().unwrap().clone()?;
+            .push((self.started_at.elapsed().as_secs(), command.join(" ")));
+        let verdict = self.result.lock().unwrap().clone()?;
         Ok(Outcome {
             verdict,
             reason: None,
@@ -32,10 +37,10 @@ impl Prober for Fake {
 }
 
 #[derive(Default)]
-pub(super) struct Events(pub(super) Mutex<Vec<String>>);
+pub(super) struct EventRecorder(pub(super) Mutex<Vec<String>>);
 
-impl EventSink for Events {
-    fn warning(&self, target: &Target, reason: &'static str, message: String) {
+impl EventSink for EventRecorder {
+    fn warning(&self, target: &ProbeTarget, reason: &'static str, message: String) {
         self.0
             .lock()
             .unwrap()
@@ -46,13 +51,13 @@ impl EventSink for Events {
 pub(super) struct Fixture {
     pub(super) manager: Manager,
     pub(super) updates: mpsc::UnboundedReceiver<Update>,
-    pub(super) fake: Arc<Fake>,
-    pub(super) events: Arc<Events>,
+    pub(super) prober: Arc<FakeProber>,
+    pub(super) events: Arc<EventRecorder>,
     pub(super) pod: Pod,
 }
 
 impl Fixture {
-    /// A pod with one container and these probes, running as its first instance.
+    /// Adds a pod with one container and these probes, running as its first instance.
     pub(super) fn new(probes: &serde_json::Value) -> Self {
         let mut container = json!({"name": "c"});
         container
@@ -61,22 +66,22 @@ impl Fixture {
             .extend(probes.as_object().unwrap().clone());
         let pod = json!({"metadata": {"uid": "u", "name": "p", "namespace": "n"}, "spec": {"containers": [container]}});
         let clock = Clock::new(start(), 1.0);
-        let fake = Arc::new(Fake {
-            answer: Mutex::new(Ok(Verdict::Success)),
-            asked: Mutex::default(),
-            began: Instant::now(),
+        let prober = Arc::new(FakeProber {
+            result: Mutex::new(Ok(Verdict::Success)),
+            probed: Mutex::default(),
+            started_at: Instant::now(),
         });
-        let events = Arc::<Events>::default();
-        let options = Options {
-            started: start(),
-            jitter: false,
+        let events = Arc::<EventRecorder>::default();
+        let options = ManagerOptions {
+            host_started_at: start(),
+            start_delay: StartDelay::None,
             change_status_on_restart: false,
         };
-        let (manager, updates) = Manager::new(clock, fake.clone(), events.clone(), options);
+        let (manager, updates) = Manager::new(clock, prober.clone(), events.clone(), options);
         let fixture = Self {
             manager,
             updates,
-            fake,
+            prober,
             events,
             pod: serde_json::from_value(pod).unwrap(),
         };
@@ -85,20 +90,20 @@ impl Fixture {
         fixture
     }
 
-    /// Publishes the container as ready, so that nobody asks again.
+    /// Publishes the container as ready, so that no readiness probe is triggered.
     pub(super) fn publish(&self, id: &str, started: bool) {
         let mut status = status(running(), id, started);
         status.container_statuses.as_mut().unwrap()[0].ready = true;
         self.manager.set_status("u", status);
     }
 
-    pub(super) fn answer(&self, answer: Answer) {
-        *self.fake.answer.lock().unwrap() = answer;
+    pub(super) fn set_result(&self, result: ProbeOutcome) {
+        *self.prober.result.lock().unwrap() = result;
     }
 
-    pub(super) fn asked(&self) -> Vec<u64> {
-        self.fake
-            .asked
+    pub(super) fn probe_times(&self) -> Vec<u64> {
+        self.prober
+            .probed
             .lock()
             .unwrap()
             .iter()
@@ -106,9 +111,9 @@ impl Fixture {
             .collect()
     }
 
-    pub(super) fn asked_what(&self) -> Vec<String> {
-        self.fake
-            .asked
+    pub(super) fn probed_commands(&self) -> Vec<String> {
+        self.prober
+            .probed
             .lock()
             .unwrap()
             .iter()
@@ -116,7 +121,7 @@ impl Fixture {
             .collect()
     }
 
-    pub(super) fn told(&mut self) -> Vec<(ProbeKind, String, ProbeResult)> {
+    pub(super) fn take_updates(&mut self) -> Vec<(ProbeKind, String, ProbeResult)> {
         std::iter::from_fn(|| self.updates.try_recv().ok())
             .map(|update| (update.kind, update.container_id, update.result))
             .collect()
@@ -144,9 +149,9 @@ pub(super) fn running() -> ContainerState {
     }
 }
 
-pub(super) fn ended(code: i32) -> ContainerState {
+pub(super) fn terminated(exit_code: i32) -> ContainerState {
     let terminated = ContainerStateTerminated {
-        exit_code: code,
+        exit_code,
         ..ContainerStateTerminated::default()
     };
     ContainerState {
@@ -174,7 +179,7 @@ pub(super) fn probe(name: &str) -> serde_json::Value {
     json!({"exec": {"command": [name]}, "periodSeconds": 10, "failureThreshold": 2})
 }
 
-/// Lets the workers run for this long of paused time, and come to rest.
-pub(super) async fn pass(seconds: u64) {
+/// Advances paused time and lets the workers become idle.
+pub(super) async fn advance(seconds: u64) {
     tokio::time::sleep(Duration::from_millis(seconds * 1000 + 1)).await;
 }

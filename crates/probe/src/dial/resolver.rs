@@ -1,10 +1,10 @@
-//! Names to addresses, each look-up on its own: one that hangs holds nothing that another one needs.
+//! Host name resolution in which look-ups share nothing, so that one that hangs does not delay another.
 //!
-//! The system's `getaddrinfo` cannot be cancelled: each abandoned look-up keeps a thread for as long as the resolver hangs,
-//! and any bound on these threads lets some names starve others. hickory-resolver is asynchronous; a look-up ends, with its
-//! sockets, when its caller's deadline passes. Like Go's resolver in the kubelet it reads `hosts` and `resolv.conf` (name
-//! servers, search list, options) and knows no other source of `nsswitch.conf`. A resolver is made for each look-up, so that
-//! files that change are honoured, and sockets belong to the caller's network namespace and runtime.
+//! The system's `getaddrinfo` cannot be cancelled: each abandoned look-up keeps a thread for as long as the name server hangs,
+//! and any limit on these threads lets some names starve others. hickory-resolver is asynchronous; when the caller's deadline
+//! passes, the look-up is dropped with its sockets. Like Go's resolver in the kubelet it reads `hosts` and `resolv.conf` (name
+//! servers, search list, options) and supports no other source of `nsswitch.conf`. A resolver is created for each look-up, so
+//! that changed files take effect, and sockets belong to the caller's network namespace and runtime.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -20,18 +20,18 @@ use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::{Name, RecordType};
 use hickory_resolver::{Hosts, Resolver, system_conf};
 
-/// Files that configure name resolution.
+/// Resolves host names from `hosts` and with the name servers of `resolv.conf`.
 #[derive(Debug)]
-pub(crate) struct Names {
+pub(crate) struct HostResolver {
     hosts: PathBuf,
     resolv_conf: PathBuf,
-    /// Port of the name servers instead of their own.
+    /// Port of the name servers, instead of 53.
     port: Option<u16>,
 }
 
-impl Names {
-    /// Those of the system.
-    pub(crate) fn of_system() -> Self {
+impl HostResolver {
+    /// Reads the files below `/etc`.
+    pub(crate) fn system() -> Self {
         Self {
             hosts: "/etc/hosts".into(),
             resolv_conf: "/etc/resolv.conf".into(),
@@ -51,15 +51,15 @@ impl Names {
     /// Returns the addresses of `host`, IPv4 first.
     ///
     /// # Errors
-    /// Go's text of the reason.
+    /// The error text of Go's resolver.
     pub(super) async fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, &'static str> {
         if let Ok(address) = host.parse() {
             return Ok(vec![address]);
         }
         let name = Name::from_str_relaxed(host).map_err(|_| "no such host")?;
-        let known = self.known(&name);
-        if !known.is_empty() {
-            return Ok(known);
+        let local = self.local_addresses(&name);
+        if !local.is_empty() {
+            return Ok(local);
         }
         let resolver = self.resolver().map_err(|_| "server misbehaving")?;
         match resolver.lookup_ip(name).await {
@@ -73,32 +73,32 @@ impl Names {
     }
 
     /// Returns the addresses that need no name server: those of the hosts file, and loopback for `localhost`.
-    fn known(&self, name: &Name) -> Vec<IpAddr> {
+    fn local_addresses(&self, name: &Name) -> Vec<IpAddr> {
         let mut hosts = Hosts::default();
         if let Ok(text) = fs::read(&self.hosts) {
-            // A line that cannot be read is left out.
+            // Invalid lines are ignored, as by Go.
             let _ = hosts.read_hosts_conf(text.as_slice());
         }
-        let mut known = Vec::new();
+        let mut addresses = Vec::new();
         for kind in [RecordType::A, RecordType::AAAA] {
             let found = hosts.lookup_static_host(&Query::query(name.clone(), kind));
             let answers = found.iter().flat_map(|found| found.answers());
-            known.extend(answers.filter_map(|record| record.data.ip_addr()));
+            addresses.extend(answers.filter_map(|record| record.data.ip_addr()));
         }
-        if known.is_empty() && name.is_localhost() {
-            known.extend([
+        if addresses.is_empty() && name.is_localhost() {
+            addresses.extend([
                 IpAddr::from(Ipv4Addr::LOCALHOST),
                 IpAddr::from(Ipv6Addr::LOCALHOST),
             ]);
         }
-        known
+        addresses
     }
 
     fn resolver(&self) -> Result<Resolver<TokioRuntimeProvider>, NetError> {
         let text = fs::read(&self.resolv_conf).unwrap_or_default();
-        // Without a name server there is one on this host, as for the C library.
+        // Without `nameserver` lines the name server of this host is used, as by the C library.
         let (config, mut options) =
-            system_conf::parse_resolv_conf(&text).unwrap_or_else(|_| on_this_host());
+            system_conf::parse_resolv_conf(&text).unwrap_or_else(|_| host_name_server());
         let (domain, search, mut servers) = (
             config.domain().cloned(),
             config.search().to_vec(),
@@ -121,7 +121,7 @@ impl Names {
     }
 }
 
-fn on_this_host() -> (ResolverConfig, ResolverOpts) {
+fn host_name_server() -> (ResolverConfig, ResolverOpts) {
     let server = NameServerConfig::udp_and_tcp(Ipv4Addr::LOCALHOST.into());
     let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
     (config, ResolverOpts::default())

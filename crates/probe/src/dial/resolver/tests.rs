@@ -6,33 +6,34 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::*;
-use crate::dial::dial_by;
+use crate::dial::dial_with;
 use crate::outcome::Reason;
 
-/// A name server that answers as the test says.
-struct Server {
+/// A name server whose responses the test writes.
+struct NameServer {
     socket: UdpSocket,
-    names: Arc<Names>,
+    resolver: Arc<HostResolver>,
     _dir: tempfile::TempDir,
 }
 
-async fn server(hosts: &str, resolv_conf: &str) -> Server {
+async fn server(hosts: &str, resolv_conf: &str) -> NameServer {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let (hosts_file, resolv_file) = (dir.path().join("hosts"), dir.path().join("resolv.conf"));
     fs::write(&hosts_file, hosts).unwrap();
     fs::write(&resolv_file, format!("nameserver 127.0.0.1\n{resolv_conf}")).unwrap();
     let port = socket.local_addr().unwrap().port();
-    Server {
+    NameServer {
         socket,
-        names: Arc::new(Names::new(hosts_file, resolv_file, port)),
+        resolver: Arc::new(HostResolver::new(hosts_file, resolv_file, port)),
         _dir: dir,
     }
 }
 
-impl Server {
-    /// Answers one query for `name`: an address for A where there is one, else no such name. Returns the name.
-    async fn answer(&self, known: &str) -> String {
+impl NameServer {
+    /// Responds to one query: with an address if it is for type A of `known`, with NXDOMAIN for other names. Returns the
+    /// queried name.
+    async fn respond(&self, known: &str) -> String {
         let mut query = [0; 512];
         let (length, peer) = self.socket.recv_from(&mut query).await.unwrap();
         // After the header of twelve bytes: labels with their lengths, a zero byte, type and class.
@@ -53,41 +54,41 @@ impl Server {
         let is_a = query[labels_end + 2] == 1;
         let is_known = name == known;
         let has_address = is_known && is_a;
-        let mut answer = query[..2].to_vec();
-        answer.extend([0x81, if is_known { 0x80 } else { 0x83 }]);
-        answer.extend([0, 1, 0, u8::from(has_address), 0, 0, 0, 0]);
-        answer.extend(question);
+        let mut response = query[..2].to_vec();
+        response.extend([0x81, if is_known { 0x80 } else { 0x83 }]);
+        response.extend([0, 1, 0, u8::from(has_address), 0, 0, 0, 0]);
+        response.extend(question);
         if has_address {
-            answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1]);
+            response.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1]);
         }
-        self.socket.send_to(&answer, peer).await.unwrap();
+        self.socket.send_to(&response, peer).await.unwrap();
         name
     }
 }
 
 #[tokio::test]
-async fn hanging_names_leave_addresses_hosts_and_localhost_alone() {
+async fn look_ups_that_hang_do_not_delay_addresses_hosts_and_localhost() {
     let hanging = server("127.0.0.1 app.test app\n", "").await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = i32::from(listener.local_addr().unwrap().port());
     let mut dials = JoinSet::new();
     for at in 0..200 {
-        let names = hanging.names.clone();
+        let resolver = hanging.resolver.clone();
         dials.spawn(async move {
             let deadline = Instant::now() + Duration::from_secs(3600);
-            dial_by(&names, &format!("db{at}.svc.example"), port, deadline).await
+            dial_with(&resolver, &format!("db{at}.svc.example"), port, deadline).await
         });
     }
-    // Every one of them has asked: none waits for another one.
-    let mut asked = std::collections::BTreeSet::new();
-    while asked.len() < 200 {
+    // Every look-up has sent its query: none waits for another.
+    let mut queried = std::collections::BTreeSet::new();
+    while queried.len() < 200 {
         let mut query = [0; 512];
         let (_, _) = hanging.socket.recv_from(&mut query).await.unwrap();
-        asked.insert(query[13..13 + usize::from(query[12])].to_vec());
+        queried.insert(query[13..13 + usize::from(query[12])].to_vec());
     }
     let deadline = Instant::now() + Duration::from_secs(3600);
     for host in ["127.0.0.1", "localhost", "app.localhost", "app", "app.test"] {
-        let dialled = dial_by(&hanging.names, host, port, deadline).await;
+        let dialled = dial_with(&hanging.resolver, host, port, deadline).await;
         assert!(dialled.is_ok(), "{host}");
     }
     assert_eq!(dials.len(), 200);
@@ -98,7 +99,7 @@ async fn hanging_names_leave_addresses_hosts_and_localhost_alone() {
 async fn look_up_that_hangs_fails_at_its_deadline() {
     let hanging = server("", "").await;
     let deadline = Instant::now() + Duration::from_millis(20);
-    let error = dial_by(&hanging.names, "db.example", 80, deadline).await;
+    let error = dial_with(&hanging.resolver, "db.example", 80, deadline).await;
     let error = error.unwrap_err();
     assert_eq!(error.reason, Reason::Dns);
     assert_eq!(error.text, "dial tcp: lookup db.example: i/o timeout");
@@ -109,32 +110,35 @@ async fn name_is_looked_up_along_the_search_list() {
     let server = server("", "search a.test svc.test\noptions ndots:5\n").await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = i32::from(listener.local_addr().unwrap().port());
-    let names = server.names.clone();
+    let resolver = server.resolver.clone();
     let dialling = tokio::spawn(async move {
         let deadline = Instant::now() + Duration::from_secs(3600);
-        dial_by(&names, "db_1", port, deadline).await
+        dial_with(&resolver, "db_1", port, deadline).await
     });
-    let mut asked = Vec::new();
+    let mut queried = Vec::new();
     while !dialling.is_finished() {
         tokio::select! {
-            name = server.answer("db_1.svc.test.") => asked.push(name),
+            name = server.respond("db_1.svc.test.") => queried.push(name),
             _ = listener.accept() => break,
         }
     }
     assert!(dialling.await.unwrap().is_ok());
-    assert_eq!(asked[0], "db_1.a.test.");
-    assert!(asked.contains(&"db_1.svc.test.".to_owned()), "{asked:?}");
+    assert_eq!(queried[0], "db_1.a.test.");
+    assert!(
+        queried.contains(&"db_1.svc.test.".to_owned()),
+        "{queried:?}"
+    );
 }
 
 #[tokio::test]
 async fn name_that_does_not_exist_is_no_such_host() {
     let server = server("", "").await;
-    let names = server.names.clone();
-    let mut resolving = tokio::spawn(async move { names.resolve("db.example").await });
+    let resolver = server.resolver.clone();
+    let mut resolving = tokio::spawn(async move { resolver.resolve("db.example").await });
     let result = loop {
         tokio::select! {
             result = &mut resolving => break result.unwrap(),
-            _ = server.answer("other.") => {}
+            _ = server.respond("other.") => {}
         }
     };
     assert_eq!(result, Err("no such host"));

@@ -1,4 +1,4 @@
-//! Rows about the wait before a restart.
+//! Rows about CrashLoopBackOff.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::Case;
 use super::row::{captures, text};
-use crate::backoff::{Decision, Entry, Limits, decide, is_stale};
+use crate::backoff::{BackoffEntry, BackoffLimits, StartDecision, decide_start, is_expired};
 
-pub(super) fn is_about(case: &Case) -> bool {
+pub(super) fn can_run(case: &Case) -> bool {
     [
         "newest_instance",
         "configured_max_s",
@@ -22,11 +22,11 @@ pub(super) fn is_about(case: &Case) -> bool {
 
 pub(super) fn run(case: &Case) {
     if case.has("cause") {
-        sequence(case);
+        check_delays(case);
     } else if case.has("newest_instance") {
-        decision(case);
+        check_decision(case);
     } else {
-        limits(case);
+        check_limits(case);
     }
 }
 
@@ -38,8 +38,8 @@ fn seconds(value: &Value) -> Option<Duration> {
     value.as_f64().map(Duration::from_secs_f64)
 }
 
-fn limits(case: &Case) {
-    case.only(
+fn check_limits(case: &Case) {
+    case.reject_unknown_fields(
         &[
             "gate_ReduceDefaultCrashLoopBackOffDecay",
             "configured_max_s",
@@ -47,7 +47,7 @@ fn limits(case: &Case) {
         &["initial_s", "max_s"],
     );
     let reduced = case.given["gate_ReduceDefaultCrashLoopBackOffDecay"] == json!(true);
-    let limits = Limits::configured(seconds(&case.given["configured_max_s"]), reduced);
+    let limits = BackoffLimits::configured(seconds(&case.given["configured_max_s"]), reduced);
     let found = (limits.initial, limits.max);
     let expected = (
         seconds(&case.expect["initial_s"]),
@@ -56,20 +56,20 @@ fn limits(case: &Case) {
     assert_eq!((Some(found.0), Some(found.1)), expected, "{}", case.id);
 }
 
-/// `newest_instance` is what the newest instance does; one that exited may say how long ago.
-fn decision(case: &Case) {
-    case.only(
+/// Field `newest_instance` is the state of the newest instance, with the seconds since its exit.
+fn check_decision(case: &Case) {
+    case.reject_unknown_fields(
         &["newest_instance", "entry", "initial_s", "max_s"],
         &["in_back_off"],
     );
     let given = &case.given;
-    let limits = Limits {
+    let limits = BackoffLimits {
         initial: seconds(&given["initial_s"]).unwrap(),
         max: seconds(&given["max_s"]).unwrap(),
     };
     let now = 0;
     let newest = text(given, "newest_instance");
-    let ended = if matches!(newest, "running" | "none") {
+    let exited_at = if matches!(newest, "running" | "none") {
         None
     } else {
         let exited = captures(r"exited(?: (\d+(?:\.\d+)?) ?s ago| now| just now)?", newest);
@@ -79,12 +79,15 @@ fn decision(case: &Case) {
             .map_or(0.0, |ago| ago.as_str().parse().unwrap());
         Some(at(now).checked_sub(Duration::from_secs_f64(ago)).unwrap())
     };
-    let entry = entry(&given["entry"], at(now));
-    let waits = matches!(decide(limits, entry, ended, at(now)), Decision::Wait { .. });
-    assert_eq!(json!(waits), case.expect["in_back_off"], "{}", case.id);
+    let entry = parse_entry(&given["entry"], at(now));
+    let is_waiting = matches!(
+        decide_start(limits, entry, exited_at, at(now)),
+        StartDecision::Wait { .. }
+    );
+    assert_eq!(json!(is_waiting), case.expect["in_back_off"], "{}", case.id);
 }
 
-fn entry(given: &Value, now: Timestamp) -> Option<Entry> {
+fn parse_entry(given: &Value, now: Timestamp) -> Option<BackoffEntry> {
     let entry = given.as_object()?;
     let known = ["delay_s", "age_s", "used_s_ago"];
     assert!(
@@ -92,15 +95,15 @@ fn entry(given: &Value, now: Timestamp) -> Option<Entry> {
         "entry {given}"
     );
     let age = seconds(&given["age_s"]).or_else(|| seconds(&given["used_s_ago"]));
-    Some(Entry {
+    Some(BackoffEntry {
         delay: seconds(&given["delay_s"]).expect("an entry has a delay"),
-        used: now.checked_sub(age.unwrap_or_default()).unwrap(),
+        last_start: now.checked_sub(age.unwrap_or_default()).unwrap(),
     })
 }
 
-/// A container that ends again and again, with stale entries swept away meanwhile.
-fn sequence(case: &Case) {
-    case.only(&["cause"], &["wait_before_restart_s"]);
+/// A container that terminates repeatedly, with the periodic clean-up of expired entries.
+fn check_delays(case: &Case) {
+    case.reject_unknown_fields(&["cause"], &["wait_before_restart_s"]);
     let cause = text(&case.given, "cause");
     let by_itself = captures(
         r"process exits by itself (?:after (\d+) s|at once)(?:, every time)?",
@@ -114,40 +117,49 @@ fn sequence(case: &Case) {
     let found = by_itself
         .or(killed)
         .unwrap_or_else(|| panic!("{}: cause {cause:?}", case.id));
-    let life = found
+    let lifetime = found
         .get(1)
-        .map_or(0, |life| life.as_str().parse().unwrap());
+        .map_or(0, |seconds| seconds.as_str().parse().unwrap());
     let expected: Vec<i64> =
         serde_json::from_value(case.expect["wait_before_restart_s"].clone()).unwrap();
     assert_eq!(
-        waits(life, is_killed, expected.len()),
+        delays(lifetime, is_killed, expected.len()),
         expected,
         "{}",
         case.id
     );
 }
 
-/// A killed instance is still seen as running when its successor is decided on: the exit before it is what counts, until
-/// the next look sees the exit as well.
-fn waits(life: i64, killed: bool, restarts: usize) -> Vec<i64> {
-    let (mut entry, mut now, mut known) = (None, 0, None);
-    let mut waits = Vec::new();
+/// Computes the delays before restarts. The pod sync that kills a container decides about its successor from a status in
+/// which the container still runs, so the previous exit counts; the next sync uses the new exit.
+fn delays(lifetime: i64, is_killed: bool, restarts: usize) -> Vec<i64> {
+    let (mut entry, mut now, mut previous_exit) = (None, 0, None);
+    let mut delays = Vec::new();
     for _ in 0..restarts {
-        let ended = now + life;
-        now = ended;
-        let mut newest = if killed { known } else { Some(ended) };
+        let exited_at = now + lifetime;
+        now = exited_at;
+        let mut newest_exit = if is_killed {
+            previous_exit
+        } else {
+            Some(exited_at)
+        };
         entry = loop {
-            entry = entry.filter(|entry| !is_stale(*entry, at(now)));
-            match decide(Limits::default(), entry, newest.map(at), at(now)) {
-                Decision::Start(entry) => break entry,
-                Decision::Wait { .. } => {
+            entry = entry.filter(|entry| !is_expired(*entry, at(now)));
+            match decide_start(
+                BackoffLimits::default(),
+                entry,
+                newest_exit.map(at),
+                at(now),
+            ) {
+                StartDecision::Start(entry) => break entry,
+                StartDecision::Wait { .. } => {
                     now += 1;
-                    newest = Some(ended);
+                    newest_exit = Some(exited_at);
                 }
             }
         };
-        known = Some(ended);
-        waits.push(now - ended);
+        previous_exit = Some(exited_at);
+        delays.push(now - exited_at);
     }
-    waits
+    delays
 }

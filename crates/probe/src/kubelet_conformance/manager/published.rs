@@ -1,10 +1,10 @@
-//! What is published of a container, and many probes at one address.
+//! Rows about published container statuses, and about many probes of one address.
 
 use super::*;
 
-/// A container's status as it is about to be published.
-pub(in crate::kubelet_cases) async fn status(case: &Case) {
-    case.only(
+/// Checks `ready` and `started` of a status before it is published.
+pub(in crate::kubelet_conformance) async fn check_status(case: &Case) {
+    case.reject_unknown_fields(
         &[
             "container",
             "worker",
@@ -19,7 +19,7 @@ pub(in crate::kubelet_cases) async fn status(case: &Case) {
     let given = &case.given;
     let mut kinds = Vec::new();
     if given["worker"].is_string() {
-        kinds.push(kind(&given["worker"]));
+        kinds.push(probe_kind(&given["worker"]));
     }
     if given["startup_worker"] == json!(true) {
         kinds.push(ProbeKind::Startup);
@@ -30,14 +30,15 @@ pub(in crate::kubelet_cases) async fn status(case: &Case) {
         probed.restart_policy = Some("Always".to_owned());
     }
     let pod = worker::pod(&[(probed, is_init)], "Always");
-    let (manager, _updates) = worker::manager(Arc::new(Scripted::always(Verdict::Unknown)), false);
-    // Without a published status no worker checks anything: what is stored is what the row stores.
+    let (manager, _updates) =
+        worker::manager(Arc::new(ScriptedProber::always(Verdict::Unknown)), false);
+    // Without a published status the workers do not probe, so only the results of the row are stored.
     manager.add_pod(&pod);
     for (key, kind) in [
         ("stored_readiness", ProbeKind::Readiness),
         ("stored_startup", ProbeKind::Startup),
     ] {
-        if let Some(result) = stored(&given[key]) {
+        if let Some(result) = stored_result(&given[key]) {
             manager.shared.results.set(kind, "u", "id", result);
         }
     }
@@ -63,28 +64,30 @@ pub(in crate::kubelet_cases) async fn status(case: &Case) {
     }
 }
 
-/// The host publishes what it is told, and the worker goes on from there.
-pub(in crate::kubelet_cases) async fn publishing(case: &Case) {
-    case.only(
+/// Publishes the status after each result, as a host does.
+pub(in crate::kubelet_conformance) async fn check_published(case: &Case) {
+    case.reject_unknown_fields(
         &["probe_type", "spec", "handler_results"],
         &["published_ready", "published_started"],
     );
-    let probed = kind(&case.given["probe_type"]);
+    let probed = probe_kind(&case.given["probe_type"]);
     let turns = case.given["handler_results"].as_array().unwrap();
-    let words: Vec<&str> = turns.iter().map(|turn| turn.as_str().unwrap()).collect();
-    let scripted = Arc::new(Scripted::always(Verdict::Success));
+    let scripted = Arc::new(ScriptedProber::always(Verdict::Success));
     let (manager, mut updates) = worker::manager(scripted.clone(), false);
     let pod = worker::pod(&[(container("c", &[probed]), false)], "Always");
     manager.set_status("u", worker::running(probed != ProbeKind::Startup));
     manager.add_pod(&pod);
     let (mut ready, mut started) = (Vec::new(), Vec::new());
-    for turn in words {
+    for turn in turns {
+        let turn = turn.as_str().unwrap();
         let verdict = captures(
             r"(?:then )?(success|failure)(?: until .* is published)?",
             turn,
         );
-        let verdict = verdict.unwrap_or_else(|| panic!("{}: turn {turn:?}", case.id));
-        scripted.answer(crate::kubelet_cases::row::verdict(&json!(&verdict[1])));
+        let verdict = verdict.unwrap_or_else(|| panic!("{}: unknown result {turn:?}", case.id));
+        scripted.set_verdict(crate::kubelet_conformance::row::verdict(&json!(
+            &verdict[1]
+        )));
         tokio::time::sleep(Duration::from_secs(3)).await;
         while updates.try_recv().is_ok() {}
         let mut status = worker::running(probed != ProbeKind::Startup);
@@ -101,44 +104,44 @@ pub(in crate::kubelet_cases) async fn publishing(case: &Case) {
     }
 }
 
-/// As many attempts at one address as the row's probes would make, without its pauses: ports must not run out.
-pub(in crate::kubelet_cases) async fn scale(case: &Case) {
-    case.only(
+/// Makes as many attempts on one address as the probes of the row would, without the pauses. They must not exhaust ports.
+pub(in crate::kubelet_conformance) async fn run_scale(case: &Case) {
+    case.reject_unknown_fields(
         &["pods", "containers", "probe", "duration_s", "target"],
         &["no_failure"],
     );
     let number = |key: &str| usize::try_from(case.given[key].as_u64().unwrap()).unwrap();
     let probes = number("pods") * number("containers");
     let period = captures(r".*period (\d+) s.*", text(&case.given, "probe")).unwrap();
-    let each = number("duration_s") / period[1].parse::<usize>().unwrap();
-    let routes = crate::kubelet_cases::server::routes(&json!("200"), 1.0);
-    let address = crate::kubelet_cases::server::serve(routes, None).await;
-    let action = match text(&case.given, "probe").split(' ').next().unwrap() {
-        "tcp" => Action::Tcp {
+    let attempts_per_probe = number("duration_s") / period[1].parse::<usize>().unwrap();
+    let routes = crate::kubelet_conformance::server::parse_routes(&json!("200"), 1.0);
+    let address = crate::kubelet_conformance::server::serve(routes, None).await;
+    let handler = match text(&case.given, "probe").split(' ').next().unwrap() {
+        "tcp" => ResolvedHandler::Tcp {
             host: address.ip().to_string(),
             port: address.port().into(),
         },
-        "http" => Action::Http(crate::HttpGet {
+        "http" => ResolvedHandler::Http(crate::HttpGet {
             url: format!("http://{address}/"),
             headers: Vec::new(),
         }),
-        other => panic!("{}: no probe {other:?}", case.id),
+        other => panic!("{}: unknown probe {other:?}", case.id),
     };
     let prober = Arc::new(LocalProber::default());
-    let lanes = (0..32).map(|lane| {
-        let (prober, action) = (prober.clone(), action.clone());
+    let tasks = (0..32).map(|first| {
+        let (prober, handler) = (prober.clone(), handler.clone());
         tokio::spawn(async move {
-            for _ in (lane..probes * each).step_by(32) {
+            for _ in (first..probes * attempts_per_probe).step_by(32) {
                 let outcome = prober
-                    .probe(&target(), &action, Duration::from_secs(60))
+                    .probe(&target(), &handler, Duration::from_secs(60))
                     .await
                     .unwrap();
                 assert_eq!(outcome.verdict, Verdict::Success, "{}", outcome.output);
             }
         })
     });
-    for lane in futures::future::join_all(lanes).await {
-        lane.unwrap();
+    for task in futures::future::join_all(tasks).await {
+        task.unwrap();
     }
     assert_eq!(case.expect["no_failure"], Value::Bool(true));
 }

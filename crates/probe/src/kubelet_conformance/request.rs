@@ -6,32 +6,33 @@ use serde_json::{Value, json};
 
 use super::Case;
 use super::row::{ports, text};
-use crate::action::{self, headers, url};
+use crate::go_url::format_probe_url;
+use crate::handler::{self, headers};
 use crate::outcome::{ProbeError, Verdict};
-use crate::prober::Action;
+use crate::prober::ResolvedHandler;
 
 pub(super) async fn run(case: &Case) {
     if case.has("header_list") {
-        header_map(case);
+        check_headers(case);
     } else if case.has("lookup_name") {
-        named_port(case);
+        check_named_port(case);
     } else if case.has("port_param") {
-        container_port(case);
+        check_container_port(case);
     } else if case.has("handler") {
-        address(case);
+        check_address(case);
     } else {
-        format_url(case).await;
+        check_url(case).await;
     }
 }
 
-async fn format_url(case: &Case) {
-    case.only(
+async fn check_url(case: &Case) {
+    case.reject_unknown_fields(
         &["scheme", "host", "port", "path"],
         &["url", "request_error", "result", "counted_by_worker"],
     );
     let given = &case.given;
     let port = i32::try_from(given["port"].as_i64().unwrap()).unwrap();
-    let formatted = url::format(
+    let formatted = format_probe_url(
         text(given, "scheme"),
         text(given, "host"),
         port,
@@ -45,7 +46,7 @@ async fn format_url(case: &Case) {
         url: formatted,
         headers: Vec::new(),
     };
-    let client = crate::http::Client::new("", false);
+    let client = crate::http::Client::new("", crate::http::Http2::Disabled);
     let error = client.probe(&get, std::time::Duration::ZERO).await;
     let expected = ProbeError {
         message: expected.to_owned(),
@@ -55,12 +56,12 @@ async fn format_url(case: &Case) {
     assert_eq!(case.expect["counted_by_worker"], json!(false));
 }
 
-fn header_map(case: &Case) {
-    case.only(&["header_list"], &["header_map"]);
+fn check_headers(case: &Case) {
+    case.reject_unknown_fields(&["header_list"], &["header_map"]);
     let list: Vec<(String, String)> =
         serde_json::from_value(case.given["header_list"].clone()).unwrap();
     let mut map = serde_json::Map::new();
-    for (name, value) in headers::canonical(list.iter().map(|(n, v)| (n.as_str(), v.as_str()))) {
+    for (name, value) in headers::canonicalize(list.iter().map(|(n, v)| (n.as_str(), v.as_str()))) {
         let values = map.entry(name).or_insert_with(|| json!([]));
         values.as_array_mut().unwrap().push(json!(value));
     }
@@ -74,34 +75,34 @@ fn container(given: &Value) -> Container {
     }
 }
 
-/// A port as a manifest has it. What is neither number nor text cannot even be read.
-fn port(value: &Value) -> Option<IntOrString> {
+/// Parses a port of a manifest; `None` if it is neither a number nor a string.
+fn parse_port(value: &Value) -> Option<IntOrString> {
     serde_json::from_value(value.clone()).ok()
 }
 
-fn named_port(case: &Case) {
-    case.only(&["container_ports", "lookup_name"], &["port", "error"]);
+fn check_named_port(case: &Case) {
+    case.reject_unknown_fields(&["container_ports", "lookup_name"], &["port", "error"]);
     let name = IntOrString::String(text(&case.given, "lookup_name").to_owned());
-    expect_port(
+    check_port(
         case,
-        action::port(&name, &container(&case.given)).map(i64::from),
+        handler::resolve_port(&name, &container(&case.given)).map(i64::from),
     );
 }
 
-fn container_port(case: &Case) {
-    case.only(
+fn check_container_port(case: &Case) {
+    case.reject_unknown_fields(
         &["port_param", "container_ports"],
         &["port", "error", "error_text", "counted_by_worker"],
     );
-    let unreadable = || ProbeError::unknown("intOrString had no kind");
-    let resolved = port(&case.given["port_param"])
-        .ok_or_else(unreadable)
-        .and_then(|port| action::port(&port, &container(&case.given)));
-    expect_port(case, resolved.map(i64::from));
+    let invalid = || ProbeError::unknown("intOrString had no kind");
+    let resolved = parse_port(&case.given["port_param"])
+        .ok_or_else(invalid)
+        .and_then(|port| handler::resolve_port(&port, &container(&case.given)));
+    check_port(case, resolved.map(i64::from));
 }
 
-/// What is beside an error is of no use to anybody: only success has a port here.
-fn expect_port(case: &Case, resolved: Result<i64, ProbeError>) {
+/// Compares a resolved port. Unlike in Go, an error has no port.
+fn check_port(case: &Case, resolved: Result<i64, ProbeError>) {
     let failed = case.expect["error"] == json!(true) || case.expect.get("error_text").is_some();
     match resolved {
         Ok(port) => {
@@ -118,8 +119,8 @@ fn expect_port(case: &Case, resolved: Result<i64, ProbeError>) {
     }
 }
 
-fn address(case: &Case) {
-    case.only(
+fn check_address(case: &Case) {
+    case.reject_unknown_fields(
         &[
             "handler",
             "host",
@@ -131,7 +132,7 @@ fn address(case: &Case) {
         &["ok", "host", "port", "path"],
     );
     let given = &case.given;
-    let port = port(&given["port"]).unwrap();
+    let port = parse_port(&given["port"]).unwrap();
     let host = Some(text(given, "host").to_owned());
     let probe = match text(given, "handler") {
         "http" => Probe {
@@ -147,22 +148,23 @@ fn address(case: &Case) {
             tcp_socket: Some(TCPSocketAction { host, port }),
             ..Probe::default()
         },
-        other => panic!("{}: no handler {other:?}", case.id),
+        other => panic!("{}: unknown handler {other:?}", case.id),
     };
-    let resolved = action::resolve(&probe, &container(given), text(given, "pod_ip"));
+    let resolved = handler::resolve(&probe, &container(given), text(given, "pod_ip"));
     let expect = &case.expect;
     assert_eq!(json!(resolved.is_ok()), expect["ok"], "{}", case.id);
     match resolved {
         Err(_) => {}
-        Ok(Action::Tcp { host, port }) => {
+        Ok(ResolvedHandler::Tcp { host, port }) => {
             assert_eq!(
                 (json!(host), json!(port)),
                 (expect["host"].clone(), expect["port"].clone())
             );
         }
-        Ok(Action::Http(get)) => {
+        Ok(ResolvedHandler::Http(get)) => {
             let port = i32::try_from(expect["port"].as_i64().unwrap()).unwrap();
-            let expected = url::format("http", text(expect, "host"), port, text(expect, "path"));
+            let expected =
+                format_probe_url("http", text(expect, "host"), port, text(expect, "path"));
             assert_eq!(get.url, expected, "{}", case.id);
         }
         Ok(other) => panic!("{}: {other:?}", case.id),

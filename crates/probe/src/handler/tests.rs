@@ -23,28 +23,28 @@ fn container() -> Container {
     }
 }
 
-fn name(name: &str) -> IntOrString {
+fn named(name: &str) -> IntOrString {
     IntOrString::String(name.to_owned())
 }
 
 #[test]
-fn a_port_is_a_number_or_a_name_of_the_same_container() {
+fn port_is_a_number_or_a_port_name_of_the_same_container() {
     for (given, expected) in [
         (IntOrString::Int(1), Ok(1)),
         (IntOrString::Int(65_535), Ok(65_535)),
         (IntOrString::Int(0), Err("invalid port number: 0")),
         (IntOrString::Int(65_536), Err("invalid port number: 65536")),
-        (name("web"), Ok(8080)),
-        (name("118"), Ok(118)),
-        (name("-1"), Err("invalid port number: -1")),
-        (name("odd"), Err("invalid port number: 70000")),
+        (named("web"), Ok(8080)),
+        (named("118"), Ok(118)),
+        (named("-1"), Err("invalid port number: -1")),
+        (named("odd"), Err("invalid port number: 70000")),
         (
-            name("http"),
+            named("http"),
             Err("strconv.Atoi: parsing \"http\": invalid syntax"),
         ),
-        (name(""), Err("strconv.Atoi: parsing \"\": invalid syntax")),
+        (named(""), Err("strconv.Atoi: parsing \"\": invalid syntax")),
     ] {
-        let found = port(&given, &container());
+        let found = resolve_port(&given, &container());
         assert_eq!(
             found.as_ref().map_err(|error| error.message.as_str()),
             expected.as_ref().map_err(|text| *text)
@@ -53,18 +53,18 @@ fn a_port_is_a_number_or_a_name_of_the_same_container() {
 }
 
 #[track_caller]
-fn check(probe: &Probe, expected: Action) {
+fn check(probe: &Probe, expected: ResolvedHandler) {
     assert_eq!(resolve(probe, &container(), "10.0.0.1"), Ok(expected));
 }
 
 #[test]
-fn an_http_probe_goes_to_the_pod_unless_it_names_a_host() {
+fn http_probe_without_a_host_targets_the_pod() {
     let header = HTTPHeader {
         name: "x-a".to_owned(),
         value: "b".to_owned(),
     };
     let get = HTTPGetAction {
-        port: name("web"),
+        port: named("web"),
         http_headers: Some(vec![header]),
         ..HTTPGetAction::default()
     };
@@ -75,7 +75,7 @@ fn an_http_probe_goes_to_the_pod_unless_it_names_a_host() {
     };
     check(
         &probe(get.clone()),
-        Action::Http(HttpGet {
+        ResolvedHandler::Http(HttpGet {
             url: "http://10.0.0.1:8080".to_owned(),
             headers,
         }),
@@ -89,7 +89,7 @@ fn an_http_probe_goes_to_the_pod_unless_it_names_a_host() {
     };
     check(
         &probe(other),
-        Action::Http(HttpGet {
+        ResolvedHandler::Http(HttpGet {
             url: "https://h:8080/x".to_owned(),
             headers: Vec::new(),
         }),
@@ -97,7 +97,7 @@ fn an_http_probe_goes_to_the_pod_unless_it_names_a_host() {
 }
 
 #[test]
-fn a_tcp_probe_goes_to_the_pod_unless_it_names_a_host() {
+fn tcp_probe_without_a_host_targets_the_pod() {
     let probe = |host: Option<&str>| Probe {
         tcp_socket: Some(TCPSocketAction {
             host: host.map(str::to_owned),
@@ -107,21 +107,21 @@ fn a_tcp_probe_goes_to_the_pod_unless_it_names_a_host() {
     };
     check(
         &probe(None),
-        Action::Tcp {
+        ResolvedHandler::Tcp {
             host: "10.0.0.1".to_owned(),
             port: 5432,
         },
     );
     check(
         &probe(Some("")),
-        Action::Tcp {
+        ResolvedHandler::Tcp {
             host: "10.0.0.1".to_owned(),
             port: 5432,
         },
     );
     check(
         &probe(Some("h")),
-        Action::Tcp {
+        ResolvedHandler::Tcp {
             host: "h".to_owned(),
             port: 5432,
         },
@@ -129,7 +129,7 @@ fn a_tcp_probe_goes_to_the_pod_unless_it_names_a_host() {
 }
 
 #[test]
-fn a_command_knows_the_manifests_own_variables_only() {
+fn command_is_expanded_with_variables_of_the_manifest_only() {
     let command = ["x", "$(A)", "$(SECRET)|", "$(OTHER)", "$$(A)"]
         .map(str::to_owned)
         .to_vec();
@@ -142,11 +142,11 @@ fn a_command_knows_the_manifests_own_variables_only() {
     let expected = ["x", "1", "|", "$(OTHER)", "$(A)"]
         .map(str::to_owned)
         .to_vec();
-    check(&probe, Action::Exec { command: expected });
+    check(&probe, ResolvedHandler::Exec { command: expected });
 }
 
 #[test]
-fn a_grpc_probe_goes_to_the_pod() {
+fn grpc_probe_targets_the_pod() {
     let grpc = |port| Probe {
         grpc: Some(GRPCAction {
             port,
@@ -156,7 +156,7 @@ fn a_grpc_probe_goes_to_the_pod() {
     };
     check(
         &grpc(9),
-        Action::Grpc {
+        ResolvedHandler::Grpc {
             host: "10.0.0.1".to_owned(),
             port: 9,
             service: String::new(),
@@ -166,7 +166,7 @@ fn a_grpc_probe_goes_to_the_pod() {
 }
 
 #[test]
-fn a_probe_without_a_handler_is_an_error() {
+fn probe_without_a_handler_is_an_error() {
     assert_eq!(
         resolve(&Probe::default(), &container(), "")
             .unwrap_err()

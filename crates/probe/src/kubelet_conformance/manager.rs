@@ -1,4 +1,4 @@
-//! Rows about all probes of a pod together: who is probed, what is published, what is stored and told.
+//! Rows about the manager: probed containers, published statuses, stored results and updates.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
@@ -9,19 +9,19 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::Case;
-use super::row::{captures, kind, stored, text};
-use super::worker::{self, Scripted};
+use super::row::{captures, probe_kind, stored_result, text};
+use super::worker::{self, ScriptedProber};
 use crate::event::EventSink;
-use crate::prober::{Action, Prober as _, Target};
+use crate::prober::{ProbeTarget, Prober as _, ResolvedHandler};
 use crate::results::{ProbeKind, ProbeResult};
 use crate::{LocalProber, Manager, Verdict};
 
 mod published;
 
-pub(super) use published::scale;
-use published::{publishing, status};
+pub(super) use published::run_scale;
+use published::{check_published, check_status};
 
-pub(super) fn is_about(case: &Case) -> bool {
+pub(super) fn can_run(case: &Case) -> bool {
     [
         "construct",
         "events_recorded",
@@ -46,28 +46,28 @@ pub(super) fn is_scale(case: &Case) -> bool {
 
 pub(super) async fn run(case: &Case) {
     if case.has("construct") {
-        handlers(case).await;
+        check_handlers(case).await;
     } else if case.has("events_recorded") {
-        events(case);
+        check_events(case);
     } else if case.has("actions") {
-        stop(case).await;
+        check_stop(case).await;
     } else if case.expect.get("workers_after_each").is_some() {
-        add_and_remove(case).await;
+        check_workers(case).await;
     } else if case.has("pods") {
-        clean_up(case).await;
+        check_cleanup(case).await;
     } else if case.has("sets") {
-        updates(case);
+        check_updates(case);
     } else if case.has("result") {
-        names(case);
+        check_names(case);
     } else if case.has("handler_results") {
-        publishing(case).await;
+        check_published(case).await;
     } else {
-        status(case).await;
+        check_status(case).await;
     }
 }
 
-fn target() -> Target {
-    Target {
+fn target() -> ProbeTarget {
+    ProbeTarget {
         pod_uid: "u".to_owned(),
         namespace: "n".to_owned(),
         pod: "p".to_owned(),
@@ -77,31 +77,31 @@ fn target() -> Target {
     }
 }
 
-async fn handlers(case: &Case) {
-    case.only(&["construct"], &["handlers_available"]);
+async fn check_handlers(case: &Case) {
+    case.reject_unknown_fields(&["construct"], &["handlers_available"]);
     let host = "127.0.0.1".to_owned();
     for name in case.expect["handlers_available"].as_array().unwrap() {
-        let action = match name.as_str().unwrap() {
-            "exec" => Action::Exec {
+        let handler = match name.as_str().unwrap() {
+            "exec" => ResolvedHandler::Exec {
                 command: vec!["true".to_owned()],
             },
-            "http" => Action::Http(crate::HttpGet {
+            "http" => ResolvedHandler::Http(crate::HttpGet {
                 url: "http://127.0.0.1:1/".to_owned(),
                 headers: Vec::new(),
             }),
-            "tcp" => Action::Tcp {
+            "tcp" => ResolvedHandler::Tcp {
                 host: host.clone(),
                 port: 1,
             },
-            "grpc" => Action::Grpc {
+            "grpc" => ResolvedHandler::Grpc {
                 host: host.clone(),
                 port: 1,
                 service: String::new(),
             },
-            other => panic!("{}: no handler {other:?}", case.id),
+            other => panic!("{}: unknown handler {other:?}", case.id),
         };
         let outcome = LocalProber::default()
-            .probe(&target(), &action, Duration::from_secs(60))
+            .probe(&target(), &handler, Duration::from_secs(60))
             .await;
         assert!(outcome.is_ok(), "{}: {name} {outcome:?}", case.id);
     }
@@ -111,7 +111,7 @@ async fn handlers(case: &Case) {
 pub(super) struct Recorder(pub(super) Mutex<Vec<String>>);
 
 impl EventSink for Recorder {
-    fn warning(&self, _: &Target, reason: &'static str, message: String) {
+    fn warning(&self, _: &ProbeTarget, reason: &'static str, message: String) {
         self.0
             .lock()
             .unwrap()
@@ -119,22 +119,22 @@ impl EventSink for Recorder {
     }
 }
 
-/// The rows look at the recorder's plumbing: what goes in comes out, in order.
-fn events(case: &Case) {
-    case.only(&["probe_type", "events_recorded"], &["events_in_order"]);
+/// Checks that events are recorded in order.
+fn check_events(case: &Case) {
+    case.reject_unknown_fields(&["probe_type", "events_recorded"], &["events_in_order"]);
     let recorder = Recorder::default();
-    let kind = kind(&case.given["probe_type"]).as_str();
+    let kind = probe_kind(&case.given["probe_type"]).as_str();
     for event in case.given["events_recorded"].as_array().unwrap() {
         assert_eq!(
             event["type"],
             json!("Warning"),
-            "the engine has no other events"
+            "the crate records no other events"
         );
         let reason = text(event, "reason");
         let reason = ["ContainerProbeWarning", "ProbeWarning", "Unhealthy"]
             .into_iter()
             .find(|known| *known == reason)
-            .unwrap_or_else(|| panic!("{}: reason {reason:?}", case.id));
+            .unwrap_or_else(|| panic!("{}: unknown reason {reason:?}", case.id));
         let message = text(event, "format")
             .replace("<type>", kind)
             .replace("<output>", text(event, "output"))
@@ -150,8 +150,8 @@ fn events(case: &Case) {
     );
 }
 
-async fn stop(case: &Case) {
-    case.only(
+async fn check_stop(case: &Case) {
+    case.reject_unknown_fields(
         &["probe_type", "handler_result", "actions"],
         &[
             "stored_result_after_exit",
@@ -159,8 +159,8 @@ async fn stop(case: &Case) {
             "repeated_stop_is_harmless",
         ],
     );
-    let kind = kind(&case.given["probe_type"]);
-    let scripted = Arc::new(Scripted::always(super::row::verdict(
+    let kind = probe_kind(&case.given["probe_type"]);
+    let scripted = Arc::new(ScriptedProber::always(super::row::verdict(
         &case.given["handler_result"],
     )));
     let (manager, _updates) = worker::manager(scripted, false);
@@ -168,39 +168,39 @@ async fn stop(case: &Case) {
     manager.set_status("u", worker::running(kind != ProbeKind::Startup));
     manager.add_pod(&pod);
     settle().await;
-    let wanted = stored(&case.given["handler_result"]);
-    let (mut registered, mut kept) = (true, None);
+    let expected = stored_result(&case.given["handler_result"]);
+    let (mut is_registered, mut stored) = (true, None);
     for action in case.given["actions"].as_array().unwrap() {
         let action = action.as_str().unwrap();
         if action == "run until result stored" {
-            assert_eq!(manager.result(kind, "id"), wanted, "{}", case.id);
+            assert_eq!(manager.result(kind, "id"), expected, "{}", case.id);
         } else if let Some(found) = captures(r"stop x(\d+)", action) {
             for _ in 0..found[1].parse::<usize>().unwrap() {
                 manager.stop_worker(&pod, "c", kind);
             }
         } else if action == "wait for exit" {
             settle().await;
-            registered = manager.worker_count() > 0;
-            kept = manager.result(kind, "id");
+            is_registered = manager.worker_count() > 0;
+            stored = manager.result(kind, "id");
         } else {
-            panic!("{}: action {action:?}", case.id);
+            panic!("{}: unknown action {action:?}", case.id);
         }
     }
     assert_eq!(
-        json!(registered),
+        json!(is_registered),
         case.expect["worker_registered_after_exit"],
         "{}",
         case.id
     );
     assert_eq!(
-        kept,
-        stored(&case.expect["stored_result_after_exit"]),
+        stored,
+        stored_result(&case.expect["stored_result_after_exit"]),
         "{}",
         case.id
     );
 }
 
-/// Paused time passes once every worker rests.
+/// Lets the workers become idle; paused time advances only then.
 async fn settle() {
     tokio::time::sleep(Duration::from_millis(10)).await;
 }
@@ -215,15 +215,16 @@ fn container(name: &str, kinds: &[ProbeKind]) -> Container {
     serde_json::from_value(container).unwrap()
 }
 
-/// A container in a row's words: its name, its probes, its policy.
-fn described(words: &str) -> Container {
-    let name = words.split(' ').next().unwrap();
-    let mentioned = |kind: &ProbeKind| {
-        words.contains("all three") || words[name.len()..].contains(&kind.as_str().to_lowercase())
+/// Parses the description of a container: its name, its probes, its restart policy.
+fn parse_container(description: &str) -> Container {
+    let name = description.split(' ').next().unwrap();
+    let has_probe = |kind: &ProbeKind| {
+        description.contains("all three")
+            || description[name.len()..].contains(&kind.as_str().to_lowercase())
     };
-    let kinds: Vec<ProbeKind> = ProbeKind::ALL.into_iter().filter(mentioned).collect();
+    let kinds: Vec<ProbeKind> = ProbeKind::ALL.into_iter().filter(has_probe).collect();
     let mut container = container(name, &kinds);
-    if let Some(found) = captures(r".*restartPolicy (\w+).*", words)
+    if let Some(found) = captures(r".*restartPolicy (\w+).*", description)
         && &found[1] != "unset"
     {
         container.restart_policy = Some(found[1].to_owned());
@@ -231,39 +232,40 @@ fn described(words: &str) -> Container {
     container
 }
 
-async fn add_and_remove(case: &Case) {
-    case.only(
+async fn check_workers(case: &Case) {
+    case.reject_unknown_fields(
         &["init_containers", "containers", "steps"],
         &["workers_after_each"],
     );
     let list = |key: &str| case.given[key].as_array().cloned().unwrap_or_default();
-    let of = |key: &str, init: bool| {
+    let parse_list = |key: &str, is_init: bool| {
         list(key)
             .into_iter()
-            .map(move |words| (described(words.as_str().unwrap()), init))
+            .map(move |description| (parse_container(description.as_str().unwrap()), is_init))
             .collect::<Vec<_>>()
     };
-    let mut containers = of("init_containers", true);
-    containers.extend(of("containers", false));
+    let mut containers = parse_list("init_containers", true);
+    containers.extend(parse_list("containers", false));
     let pod = worker::pod(&containers, "Always");
-    let (manager, _updates) = worker::manager(Arc::new(Scripted::always(Verdict::Success)), false);
+    let (manager, _updates) =
+        worker::manager(Arc::new(ScriptedProber::always(Verdict::Success)), false);
     let mut after = Vec::new();
     for step in list("steps") {
         match step.as_str().unwrap() {
             "add" | "add again" => manager.add_pod(&pod),
             "remove" | "remove again" => manager.remove_pod("u"),
-            other => panic!("{}: step {other:?}", case.id),
+            other => panic!("{}: unknown step {other:?}", case.id),
         }
         settle().await;
-        after.push(registered(&manager, &[&pod]));
+        after.push(worker_names(&manager, &[&pod]));
     }
     let expected: Vec<BTreeSet<String>> =
         serde_json::from_value(case.expect["workers_after_each"].clone()).unwrap();
     assert_eq!(after, expected, "{}", case.id);
 }
 
-/// Whose workers there are: `container/kind`.
-fn registered(manager: &Manager, pods: &[&Pod]) -> BTreeSet<String> {
+/// Returns the workers as `container/kind`.
+fn worker_names(manager: &Manager, pods: &[&Pod]) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for pod in pods {
         let spec = pod.spec.as_ref().unwrap();
@@ -286,8 +288,8 @@ fn registered(manager: &Manager, pods: &[&Pod]) -> BTreeSet<String> {
     names
 }
 
-async fn clean_up(case: &Case) {
-    case.only(
+async fn check_cleanup(case: &Case) {
+    case.reject_unknown_fields(
         &["pods", "each", "probes_per_pod", "cleanup_calls", "desired"],
         &["workers_left", "no_deadlock"],
     );
@@ -300,10 +302,11 @@ async fn clean_up(case: &Case) {
         vec![(container("c", &ProbeKind::ALL), false)]
     } else {
         each.split(", ")
-            .map(|words| (described(words), false))
+            .map(|description| (parse_container(description), false))
             .collect()
     };
-    let (manager, _updates) = worker::manager(Arc::new(Scripted::always(Verdict::Success)), false);
+    let (manager, _updates) =
+        worker::manager(Arc::new(ScriptedProber::always(Verdict::Success)), false);
     let pods: Vec<Pod> = names
         .iter()
         .map(|name| {
@@ -315,12 +318,12 @@ async fn clean_up(case: &Case) {
         .collect();
     let desired: HashSet<String> = serde_json::from_value(case.given["desired"].clone()).unwrap();
     for _ in 0..case.given["cleanup_calls"].as_u64().unwrap_or(1) {
-        manager.cleanup(&desired);
+        manager.cleanup_pods(&desired);
     }
     settle().await;
     let left = pods.iter().flat_map(|pod| {
         let uid = pod.metadata.uid.clone().unwrap();
-        registered(&manager, &[pod])
+        worker_names(&manager, &[pod])
             .into_iter()
             .map(move |name| format!("{uid}/{name}"))
     });
@@ -334,23 +337,23 @@ async fn clean_up(case: &Case) {
     assert_eq!(left, expected, "{}", case.id);
 }
 
-fn updates(case: &Case) {
-    case.only(&["sets"], &["update_emitted"]);
-    let (sender, mut told) = mpsc::unbounded_channel();
+fn check_updates(case: &Case) {
+    case.reject_unknown_fields(&["sets"], &["update_emitted"]);
+    let (sender, mut updates) = mpsc::unbounded_channel();
     let results = crate::results::Results::new(sender);
     let sets = case.given["sets"].as_array().unwrap().iter();
     let emitted: Vec<bool> = sets
         .map(|set| {
-            let result = stored(&set[1]).unwrap();
+            let result = stored_result(&set[1]).unwrap();
             results.set(ProbeKind::Liveness, "pod", set[0].as_str().unwrap(), result);
-            told.try_recv().is_ok()
+            updates.try_recv().is_ok()
         })
         .collect();
     assert_eq!(json!(emitted), case.expect["update_emitted"], "{}", case.id);
 }
 
-fn names(case: &Case) {
-    case.only(&["result"], &["number", "text"]);
+fn check_names(case: &Case) {
+    case.reject_unknown_fields(&["result"], &["number", "text"]);
     let result = match case.given["result"]
         .as_str()
         .map(str::to_lowercase)
@@ -358,7 +361,7 @@ fn names(case: &Case) {
     {
         Some("success") => ProbeResult::Success,
         Some("failure") => ProbeResult::Failure,
-        // Any other number is what Rust's type does not have: nothing yet.
+        // Go's type has other numbers, which print as unknown; Rust's type has none.
         _ => ProbeResult::Unknown,
     };
     if let Some(number) = case.expect["number"].as_i64() {

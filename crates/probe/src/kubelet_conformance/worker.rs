@@ -1,4 +1,4 @@
-//! Rows about one probe of one container: what a check stores, and whether another follows.
+//! Rows about one worker: the result that an attempt stores, and whether the worker continues.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,45 +12,50 @@ use tokio_util::sync::CancellationToken;
 
 use super::Case;
 use super::manager::Recorder;
-use super::row::{captures, kind, stored, text, verdict};
+use super::row::{captures, probe_kind, stored_result, text, verdict};
 use crate::outcome::{Outcome, ProbeError, Verdict};
-use crate::prober::{Action, Prober, Target};
+use crate::prober::{ProbeTarget, Prober, ResolvedHandler};
 use crate::results::{ProbeKind, Update};
-use crate::worker::{Handle, Worker};
-use crate::{Clock, Manager, Options};
+use crate::worker::{Worker, WorkerHandle};
+use crate::{Clock, Manager, ManagerOptions, StartDelay};
 
-mod checks;
+mod steps;
 
-use checks::checks;
+use steps::run_steps;
 
-type Answer = Result<Verdict, ProbeError>;
+type ProbeOutcome = Result<Verdict, ProbeError>;
 
-/// Answers as it is told and remembers the commands.
-pub(super) struct Scripted {
-    answer: Mutex<Answer>,
-    asked: Mutex<Vec<Vec<String>>>,
+/// Returns the configured result for each attempt, and records the commands.
+pub(super) struct ScriptedProber {
+    result: Mutex<ProbeOutcome>,
+    commands: Mutex<Vec<Vec<String>>>,
 }
 
-impl Scripted {
+impl ScriptedProber {
     pub(super) fn always(verdict: Verdict) -> Self {
         Self {
-            answer: Mutex::new(Ok(verdict)),
-            asked: Mutex::default(),
+            result: Mutex::new(Ok(verdict)),
+            commands: Mutex::default(),
         }
     }
 
-    pub(super) fn answer(&self, verdict: Verdict) {
-        *self.answer.lock().unwrap() = Ok(verdict);
+    pub(super) fn set_verdict(&self, verdict: Verdict) {
+        *self.result.lock().unwrap() = Ok(verdict);
     }
 }
 
 #[async_trait]
-impl Prober for Scripted {
-    async fn probe(&self, _: &Target, action: &Action, _: Duration) -> Result<Outcome, ProbeError> {
-        if let Action::Exec { command } = action {
-            self.asked.lock().unwrap().push(command.clone());
+impl Prober for ScriptedProber {
+    async fn probe(
+        &self,
+        _: &ProbeTarget,
+        handler: &ResolvedHandler,
+        _: Duration,
+    ) -> Result<Outcome, ProbeError> {
+        if let ResolvedHandler::Exec { command } = handler {
+            self.commands.lock().unwrap().push(command.clone());
         }
-        let verdict = self.answer.lock().unwrap().clone()?;
+        let verdict = self.result.lock().unwrap().clone()?;
         Ok(Outcome {
             verdict,
             reason: None,
@@ -68,14 +73,14 @@ fn seconds_before(seconds: i64) -> Timestamp {
     Timestamp::from_second(now().as_second() - seconds).unwrap()
 }
 
-/// A manager whose host has just started.
+/// Creates a manager whose host has just started.
 pub(super) fn manager(
-    prober: Arc<Scripted>,
+    prober: Arc<ScriptedProber>,
     gate: bool,
 ) -> (Manager, mpsc::UnboundedReceiver<Update>) {
-    let options = Options {
-        started: now(),
-        jitter: false,
+    let options = ManagerOptions {
+        host_started_at: now(),
+        start_delay: StartDelay::None,
         change_status_on_restart: gate,
     };
     Manager::new(
@@ -86,7 +91,7 @@ pub(super) fn manager(
     )
 }
 
-/// A pod of containers, of which some are init containers.
+/// Returns a pod with these containers; `true` marks init containers.
 pub(super) fn pod(containers: &[(Container, bool)], policy: &str) -> Pod {
     let list = |init: bool| -> Vec<&Container> {
         containers
@@ -102,15 +107,18 @@ pub(super) fn pod(containers: &[(Container, bool)], policy: &str) -> Pod {
     .unwrap()
 }
 
-/// A container's status in a row's words.
-pub(super) fn container_status(words: &str) -> ContainerStatus {
-    let state = if words == "running" {
+/// Parses the description of a container's status.
+pub(super) fn container_status(description: &str) -> ContainerStatus {
+    let state = if description == "running" {
         json!({"running": {"startedAt": now().to_string()}})
-    } else if matches!(words, "waiting" | "neither running nor terminated") {
+    } else if matches!(description, "waiting" | "neither running nor terminated") {
         json!({})
     } else {
-        let found = captures(r"terminated(?:, exit (\d+))?(?:, no own policy)?", words);
-        let found = found.unwrap_or_else(|| panic!("a container that is {words:?}"));
+        let found = captures(
+            r"terminated(?:, exit (\d+))?(?:, no own policy)?",
+            description,
+        );
+        let found = found.unwrap_or_else(|| panic!("unknown container state: {description:?}"));
         let code: i32 = found
             .get(1)
             .map_or(0, |code| code.as_str().parse().unwrap());
@@ -122,7 +130,7 @@ pub(super) fn container_status(words: &str) -> ContainerStatus {
     .unwrap()
 }
 
-/// A running pod with one running container.
+/// Returns the status of a running pod with one running container.
 pub(super) fn running(started: bool) -> PodStatus {
     let mut container = container_status("running");
     container.started = Some(started);
@@ -133,7 +141,7 @@ pub(super) fn running(started: bool) -> PodStatus {
     }
 }
 
-const GIVEN: [&str; 29] = [
+const GIVEN_FIELDS: [&str; 29] = [
     "probe_type",
     "probe_types",
     "probe",
@@ -165,7 +173,7 @@ const GIVEN: [&str; 29] = [
     "on_hold_before",
 ];
 
-const EXPECT: [&str; 14] = [
+const EXPECTED_FIELDS: [&str; 14] = [
     "result",
     "error",
     "argv_executed",
@@ -183,19 +191,19 @@ const EXPECT: [&str; 14] = [
 ];
 
 pub(super) async fn run(case: &Case) {
-    case.only(&GIVEN, &EXPECT);
+    case.reject_unknown_fields(&GIVEN_FIELDS, &EXPECTED_FIELDS);
     if case.has("probe_types") {
         for kind_name in case.given["probe_types"].as_array().unwrap() {
-            attempt(case, kind(kind_name)).await;
+            check_attempt(case, probe_kind(kind_name)).await;
         }
     } else {
-        checks(case).await;
+        run_steps(case).await;
     }
 }
 
-fn answer(given: &Value) -> Answer {
+fn handler_outcome(given: &Value) -> ProbeOutcome {
     if given["handler_error"] == json!(true) {
-        return Err(ProbeError::unknown("told to"));
+        return Err(ProbeError::unknown("configured error"));
     }
     Ok(given
         .get("handler_result")
@@ -218,16 +226,16 @@ fn probe(given: &Value) -> Probe {
     .unwrap()
 }
 
-/// One attempt, retried where it is an error; an error counts for nothing.
-async fn attempt(case: &Case, kind: ProbeKind) {
+/// Probes once. Errors are retried and not counted.
+async fn check_attempt(case: &Case, kind: ProbeKind) {
     let given = &case.given;
-    let scripted = Scripted::always(Verdict::Success);
-    *scripted.answer.lock().unwrap() = answer(given);
+    let scripted = ScriptedProber::always(Verdict::Success);
+    *scripted.result.lock().unwrap() = handler_outcome(given);
     let mut container: Container = serde_json::from_value(json!({"name": "c"})).unwrap();
     container.env = serde_json::from_value(given["env"].clone()).unwrap_or_default();
     let probe = match given.get("probe") {
         Some(Value::Null) => {
-            // Nobody asks a container without a probe, and it counts as well.
+            // A container without probes has no workers, and is ready.
             let (manager, _updates) = manager(Arc::new(scripted), false);
             let pod = pod(&[(container, false)], "Never");
             manager.add_pod(&pod);
@@ -240,13 +248,13 @@ async fn attempt(case: &Case, kind: ProbeKind) {
             );
             return;
         }
-        Some(Value::String(words)) if words == "present but without any handler" => {
+        Some(Value::String(description)) if description == "present but without any handler" => {
             Probe::default()
         }
         Some(other) => panic!("{}: probe {other}", case.id),
         None => probe(given),
     };
-    let target = Target {
+    let target = ProbeTarget {
         pod_uid: "u".to_owned(),
         namespace: "n".to_owned(),
         pod: "p".to_owned(),
@@ -255,9 +263,9 @@ async fn attempt(case: &Case, kind: ProbeKind) {
         ip: None,
     };
     let recorder = Recorder::default();
-    let action = crate::action::resolve(&probe, &container, "");
+    let handler = crate::handler::resolve(&probe, &container, "");
     let limit = Duration::from_secs(1);
-    let found = crate::attempt::check(&scripted, &recorder, kind, &target, action, limit).await;
+    let found = crate::attempt::probe(&scripted, &recorder, kind, &target, handler, limit).await;
     let expected = match case.expect["error"] {
         Value::Bool(true) => None,
         _ => Some(case.expect["result"] == json!("success")),
@@ -265,7 +273,7 @@ async fn attempt(case: &Case, kind: ProbeKind) {
     assert_eq!(found, expected, "{} {kind:?}", case.id);
     if let Some(argv) = case.expect.get("argv_executed") {
         assert_eq!(
-            &json!(scripted.asked.lock().unwrap()[0]),
+            &json!(scripted.commands.lock().unwrap()[0]),
             argv,
             "{}",
             case.id

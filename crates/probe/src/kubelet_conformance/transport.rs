@@ -1,4 +1,4 @@
-//! Rows about one attempt: HTTP, TCP, exec and gRPC against something real.
+//! Rows about single attempts: HTTP, TCP, exec and gRPC with real sockets and processes.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,16 +8,16 @@ use serde_json::{Value, json};
 
 use super::Case;
 use super::row::{captures, text, verdict};
-use super::server::{acceptor, routes, serve};
+use super::server::{parse_routes, serve, tls_acceptor};
 use crate::outcome::{Outcome, ProbeError};
 use crate::{HttpGet, exec, grpc, http, tcp};
 
 pub(super) async fn run(case: &Case) {
     match case.kind.as_str() {
-        "http" => get(case).await,
-        "tcp" => connect(case).await,
-        "exec" => command(case).await,
-        _ => health(case).await,
+        "http" => check_http(case).await,
+        "tcp" => check_tcp(case).await,
+        "exec" => check_exec(case).await,
+        _ => check_grpc(case).await,
     }
 }
 
@@ -35,8 +35,8 @@ fn headers(given: &Value) -> Vec<(String, String)> {
     headers
 }
 
-async fn get(case: &Case) {
-    case.only(
+async fn check_http(case: &Case) {
+    case.reject_unknown_fields(
         &[
             "server",
             "headers",
@@ -56,14 +56,14 @@ async fn get(case: &Case) {
         ],
     );
     let given = &case.given;
-    let words = given["server"].as_str().unwrap_or_default();
-    let (scheme, address) = peer(given, words).await;
+    let server = given["server"].as_str().unwrap_or_default();
+    let (scheme, address) = start_server(given, server).await;
     let mut url = format!(
         "{scheme}://{address}{}",
         given["path"].as_str().unwrap_or("/")
     );
     if let Some(location) = given["location"].as_str() {
-        let other = serve(routes(&given["server"], timeout(given)), None).await;
+        let other = serve(parse_routes(&given["server"], timeout(given)), None).await;
         let location = location.replace("<same host, other port>", &format!("http://{other}"));
         let encoded =
             percent_encoding::utf8_percent_encode(&location, percent_encoding::NON_ALPHANUMERIC);
@@ -71,9 +71,9 @@ async fn get(case: &Case) {
             url = format!("{url}?loc={encoded}");
         }
     }
-    let mut client = http::Client::new(crate::USER_AGENT, true);
+    let mut client = http::Client::new(crate::USER_AGENT, http::Http2::Offered);
     if given["follow_other_hosts"] == json!(true) {
-        client = client.following_other_hosts();
+        client = client.follow_other_hosts();
     }
     let probed = HttpGet {
         url: url.clone(),
@@ -82,56 +82,59 @@ async fn get(case: &Case) {
     let found = client
         .probe(&probed, Duration::from_secs_f64(timeout(given)))
         .await;
-    let place = |expected: &str| {
+    let fill_in = |expected: &str| {
         let third = format!("{scheme}://{address}/2");
         expected
             .replace("<third hop url>", &third)
             .replace("<addr>", &address.to_string())
             .replace("<url>", &url)
     };
-    check(case, &found, &place);
+    check(case, &found, &fill_in);
 }
 
-/// What to ask, and in which scheme.
-async fn peer(given: &Value, words: &str) -> (&'static str, SocketAddr) {
+/// Starts the server of a row. Returns the scheme and address to probe.
+async fn start_server(given: &Value, server: &str) -> (&'static str, SocketAddr) {
     let timeout = timeout(given);
-    let plain = || crate::kubelet_cases::server::routes(&json!("200"), timeout);
-    match words {
+    let plain = || crate::kubelet_conformance::server::parse_routes(&json!("200"), timeout);
+    match server {
         "HTTPS probe against a plain HTTP server" => {
-            let routes = routes(&json!("400 empty"), timeout);
-            // A server of HTTP reads a TLS greeting as a request without an end and says so at once.
-            ("https", serve_refusing(routes).await)
+            let routes = parse_routes(&json!("400 empty"), timeout);
+            // An HTTP server rejects a TLS ClientHello as a malformed request.
+            ("https", serve_any_bytes(routes).await)
         }
         "plain HTTP probe against a TLS server" | "plain HTTP probe against a Go TLS server" => (
             "http",
-            serve_refusing(routes(&json!("400 empty"), timeout)).await,
+            serve_any_bytes(parse_routes(&json!("400 empty"), timeout)).await,
         ),
-        "nothing listens" | "no listener" | "port closed" => ("http", nobody().await),
+        "nothing listens" | "no listener" | "port closed" => ("http", closed_port().await),
         _ => match captures(
             r"HTTPS, self-signed(?:, (h2 capable|HTTP/1\.1 only))?",
-            words,
+            server,
         ) {
             Some(found) => {
                 let http2 = found
                     .get(1)
                     .is_some_and(|word| word.as_str() == "h2 capable");
-                ("https", serve(plain(), Some(acceptor(http2))).await)
+                ("https", serve(plain(), Some(tls_acceptor(http2))).await)
             }
-            None => ("http", serve(routes(&given["server"], timeout), None).await),
+            None => (
+                "http",
+                serve(parse_routes(&given["server"], timeout), None).await,
+            ),
         },
     }
 }
 
-async fn nobody() -> SocketAddr {
+async fn closed_port() -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap()
 }
 
-/// Answers whatever the first bytes are.
-async fn serve_refusing(routes: super::server::Routes) -> SocketAddr {
+/// Starts a server that responds to any bytes.
+async fn serve_any_bytes(routes: super::server::Routes) -> SocketAddr {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let super::server::Answer::Bytes(bytes) = routes[0].1.clone() else {
-        panic!("a refusal has bytes")
+    let super::server::Reply::Bytes(bytes) = routes[0].1.clone() else {
+        panic!("the reply has no bytes")
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -146,15 +149,15 @@ async fn serve_refusing(routes: super::server::Routes) -> SocketAddr {
     address
 }
 
-/// Compares what was found with what the row expects of it.
-fn check(case: &Case, found: &Result<Outcome, ProbeError>, place: &dyn Fn(&str) -> String) {
+/// Compares a result with the expectations of the row.
+fn check(case: &Case, found: &Result<Outcome, ProbeError>, fill_in: &dyn Fn(&str) -> String) {
     let expect = &case.expect;
     let id = &case.id;
-    let (result, output) = match found {
+    let (verdict_found, output) = match found {
         Ok(outcome) => (outcome.verdict, outcome.output.as_str()),
         Err(error) => (error.verdict, ""),
     };
-    assert_eq!(result, verdict(&expect["result"]), "{id}: {found:?}");
+    assert_eq!(verdict_found, verdict(&expect["result"]), "{id}: {found:?}");
     if let Some(error) = expect["error"].as_bool() {
         assert_eq!(found.is_err(), error, "{id}: {found:?}");
     }
@@ -162,37 +165,40 @@ fn check(case: &Case, found: &Result<Outcome, ProbeError>, place: &dyn Fn(&str) 
         assert_eq!(found.is_ok(), counted, "{id}: {found:?}");
     }
     if let Some(expected) = expect["output"].as_str() {
-        assert_eq!(output, written_out(&place(expected), case), "{id}");
+        assert_eq!(output, expand_text(&fill_in(expected), case), "{id}");
     }
     if let Some(part) = expect["output_contains"].as_str() {
-        assert!(output.contains(part), "{id}: {output:?} has no {part:?}");
+        assert!(
+            output.contains(part),
+            "{id}: {output:?} does not contain {part:?}"
+        );
     }
     if let Some(part) = expect["output_lacks"].as_str() {
-        assert!(!output.contains(part), "{id}: {output:?} has {part:?}");
+        assert!(!output.contains(part), "{id}: {output:?} contains {part:?}");
     }
 }
 
-/// Long texts are described in the rows.
-fn written_out(words: &str, case: &Case) -> String {
-    if let Some(found) = captures(r"(\d+) x '(.)'", words) {
+/// Expands the description of a long text.
+fn expand_text(description: &str, case: &Case) -> String {
+    if let Some(found) = captures(r"(\d+) x '(.)'", description) {
         return found[2].repeat(found[1].parse().unwrap());
     }
-    if let Some(found) = captures(r"the (?:same|first) (\d+) bytes(?: of it)?", words) {
-        let whole = written_out(text(&case.given, "command_output"), case);
+    if let Some(found) = captures(r"the (?:same|first) (\d+) bytes(?: of it)?", description) {
+        let whole = expand_text(text(&case.given, "command_output"), case);
         return whole[..found[1].parse().unwrap()].to_owned();
     }
     if let Some(found) = captures(
         r"'(.*)' repeated (\d+) times(?: \(\d+ bytes\))?(?:,? (?:and|plus|followed by) (?:more|'(.*)'))?",
-        words,
+        description,
     ) {
         let more = found.get(3).map_or("", |more| more.as_str());
         return found[1].repeat(found[2].parse().unwrap()) + more;
     }
-    words.to_owned()
+    description.to_owned()
 }
 
-async fn connect(case: &Case) {
-    case.only(
+async fn check_tcp(case: &Case) {
+    case.reject_unknown_fields(
         &["host", "port", "address", "timeout_s"],
         &["result", "error", "output"],
     );
@@ -218,13 +224,14 @@ async fn connect(case: &Case) {
     check(case, &Ok(found), &str::to_owned);
 }
 
-/// A command that ends as the row says. The runtime's own words about a timeout are not the rows'.
-async fn command(case: &Case) {
-    case.only(
+/// Runs a command that exits as the row requires. The text of a timeout is the container runtime's, so it is replaced by
+/// the row's.
+async fn check_exec(case: &Case) {
+    case.reject_unknown_fields(
         &["command_output", "command_error"],
         &["result", "error", "output"],
     );
-    let output = written_out(text(&case.given, "command_output"), case);
+    let output = expand_text(text(&case.given, "command_output"), case);
     let error = &case.given["command_error"];
     let shell = |script: String| {
         vec![
@@ -247,7 +254,7 @@ async fn command(case: &Case) {
             vec!["sleep".to_owned(), "600".to_owned()],
             Duration::from_millis(50),
         ),
-        _ => panic!("{}: no such end: {error}", case.id),
+        _ => panic!("{}: unknown command error: {error}", case.id),
     };
     let mut found = exec::probe(&argv, limit).await;
     if error["type"] == json!("timeout")
@@ -259,8 +266,8 @@ async fn command(case: &Case) {
     check(case, &found, &str::to_owned);
 }
 
-async fn health(case: &Case) {
-    case.only(
+async fn check_grpc(case: &Case) {
+    case.reject_unknown_fields(
         &[
             "host",
             "port",
@@ -305,25 +312,25 @@ async fn health(case: &Case) {
 async fn serve_health(listener: tokio::net::TcpListener, given: Value, limit: f64) {
     let (stream, _) = listener.accept().await.unwrap();
     let mut connection = h2::server::handshake(stream).await.unwrap();
-    let late = given["health_reply_delay_s"]
+    let is_late = given["health_reply_delay_s"]
         .as_f64()
         .is_some_and(|delay| delay > limit);
-    let unimplemented = text(&given, "server").contains("without the health service");
+    let is_unimplemented = text(&given, "server").contains("without the health service");
     let status = match given["health_status"].as_str() {
         None | Some("SERVING") => 1,
         Some("UNKNOWN") => 0,
         Some("NOT_SERVING") => 2,
         Some("SERVICE_UNKNOWN") => 3,
-        Some(other) => panic!("no such status: {other}"),
+        Some(other) => panic!("unknown status: {other}"),
     };
-    let mut kept = Vec::new();
+    let mut unanswered = Vec::new();
     while let Some(Ok((_, mut respond))) = connection.accept().await {
-        if late {
-            kept.push(respond);
+        if is_late {
+            unanswered.push(respond);
             continue;
         }
         let head = ::http::Response::builder().header("content-type", "application/grpc");
-        if unimplemented {
+        if is_unimplemented {
             let head = head.header("grpc-status", "12").body(()).unwrap();
             respond.send_response(head, true).unwrap();
             continue;

@@ -1,29 +1,53 @@
 use super::*;
 
 #[test]
-fn a_location_leads_where_go_says() {
+fn location_is_resolved_as_in_go() {
     let base = Url::parse("http://127.0.0.1:80/a/b?q=1").unwrap();
-    for (location, expected, absolute) in [
-        ("/success", "http://127.0.0.1:80/success", false),
-        ("c", "http://127.0.0.1:80/a/c", false),
-        ("../c/./d", "http://127.0.0.1:80/c/d", false),
-        ("..", "http://127.0.0.1:80/", false),
-        ("../../..", "http://127.0.0.1:80/", false),
-        ("?x", "http://127.0.0.1:80/a/b?x", false),
-        ("#f", "http://127.0.0.1:80/a/b?q=1#f", false),
-        ("//other/x", "http://other/x", false),
-        ("https://other:8443", "https://other:8443", true),
-        ("HTTP://me:pw@other/a b", "http://other/a%20b", true),
-        ("http://[::1]:8080/x", "http://[::1]:8080/x", true),
+    for (location, expected, form) in [
+        (
+            "/success",
+            "http://127.0.0.1:80/success",
+            LocationForm::Relative,
+        ),
+        ("c", "http://127.0.0.1:80/a/c", LocationForm::Relative),
+        (
+            "../c/./d",
+            "http://127.0.0.1:80/c/d",
+            LocationForm::Relative,
+        ),
+        ("..", "http://127.0.0.1:80/", LocationForm::Relative),
+        ("../../..", "http://127.0.0.1:80/", LocationForm::Relative),
+        ("?x", "http://127.0.0.1:80/a/b?x", LocationForm::Relative),
+        (
+            "#f",
+            "http://127.0.0.1:80/a/b?q=1#f",
+            LocationForm::Relative,
+        ),
+        ("//other/x", "http://other/x", LocationForm::Relative),
+        (
+            "https://other:8443",
+            "https://other:8443",
+            LocationForm::Absolute,
+        ),
+        (
+            "HTTP://me:pw@other/a b",
+            "http://other/a%20b",
+            LocationForm::Absolute,
+        ),
+        (
+            "http://[::1]:8080/x",
+            "http://[::1]:8080/x",
+            LocationForm::Absolute,
+        ),
     ] {
-        let (url, is_absolute) = base.join(location).unwrap();
+        let (url, found) = base.join(location).unwrap();
         assert_eq!(url.to_string(), expected, "{location}");
-        assert_eq!(is_absolute, absolute, "{location}");
+        assert_eq!(found, form, "{location}");
     }
 }
 
 #[test]
-fn what_is_no_url_is_refused_in_gos_words() {
+fn invalid_url_is_rejected_with_the_error_text_of_go() {
     for (text, expected) in [
         ("http://[[::1]]:80/", "invalid IP-literal"),
         ("http://[::1/", "missing ']' in host"),
@@ -44,7 +68,7 @@ fn what_is_no_url_is_refused_in_gos_words() {
 }
 
 #[test]
-fn a_url_knows_whom_to_connect_to() {
+fn url_yields_host_port_and_request_target() {
     for (text, host, port, target) in [
         ("http://10.0.0.1:80", "10.0.0.1", 80, "/"),
         ("http://[::1]:8080/x", "::1", 8080, "/x"),

@@ -1,15 +1,17 @@
-//! Header names as Go writes them.
+//! Header names in Go's canonical form.
 
-/// The headers with canonical names, in order.
-pub fn canonical<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<(String, String)> {
+/// Returns the headers with canonical names, in the same order.
+pub(crate) fn canonicalize<'a>(
+    headers: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Vec<(String, String)> {
     headers
         .map(|(name, value)| (canonical_name(name), value.to_owned()))
         .collect()
 }
 
-/// Upper case at the start and after each hyphen, lower case elsewhere. A name that is no token stays as it is.
-#[must_use]
-pub fn canonical_name(name: &str) -> String {
+/// Converts the first letter and each letter after a hyphen to upper case, others to lower case. A name that is not a token
+/// is unchanged.
+fn canonical_name(name: &str) -> String {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || !name.bytes().all(is_token) {
         return name.to_owned();
@@ -32,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_between_hyphens_begin_in_upper_case() {
+    fn header_name_is_converted_to_its_canonical_form() {
         for (name, expected) in [
             ("accept", "Accept"),
             ("X-forwarded-FOR", "X-Forwarded-For"),
@@ -46,10 +48,10 @@ mod tests {
     }
 
     #[test]
-    fn repeated_names_stay_repeated_in_order() {
-        let given = [("a", "1"), ("A", "2")];
+    fn repeated_headers_are_kept_in_order() {
+        let headers = [("a", "1"), ("A", "2")];
         assert_eq!(
-            canonical(given.into_iter()),
+            canonicalize(headers.into_iter()),
             [
                 ("A".to_owned(), "1".to_owned()),
                 ("A".to_owned(), "2".to_owned())

@@ -1,6 +1,6 @@
-//! Rows of the kubelet's own tests, as data: each one is run against this crate.
+//! Conformance with the kubelet: rows of its own unit tests, as data, are run against this crate.
 //!
-//! `KUBELET_PROBE_CASES` names another file of the same form. A row that is not understood is a failed row.
+//! `KUBELET_PROBE_CASES` replaces the file with rows. A row with unknown fields or values fails.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,7 +17,7 @@ mod server;
 mod transport;
 mod worker;
 
-pub(crate) use server::acceptor;
+pub(crate) use server::tls_acceptor;
 
 #[derive(Deserialize)]
 struct File {
@@ -35,78 +35,78 @@ struct Case {
     expect: Value,
 }
 
-fn read() -> Vec<Case> {
-    let copy = concat!(
+fn read_cases() -> Vec<Case> {
+    let default_path = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/testdata/kubelet-probe-cases.json"
     );
-    let path = std::env::var("KUBELET_PROBE_CASES").unwrap_or_else(|_| copy.to_owned());
+    let path = std::env::var("KUBELET_PROBE_CASES").unwrap_or_else(|_| default_path.to_owned());
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let file: File = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"));
     file.cases.into_iter().chain(file.extra).collect()
 }
 
-/// Rows about real sockets and processes run side by side; the others one by one, each on paused time of its own.
+/// Rows with real sockets and processes run concurrently; the others one after the other, each on its own paused time.
 #[test]
-fn every_row_of_the_kubelets_tests_holds() {
-    let cases = read();
-    assert!(!cases.is_empty(), "a file without rows proves nothing");
-    let (outside, inside): (Vec<_>, Vec<_>) = cases.into_iter().partition(|case| {
+fn all_rows_of_kubelet_tests_pass() {
+    let cases = read_cases();
+    assert!(!cases.is_empty(), "the file contains no rows");
+    let (real_io, paused_time): (Vec<_>, Vec<_>) = cases.into_iter().partition(|case| {
         matches!(case.kind.as_str(), "http" | "tcp" | "exec" | "grpc") || manager::is_scale(case)
     });
-    let mut verdicts = run_outside(outside);
-    verdicts.extend(inside.into_iter().map(|case| {
+    let mut results = run_with_real_io(real_io);
+    results.extend(paused_time.into_iter().map(|case| {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .start_paused(true)
             .build()
             .unwrap();
-        let run = AssertUnwindSafe(|| runtime.block_on(run_inside(&case)));
-        let held = catch_unwind(run).is_ok();
-        (case, held)
+        let run = AssertUnwindSafe(|| runtime.block_on(run_on_paused_time(&case)));
+        let passed = catch_unwind(run).is_ok();
+        (case, passed)
     }));
-    report(&verdicts);
+    report(&results);
 }
 
-fn run_outside(cases: Vec<Case>) -> Vec<(Case, bool)> {
+fn run_with_real_io(cases: Vec<Case>) -> Vec<(Case, bool)> {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let runs = cases.into_iter().map(|case| async move {
         let run = async {
             match case.kind.as_str() {
-                "worker" => manager::scale(&case).await,
+                "worker" => manager::run_scale(&case).await,
                 _ => transport::run(&case).await,
             }
         };
-        let held = AssertUnwindSafe(run).catch_unwind().await.is_ok();
-        (case, held)
+        let passed = AssertUnwindSafe(run).catch_unwind().await.is_ok();
+        (case, passed)
     });
     runtime.block_on(futures::future::join_all(runs))
 }
 
-async fn run_inside(case: &Case) {
+async fn run_on_paused_time(case: &Case) {
     match case.kind.as_str() {
         "request" => request::run(case).await,
-        "worker" if backoff::is_about(case) => backoff::run(case),
-        "worker" if manager::is_about(case) => manager::run(case).await,
+        "worker" if backoff::can_run(case) => backoff::run(case),
+        "worker" if manager::can_run(case) => manager::run(case).await,
         "worker" => worker::run(case).await,
         kind => panic!("{}: unknown kind {kind:?}", case.id),
     }
 }
 
-fn report(verdicts: &[(Case, bool)]) {
+fn report(results: &[(Case, bool)]) {
     let mut counts = BTreeMap::<&str, (usize, usize)>::new();
-    for (case, held) in verdicts {
+    for (case, passed) in results {
         let count = counts.entry(&case.kind).or_default();
-        count.0 += usize::from(*held);
+        count.0 += usize::from(*passed);
         count.1 += 1;
     }
-    for (kind, (held, all)) in counts {
-        println!("{kind}: {held} of {all} rows hold");
+    for (kind, (passed, all)) in counts {
+        println!("{kind}: {passed} of {all} rows pass");
     }
-    let broken: Vec<&str> = verdicts
+    let failed: Vec<&str> = results
         .iter()
-        .filter(|(_, held)| !held)
+        .filter(|(_, passed)| !passed)
         .map(|(case, _)| case.id.as_str())
         .collect();
-    assert!(broken.is_empty(), "rows that do not hold: {broken:?}");
+    assert!(failed.is_empty(), "failed rows: {failed:?}");
 }

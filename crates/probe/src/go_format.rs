@@ -1,8 +1,8 @@
-//! Values written as Go writes them, which is how they stand in the kubelet's texts.
+//! Values formatted as by Go, for texts that equal the kubelet's.
 
 use std::time::Duration;
 
-/// A duration: `1s`, `1.5s`, `1m0s`, `20ms`.
+/// Formats a duration: `1s`, `1.5s`, `1m0s`, `20ms`.
 pub(crate) fn duration(duration: Duration) -> String {
     if duration.is_zero() {
         return "0s".to_owned();
@@ -30,7 +30,7 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
-/// `nanos` in units of `scale`, without trailing zeros.
+/// Formats `nanos` in units of `scale`, without trailing zeros.
 fn decimal(nanos: u128, scale: u128) -> String {
     let (whole, fraction) = (nanos / scale, nanos % scale);
     if fraction == 0 {
@@ -41,7 +41,7 @@ fn decimal(nanos: u128, scale: u128) -> String {
     format!("{whole}.{}", fraction.trim_end_matches('0'))
 }
 
-/// What a system call's error says.
+/// Returns the text of a system call's error, in lower case.
 pub(crate) fn os_error(error: &std::io::Error) -> String {
     match error.raw_os_error() {
         Some(code) => nix::errno::Errno::from_raw(code).desc().to_lowercase(),
@@ -49,7 +49,7 @@ pub(crate) fn os_error(error: &std::io::Error) -> String {
     }
 }
 
-/// Bytes in double quotes, as `%q` writes them.
+/// Quotes bytes as `%q` does.
 pub(crate) fn quote(bytes: &[u8]) -> String {
     let mut quoted = String::with_capacity(bytes.len() + 2);
     quoted.push('"');
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_written_in_their_largest_units() {
+    fn duration_is_formatted_in_its_largest_unit() {
         for (nanos, expected) in [
             (0, "0s"),
             (1, "1ns"),
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_peer_said_is_quoted_without_its_control_characters() {
+    fn control_characters_and_invalid_utf8_are_escaped() {
         for (bytes, expected) in [
             (&b"garbage"[..], r#""garbage""#),
             (b"a\"b\\c", r#""a\"b\\c""#),
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_the_system_are_in_lower_case() {
+    fn os_error_is_formatted_in_lower_case() {
         let refused = std::io::Error::from_raw_os_error(nix::libc::ECONNREFUSED);
         assert_eq!(os_error(&refused), "connection refused");
         assert_eq!(os_error(&std::io::Error::other("As it is")), "As it is");

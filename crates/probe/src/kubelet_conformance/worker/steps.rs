@@ -1,28 +1,28 @@
-//! A worker that is made to check by hand, and what each check came to.
+//! Steps of rows about one worker: single attempts and their effects.
 
 use super::*;
 
-/// A worker that is made to check by hand.
-struct Bench {
+/// A worker whose attempts are run one by one.
+struct SteppedWorker {
     manager: Manager,
     _updates: mpsc::UnboundedReceiver<Update>,
-    scripted: Arc<Scripted>,
+    scripted: Arc<ScriptedProber>,
     worker: Worker,
     kind: ProbeKind,
 }
 
-/// What one check came to.
-struct Seen {
+/// Effects of one step.
+struct StepResult {
     continues: bool,
     stored: Value,
     on_hold: bool,
-    run: u32,
+    result_run: u32,
 }
 
-impl Bench {
+impl SteppedWorker {
     fn new(given: &Value) -> Self {
-        let kind = kind(&given["probe_type"]);
-        let scripted = Arc::new(Scripted::always(Verdict::Success));
+        let kind = probe_kind(&given["probe_type"]);
+        let scripted = Arc::new(ScriptedProber::always(Verdict::Success));
         let gate = given["gate_ChangeContainerStatusOnKubeletRestart"] == json!(true);
         let (manager, updates) = manager(scripted.clone(), gate);
         let container = container(given);
@@ -37,7 +37,7 @@ impl Bench {
             pod.metadata.deletion_timestamp =
                 Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now()));
         }
-        let handle = Handle {
+        let handle = WorkerHandle {
             stop: CancellationToken::new(),
             trigger: Arc::new(Notify::new()),
         };
@@ -59,19 +59,19 @@ impl Bench {
         }
     }
 
-    async fn check(&mut self, status: Option<PodStatus>, answer: Answer) -> Seen {
-        *self.scripted.answer.lock().unwrap() = answer;
+    async fn step(&mut self, status: Option<PodStatus>, outcome: ProbeOutcome) -> StepResult {
+        *self.scripted.result.lock().unwrap() = outcome;
         if let Some(status) = status {
             self.manager.set_status("u", status);
         }
-        let continues = self.worker.once().await;
-        let id = self.worker.check.container_id.clone().unwrap_or_default();
+        let continues = self.worker.do_probe().await;
+        let id = self.worker.state.container_id.clone().unwrap_or_default();
         let stored = self.manager.result(self.kind, &id);
-        Seen {
+        StepResult {
             continues,
             stored: stored.map_or(Value::Null, |stored| json!(stored.as_str().to_lowercase())),
-            on_hold: self.worker.check.tracker.is_on_hold(),
-            run: self.worker.check.tracker.run(),
+            on_hold: self.worker.state.tracker.is_on_hold(),
+            result_run: self.worker.state.tracker.result_run(),
         }
     }
 }
@@ -106,7 +106,7 @@ fn rules(given: &Value) -> Option<Vec<k8s_openapi::api::core::v1::ContainerResta
     Some(serde_json::from_value(rules.collect()).unwrap())
 }
 
-/// The published status that a row describes; none where there is none.
+/// Returns the published status of a row, or `None` if nothing is published.
 fn published(given: &Value, kind: ProbeKind) -> Option<PodStatus> {
     if given.get("pod_status") == Some(&Value::Null) {
         return None;
@@ -117,9 +117,9 @@ fn published(given: &Value, kind: ProbeKind) -> Option<PodStatus> {
             .as_bool()
             .unwrap_or(kind != ProbeKind::Startup),
     );
-    if let Some(words) = given["container_started"].as_str() {
-        let found = captures(r"(\d+) (min|s) (before|after) the kubelet", words);
-        let found = found.unwrap_or_else(|| panic!("started {words:?}"));
+    if let Some(description) = given["container_started"].as_str() {
+        let found = captures(r"(\d+) (min|s) (before|after) the kubelet", description);
+        let found = found.unwrap_or_else(|| panic!("unknown start time: {description:?}"));
         let unit = if &found[2] == "min" { 60 } else { 1 };
         let sign = if &found[3] == "before" { 1 } else { -1 };
         started_ago(
@@ -156,37 +156,37 @@ fn started_ago(container: &mut ContainerStatus, seconds: i64) {
     running.expect("a running container").started_at = Some(at);
 }
 
-pub(in crate::kubelet_cases) async fn checks(case: &Case) {
+pub(in crate::kubelet_conformance) async fn run_steps(case: &Case) {
     let (given, expect) = (&case.given, &case.expect);
-    let mut bench = Bench::new(given);
-    let kind = bench.kind;
+    let mut worker = SteppedWorker::new(given);
+    let kind = worker.kind;
     if given["on_hold_before"] == json!(true) || expect["on_hold_before_first"] == json!(true) {
-        panic!("{}: a hold without a cause", case.id);
+        panic!("{}: a hold without a result is not supported", case.id);
     }
-    if let Some(before) = stored(&given["stored_before"]) {
-        bench.manager.shared.results.set(kind, "u", "id", before);
-        bench.worker.check.container_id = Some("id".to_owned());
+    if let Some(before) = stored_result(&given["stored_before"]) {
+        worker.manager.shared.results.set(kind, "u", "id", before);
+        worker.worker.state.container_id = Some("id".to_owned());
     }
-    let steps: Vec<(Option<PodStatus>, Answer)> =
+    let steps: Vec<(Option<PodStatus>, ProbeOutcome)> =
         if let Some(results) = given["handler_results_in_order"].as_array() {
-            let answers = results.iter().map(|result| Ok(verdict(result)));
-            answers
-                .map(|answer| (published(given, kind), answer))
+            let outcomes = results.iter().map(|result| Ok(verdict(result)));
+            outcomes
+                .map(|outcome| (published(given, kind), outcome))
                 .collect()
         } else if let Some(steps) = given["steps"].as_array() {
             let status = |step| step_status(given, step, kind);
             steps
                 .iter()
-                .map(|step| (status(step), answer(&merged(given, step))))
+                .map(|step| (status(step), handler_outcome(&merged(given, step))))
                 .collect()
         } else {
-            vec![(published(given, kind), answer(given))]
+            vec![(published(given, kind), handler_outcome(given))]
         };
-    let mut seen = Vec::new();
-    for (status, answer) in steps {
-        seen.push(bench.check(status, answer).await);
+    let mut results = Vec::new();
+    for (status, outcome) in steps {
+        results.push(worker.step(status, outcome).await);
     }
-    compare(case, &seen);
+    compare(case, &results);
 }
 
 fn merged(given: &Value, step: &Value) -> Value {
@@ -226,14 +226,14 @@ fn step_status(given: &Value, step: &Value, kind: ProbeKind) -> Option<PodStatus
     Some(status)
 }
 
-fn compare(case: &Case, seen: &[Seen]) {
+fn compare(case: &Case, results: &[StepResult]) {
     let expect = &case.expect;
-    let last = seen.last().expect("a row has a check");
+    let last = results.last().expect("a row has a step");
     let id = &case.id;
     match &expect["worker_continues"] {
         Value::Null => {}
         Value::String(always) if always == "always" => {
-            assert!(seen.iter().all(|seen| seen.continues), "{id}");
+            assert!(results.iter().all(|step| step.continues), "{id}");
         }
         expected => assert_eq!(&json!(last.continues), expected, "{id}"),
     }
@@ -244,29 +244,29 @@ fn compare(case: &Case, seen: &[Seen]) {
         assert_eq!(!last.stored.is_null(), expected, "{id}");
     }
     if let Some(expected) = expect.get("stored_after_each") {
-        let all: Vec<&Value> = seen.iter().map(|seen| &seen.stored).collect();
+        let all: Vec<&Value> = results.iter().map(|step| &step.stored).collect();
         assert_eq!(&json!(all), expected, "{id}");
     }
     if let Some(expected) = expect["on_hold_after"].as_bool() {
         assert_eq!(last.on_hold, expected, "{id}");
     }
     if let Some(expected) = expect["run_counter_after"].as_u64() {
-        assert_eq!(u64::from(last.run), expected, "{id}");
+        assert_eq!(u64::from(last.result_run), expected, "{id}");
     }
     if let Some(expected) = expect.get("run_counter_after_each") {
-        let all: Vec<u32> = seen.iter().map(|seen| seen.run).collect();
+        let all: Vec<u32> = results.iter().map(|step| step.result_run).collect();
         assert_eq!(&json!(all), expected, "{id}");
     }
-    for (seen, expected) in seen
+    for (step, expected) in results
         .iter()
         .zip(expect["steps"].as_array().into_iter().flatten())
     {
         for (key, value) in expected.as_object().unwrap() {
             let found = match key.as_str() {
-                "worker_continues" => json!(seen.continues),
-                "stored_result" => seen.stored.clone(),
-                "on_hold" => json!(seen.on_hold),
-                "run_counter" => json!(seen.run),
+                "worker_continues" => json!(step.continues),
+                "stored_result" => step.stored.clone(),
+                "on_hold" => json!(step.on_hold),
+                "run_counter" => json!(step.result_run),
                 other => panic!("{id}: unknown field {other:?} of a step"),
             };
             assert_eq!(&found, value, "{id} {key}");

@@ -1,4 +1,4 @@
-//! Fields of rows. Whatever is not understood panics and fails its row.
+//! Fields of rows. An unknown value panics, which fails the row.
 
 use k8s_openapi::api::core::v1::ContainerPort;
 use regex_lite::{Captures, Regex};
@@ -9,8 +9,8 @@ use crate::outcome::Verdict;
 use crate::results::{ProbeKind, ProbeResult};
 
 impl Case {
-    /// Refuses a row that says something which nobody would look at.
-    pub(super) fn only(&self, given: &[&str], expect: &[&str]) {
+    /// Fails a row with fields that no check reads.
+    pub(super) fn reject_unknown_fields(&self, given: &[&str], expect: &[&str]) {
         for (object, known) in [(&self.given, given), (&self.expect, expect)] {
             for key in object.as_object().unwrap().keys() {
                 assert!(
@@ -43,27 +43,27 @@ pub(super) fn verdict(value: &Value) -> Verdict {
         Some("warning") => Verdict::Warning,
         Some("failure") => Verdict::Failure,
         Some("unknown") => Verdict::Unknown,
-        _ => panic!("no result: {value}"),
+        _ => panic!("unknown result: {value}"),
     }
 }
 
-/// A stored result; null is none.
-pub(super) fn stored(value: &Value) -> Option<ProbeResult> {
+/// Parses a stored result; null is `None`.
+pub(super) fn stored_result(value: &Value) -> Option<ProbeResult> {
     match value.as_str() {
         None if value.is_null() => None,
         Some("success") => Some(ProbeResult::Success),
         Some("failure") => Some(ProbeResult::Failure),
         Some("unknown") => Some(ProbeResult::Unknown),
-        _ => panic!("no stored result: {value}"),
+        _ => panic!("unknown stored result: {value}"),
     }
 }
 
-pub(super) fn kind(value: &Value) -> ProbeKind {
+pub(super) fn probe_kind(value: &Value) -> ProbeKind {
     let name = value.as_str().unwrap().to_lowercase();
     ProbeKind::ALL
         .into_iter()
         .find(|kind| kind.as_str().to_lowercase() == name)
-        .unwrap_or_else(|| panic!("no probe type: {value}"))
+        .unwrap_or_else(|| panic!("unknown probe type: {value}"))
 }
 
 pub(super) fn ports(value: &Value) -> Vec<ContainerPort> {
