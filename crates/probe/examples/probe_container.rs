@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
-use probe::{
+use selfheal_probe::{
     Clock, EventSink, LocalProber, Manager, ManagerOptions, ProbeResult, ProbeTarget, StartDelay,
 };
 use serde_json::json;
