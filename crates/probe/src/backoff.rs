@@ -14,7 +14,7 @@ pub struct BackoffLimits {
 }
 
 /// An entry is dropped this long after the last start.
-const ENTRY_EXPIRY: Duration = Duration::from_secs(600);
+pub(crate) const ENTRY_EXPIRY: Duration = Duration::from_secs(600);
 
 impl Default for BackoffLimits {
     fn default() -> Self {

@@ -4,7 +4,7 @@
 //! A [`Manager`] runs one worker for each probe of each container. A worker resolves the probe to a
 //! [`ResolvedHandler`], has a [`Prober`] make one attempt per period, and counts the outcomes with a
 //! [`Tracker`](tracker::Tracker). The host receives an [`Update`] for each changed result and acts on it: the crate itself
-//! neither restarts containers nor writes a pod's status.
+//! neither restarts containers nor writes a pod's status. [`prediction`] computes from a manifest when all this happens.
 //!
 //! `examples/probe_container.rs` runs two probes of a container and prints what a host receives.
 
@@ -27,6 +27,7 @@ mod kubelet_conformance;
 mod local;
 mod manager;
 pub mod outcome;
+pub mod prediction;
 pub mod prober;
 pub mod restart;
 mod results;
