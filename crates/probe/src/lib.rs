@@ -6,7 +6,7 @@
 //! [`Tracker`](tracker::Tracker). The host receives an [`Update`] for each changed result and acts on it: the crate itself
 //! neither restarts containers nor writes a pod's status. [`prediction`] computes from a manifest when all this happens.
 //!
-//! `examples/probe_container.rs` runs two probes of a container and prints what a host receives.
+//! `examples/probe_container.rs` probes a container and prints what a host receives.
 
 mod attempt;
 pub mod backoff;
