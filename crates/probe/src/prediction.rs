@@ -49,9 +49,9 @@ const START_TIME_PRECISION: Duration = Duration::from_secs(1);
 /// Result of an attempt that starts during a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultMode {
-    /// It fails immediately: the connection is refused, or the response has an error status.
+    /// Fails immediately: the connection is refused, or the response has an error status.
     Immediate,
-    /// It fails at its timeout: the container does not respond.
+    /// Fails at its timeout: the container does not respond.
     Hanging,
 }
 
