@@ -14,19 +14,20 @@ use test_support::postgres::Server;
 use todo_web::Args;
 use todo_web::database::{Database, State};
 use todo_web::settings::{PostgresSettings, Settings};
-use todo_web::store::{Store, postgres::Postgres, sqlite::Sqlite};
+use todo_web::store::{Access, Store, postgres::Postgres, sqlite::Sqlite};
 use todo_web::web::{self, App};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt as _;
 
-/// A service that is being watched over; it ends with this.
-pub(crate) struct Rig {
+/// Application whose health check runs until it is dropped.
+pub(crate) struct TestApp {
     pub(crate) router: Router,
     pub(crate) database: Arc<Database>,
-    _watch: DropGuard,
-    _folder: tempfile::TempDir,
+    _health_check: DropGuard,
+    _dir: tempfile::TempDir,
 }
 
+/// Response of the application.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -46,39 +47,42 @@ impl Answer {
     }
 }
 
-impl Rig {
-    /// On a file, with settings from the environment's variables.
+impl TestApp {
+    /// On SQLite, with these variables.
     pub(crate) async fn sqlite(flags: &[&str], environment: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(Sqlite::new(&folder.path().join("list.db")));
-        let rig = Self::start(folder, store, flags, environment);
-        rig.until(|state| matches!(state, State::Up(_))).await;
-        rig
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(Sqlite::new(&dir.path().join("list.db"), LIMIT));
+        let app = Self::start(dir, store, flags, environment);
+        app.wait_for(|state| matches!(state, State::Up(_))).await;
+        app
     }
 
-    /// On PostgreSQL, which need not run yet.
+    /// On PostgreSQL, which does not have to run yet.
     pub(crate) fn postgres(server: &Server, flags: &[&str]) -> Self {
         let settings = PostgresSettings::parse(&conninfo(server, "postgres")).unwrap();
         Self::postgres_with(&settings, flags)
     }
 
-    /// On PostgreSQL in another way.
+    /// On PostgreSQL with these settings.
     pub(crate) fn postgres_with(settings: &PostgresSettings, flags: &[&str]) -> Self {
-        let limit = Duration::from_millis(500);
-        let store = Arc::new(Postgres::new(settings, 4, limit).unwrap());
-        Self::start(tempfile::tempdir().unwrap(), store, flags, &[])
+        Self::postgres_with_store(Postgres::new(settings, 4, LIMIT).unwrap(), flags)
     }
 
-    /// On a file in this folder.
-    pub(crate) async fn sqlite_in(folder: &std::path::Path) -> Self {
-        let store = Arc::new(Sqlite::new(&folder.join("list.db")));
-        let rig = Self::start(tempfile::tempdir().unwrap(), store, &[], &[]);
-        rig.until(|state| matches!(state, State::Up(_))).await;
-        rig
+    /// On PostgreSQL with this store.
+    pub(crate) fn postgres_with_store(store: Postgres, flags: &[&str]) -> Self {
+        Self::start(tempfile::tempdir().unwrap(), Arc::new(store), flags, &[])
+    }
+
+    /// On an SQLite file in this directory.
+    pub(crate) async fn sqlite_in(dir: &std::path::Path) -> Self {
+        let store = Arc::new(Sqlite::new(&dir.join("list.db"), LIMIT));
+        let app = Self::start(tempfile::tempdir().unwrap(), store, &[], &[]);
+        app.wait_for(|state| matches!(state, State::Up(_))).await;
+        app
     }
 
     fn start(
-        folder: tempfile::TempDir,
+        dir: tempfile::TempDir,
         store: Arc<dyn Store>,
         flags: &[&str],
         environment: &[(&str, &str)],
@@ -89,22 +93,26 @@ impl Rig {
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let settings = Settings::load(&args, environment).unwrap();
         let (metrics, ready) = (Metrics::default(), Readiness::default());
-        let database = Arc::new(Database::new(store, &metrics, settings.read_only));
-        let ended = CancellationToken::new();
-        tokio::spawn(database.clone().watch(ended.clone()));
+        let access = match settings.read_only {
+            true => Access::ReadOnly,
+            false => Access::ReadWrite,
+        };
+        let database = Arc::new(Database::new(store, &metrics, access, args.request_timeout));
+        let shutdown = CancellationToken::new();
+        tokio::spawn(database.clone().run_health_check(shutdown.clone()));
         ready.open();
         let app = App::new(database.clone(), settings, &args, ready);
         Self {
             router: web::router(&app, &metrics),
             database,
-            _watch: ended.drop_guard(),
-            _folder: folder,
+            _health_check: shutdown.drop_guard(),
+            _dir: dir,
         }
     }
 
-    /// Waits until the watch has found that.
-    pub(crate) async fn until(&self, wanted: impl Fn(&State) -> bool) {
-        self.database.until(wanted).await;
+    /// Waits for a state of the database.
+    pub(crate) async fn wait_for(&self, wanted: impl Fn(&State) -> bool) {
+        self.database.wait_for(wanted).await;
     }
 
     pub(crate) async fn send(
@@ -138,7 +146,7 @@ impl Rig {
         self.send(method, path, &headers, &body.to_string()).await
     }
 
-    /// Sends a form as a browser does that has the page's cookie.
+    /// Sends a form as a browser does, with the cookie of the page.
     pub(crate) async fn submit(&self, path: &str, fields: &str) -> Answer {
         let cookie = format!("theme=dark; csrf={TOKEN}");
         let headers = [
@@ -150,7 +158,7 @@ impl Rig {
     }
 }
 
-/// How to reach a server's socket as this role.
+/// Connection string of a server's socket, with this role.
 pub(crate) fn conninfo(server: &Server, role: &str) -> String {
     format!(
         "host={} port={} user={role}",
@@ -159,5 +167,8 @@ pub(crate) fn conninfo(server: &Server, role: &str) -> String {
     )
 }
 
-/// A visitor's token.
+/// Time limit of a store's calls.
+pub(crate) const LIMIT: Duration = Duration::from_millis(500);
+
+/// Token of a visitor.
 pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef";

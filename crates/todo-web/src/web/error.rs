@@ -1,4 +1,4 @@
-//! What goes wrong, once for pages and for programs.
+//! Errors of pages and of the API.
 
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -7,19 +7,20 @@ use serde_json::json;
 use crate::item::TextError;
 use crate::store::StoreError;
 
-/// When a client may try again, in seconds.
+/// Seconds after which a client may retry.
 const RETRY_AFTER: &str = "2";
 
-/// A failure with its status, its words for people, and the field it is about.
+/// Error with the response's status, texts for people, and the field that is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(super) struct AppError {
     pub(super) status: StatusCode,
+    /// Heading of the page.
     pub(super) title: &'static str,
     pub(super) detail: String,
     pub(super) field: Option<&'static str>,
 }
 
-impl Fault {
+impl AppError {
     pub(super) fn new(status: StatusCode, title: &'static str, detail: impl Into<String>) -> Self {
         Self {
             status,
@@ -32,7 +33,7 @@ impl Fault {
     pub(super) fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            "The list cannot be reached right now",
+            "The list is unavailable",
             detail,
         )
     }
@@ -42,15 +43,15 @@ impl Fault {
         Self::new(StatusCode::NOT_FOUND, "Not found", detail)
     }
 
-    pub(super) fn may_be_tried_again(&self) -> bool {
+    pub(super) fn is_retryable(&self) -> bool {
         self.status == StatusCode::SERVICE_UNAVAILABLE
     }
 
-    /// Problem details for programs (RFC 9457).
+    /// Returns problem details (RFC 9457). Their type is `about:blank`, so the title is the phrase of the status.
     pub(super) fn into_problem(self) -> Response {
         let mut problem = json!({
             "type": "about:blank",
-            "title": self.title,
+            "title": self.status.canonical_reason().unwrap_or(self.title),
             "status": self.status.as_u16(),
             "detail": self.detail,
         });
@@ -59,57 +60,67 @@ impl Fault {
         }
         let headers = [(header::CONTENT_TYPE, "application/problem+json")];
         let response = (self.status, headers, problem.to_string()).into_response();
-        self.with_retry(response)
+        self.add_headers(response)
     }
 
-    pub(super) fn with_retry(&self, mut response: Response) -> Response {
-        if self.may_be_tried_again() {
-            let after = HeaderValue::from_static(RETRY_AFTER);
-            response.headers_mut().insert(header::RETRY_AFTER, after);
+    /// Adds the headers that the status needs.
+    pub(super) fn add_headers(&self, mut response: Response) -> Response {
+        let headers = response.headers_mut();
+        if self.is_retryable() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        }
+        if self.status == StatusCode::REQUEST_TIMEOUT {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
 }
 
-impl From<TextError> for Fault {
+impl From<TextError> for AppError {
     fn from(error: TextError) -> Self {
         Self {
             field: Some("text"),
             ..Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
-                "That is no item",
+                "Invalid text",
                 error.to_string(),
             )
         }
     }
 }
 
-/// What the database said is for the log: it may name what is nobody's business.
-impl From<StoreError> for Fault {
+/// The database's messages are logged only: they may name hosts and roles.
+impl From<StoreError> for AppError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(_) => Self::unavailable("The database does not answer."),
-            StoreError::Busy(_) => Self::unavailable("The database is too busy."),
-            StoreError::Stale(_) => Self::unavailable("The database has just changed."),
+            StoreError::Unavailable(_) | StoreError::Stale(_) => {
+                Self::unavailable("The database does not answer. Nothing was changed.")
+            }
+            StoreError::Uncertain(_) => Self::unavailable(
+                "The database did not answer in time. The change may have been made, or may still be made.",
+            ),
+            StoreError::Busy(_) => {
+                Self::unavailable("The database is too busy. Nothing was changed.")
+            }
             StoreError::ReadOnly => Self::new(
                 StatusCode::FORBIDDEN,
                 "The list is read-only",
-                "Items can be looked at and not changed.",
+                "The database accepts no changes now. Items can be read.",
             ),
-            StoreError::Full(said) => {
-                tracing::error!(%said, "the database is full");
+            StoreError::Full(message) => {
+                tracing::error!(message, "the database is full");
                 Self::new(
                     StatusCode::INSUFFICIENT_STORAGE,
                     "The list is full",
-                    "The database has no room for more. Nothing was changed.",
+                    "The database has no disk space. Nothing was changed.",
                 )
             }
-            StoreError::Failed(said) => {
-                tracing::error!(%said, "the database failed");
+            StoreError::Failed(message) => {
+                tracing::error!(message, "the database failed");
                 Self::new(
                     StatusCode::INTERNAL_SERVER_ERROR,
-                    "Something went wrong",
-                    "The database could not do that. Nothing was changed.",
+                    "Internal error",
+                    "The database rejected the statement. Nothing was changed.",
                 )
             }
         }
