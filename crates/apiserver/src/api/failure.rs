@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::managed::Conflict;
 use crate::kinds::{ErrorClass, FieldError, Kind};
-use crate::store::{TooOld, WriteError};
+use crate::store::{Compacted, WriteError};
 
 /// A request that was not carried out.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -244,8 +244,8 @@ impl Failure {
     }
 }
 
-impl From<TooOld> for Failure {
-    fn from(error: TooOld) -> Self {
+impl From<Compacted> for Failure {
+    fn from(error: Compacted) -> Self {
         Self::new(StatusCode::GONE, "Expired", error.to_string())
     }
 }

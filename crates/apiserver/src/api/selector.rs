@@ -39,7 +39,7 @@ impl Selector {
 
     /// Whether fields are named that `kind` cannot be selected by.
     pub(super) fn check(&self, kind: &Kind) -> Result<(), Failure> {
-        let known = (kind.selectable)(&Value::Null);
+        let known = (kind.field_selectors)(&Value::Null);
         let is_known = |field: &str| {
             field == "metadata.name"
                 || field == "metadata.namespace"
@@ -71,7 +71,7 @@ impl Selector {
     }
 
     fn fields_match(&self, kind: &Kind, object: &Value) -> bool {
-        let selectable = (kind.selectable)(object);
+        let selectable = (kind.field_selectors)(object);
         self.fields.iter().all(|(field, equal, wanted)| {
             let value = match field.as_str() {
                 "metadata.name" => object["metadata"]["name"].as_str().unwrap_or_default(),

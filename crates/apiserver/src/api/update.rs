@@ -213,7 +213,7 @@ pub(super) fn check_type(
             "{name} in version {version:?} cannot be handled as a {name}: {why}"
         ))
     };
-    crate::kinds::quantities(object);
+    crate::kinds::normalize_quantities(object);
     let unknown = (kind.unknown_fields)(object).map_err(|why| cannot(&why))?;
     let texts: Vec<_> = unknown
         .iter()
@@ -239,7 +239,7 @@ pub(super) fn check(
     let mut errors = (kind.validate)(object, old);
     let refused = (kind.unsupported)(object)
         .into_iter()
-        .filter(|field| field.refused);
+        .filter(|field| field.is_rejected);
     errors.extend(refused.map(|field| FieldError::forbidden(field.field, field.message)));
     if errors.is_empty() {
         Ok(())
@@ -252,7 +252,7 @@ pub(super) fn check(
 pub(super) fn warnings(kind: &Kind, object: &Value) -> Vec<String> {
     let found = (kind.unsupported)(object).into_iter();
     found
-        .filter(|field| !field.refused)
+        .filter(|field| !field.is_rejected)
         .map(|field| format!("{}: {}", field.field, field.message))
         .collect()
 }

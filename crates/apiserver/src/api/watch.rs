@@ -21,7 +21,7 @@ use super::query::Query;
 use super::selector::Selector;
 use super::table::{self, Form};
 use super::{Api, Failure};
-use crate::store::Change;
+use crate::store::StoreEvent;
 
 /// How often a watcher that asks for it is told how far it has come.
 const BOOKMARK: Duration = Duration::from_secs(60);
@@ -147,7 +147,7 @@ impl Watch {
         }
     }
 
-    fn tell(&mut self, changes: &[Change]) {
+    fn tell(&mut self, changes: &[StoreEvent]) {
         let resource = self.path.resource();
         for change in changes {
             self.seen = change.version;
@@ -162,7 +162,7 @@ impl Watch {
         }
     }
 
-    fn event(&self, change: &Change) -> Option<Value> {
+    fn event(&self, change: &StoreEvent) -> Option<Value> {
         let (kind, object) = match (
             self.matching(change.before.as_deref()),
             self.matching(change.after.as_deref()),

@@ -1,8 +1,8 @@
-//! What field selectors may name beside `metadata.name` and `metadata.namespace`, by kind, as the API server has it.
+//! Fields for field selectors besides `metadata.name` and `metadata.namespace`, by kind, as in the API server.
 
 use serde_json::Value;
 
-/// A field's path, and its value as a selector writes it.
+/// Path of a field, and its value as in a selector.
 type Field = (&'static str, String);
 
 pub(super) fn pod(pod: &Value) -> Vec<Field> {
@@ -78,7 +78,7 @@ fn texts(object: &Value, paths: &[&'static str]) -> Vec<Field> {
     paths.map(|path| (*path, text(at(object, path)))).collect()
 }
 
-/// What is not said is false.
+/// Returns a boolean field, which defaults to false.
 fn flag(object: &Value, path: &'static str) -> Field {
     (
         path,
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_has_the_text_that_a_selector_compares_it_with() {
+    fn field_values_are_the_texts_of_selectors() {
         let given = json!({"spec": {"nodeName": "n"}, "status": {"phase": "Running"}});
         let fields = pod(&given);
         check(&fields, "spec.nodeName", "n");
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn an_events_source_is_its_component_or_who_reports_it() {
+    fn source_of_an_event_is_its_component_or_reporting_component() {
         let given = json!({"source": {"component": "kubelet"}, "reportingComponent": "r", "involvedObject": {"uid": "u"}});
         check(&event(&given), "source", "kubelet");
         check(&event(&given), "reportingComponent", "r");

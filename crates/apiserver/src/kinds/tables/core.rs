@@ -1,4 +1,4 @@
-//! The tables of nodes, namespaces, events and what holds data.
+//! Tables of the other kinds of the core group, leases and disruption budgets.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};

@@ -1,14 +1,14 @@
-//! What a kind's Rust type knows of it: its fields, and their schema.
+//! Fields and schema of a kind, from its Rust type.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_ignored::Path;
 use serde_json::Value;
 
-/// Quantities may be written as numbers; they are kept as texts, which is what their type is.
-pub(crate) fn quantities(value: &mut Value) {
+/// Converts quantities that are numbers to strings, the type of a quantity.
+pub(crate) fn normalize_quantities(value: &mut Value) {
     match value {
-        Value::Array(list) => list.iter_mut().for_each(quantities),
+        Value::Array(list) => list.iter_mut().for_each(normalize_quantities),
         Value::Object(fields) => {
             for (name, field) in fields {
                 match (name.as_str(), field) {
@@ -19,7 +19,7 @@ pub(crate) fn quantities(value: &mut Value) {
                         amounts.values_mut().for_each(number_to_text);
                     }
                     ("sizeLimit", amount) => number_to_text(amount),
-                    (_, field) => quantities(field),
+                    (_, field) => normalize_quantities(field),
                 }
             }
         }
@@ -33,12 +33,12 @@ fn number_to_text(value: &mut Value) {
     }
 }
 
-/// The path of every field that the type does not have, or why the object does not parse.
+/// Returns the path of every field that the type does not have, or the parse error.
 pub(super) fn unknown_fields<T: DeserializeOwned>(object: &Value) -> Result<Vec<String>, String> {
     let mut unknown = Vec::new();
     let parsed: Result<T, _> = serde_ignored::deserialize(object, |path| {
         let mut text = String::new();
-        write(&path, &mut text);
+        write_path(&path, &mut text);
         unknown.push(text);
     });
     match parsed {
@@ -47,16 +47,16 @@ pub(super) fn unknown_fields<T: DeserializeOwned>(object: &Value) -> Result<Vec<
     }
 }
 
-/// `spec.containers[0].name`.
-fn write(path: &Path<'_>, text: &mut String) {
+/// Writes a path as `spec.containers[0].name`.
+fn write_path(path: &Path<'_>, text: &mut String) {
     match path {
         Path::Root => {}
         Path::Seq { parent, index } => {
-            write(parent, text);
+            write_path(parent, text);
             text.push_str(&format!("[{index}]"));
         }
         Path::Map { parent, key } => {
-            write(parent, text);
+            write_path(parent, text);
             if !text.is_empty() {
                 text.push('.');
             }
@@ -64,11 +64,11 @@ fn write(path: &Path<'_>, text: &mut String) {
         }
         Path::Some { parent }
         | Path::NewtypeStruct { parent }
-        | Path::NewtypeVariant { parent } => write(parent, text),
+        | Path::NewtypeVariant { parent } => write_path(parent, text),
     }
 }
 
-/// A reference to the type's schema, which it leaves with the generator together with those it refers to.
+/// Adds the type's schema and those that it refers to to the generator; returns a reference to it.
 pub(super) fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
 }
@@ -98,15 +98,15 @@ mod tests {
     }
 
     #[test]
-    fn a_quantity_may_be_a_number() {
+    fn numeric_quantity_is_accepted() {
         let mut pod = json!({"spec": {"containers": [{"resources": {"limits": {"cpu": 1, "memory": "1Gi"}}}], "volumes": [{"emptyDir": {"sizeLimit": 1024}}]}, "replicas": 2});
-        quantities(&mut pod);
+        normalize_quantities(&mut pod);
         let expected = json!({"spec": {"containers": [{"resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}], "volumes": [{"emptyDir": {"sizeLimit": "1024"}}]}, "replicas": 2});
         assert_eq!(pod, expected);
     }
 
     #[test]
-    fn a_value_of_another_type_does_not_parse() {
+    fn value_of_another_type_is_a_parse_error() {
         let pod = json!({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": "none"}});
         assert!(unknown_fields::<Pod>(&pod).is_err());
     }
