@@ -1,42 +1,71 @@
-//! What commands leave behind falls to the first process of a container, which has to reap it: nobody else will.
+//! Processes orphaned by commands: they are reparented to PID 1 of the container or to a subreaper, which kills and reaps them.
 //!
-//! A command's leader is not touched: whoever started it waits for it, and has its exit code.
+//! Leaders of commands are not reaped here: their starter waits for them and reads their exit codes. Each command has a marker
+//! in its environment, which its descendants inherit. An orphan is killed unless its marker is that of a running command.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use tokio::process::Command;
+use tokio::sync::Notify;
 
-/// The leaders that run, and whether nobody waits for one any more but the runtime. None where nobody reaps.
-static LEADERS: Mutex<Option<BTreeMap<i32, bool>>> = Mutex::new(None);
+/// Environment variable with the number of a command.
+const MARKER: &str = "PROBE_COMMAND";
+
+/// A running command.
+#[derive(Clone, Copy, Debug)]
+struct Leader {
+    /// `true` if only the runtime still waits for it.
+    detached: bool,
+    marker: u64,
+}
+
+/// PIDs of running commands. `None` if this process has no [`Reaper`].
+static LEADERS: Mutex<Option<BTreeMap<i32, Leader>>> = Mutex::new(None);
+static NEXT_MARKER: AtomicU64 = AtomicU64::new(1);
+/// Notified when a command has finished.
+static FINISHED: Notify = Notify::const_new();
 
 /// Held while a command starts: until it is known, it would pass for an orphan.
-pub(super) struct Leaders(MutexGuard<'static, Option<BTreeMap<i32, bool>>>);
+pub(super) struct Leaders(MutexGuard<'static, Option<BTreeMap<i32, Leader>>>);
 
 impl Leaders {
     pub(super) fn lock() -> Self {
         Self(LEADERS.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn runs(&mut self, pid: i32) {
-        self.note(pid, false);
+    /// Sets the marker of a command, if there is a reaper.
+    pub(super) fn mark(&self, command: &mut Command) -> u64 {
+        let marker = NEXT_MARKER.fetch_add(1, Ordering::Relaxed);
+        if self.0.is_some() {
+            command.env(MARKER, marker.to_string());
+        }
+        marker
+    }
+
+    pub(super) fn runs(&mut self, pid: i32, marker: u64) {
+        let detached = false;
+        if let Some(leaders) = self.0.as_mut() {
+            leaders.insert(pid, Leader { detached, marker });
+        }
     }
 
     pub(super) fn is_let_go(&mut self, pid: i32) {
-        self.note(pid, true);
-    }
-
-    fn note(&mut self, pid: i32, let_go: bool) {
-        if let Some(leaders) = self.0.as_mut() {
-            leaders.insert(pid, let_go);
+        if let Some(leader) = self.0.as_mut().and_then(|leaders| leaders.get_mut(&pid)) {
+            leader.detached = true;
         }
+        FINISHED.notify_one();
     }
 
     pub(super) fn has_ended(&mut self, pid: i32) {
         if let Some(leaders) = self.0.as_mut() {
             leaders.remove(&pid);
         }
+        FINISHED.notify_one();
     }
 }
 
@@ -59,7 +88,7 @@ impl Reaper {
         let leaders = leaders.0.get_or_insert_default();
         let children = children();
         // One that was let go is the runtime's to reap. Once it has done that the number may be another process's.
-        leaders.retain(|pid, let_go| !*let_go || children.contains_key(pid));
+        leaders.retain(|pid, leader| !leader.detached || children.contains_key(pid));
         let orphans = children
             .into_iter()
             .filter(|(pid, ended)| *ended && !leaders.contains_key(pid));
@@ -69,6 +98,51 @@ impl Reaper {
         });
         reaped.count()
     }
+
+    /// Kills the orphans of finished commands; returns the number of children that are left, leaders included.
+    ///
+    /// Children of a killed orphan are reparented to this process, so call this again after its end.
+    #[must_use]
+    pub fn kill_orphans(&self) -> usize {
+        let leaders = Leaders::lock();
+        let children = children();
+        for (pid, has_exited) in &children {
+            if !has_exited && leaders.is_orphan(*pid) {
+                // The PID cannot be reused before this process has reaped it.
+                let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+            }
+        }
+        children.len()
+    }
+
+    /// Waits until a command has finished.
+    pub async fn wait_for_finished_command(&self) {
+        FINISHED.notified().await;
+    }
+}
+
+impl Leaders {
+    /// Returns `true` if a child belongs to no running command.
+    fn is_orphan(&self, pid: i32) -> bool {
+        let Some(leaders) = &*self.0 else {
+            return false;
+        };
+        if leaders.contains_key(&pid) {
+            return false;
+        }
+        let marker = marker(pid);
+        let mut running = leaders.values().filter(|leader| !leader.detached);
+        !running.any(|leader| Some(leader.marker) == marker)
+    }
+}
+
+/// Returns the marker in the environment of a process.
+fn marker(pid: i32) -> Option<u64> {
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let value = environment
+        .split(|byte| *byte == 0)
+        .find_map(|entry| entry.strip_prefix(MARKER.as_bytes())?.strip_prefix(b"="))?;
+    std::str::from_utf8(value).ok()?.parse().ok()
 }
 
 impl Default for Reaper {
@@ -77,17 +151,42 @@ impl Default for Reaper {
     }
 }
 
-/// The children of this process, and whether each has ended.
+/// Returns the children of this process, and `true` for each one that has exited.
 fn children() -> BTreeMap<i32, bool> {
     let own = std::process::id();
+    let pids = listed_children().unwrap_or_else(all_processes);
+    pids.into_iter()
+        .filter_map(|pid: i32| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            let (parent, ended) = parent_and_end(&stat)?;
+            (parent == own).then_some((pid, ended))
+        })
+        .collect()
+}
+
+/// Returns the children by thread, or `None` if the kernel is built without `CONFIG_PROC_CHILDREN`.
+fn listed_children() -> Option<Vec<i32>> {
+    let mut pids = Vec::new();
+    for thread in std::fs::read_dir("/proc/self/task").ok()?.flatten() {
+        let list = match std::fs::read_to_string(thread.path().join("children")) {
+            Ok(list) => list,
+            // The thread has exited.
+            Err(_) if !thread.path().exists() => continue,
+            Err(_) => return None,
+        };
+        pids.extend(
+            list.split_whitespace()
+                .filter_map(|pid| pid.parse::<i32>().ok()),
+        );
+    }
+    Some(pids)
+}
+
+fn all_processes() -> Vec<i32> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter_map(|pid: i32| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let (parent, ended) = parent_and_end(&stat)?;
-        (parent == own).then_some((pid, ended))
-    })
-    .collect()
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
 }
 
 /// Of a line of `/proc/PID/stat`: the name in brackets may have brackets of its own.
