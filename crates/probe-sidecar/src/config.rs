@@ -43,6 +43,7 @@ impl Default for ParseOptions {
 struct Defaults {
     healthy_when: HealthyWhen,
     stale_after: Option<i64>,
+    unknown_after: Option<i64>,
 }
 
 /// Parses a configuration. `file` is its name in messages.
@@ -101,6 +102,12 @@ fn read(value: Value, options: &ParseOptions, problems: &mut Problems) -> Config
             document.stale_after_milliseconds,
             1,
             "staleAfterMilliseconds",
+            problems,
+        ),
+        unknown_after: extensions::in_range(
+            document.unknown_after_milliseconds,
+            0,
+            "unknownAfterMilliseconds",
             problems,
         ),
     };

@@ -29,6 +29,16 @@ pub fn worst_case(spec: &ProbeSpec) -> (Duration, Duration) {
     (duration(spec.failure_threshold, spec.timeout), recovery)
 }
 
+/// Returns the worst-case time from a fault that cannot be judged (a stalled body, a missing command) to the status
+/// unknown, or `None` if the status is disabled.
+#[must_use]
+pub fn worst_case_unknown(spec: &ProbeSpec) -> Option<Duration> {
+    let after = spec.unknown_after?;
+    // The last result may come a timeout after the fault; the status needs one more attempt.
+    let attempt = spec.period.max(spec.timeout);
+    Some(spec.timeout.saturating_add(after.max(attempt)))
+}
+
 /// Describes a handler in one line.
 #[must_use]
 pub fn handler(handler: &Handler) -> String {
@@ -120,11 +130,16 @@ pub fn text(config: &Config) -> String {
 
 fn describe(text: &mut String, target: &str, spec: &ProbeSpec) {
     let (failure, recovery) = worst_case(spec);
+    let unknown = worst_case_unknown(spec).map_or("never unknown".to_owned(), |after| {
+        format!(
+            "unknown after {} of attempts that cannot be judged",
+            time(after)
+        )
+    });
     let _ = writeln!(
         text,
         "  {} -> {}/{target}: {}\n    period {}, timeout {}, initial delay {}; failure threshold {}, success threshold {}\n    \
-         worst-case detection {}, worst-case recovery {}; stale after {} without a result, or unknown if attempts \
-         cannot be judged (a stalled body, a missing command)",
+         worst-case detection {}, worst-case recovery {}; stale after {} without a finished attempt; {unknown}",
         spec.kind.field(),
         endpoint_name(spec.kind),
         handler(&spec.handler),
@@ -157,7 +172,8 @@ pub fn json(config: &Config) -> Value {
             "healthyWhen": spec.healthy_when,
             "worstCaseDetectionMilliseconds": millis(failure),
             "worstCaseRecoveryMilliseconds": millis(recovery),
-            "worstCaseUnknownMilliseconds": millis(spec.stale_after),
+            "unknownAfterMilliseconds": millis(spec.unknown_after.unwrap_or_default()),
+            "worstCaseUnknownMilliseconds": worst_case_unknown(spec).map(millis),
         })
     };
     let targets = config.targets.iter().map(|target| {

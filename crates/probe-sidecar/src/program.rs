@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::args::Output;
 use crate::source::SourceError;
@@ -80,11 +81,14 @@ async fn serve(args: &Args, config: Config) -> anyhow::Result<ExitCode> {
             requested.notify_one();
         }
     });
-    if std::process::id() == 1 {
-        let children = signal(SignalKind::child()).context("cannot listen for signals")?;
-        tokio::spawn(reap(children, Reaper::new()));
-    }
-    let code = match crate::run(args, config, &shutdown, reload).await? {
+    let reaper = Arc::new(Reaper::new());
+    adopt_orphans();
+    let children = signal(SignalKind::child()).context("cannot listen for signals")?;
+    let reaping = tokio::spawn(reap(children, reaper.clone()));
+    let reason = crate::run(args, config, &shutdown, reload).await;
+    reaping.abort();
+    kill_remaining(&reaper).await;
+    let code = match reason? {
         ExitReason::Shutdown(ShutdownOutcome::Drained) => ExitCode::SUCCESS,
         ExitReason::Shutdown(ShutdownOutcome::DeadlinePassed { open }) => {
             tracing::warn!(open, "shutdown grace period expired: connections dropped");
@@ -98,12 +102,41 @@ async fn serve(args: &Args, config: Config) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-/// Reaps processes orphaned by commands, which are reparented to PID 1 of the container.
-async fn reap(mut children: Signal, reaper: Reaper) {
-    while children.recv().await.is_some() {
+/// Makes this process the parent of processes that its commands orphan; as PID 1 it is that already.
+fn adopt_orphans() {
+    let enable = Some(rustix::process::getpid());
+    if let Err(error) = rustix::process::set_child_subreaper(enable) {
+        tracing::warn!(%error, "cannot adopt orphans of commands; they may outlive their probe");
+    }
+}
+
+/// Kills and reaps processes orphaned by commands, which are reparented to this process.
+async fn reap(mut children: Signal, reaper: Arc<Reaper>) {
+    loop {
+        tokio::select! {
+            signal = children.recv() => if signal.is_none() { return },
+            () = reaper.wait_for_finished_command() => {}
+        }
+        let _ = reaper.kill_orphans();
         let orphans = reaper.reap();
         if orphans > 0 {
             tracing::debug!(orphans, "reaped orphans");
         }
     }
+}
+
+/// Kills the processes of commands that are left at the end of the program, up to a second.
+async fn kill_remaining(reaper: &Reaper) {
+    let Ok(mut children) = signal(SignalKind::child()) else {
+        return;
+    };
+    let kill = async {
+        while reaper.kill_orphans() > 0 {
+            let _ = reaper.reap();
+            if reaper.kill_orphans() == 0 || children.recv().await.is_none() {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(1), kill).await;
 }

@@ -53,8 +53,10 @@ pub struct ProbeSpec {
     pub success_threshold: u32,
     /// Consecutive failures until the probe is unhealthy.
     pub failure_threshold: u32,
-    /// Age of the last result at which the probe is stale.
+    /// Time without a finished attempt after which the probe is stale.
     pub stale_after: Duration,
+    /// Time of attempts that cannot be judged after which the probe is unknown. `None`: never.
+    pub unknown_after: Option<Duration>,
     /// Statuses that count as healthy in addition to `healthy`.
     pub healthy_when: HealthyWhen,
 }

@@ -18,6 +18,7 @@ pub(super) struct Document {
     pub(super) actions: Vec<Action>,
     pub(super) healthy_when: Option<Vec<String>>,
     pub(super) stale_after_milliseconds: Option<i64>,
+    pub(super) unknown_after_milliseconds: Option<i64>,
 }
 
 /// A target: the fields of a container that probes need, `host` and `dependency`.
@@ -45,6 +46,7 @@ pub(super) struct ProbeExtensions {
     pub(super) timeout_milliseconds: Option<i64>,
     pub(super) initial_delay_milliseconds: Option<i64>,
     pub(super) stale_after_milliseconds: Option<i64>,
+    pub(super) unknown_after_milliseconds: Option<i64>,
     pub(super) healthy_when: Option<Vec<String>>,
     pub(super) unix_socket: Option<UnixSocket>,
     pub(super) postgres: Option<Postgres>,

@@ -21,6 +21,8 @@ pub(super) struct ProbeExtensions {
     pub(super) timeout: Option<Duration>,
     pub(super) initial_delay: Option<Duration>,
     pub(super) stale_after: Option<Duration>,
+    /// Zero means never.
+    pub(super) unknown_after: Option<Duration>,
     pub(super) healthy_when: HealthyWhen,
     /// Handler that Kubernetes does not have, with the name of its field.
     pub(super) handler: Option<(&'static str, Handler)>,
@@ -66,11 +68,17 @@ pub(super) fn read(
         1,
         "staleAfterMilliseconds",
     );
+    let unknown_after = duration(
+        given.unknown_after_milliseconds.or(defaults.unknown_after),
+        0,
+        "unknownAfterMilliseconds",
+    );
     ProbeExtensions {
         period,
         timeout,
         initial_delay,
         stale_after,
+        unknown_after,
         healthy_when: healthy_when(
             given.healthy_when.as_deref(),
             &format!("{path}.healthyWhen"),

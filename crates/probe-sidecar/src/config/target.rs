@@ -239,6 +239,10 @@ fn assemble(
     let timeout = extensions
         .timeout
         .unwrap_or_else(|| seconds(probe.timeout_seconds));
+    let failure_threshold = threshold(probe.failure_threshold);
+    let unknown_after = extensions
+        .unknown_after
+        .unwrap_or_else(|| period.saturating_mul(failure_threshold));
     ProbeSpec {
         kind,
         handler,
@@ -248,10 +252,11 @@ fn assemble(
             .initial_delay
             .unwrap_or_else(|| seconds(probe.initial_delay_seconds)),
         success_threshold: threshold(probe.success_threshold),
-        failure_threshold: threshold(probe.failure_threshold),
+        failure_threshold,
         stale_after: extensions
             .stale_after
             .unwrap_or_else(|| (3 * period).saturating_add(timeout)),
+        unknown_after: Some(unknown_after).filter(|time| !time.is_zero()),
         healthy_when: extensions.healthy_when,
     }
 }

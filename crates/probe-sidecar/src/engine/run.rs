@@ -67,8 +67,8 @@ impl Shared {
         let mut work = std::pin::pin!(work);
         loop {
             let now = self.clock.elapsed();
-            let left = entry.state().overdue_at(&entry.spec).checked_sub(now);
-            let left = match left {
+            let expires_at = entry.state().expires_at(&entry.spec, now);
+            let left = match expires_at.map(|at| at - now) {
                 Some(left) if left <= longest => left + Duration::from_millis(1),
                 // `work` finishes earlier, or the transition is recorded already.
                 _ => return work.await,
