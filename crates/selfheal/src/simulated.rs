@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{EndpointSubset, Endpoints, Service, ServicePort};
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
-use node::{DEFAULT_MAX_PODS, Node, Options};
+use node::{DEFAULT_MAX_PODS, EmbeddedNode, Options};
 use probe::Clock;
 use tokio_util::sync::CancellationToken;
 
@@ -44,7 +44,9 @@ impl Simulated {
             jitter: false,
             max_pods: DEFAULT_MAX_PODS,
         };
-        let node = Node::start(options).await.context("starting the node")?;
+        let node = EmbeddedNode::start(options)
+            .await
+            .context("starting the node")?;
         let client = node.client();
         let services = SimulatedServices {
             client: client.clone(),

@@ -15,8 +15,8 @@ use container_runtime::local::{Images, Local};
 use kube::Client;
 use kube::config::Kubeconfig;
 use kube_proxy::Proxy;
-pub(crate) use node::up::INSIDE as NODE_ROLE;
-use node::{Node, Options};
+pub(crate) use node::namespaces::NODE_ROLE;
+use node::{EmbeddedNode, Options};
 use probe::Clock;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -34,10 +34,10 @@ pub(crate) fn enter_namespaces(
     arguments: &[OsString],
 ) -> anyhow::Result<Entered> {
     if is_inside {
-        return Ok(Entered::Continue(Some(node::up::inside()?)));
+        return Ok(Entered::Continue(Some(node::namespaces::init()?)));
     }
     if cli.is_namespace_test() {
-        node::up::try_namespaces()?;
+        node::namespaces::create_namespaces()?;
         // In its new PID namespace this process cannot start threads any more.
         return Ok(Entered::Exited(ExitCode::SUCCESS));
     }
@@ -64,7 +64,7 @@ pub(crate) fn enter_namespaces(
         }
         kubeconfig = Some(file);
     }
-    let code = node::up::enter(arguments.into_iter(), kubeconfig.as_deref())?;
+    let code = node::namespaces::run_in_namespaces(arguments.into_iter(), kubeconfig.as_deref())?;
     Ok(Entered::Exited(code))
 }
 
@@ -102,7 +102,7 @@ const NODE_IP: Ipv4Addr = container_runtime::local::GATEWAY;
 
 /// A running node.
 pub(crate) struct Embedded {
-    pub(crate) node: Node,
+    pub(crate) node: EmbeddedNode,
     pub(crate) clock: Clock,
     /// Name of the engine in headings and reports.
     pub(crate) engine: String,
@@ -131,7 +131,9 @@ impl Embedded {
             jitter: true,
             max_pods: arguments.max_pods,
         };
-        let node = Node::start(options).await.context("starting the node")?;
+        let node = EmbeddedNode::start(options)
+            .await
+            .context("starting the node")?;
         tokio::spawn(proxy.run(node.client()));
         Ok(Self {
             node,

@@ -28,7 +28,7 @@ pub(crate) fn image_problem(_: &NodeArguments, _: &str) -> anyhow::Result<Option
 }
 
 pub(crate) struct Embedded {
-    pub(crate) node: node::Node,
+    pub(crate) node: node::EmbeddedNode,
     pub(crate) clock: Clock,
     pub(crate) engine: String,
 }

@@ -1,4 +1,4 @@
-//! Keeps a pod's status in the API as it is observed: written when it changes, and only then.
+//! Status manager: writes a pod's status to the API when it changes (upstream's `status_manager.go`).
 
 use std::sync::Arc;
 
@@ -9,22 +9,23 @@ use serde_json::json;
 use tokio::sync::{Notify, watch};
 
 use super::Context;
-use super::pods::Desired;
+use super::pods::PodUpdate;
 use super::status::{self, Observed};
 
-pub(super) struct Publisher {
+pub(super) struct StatusManager {
     context: Arc<Context>,
-    pod: watch::Receiver<Desired>,
+    pod: watch::Receiver<PodUpdate>,
     observed: watch::Receiver<Observed>,
     wake: Arc<Notify>,
+    /// Status that was written last.
     published: Option<PodStatus>,
     is_restart: bool,
 }
 
-impl Publisher {
+impl StatusManager {
     pub(super) fn new(
         context: Arc<Context>,
-        pod: watch::Receiver<Desired>,
+        pod: watch::Receiver<PodUpdate>,
         observed: watch::Receiver<Observed>,
         wake: Arc<Notify>,
     ) -> Self {
@@ -38,10 +39,10 @@ impl Publisher {
         }
     }
 
-    /// Publishes until the worker stops observing.
+    /// Writes the status after each change, until the worker drops its sender.
     pub(super) async fn run(&mut self) {
         if std::mem::replace(&mut self.is_restart, true) {
-            // The change during which it panicked is not published yet.
+            // The change that was processed when the task panicked is not written yet.
             self.wake.notify_one();
         }
         loop {
@@ -51,15 +52,15 @@ impl Publisher {
             }
             self.context.components.status_manager.failpoint();
             if let Err(error) = self.publish().await {
-                tracing::debug!(%error, "a pod's status was not written");
+                tracing::debug!(%error, "cannot write pod status");
             }
         }
     }
 
     async fn publish(&mut self) -> Result<(), kube::Error> {
-        let Desired { pod, gone } = self.pod.borrow().clone();
+        let PodUpdate { pod, removed } = self.pod.borrow().clone();
         let observed = self.observed.borrow_and_update().clone();
-        if gone || observed.start_time.is_none() {
+        if removed || observed.start_time.is_none() {
             return Ok(());
         }
         let next = self.status(&pod, &observed);
@@ -68,7 +69,7 @@ impl Publisher {
             self.context.probes.set_status(&uid, next);
             return Ok(());
         }
-        // The UID makes sure that a pod that has taken the name over is not meant.
+        // With the UID, the API server rejects the write if another pod now has the name.
         let patch = json!({"metadata": {"uid": uid}, "status": next});
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         let api: Api<Pod> = Api::namespaced(
@@ -83,14 +84,14 @@ impl Publisher {
     }
 
     fn status(&self, pod: &Pod, observed: &Observed) -> PodStatus {
-        let mut known = pod.clone();
+        let mut current = pod.clone();
         if let Some(published) = &self.published {
-            known.status = Some(latest(pod, published));
+            current.status = Some(merge_foreign_conditions(pod, published));
         }
-        let mut partial = status::containers(pod, observed);
+        let mut partial = status::container_statuses(pod, observed);
         self.context.probes.update_pod_status(pod, &mut partial);
-        status::complete(
-            &known,
+        status::build_status(
+            &current,
             observed,
             partial,
             &self.context.config.node_ip,
@@ -99,10 +100,11 @@ impl Publisher {
     }
 }
 
-/// What was written last, and the conditions of others that were read since: the watch may lag behind the writing.
-fn latest(read: &Pod, written: &PodStatus) -> PodStatus {
-    let mut latest = written.clone();
-    let conditions = latest.conditions.get_or_insert_default();
+/// Returns the status that was written last, with the conditions that other components have added to the pod since. The
+/// pod's own status is not used, because the watch can lag behind the write.
+fn merge_foreign_conditions(read: &Pod, written: &PodStatus) -> PodStatus {
+    let mut merged = written.clone();
+    let conditions = merged.conditions.get_or_insert_default();
     for condition in read
         .status
         .iter()
@@ -115,5 +117,5 @@ fn latest(read: &Pod, written: &PodStatus) -> PodStatus {
             conditions.push(condition.clone());
         }
     }
-    latest
+    merged
 }
