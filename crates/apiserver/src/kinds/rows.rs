@@ -11,7 +11,10 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 use super::tables::{core, network, pods, workloads};
-use super::{Kind, Subresource, defaults, field_selectors, schema, unsupported, validate};
+use super::{
+    Kind, ProxyBackend, Subresource, allocation, defaults, field_selectors, merge_lists, schema,
+    strategy, unsupported, validate,
+};
 
 /// Defaults of an entry.
 const BASE: Kind = Kind {
@@ -32,6 +35,16 @@ const BASE: Kind = Kind {
     cells: |_, _| Vec::new(),
     field_selectors: |_| Vec::new(),
     schema: |_| schemars::json_schema!({"type": "object"}),
+    tracks_generation: false,
+    has_delete_collection: true,
+    has_spec_finalizers: false,
+    protected_names: &[],
+    prepare_for_create: |_| {},
+    prepare_for_delete: |_| {},
+    grace_period_seconds: None,
+    allocate: None,
+    merge_lists: &[],
+    proxy_backend: None,
 };
 
 /// Served kinds.
@@ -84,6 +97,12 @@ pub static KINDS: &[Kind] = &[
         short_names: &["ns"],
         namespaced: false,
         subresources: &[Subresource::Status, Subresource::Finalize],
+        // Upstream's namespace storage has no collection deleter.
+        has_delete_collection: false,
+        has_spec_finalizers: true,
+        protected_names: strategy::IMMORTAL_NAMESPACES,
+        prepare_for_create: strategy::prepare_new_namespace,
+        prepare_for_delete: strategy::set_phase_terminating,
         ..BASE
     },
     Kind {
@@ -99,6 +118,7 @@ pub static KINDS: &[Kind] = &[
         short_names: &["no"],
         namespaced: false,
         subresources: &[Subresource::Status],
+        merge_lists: merge_lists::NODE,
         ..BASE
     },
     Kind {
@@ -125,6 +145,11 @@ pub static KINDS: &[Kind] = &[
             Subresource::Eviction,
             Subresource::Proxy,
         ],
+        tracks_generation: true,
+        prepare_for_create: strategy::prepare_new_pod,
+        grace_period_seconds: Some(strategy::pod_grace_period_seconds),
+        merge_lists: merge_lists::POD,
+        proxy_backend: Some(ProxyBackend::Pod),
         ..BASE
     },
     Kind {
@@ -137,6 +162,7 @@ pub static KINDS: &[Kind] = &[
         cells: workloads::pod_template,
         plural: "podtemplates",
         singular: "podtemplate",
+        merge_lists: merge_lists::POD,
         ..BASE
     },
     Kind {
@@ -154,6 +180,9 @@ pub static KINDS: &[Kind] = &[
         short_names: &["rc"],
         categories: &["all"],
         subresources: &[Subresource::Status, Subresource::Scale],
+        tracks_generation: true,
+        prepare_for_create: strategy::reset_status,
+        merge_lists: merge_lists::POD,
         ..BASE
     },
     Kind {
@@ -195,6 +224,10 @@ pub static KINDS: &[Kind] = &[
         short_names: &["svc"],
         categories: &["all"],
         subresources: &[Subresource::Status, Subresource::Proxy],
+        prepare_for_create: strategy::prepare_new_service,
+        allocate: Some(allocation::allocate_service),
+        merge_lists: merge_lists::SERVICE,
+        proxy_backend: Some(ProxyBackend::Service),
         ..BASE
     },
     Kind {
@@ -212,6 +245,9 @@ pub static KINDS: &[Kind] = &[
         short_names: &["deploy"],
         categories: &["all"],
         subresources: &[Subresource::Status, Subresource::Scale],
+        tracks_generation: true,
+        prepare_for_create: strategy::reset_status,
+        merge_lists: merge_lists::POD,
         ..BASE
     },
     Kind {
@@ -230,6 +266,9 @@ pub static KINDS: &[Kind] = &[
         short_names: &["rs"],
         categories: &["all"],
         subresources: &[Subresource::Status, Subresource::Scale],
+        tracks_generation: true,
+        prepare_for_create: strategy::reset_status,
+        merge_lists: merge_lists::POD,
         ..BASE
     },
     Kind {
@@ -266,6 +305,7 @@ pub static KINDS: &[Kind] = &[
         plural: "networkpolicies",
         singular: "networkpolicy",
         short_names: &["netpol"],
+        tracks_generation: true,
         ..BASE
     },
     Kind {
@@ -280,6 +320,8 @@ pub static KINDS: &[Kind] = &[
         singular: "poddisruptionbudget",
         short_names: &["pdb"],
         subresources: &[Subresource::Status],
+        tracks_generation: true,
+        prepare_for_create: strategy::reset_status,
         ..BASE
     },
 ];
