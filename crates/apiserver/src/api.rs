@@ -175,10 +175,17 @@ async fn respond(api: &Api, request: Request) -> Result<Response, StatusError> {
     }
     let (own_path, proxied_path) = proxy::split_path(parts.uri.path());
     let info = RequestInfo::parse(own_path)?;
-    match proxied_path.map(str::to_owned) {
+    let result = match proxied_path.map(str::to_owned) {
         Some(path) => proxy::respond(api, &info, &path, parts, body).await,
         None => respond_to_resource(api, &info, &query, format, parts, body).await,
-    }
+    };
+    let Some(deprecation) = info.kind.deprecation else {
+        return result;
+    };
+    // kube-apiserver adds the warning before it handles the request, so errors have it too.
+    let mut response = result.unwrap_or_else(StatusError::into_response);
+    warning::append(response.headers_mut(), deprecation);
+    Ok(response)
 }
 
 /// Serves a request for objects of a kind or for a subresource other than `proxy`.

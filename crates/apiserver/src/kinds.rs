@@ -66,6 +66,8 @@ pub struct Kind {
     pub merge_lists: &'static [MergeList],
     /// Backend of the subresource `proxy`; `None` if the kind does not serve it.
     pub proxy_backend: Option<ProxyBackend>,
+    /// Warning that every response to a request for this kind carries.
+    pub deprecation: Option<&'static str>,
 }
 
 /// Allocates values for `object`, which replaces `old`, given all stored objects of its kind. Returns an error message.

@@ -15,6 +15,7 @@ use tower::ServiceExt as _;
 
 mod apply;
 mod delete;
+mod deprecation;
 mod review;
 mod update;
 mod watch;

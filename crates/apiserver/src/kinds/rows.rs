@@ -45,6 +45,7 @@ const BASE: Kind = Kind {
     allocate: None,
     merge_lists: &[],
     proxy_backend: None,
+    deprecation: None,
 };
 
 /// Served kinds.
@@ -70,6 +71,9 @@ pub static KINDS: &[Kind] = &[
         plural: "endpoints",
         singular: "endpoints",
         short_names: &["ep"],
+        deprecation: Some(
+            "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+        ),
         ..BASE
     },
     Kind {
