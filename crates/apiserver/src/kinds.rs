@@ -3,6 +3,8 @@
 //! A new kind is an entry of the table and a file under `kinds/` with its functions. Handlers, watches, patches, tables and
 //! discovery read the entry.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -43,18 +45,59 @@ pub struct Kind {
     pub field_selectors: fn(&Value) -> Vec<(&'static str, String)>,
     /// Adds the OpenAPI schema to the generator and returns a reference to it.
     pub schema: fn(&mut schemars::SchemaGenerator) -> schemars::Schema,
+    /// `true` if changes of `spec` increment `metadata.generation`.
+    pub tracks_generation: bool,
+    /// `true` if all objects can be deleted with one request.
+    pub has_delete_collection: bool,
+    /// `true` if `spec.finalizers` delays the removal of an object, as `metadata.finalizers` does.
+    pub has_spec_finalizers: bool,
+    /// Names of objects that cannot be deleted.
+    pub protected_names: &'static [&'static str],
+    /// Sets the fields of a new object that clients cannot set, such as its initial status.
+    pub prepare_for_create: fn(&mut Value),
+    /// Changes an object that is marked for deletion.
+    pub prepare_for_delete: fn(&mut Value),
+    /// Returns the grace period of a deletion in seconds, given the requested one; `None` if objects of this kind are
+    /// removed without one.
+    pub grace_period_seconds: Option<fn(object: &Value, requested: Option<i64>) -> i64>,
+    /// Allocates values that are unique among all objects of this kind.
+    pub allocate: Option<Allocate>,
+    /// Merge keys of lists, in addition to those that all kinds have.
+    pub merge_lists: &'static [MergeList],
+    /// Backend of the subresource `proxy`; `None` if the kind does not serve it.
+    pub proxy_backend: Option<ProxyBackend>,
+    /// Warning that every response to a request for this kind carries.
+    pub deprecation: Option<&'static str>,
 }
 
+/// Allocates values for `object`, which replaces `old`, given all stored objects of its kind. Returns an error message.
+pub type Allocate =
+    fn(existing: &[Arc<Value>], object: &mut Value, old: Option<&Value>) -> Result<(), String>;
+
+/// Backend of the subresource `proxy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyBackend {
+    /// A port of the pod.
+    Pod,
+    /// A port of a ready endpoint of the service.
+    Service,
+}
+
+mod allocation;
 mod defaults;
 mod field_selectors;
+mod merge_lists;
 mod names;
 mod qos;
 mod rows;
 mod schema;
+mod strategy;
 mod tables;
 mod unsupported;
 mod validate;
 
+pub use merge_lists::MergeList;
+pub(crate) use merge_lists::{ListType, PatchStrategy};
 pub use probe::spec::field::{ErrorClass, FieldError};
 pub(crate) use qos::qos_class;
 pub use rows::KINDS;
@@ -94,19 +137,11 @@ impl Kind {
         }
     }
 
-    /// Returns the verbs of its objects, in the order of discovery.
+    /// Returns the verbs of discovery, sorted.
     pub(crate) fn verbs(&self) -> Vec<&'static str> {
         let mut verbs = VERBS.to_vec();
-        // Upstream's namespace storage has no collection deleter.
-        if self.kind == "Namespace" {
-            verbs.retain(|verb| *verb != DELETE_COLLECTION);
-        }
+        verbs.retain(|verb| *verb != DELETE_COLLECTION || self.has_delete_collection);
         verbs
-    }
-
-    /// Returns `true` if all its objects can be deleted with one request.
-    pub(crate) fn has_delete_collection(&self) -> bool {
-        self.verbs().contains(&DELETE_COLLECTION)
     }
 
     /// Returns `true` if its objects have `subresource`.

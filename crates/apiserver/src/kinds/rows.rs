@@ -11,7 +11,10 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 use super::tables::{core, network, pods, workloads};
-use super::{Kind, Subresource, defaults, field_selectors, schema, unsupported, validate};
+use super::{
+    Kind, ProxyBackend, Subresource, allocation, defaults, field_selectors, merge_lists, schema,
+    strategy, unsupported, validate,
+};
 
 /// Defaults of an entry.
 const BASE: Kind = Kind {
@@ -32,6 +35,17 @@ const BASE: Kind = Kind {
     cells: |_, _| Vec::new(),
     field_selectors: |_| Vec::new(),
     schema: |_| schemars::json_schema!({"type": "object"}),
+    tracks_generation: false,
+    has_delete_collection: true,
+    has_spec_finalizers: false,
+    protected_names: &[],
+    prepare_for_create: |_| {},
+    prepare_for_delete: |_| {},
+    grace_period_seconds: None,
+    allocate: None,
+    merge_lists: &[],
+    proxy_backend: None,
+    deprecation: None,
 };
 
 /// Served kinds.
@@ -57,6 +71,9 @@ pub static KINDS: &[Kind] = &[
         plural: "endpoints",
         singular: "endpoints",
         short_names: &["ep"],
+        deprecation: Some(
+            "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+        ),
         ..BASE
     },
     Kind {
@@ -84,6 +101,12 @@ pub static KINDS: &[Kind] = &[
         short_names: &["ns"],
         namespaced: false,
         subresources: &[Subresource::Status, Subresource::Finalize],
+        // Upstream's namespace storage has no collection deleter.
+        has_delete_collection: false,
+        has_spec_finalizers: true,
+        protected_names: strategy::IMMORTAL_NAMESPACES,
+        prepare_for_create: strategy::prepare_new_namespace,
+        prepare_for_delete: strategy::set_phase_terminating,
         ..BASE
     },
     Kind {
@@ -99,6 +122,7 @@ pub static KINDS: &[Kind] = &[
         short_names: &["no"],
         namespaced: false,
         subresources: &[Subresource::Status],
+        merge_lists: merge_lists::NODE,
         ..BASE
     },
     Kind {
@@ -125,6 +149,11 @@ pub static KINDS: &[Kind] = &[
             Subresource::Eviction,
             Subresource::Proxy,
         ],
+        tracks_generation: true,
+        prepare_for_create: strategy::prepare_new_pod,
+        grace_period_seconds: Some(strategy::pod_grace_period_seconds),
+        merge_lists: merge_lists::POD,
+        proxy_backend: Some(ProxyBackend::Pod),
         ..BASE
     },
     Kind {
@@ -137,6 +166,7 @@ pub static KINDS: &[Kind] = &[
         cells: workloads::pod_template,
         plural: "podtemplates",
         singular: "podtemplate",
+        merge_lists: merge_lists::POD,
         ..BASE
     },
     Kind {
@@ -154,6 +184,9 @@ pub static KINDS: &[Kind] = &[
         short_names: &["rc"],
         categories: &["all"],
         subresources: &[Subresource::Status, Subresource::Scale],
+        tracks_generation: true,
+        prepare_for_create: strategy::reset_status,
+        merge_lists: merge_lists::POD,
         ..BASE
     },
     Kind {
@@ -195,6 +228,10 @@ pub static KINDS: &[Kind] = &[
         short_names: &["svc"],
         categories: &["all"],
         subresources: &[Subresource::Status, Subresource::Proxy],
+        prepare_for_create: strategy::prepare_new_service,
+        allocate: Some(allocation::allocate_service),
+        merge_lists: merge_lists::SERVICE,
+        proxy_backend: Some(ProxyBackend::Service),
         ..BASE
     },
     Kind {
@@ -212,6 +249,9 @@ pub static KINDS: &[Kind] = &[
         short_names: &["deploy"],
         categories: &["all"],
         subresources: &[Subresource::Status, Subresource::Scale],
+        tracks_generation: true,
+        prepare_for_create: strategy::reset_status,
+        merge_lists: merge_lists::POD,
         ..BASE
     },
     Kind {
@@ -230,6 +270,9 @@ pub static KINDS: &[Kind] = &[
         short_names: &["rs"],
         categories: &["all"],
         subresources: &[Subresource::Status, Subresource::Scale],
+        tracks_generation: true,
+        prepare_for_create: strategy::reset_status,
+        merge_lists: merge_lists::POD,
         ..BASE
     },
     Kind {
@@ -266,6 +309,7 @@ pub static KINDS: &[Kind] = &[
         plural: "networkpolicies",
         singular: "networkpolicy",
         short_names: &["netpol"],
+        tracks_generation: true,
         ..BASE
     },
     Kind {
@@ -280,6 +324,8 @@ pub static KINDS: &[Kind] = &[
         singular: "poddisruptionbudget",
         short_names: &["pdb"],
         subresources: &[Subresource::Status],
+        tracks_generation: true,
+        prepare_for_create: strategy::reset_status,
         ..BASE
     },
 ];
