@@ -2,20 +2,20 @@
 
 use std::net::Ipv4Addr;
 
-use container_runtime::Dns;
+use container_runtime::DnsConfig;
 use k8s_openapi::api::core::v1::{Pod, PodDNSConfigOption};
 
 /// Where this machine's own is.
 const OF_MACHINE: &str = "/etc/resolv.conf";
 
 /// What is in the pod's file.
-pub(super) fn of(pod: &Pod, cluster: Ipv4Addr) -> Dns {
+pub(super) fn of(pod: &Pod, cluster: Ipv4Addr) -> DnsConfig {
     let policy = pod
         .spec
         .as_ref()
         .and_then(|spec| spec.dns_policy.as_deref());
     let base = match policy.unwrap_or("ClusterFirst") {
-        "None" => Dns::default(),
+        "None" => DnsConfig::default(),
         // A machine without one has no names to offer.
         "Default" => parse(&std::fs::read_to_string(OF_MACHINE).unwrap_or_default()),
         _ => of_cluster(
@@ -26,8 +26,8 @@ pub(super) fn of(pod: &Pod, cluster: Ipv4Addr) -> Dns {
     with_config(base, pod)
 }
 
-fn of_cluster(namespace: &str, address: Ipv4Addr) -> Dns {
-    Dns {
+fn of_cluster(namespace: &str, address: Ipv4Addr) -> DnsConfig {
+    DnsConfig {
         nameservers: vec![address.to_string()],
         searches: vec![
             format!("{namespace}.svc.cluster.local"),
@@ -39,7 +39,7 @@ fn of_cluster(namespace: &str, address: Ipv4Addr) -> Dns {
 }
 
 /// What the pod says itself is added; of an option it is the last word.
-fn with_config(mut dns: Dns, pod: &Pod) -> Dns {
+fn with_config(mut dns: DnsConfig, pod: &Pod) -> DnsConfig {
     let Some(config) = pod.spec.as_ref().and_then(|spec| spec.dns_config.as_ref()) else {
         return dns;
     };
@@ -69,8 +69,8 @@ fn text(name: &str, option: &PodDNSConfigOption) -> String {
     }
 }
 
-fn parse(file: &str) -> Dns {
-    let mut dns = Dns::default();
+fn parse(file: &str) -> DnsConfig {
+    let mut dns = DnsConfig::default();
     for line in file.lines() {
         let mut words = line.split_whitespace().map(str::to_owned);
         match words.next().as_deref() {

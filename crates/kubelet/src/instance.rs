@@ -128,6 +128,7 @@ mod tests {
             reference: "i".into(),
             id: "i".into(),
             entrypoint: vec![],
+            cmd: vec![],
             env: vec![],
             stop_signal: None,
         };

@@ -11,7 +11,8 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitCode, Stdio};
 
-use container_runtime::local::{again, hold_signals, supervise};
+use container_runtime::local::CLEANUP;
+use container_runtime::process::{block_signals, reexec_self, supervise};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -21,7 +22,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{getegid, geteuid};
 
 /// The role of the process inside.
-pub const INSIDE: &str = "__node";
+pub const INSIDE: &str = "__node-init";
 
 /// Folders that every machine has and few programs are in. One is covered, inside only, by the node's own files.
 const COVERED: [&str; 4] = ["/mnt", "/media", "/srv", "/opt"];
@@ -105,8 +106,8 @@ pub fn enter(
     let janitor = leftover.map(Janitor::start).transpose();
     let janitor = janitor.map_err(system("starting the janitor"))?;
     make_namespaces()?;
-    let signals = hold_signals().map_err(system("holding signals"))?;
-    let mut command = again(INSIDE);
+    let signals = block_signals().map_err(system("blocking signals"))?;
+    let mut command = reexec_self(INSIDE);
     let mut child = command
         .args(arguments)
         // Open for as long as this process is there.
@@ -130,7 +131,7 @@ struct Janitor(Child);
 
 impl Janitor {
     fn start(file: &Path) -> io::Result<Self> {
-        let mut command = again("__janitor");
+        let mut command = reexec_self(CLEANUP);
         command.arg(file).stdin(Stdio::piped()).process_group(0);
         Ok(Self(command.spawn()?))
     }

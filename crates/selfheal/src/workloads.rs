@@ -3,11 +3,13 @@
 //! In a container the node mounts this executable under the name of the image's program, so `argv[0]` names the workload.
 //! A link with such a name works outside a container too.
 
+mod postgres;
+
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::ExitCode;
 
-use container_runtime::local::{ImageProgram, Images, Requirement};
+use container_runtime::local::{FindHostSoftware, ImageMap, ImageProgram};
 
 /// Registry and namespace of this project's images.
 const NAMESPACE: &str = "localhost/selfheal";
@@ -21,7 +23,7 @@ struct Workload {
     name: &'static str,
     /// Images of others that the program is run for, with any tag.
     stands_for: &'static [&'static str],
-    requirement: Requirement,
+    host_software: Option<FindHostSoftware>,
     main: fn() -> ExitCode,
 }
 
@@ -29,31 +31,31 @@ const WORKLOADS: [Workload; 5] = [
     Workload {
         name: "numbers-api",
         stands_for: &["kiamol/ch03-numbers-api"],
-        requirement: Requirement::None,
+        host_software: None,
         main: numbers_api::program::main,
     },
     Workload {
         name: "todo-web",
         stands_for: &["kiamol/ch04-todo-list"],
-        requirement: Requirement::None,
+        host_software: None,
         main: todo_web::program::main,
     },
     Workload {
         name: "probe-sidecar",
         stands_for: &[],
-        requirement: Requirement::None,
+        host_software: None,
         main: probe_sidecar::program::main,
     },
     Workload {
         name: "todo-db",
         stands_for: &["postgres"],
-        requirement: Requirement::PostgreSql,
+        host_software: Some(postgres::find),
         main: todo_db::program::main,
     },
     Workload {
         name: "pg-ready",
         stands_for: &[],
-        requirement: Requirement::None,
+        host_software: None,
         main: pg_ready::program::main,
     },
 ];
@@ -77,14 +79,15 @@ fn find(called: &OsStr) -> Option<&'static Workload> {
     WORKLOADS.iter().find(|workload| name == workload.name)
 }
 
-/// Returns the images that `executable`, this one, contains the programs of.
-pub(crate) fn images(executable: &Path) -> Images {
-    let mut images = Images::default();
+/// Returns the images that the node runs by default: those of `executable`, this one.
+pub(crate) fn images(executable: &Path) -> ImageMap {
+    let mut images = ImageMap::default();
     for workload in &WORKLOADS {
         let program = ImageProgram {
             file: executable.to_owned(),
             name: workload.name.to_owned(),
-            requirement: workload.requirement,
+            cmd: Vec::new(),
+            host_software: workload.host_software,
         };
         for name in image_names(workload) {
             images.insert(&name, program.clone());
@@ -100,15 +103,16 @@ fn image_names(workload: &Workload) -> Vec<String> {
     own.chain(others).collect()
 }
 
-/// Returns the image's program for a file that the command line names: a separate build of a workload keeps its
-/// requirement.
+/// Returns the image's program for a file that the command line names: a separate build of a workload keeps its host
+/// software.
 pub(crate) fn program_of(file: &Path) -> ImageProgram {
     let name = file.file_name().unwrap_or_default();
     let known = WORKLOADS.iter().find(|workload| name == workload.name);
     ImageProgram {
         file: file.to_owned(),
         name: name.to_string_lossy().into_owned(),
-        requirement: known.map_or(Requirement::None, |workload| workload.requirement),
+        cmd: Vec::new(),
+        host_software: known.and_then(|workload| workload.host_software),
     }
 }
 
@@ -158,14 +162,14 @@ mod tests {
     }
 
     #[test]
-    fn separate_build_of_a_workload_keeps_its_requirement() {
-        for (file, requirement) in [
-            ("/elsewhere/todo-db", Requirement::PostgreSql),
-            ("/elsewhere/numbers-api", Requirement::None),
-            ("/usr/sbin/nginx", Requirement::None),
+    fn separate_build_of_a_workload_keeps_its_host_software() {
+        for (file, has_host_software) in [
+            ("/elsewhere/todo-db", true),
+            ("/elsewhere/numbers-api", false),
+            ("/usr/sbin/nginx", false),
         ] {
             let program = program_of(Path::new(file));
-            assert_eq!(program.requirement, requirement, "{file}");
+            assert_eq!(program.host_software.is_some(), has_host_software, "{file}");
             assert_eq!(program.file, Path::new(file));
         }
     }

@@ -49,6 +49,6 @@ fn workload_exits_for_a_wrong_argument_as_its_own_program_does() {
 
 #[test]
 fn role_of_the_node_is_an_argument_like_any_other_to_a_workload() {
-    let output = run("numbers-api", "__pod");
+    let output = run("numbers-api", "__container-shim");
     assert_eq!(output.status.code(), Some(2));
 }

@@ -26,6 +26,7 @@ fn record(is: Is) -> Record {
         reference: "i".into(),
         id: "i".into(),
         entrypoint: vec![],
+        cmd: vec![],
         env: vec![],
         stop_signal: None,
     };

@@ -29,6 +29,7 @@ fn instance(attempt: u32, exit: Option<i32>) -> Instance {
             reference: "i".into(),
             id: "sha".into(),
             entrypoint: vec![],
+            cmd: vec![],
             env: vec![],
             stop_signal: None,
         },

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use component_helpers::events::EventType::{Normal, Warning};
 use container_runtime::{
-    ContainerConfig, ContainerId, Image, Mount, StreamsConfig, Termination, User,
+    ContainerConfig, ContainerId, ContainerUser, Image, Mount, StreamsConfig, Termination,
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
@@ -261,7 +261,7 @@ impl Worker {
             working_dir: container.working_dir.clone(),
             mounts: mounts(container, lookup)?,
             user: user(of_pod, security),
-            read_only_root: security
+            read_only_root_filesystem: security
                 .and_then(|s| s.read_only_root_filesystem)
                 .unwrap_or(false),
             streams: StreamsConfig {
@@ -274,7 +274,7 @@ impl Worker {
                     .termination_message_path
                     .clone()
                     .unwrap_or_default(),
-                or_log: container.termination_message_policy.as_deref()
+                fallback_to_logs: container.termination_message_policy.as_deref()
                     == Some("FallbackToLogsOnError"),
             },
             env,
@@ -283,13 +283,13 @@ impl Worker {
 }
 
 /// Who the container's processes are: what it says itself comes before what its pod says.
-fn user(of_pod: Option<&PodSecurityContext>, own: Option<&SecurityContext>) -> User {
+fn user(of_pod: Option<&PodSecurityContext>, own: Option<&SecurityContext>) -> ContainerUser {
     let id = |id: i64| u32::try_from(id).ok();
     let groups = of_pod.iter().flat_map(|pod| {
         let others = pod.supplemental_groups.iter().flatten();
         others.chain(&pod.fs_group).copied().filter_map(id)
     });
-    User {
+    ContainerUser {
         uid: own
             .and_then(|own| own.run_as_user)
             .or_else(|| of_pod?.run_as_user)

@@ -1,7 +1,7 @@
 //! Pods of several containers: their order, their ends, their hooks.
 
 use super::*;
-use container_runtime::scripted::{Exec, Term, Workload};
+use container_runtime::scripted::{OnTerm, ScriptedExec, Workload};
 
 fn workloads() -> Workloads {
     let ends = |seconds, code| Workload {
@@ -9,10 +9,10 @@ fn workloads() -> Workloads {
         ..Workload::default()
     };
     let stubborn = Workload {
-        term: Term::Ignored,
+        on_term: OnTerm::Ignore,
         execs: vec![
-            ("true".to_owned(), Exec::Fixed(0, String::new())),
-            ("false".to_owned(), Exec::Fixed(1, "no".to_owned())),
+            ("true".to_owned(), ScriptedExec::Fixed(0, String::new())),
+            ("false".to_owned(), ScriptedExec::Fixed(1, "no".to_owned())),
         ],
         ..Workload::default()
     };

@@ -92,7 +92,7 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn internal_role_is_left_out_of_the_command() {
-        let command = ["/usr/bin/selfheal", "__node", "up", "--port", "1", "x"];
+        let command = ["/usr/bin/selfheal", "__node-init", "up", "--port", "1", "x"];
         let command = command.map(str::to_owned);
         assert_eq!(abbreviate(&command), "selfheal up --port 1");
     }

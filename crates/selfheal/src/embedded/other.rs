@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{ImageProblem, Place};
 use crate::cli::{Cli, NodeArguments};
 
-pub(crate) const INSIDE: &str = "__node";
+pub(crate) const INSIDE: &str = "__node-init";
 
 const MESSAGE: &str = "a node needs Linux: run on a cluster with --kubeconfig FILE, or on scripted workloads with --simulated";
 
