@@ -3,6 +3,7 @@
 //! In a container the node mounts this executable under the name of the image's program, so `argv[0]` names the workload.
 //! A link with such a name works outside a container too.
 
+mod host_programs;
 mod postgres;
 
 use std::ffi::OsStr;
@@ -79,9 +80,10 @@ fn find(called: &OsStr) -> Option<&'static Workload> {
     WORKLOADS.iter().find(|workload| name == workload.name)
 }
 
-/// Returns the images that the node runs by default: those of `executable`, this one.
+/// Returns the images that the node runs by default: those of `executable`, this one, and of programs of the host.
 pub(crate) fn images(executable: &Path) -> ImageMap {
     let mut images = ImageMap::default();
+    host_programs::insert_found(&mut images, host_programs::find);
     for workload in &WORKLOADS {
         let program = ImageProgram {
             file: executable.to_owned(),
@@ -104,8 +106,11 @@ fn image_names(workload: &Workload) -> Vec<String> {
 }
 
 /// Returns the image's program for a file that the command line names: a separate build of a workload keeps its host
-/// software.
+/// software, and a known program of the host its configuration.
 pub(crate) fn program_of(file: &Path) -> ImageProgram {
+    if let Some(program) = host_programs::known(file) {
+        return program;
+    }
     let name = file.file_name().unwrap_or_default();
     let known = WORKLOADS.iter().find(|workload| name == workload.name);
     ImageProgram {
@@ -166,7 +171,7 @@ mod tests {
         for (file, has_host_software) in [
             ("/elsewhere/todo-db", true),
             ("/elsewhere/numbers-api", false),
-            ("/usr/sbin/nginx", false),
+            ("/usr/sbin/redis-server", false),
         ] {
             let program = program_of(Path::new(file));
             assert_eq!(program.host_software.is_some(), has_host_software, "{file}");
