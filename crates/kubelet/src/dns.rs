@@ -2,20 +2,20 @@
 
 use std::net::Ipv4Addr;
 
-use container_runtime::Dns;
+use container_runtime::DnsConfig;
 use k8s_openapi::api::core::v1::{Pod, PodDNSConfigOption};
 
 /// The host's own file, which the policy `Default` uses.
 const HOST_RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// Returns the DNS configuration of the pod.
-pub(super) fn dns_config(pod: &Pod, cluster: Ipv4Addr) -> Dns {
+pub(super) fn dns_config(pod: &Pod, cluster: Ipv4Addr) -> DnsConfig {
     let policy = pod
         .spec
         .as_ref()
         .and_then(|spec| spec.dns_policy.as_deref());
     let base = match policy.unwrap_or("ClusterFirst") {
-        "None" => Dns::default(),
+        "None" => DnsConfig::default(),
         // A host without the file has no name servers.
         "Default" => {
             parse_resolv_conf(&std::fs::read_to_string(HOST_RESOLV_CONF).unwrap_or_default())
@@ -28,8 +28,8 @@ pub(super) fn dns_config(pod: &Pod, cluster: Ipv4Addr) -> Dns {
     merge_dns_config(base, pod)
 }
 
-fn cluster_dns_config(namespace: &str, address: Ipv4Addr) -> Dns {
-    Dns {
+fn cluster_dns_config(namespace: &str, address: Ipv4Addr) -> DnsConfig {
+    DnsConfig {
         nameservers: vec![address.to_string()],
         searches: vec![
             format!("{namespace}.svc.cluster.local"),
@@ -41,7 +41,7 @@ fn cluster_dns_config(namespace: &str, address: Ipv4Addr) -> Dns {
 }
 
 /// Adds the pod's `dnsConfig` to `dns`. Its options replace those of the same name.
-fn merge_dns_config(mut dns: Dns, pod: &Pod) -> Dns {
+fn merge_dns_config(mut dns: DnsConfig, pod: &Pod) -> DnsConfig {
     let Some(config) = pod.spec.as_ref().and_then(|spec| spec.dns_config.as_ref()) else {
         return dns;
     };
@@ -71,8 +71,8 @@ fn format_option(name: &str, option: &PodDNSConfigOption) -> String {
     }
 }
 
-fn parse_resolv_conf(file: &str) -> Dns {
-    let mut dns = Dns::default();
+fn parse_resolv_conf(file: &str) -> DnsConfig {
+    let mut dns = DnsConfig::default();
     for line in file.lines() {
         let mut fields = line.split_whitespace().map(str::to_owned);
         match fields.next().as_deref() {

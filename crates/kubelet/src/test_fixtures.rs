@@ -86,6 +86,7 @@ pub(crate) fn instance(attempt: u32) -> Instance {
             reference: "i".into(),
             id: "sha".into(),
             entrypoint: vec![],
+            cmd: vec![],
             env: vec![],
             stop_signal: None,
         },

@@ -12,7 +12,8 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitCode, Stdio};
 
-use container_runtime::local::{again, hold_signals, supervise};
+use container_runtime::local::CLEANUP as CLEANUP_ROLE;
+use container_runtime::process::{block_signals, reexec_self, supervise};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -22,10 +23,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{getegid, geteuid};
 
 /// First argument of the process that runs inside the namespaces.
-pub const NODE_ROLE: &str = "__node";
-
-/// First argument of the process that removes files after the node.
-const CLEANUP_ROLE: &str = "__janitor";
+pub const NODE_ROLE: &str = "__node-init";
 
 /// Directories that every host has and that rarely contain programs. The node mounts its own files over one of them, in its
 /// mount namespace only.
@@ -102,8 +100,8 @@ pub fn run_in_namespaces(
     let cleanup = cleanup_file.map(Cleanup::start).transpose();
     let cleanup = cleanup.map_err(system("starting the clean-up process"))?;
     create_namespaces()?;
-    let signals = hold_signals().map_err(system("blocking signals"))?;
-    let mut command = again(NODE_ROLE);
+    let signals = block_signals().map_err(system("blocking signals"))?;
+    let mut command = reexec_self(NODE_ROLE);
     let mut child = command
         .args(arguments)
         // The pipe stays open while this process runs; `is_parent_dead` polls it.
@@ -128,7 +126,7 @@ struct Cleanup(Child);
 
 impl Cleanup {
     fn start(file: &Path) -> io::Result<Self> {
-        let mut command = again(CLEANUP_ROLE);
+        let mut command = reexec_self(CLEANUP_ROLE);
         command.arg(file).stdin(Stdio::piped()).process_group(0);
         Ok(Self(command.spawn()?))
     }

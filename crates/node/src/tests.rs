@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use container_runtime::scripted::{Scripted, Workloads};
+use container_runtime::scripted::{ScriptedRuntime, Workloads};
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
@@ -39,7 +39,7 @@ impl LoadBalancer for LoopbackBalancer {
 
 struct Fixture {
     client: Client,
-    runtime: Arc<Scripted>,
+    runtime: Arc<ScriptedRuntime>,
     clock: Clock,
     supervisor: Supervisor,
     node: EmbeddedNode,
@@ -59,7 +59,7 @@ async fn start_node_with(pace: f64, workloads: Workloads) -> Fixture {
 
 async fn start_node_with_max_pods(pace: f64, workloads: Workloads, max_pods: u32) -> Fixture {
     let clock = Clock::new("2026-01-02T03:04:05Z".parse::<Timestamp>().unwrap(), pace);
-    let runtime = Arc::new(Scripted::new(clock.clone(), workloads));
+    let runtime = Arc::new(ScriptedRuntime::new(clock.clone(), workloads));
     let supervisor = Supervisor::new(clock.clone(), CancellationToken::new());
     let options = Options {
         supervisor: supervisor.clone(),

@@ -10,7 +10,7 @@ use apiserver::serve::{Credentials, serve};
 use async_trait::async_trait;
 use component_helpers::load_balancer::LoadBalancer;
 use component_helpers::supervisor::Supervisor;
-use container_runtime::scripted::{Scripted, Workloads};
+use container_runtime::scripted::{ScriptedRuntime, Workloads};
 use jiff::Timestamp;
 use probe::Clock;
 use selfheal_node::{DEFAULT_MAX_PODS, EmbeddedNode, Options};
@@ -57,7 +57,7 @@ impl Cluster {
         let shutdown = CancellationToken::new();
         let options = Options {
             supervisor: Supervisor::new(clock.clone(), shutdown.clone()),
-            runtime: Arc::new(Scripted::new(clock, Workloads::chapter())),
+            runtime: Arc::new(ScriptedRuntime::new(clock, Workloads::chapter())),
             load_balancer: Arc::new(Loopback),
             name: "node".to_owned(),
             ip: "10.244.0.1".to_owned(),

@@ -81,7 +81,7 @@ impl Worker {
                 .and_then(|spec| spec.security_context.as_ref()?.fs_group)
                 .and_then(|group| u32::try_from(group).ok()),
             dns: dns::dns_config(pod, self.context.config.cluster_dns),
-            share_processes: spec
+            share_process_namespace: spec
                 .and_then(|spec| spec.share_process_namespace)
                 .unwrap_or(false),
             host_aliases: host_aliases.collect(),

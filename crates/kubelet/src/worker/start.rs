@@ -2,7 +2,7 @@
 
 use component_helpers::events::EventType::{Normal, Warning};
 use container_runtime::{
-    ContainerConfig, ContainerId, Image, Mount, StreamsConfig, Termination, User,
+    ContainerConfig, ContainerId, ContainerUser, Image, Mount, StreamsConfig, Termination,
 };
 use k8s_openapi::api::core::v1::{
     Container, Pod, PodSecurityContext, SecurityContext, VolumeMount,
@@ -152,7 +152,7 @@ impl Worker {
             working_dir: container.working_dir.clone(),
             mounts: mounts(container, lookup)?,
             user: user(pod_security, security),
-            read_only_root: security
+            read_only_root_filesystem: security
                 .and_then(|security| security.read_only_root_filesystem)
                 .unwrap_or(false),
             streams: StreamsConfig {
@@ -171,18 +171,18 @@ fn termination(container: &Container) -> Termination {
     let policy = container.termination_message_policy.as_deref();
     Termination {
         path: path.unwrap_or_default(),
-        or_log: policy == Some("FallbackToLogsOnError"),
+        fallback_to_logs: policy == Some("FallbackToLogsOnError"),
     }
 }
 
 /// Returns the user of the container's processes. The container's security context overrides the pod's.
-fn user(pod: Option<&PodSecurityContext>, container: Option<&SecurityContext>) -> User {
+fn user(pod: Option<&PodSecurityContext>, container: Option<&SecurityContext>) -> ContainerUser {
     let id = |id: i64| u32::try_from(id).ok();
     let groups = pod.iter().flat_map(|pod| {
         let supplemental = pod.supplemental_groups.iter().flatten();
         supplemental.chain(&pod.fs_group).copied().filter_map(id)
     });
-    User {
+    ContainerUser {
         uid: container
             .and_then(|container| container.run_as_user)
             .or_else(|| pod?.run_as_user)

@@ -1,7 +1,7 @@
 //! Pods with several containers: start and termination order, hooks, back-offs, deadlines.
 
 use super::*;
-use container_runtime::scripted::{Exec, Term, Workload};
+use container_runtime::scripted::{OnTerm, ScriptedExec, Workload};
 
 fn workloads() -> Workloads {
     let exits_after = |seconds, code| Workload {
@@ -9,10 +9,10 @@ fn workloads() -> Workloads {
         ..Workload::default()
     };
     let ignores_term = Workload {
-        term: Term::Ignored,
+        on_term: OnTerm::Ignore,
         execs: vec![
-            ("true".to_owned(), Exec::Fixed(0, String::new())),
-            ("false".to_owned(), Exec::Fixed(1, "no".to_owned())),
+            ("true".to_owned(), ScriptedExec::Fixed(0, String::new())),
+            ("false".to_owned(), ScriptedExec::Fixed(1, "no".to_owned())),
         ],
         ..Workload::default()
     };

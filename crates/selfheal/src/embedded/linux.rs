@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use apiserver::serve::{Credentials, serve};
 use component_helpers::supervisor::Supervisor;
 use container_runtime::ImageError;
-use container_runtime::local::{Images, Local};
+use container_runtime::local::{ImageMap, LocalRuntime};
 use kube::Client;
 use kube::config::Kubeconfig;
 use kube_proxy::Proxy;
@@ -118,7 +118,7 @@ impl Embedded {
     ) -> anyhow::Result<Self> {
         let dir = dir.context("a node runs only inside its namespaces")?;
         let supervisor = Supervisor::new(clock.clone(), shutdown);
-        let runtime = Local::start(&supervisor, images(arguments)?, dir)
+        let runtime = LocalRuntime::start(&supervisor, images(arguments)?, dir)
             .await
             .context("creating the pod network")?;
         let proxy = Proxy::new(runtime.pod_network(), NODE_IP, &supervisor);
@@ -163,7 +163,7 @@ fn engine_name(speed: f64) -> String {
 }
 
 /// Images of this executable's workloads and of the command line.
-fn images(arguments: &NodeArguments) -> anyhow::Result<Images> {
+fn images(arguments: &NodeArguments) -> anyhow::Result<ImageMap> {
     let executable = std::env::current_exe().context("finding this program's executable")?;
     let mut images = workloads::images(&executable);
     for (name, program) in &arguments.images {

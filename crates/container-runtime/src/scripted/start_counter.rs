@@ -1,4 +1,4 @@
-//! The numbers API's count of its starts: in a file on a volume, which outlives the container, and in its log.
+//! The numbers API's count of its starts, in its log and in a file on a volume, which outlives the container.
 
 use std::collections::BTreeMap;
 
@@ -7,20 +7,23 @@ use jiff::Timestamp;
 
 use crate::{ContainerConfig, LogLine};
 
-/// The variable that names the file.
-const FILE: &str = "STARTS_FILE";
+/// Environment variable with the path of the file.
+const STARTS_FILE_VARIABLE: &str = "STARTS_FILE";
 
-/// What a container says of its start; nothing unless it is told to count.
+/// Returns the log of a container that has started; empty if the variable is not set.
 pub(super) fn log(
     config: &ContainerConfig,
     volumes: &mut BTreeMap<String, BTreeMap<String, Bytes>>,
     at: Timestamp,
 ) -> Vec<LogLine> {
-    let file = config.env.iter().find(|(name, _)| name == FILE);
+    let file = config
+        .env
+        .iter()
+        .find(|(name, _)| name == STARTS_FILE_VARIABLE);
     let Some((_, file)) = file else {
         return Vec::new();
     };
-    let starts = on_volume(config, file, volumes).map_or(1, |content| {
+    let starts = file_on_volume(config, file, volumes).map_or(1, |content| {
         let mut lines = content.to_vec();
         lines.extend_from_slice(b"started\n");
         *content = lines.into();
@@ -33,8 +36,8 @@ pub(super) fn log(
     }]
 }
 
-/// The file, if a volume is mounted where it lies.
-fn on_volume<'a>(
+/// Returns the content of the file, if it is on a mounted volume.
+fn file_on_volume<'a>(
     config: &ContainerConfig,
     file: &str,
     volumes: &'a mut BTreeMap<String, BTreeMap<String, Bytes>>,

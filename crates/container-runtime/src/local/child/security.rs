@@ -1,8 +1,7 @@
-//! What a container may not do although its user may: the rights of a container engine's default, and the same view of
-//! `/proc`.
+//! Default restrictions of a container: capabilities, read-only and masked paths of `/proc`, as in the OCI runtime spec.
 //!
-//! It matters where the node runs as root: without it a container could make device files or set where the kernel writes
-//! its core dumps, and be anywhere on the machine.
+//! They matter where the node runs as root. Without them a container could create device files or set the kernel's core
+//! dump path, and so escape to the host.
 
 use std::io;
 use std::path::Path;
@@ -11,11 +10,10 @@ use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 
-use super::root::read_only;
+use super::rootfs::remount_read_only;
 
-/// What container engines leave to containers,
-/// but the making of device files: a container of this node has no file system that honours them.
-const KEPT: [CapabilitySet; 13] = [
+/// Default capabilities of container engines without `CAP_MKNOD`: no file system of a container honours device files.
+const DEFAULT_CAPABILITIES: [CapabilitySet; 13] = [
     CapabilitySet::CHOWN,
     CapabilitySet::DAC_OVERRIDE,
     CapabilitySet::FSETID,
@@ -31,11 +29,11 @@ const KEPT: [CapabilitySet; 13] = [
     CapabilitySet::AUDIT_WRITE,
 ];
 
-/// Settings of the whole machine.
-const READ_ONLY: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
+/// `linux.readonlyPaths`, relative to `/proc`: settings of the whole host.
+const READONLY_PATHS: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
 
-/// What tells of the machine more than a container should know.
-const HIDDEN: [&str; 6] = [
+/// `linux.maskedPaths`, relative to `/proc`: information about the host.
+const MASKED_PATHS: [&str; 6] = [
     "kcore",
     "keys",
     "kmsg",
@@ -44,15 +42,15 @@ const HIDDEN: [&str; 6] = [
     "timer_list",
 ];
 
-/// Programs that this process becomes or starts get no more than the rights that are kept.
-pub(super) fn drop_rights() -> io::Result<()> {
+/// Removes all but the default capabilities from the bounding set, so that executed programs cannot gain them.
+pub(super) fn drop_capabilities() -> io::Result<()> {
     for number in 0..u64::BITS {
-        let right = CapabilitySet::from_bits_retain(1 << number);
-        if KEPT.contains(&right) {
+        let capability = CapabilitySet::from_bits_retain(1 << number);
+        if DEFAULT_CAPABILITIES.contains(&capability) {
             continue;
         }
-        match remove_capability_from_bounding_set(right) {
-            // The kernel knows no more of them.
+        match remove_capability_from_bounding_set(capability) {
+            // The number is above the kernel's last capability.
             Err(rustix::io::Errno::INVAL) => break,
             other => other?,
         }
@@ -60,10 +58,10 @@ pub(super) fn drop_rights() -> io::Result<()> {
     Ok(())
 }
 
-/// Takes from a container's `/proc` what is the machine's.
-pub(super) fn confine_proc(proc: &Path) -> io::Result<()> {
+/// Makes the read-only paths of `proc` read-only and hides the masked ones.
+pub(super) fn restrict_proc(proc: &Path) -> io::Result<()> {
     let none: Option<&str> = None;
-    for name in READ_ONLY {
+    for name in READONLY_PATHS {
         let path = proc.join(name);
         match mount(
             Some(&path),
@@ -72,12 +70,12 @@ pub(super) fn confine_proc(proc: &Path) -> io::Result<()> {
             MsFlags::MS_BIND | MsFlags::MS_REC,
             none,
         ) {
-            Ok(()) => read_only(&path)?,
+            Ok(()) => remount_read_only(&path)?,
             Err(Errno::ENOENT) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    for name in HIDDEN {
+    for name in MASKED_PATHS {
         match mount(
             Some("/dev/null"),
             &proc.join(name),

@@ -1,4 +1,4 @@
-//! Commands run beside scripted workloads, and the files they see.
+//! Commands in scripted containers, and the files of their volumes.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -7,11 +7,11 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 
 use super::State;
-use super::workload::{Exec, base_name};
+use super::workload::{ScriptedExec, base_name};
 use crate::{ContainerId, ExecResult, ExecSession, RuntimeError, SandboxId, VolumeSource};
 
-/// What a volume holds at first.
-pub(super) fn files(source: VolumeSource) -> BTreeMap<String, Bytes> {
+/// Returns the initial files of a volume.
+pub(super) fn volume_files(source: VolumeSource) -> BTreeMap<String, Bytes> {
     match source {
         VolumeSource::EmptyDir { .. } => BTreeMap::new(),
         VolumeSource::Files(files) => files
@@ -21,8 +21,8 @@ pub(super) fn files(source: VolumeSource) -> BTreeMap<String, Bytes> {
     }
 }
 
-/// A finished command as a session.
-pub(super) fn session(result: ExecResult) -> ExecSession {
+/// Returns the session of a command that has exited.
+pub(super) fn finished_session(result: ExecResult) -> ExecSession {
     ExecSession {
         stdin: None,
         stdout: Box::new(Cursor::new(result.stdout)),
@@ -33,7 +33,7 @@ pub(super) fn session(result: ExecResult) -> ExecSession {
 }
 
 impl State {
-    /// Runs a command: the script's, or one of `cat FILE`, `touch FILE` on a volume.
+    /// Runs a command: one of the workload's, or `cat FILE` or `touch FILE` on a volume.
     pub(super) fn exec(
         &mut self,
         container: &ContainerId,
@@ -42,7 +42,7 @@ impl State {
         let instance = self
             .instances
             .get(container)
-            .filter(|instance| instance.runs());
+            .filter(|instance| instance.is_running());
         let instance = instance.ok_or_else(|| RuntimeError::NotFound(container.0.clone()))?;
         let program = base_name(command.first().map_or("", String::as_str)).to_owned();
         let sandbox = instance.sandbox.clone();
@@ -53,11 +53,11 @@ impl State {
             .find(|(name, _)| *name == program)
         {
             let (code, output) = match exec {
-                Exec::Fixed(code, output) => (*code, output),
-                Exec::IfListening { port, yes, .. } if self.listens(&sandbox, *port) => {
-                    (yes.0, &yes.1)
-                }
-                Exec::IfListening { no, .. } => (no.0, &no.1),
+                ScriptedExec::Fixed(code, output) => (*code, output),
+                ScriptedExec::IfListening {
+                    port, listening, ..
+                } if self.is_listening(&sandbox, *port) => (listening.0, &listening.1),
+                ScriptedExec::IfListening { refused, .. } => (refused.0, &refused.1),
             };
             return Ok(ExecResult {
                 code,
@@ -73,7 +73,7 @@ impl State {
         })
     }
 
-    /// The volume that holds a container's path, and the path inside it.
+    /// Returns the volume that is mounted at a container's path, and the path inside it.
     fn locate(&self, container: &ContainerId, path: &str) -> Option<(String, String)> {
         self.instances
             .get(container)?
@@ -83,11 +83,11 @@ impl State {
                 let inside = path
                     .strip_prefix(mount.path.trim_end_matches('/'))?
                     .strip_prefix('/')?;
-                let whole = mount
+                let path = mount
                     .sub_path
                     .as_ref()
                     .map_or_else(|| inside.to_owned(), |sub| format!("{sub}/{inside}"));
-                Some((mount.volume.clone(), whole))
+                Some((mount.volume.clone(), path))
             })
     }
 
