@@ -22,6 +22,7 @@ use super::{Access, Change, Connections, Count, Created, Migration, Outcome, Sto
 use crate::item::{Item, Text};
 use crate::settings::PostgresSettings;
 
+mod cancel;
 mod connector;
 mod error;
 mod migrate;
@@ -283,10 +284,13 @@ impl Postgres {
 
     /// Requests the cancellation of a connection's statement, in the background.
     fn cancel(&self, client: &Object) {
-        let (token, tls, limit) = (client.cancel_token(), self.connector.tls(), self.limit);
+        let (token, limit) = (client.cancel_token(), self.limit);
+        let (config, tls) = (self.connector.config(), self.connector.tls());
         tokio::spawn(async move {
-            // The statement ends on its own if the request fails.
-            let _ = timeout(limit, token.cancel_query(tls)).await;
+            let cancelled = timeout(limit, cancel::cancel(token, &config, tls)).await;
+            if let Ok(Err(error)) = cancelled {
+                tracing::debug!(%error, "cannot cancel a statement");
+            }
         });
     }
 
