@@ -28,6 +28,8 @@ pub enum Requirement {
     Kubectl,
     /// Rust's standard library for the musl target of this architecture.
     Musl,
+    /// `pgbouncer`.
+    Pgbouncer,
     /// PID and mount namespaces, made by root or by an ordinary user in a user namespace.
     Namespaces,
     /// `podman` with `runc`, run by root.
@@ -41,7 +43,7 @@ pub enum Requirement {
 }
 
 /// Every requirement: its name in `SELFHEAL_TEST_REQUIRE`, and how a host meets it.
-const TABLE: [(Requirement, &str, &str); 13] = [
+const TABLE: [(Requirement, &str, &str); 14] = [
     (Requirement::Apt, "apt", "run on Debian or Ubuntu"),
     (
         Requirement::Browser,
@@ -74,6 +76,11 @@ const TABLE: [(Requirement, &str, &str); 13] = [
         Requirement::Namespaces,
         "namespaces",
         "run as root, or let users create namespaces: sysctl kernel.unprivileged_userns_clone=1 user.max_user_namespaces=10000",
+    ),
+    (
+        Requirement::Pgbouncer,
+        "pgbouncer",
+        "apt-get install pgbouncer",
     ),
     (
         Requirement::Podman,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// To-do list on PostgreSQL or in an SQLite file
 ///
-/// It starts without its database, reports that, and recovers with it.
+/// The service starts without its database, reports that, and recovers with it.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(version, about, long_about = None, after_help = AFTER)]
 pub struct Args {

@@ -23,8 +23,8 @@ pub trait Store: Send + Sync {
     async fn create(&self, text: &Text, key: Option<&str>) -> Result<Created, StoreError>;
     /// Changes an item if it has the expected version.
     async fn change(&self, id: i64, change: &Change) -> Result<Outcome<Item>, StoreError>;
-    /// Deletes an item if it has the expected version.
-    async fn delete(&self, id: i64, version: Option<i64>) -> Result<Outcome<()>, StoreError>;
+    /// Deletes an item if it has the expected version; returns the deleted item.
+    async fn delete(&self, id: i64, version: Option<i64>) -> Result<Outcome<Item>, StoreError>;
     /// Returns the number of connections.
     fn connections(&self) -> Connections;
 }

@@ -29,6 +29,7 @@ mod json;
 mod pages;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod view;
 mod visit;
 

@@ -34,6 +34,7 @@ pub(super) fn check(requirement: Requirement) -> Result<(), String> {
             program_in_path(&["podman"])?;
             program_in_path(&["runc"])
         }
+        Requirement::Pgbouncer => program_in_path(&["pgbouncer"]),
         Requirement::Ports => [8013, 8081].into_iter().try_for_each(free_port),
         Requirement::Postgresql => crate::postgres::check_installation(),
         Requirement::Root if nix::unistd::Uid::effective().is_root() => Ok(()),

@@ -59,8 +59,8 @@ impl Store for ScriptedStore {
         Err(StoreError::Failed("not called".to_owned()))
     }
 
-    async fn delete(&self, _: i64, _: Option<i64>) -> Result<Outcome<()>, StoreError> {
-        self.result().map(|_| Outcome::Done(()))
+    async fn delete(&self, _: i64, _: Option<i64>) -> Result<Outcome<Item>, StoreError> {
+        self.result().map(|_| Outcome::Missing)
     }
 
     fn connections(&self) -> Connections {
@@ -195,6 +195,6 @@ async fn rejected_change_makes_the_list_read_only_until_the_next_check() {
         database
             .write("delete", |store| store.delete(1, None))
             .await,
-        Ok(Outcome::Done(()))
+        Ok(Outcome::Missing)
     );
 }

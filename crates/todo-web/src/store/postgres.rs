@@ -1,6 +1,5 @@
 //! Items in PostgreSQL, over a pool of connections.
 
-use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,11 +7,9 @@ use async_trait::async_trait;
 use deadpool_postgres::{
     Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime, Timeouts,
 };
-use futures::TryStreamExt as _;
 use http_service::sync::lock;
 use jiff::Timestamp;
 use tokio::sync::Notify;
-use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
@@ -22,9 +19,11 @@ use super::{Access, Change, Connections, Count, Created, Migration, Outcome, Sto
 use crate::item::{Item, Text};
 use crate::settings::PostgresSettings;
 
+mod cancel;
 mod connector;
 mod error;
 mod migrate;
+mod query;
 
 pub use connector::Reload;
 use connector::{Connector, SharedConnector};
@@ -44,8 +43,6 @@ const MIGRATIONS: &[Migration] = &[
 const SHARE_INTERVAL: Duration = Duration::from_millis(100);
 /// Maximum age of a connection: a name may have another address, and a proxy another server.
 const MAX_CONNECTION_AGE: Duration = Duration::from_secs(300);
-/// Maximum number of attempts of a statement that the server rejects before it executes it.
-const MAX_ATTEMPTS: usize = 3;
 
 const COLUMNS: &str = "id, text, done, created_at, version";
 
@@ -181,115 +178,6 @@ impl Postgres {
         }
     }
 
-    /// Returns the rows of one statement, which is a transaction of its own.
-    ///
-    /// A statement that the server rejects before it executes it has changed nothing, so it is sent again over a new
-    /// connection: its prepared form is no longer valid, or the server became a standby after a fail-over.
-    async fn query<T: Send>(
-        &self,
-        sql: &str,
-        parameters: Parameters<'_>,
-        read: ReadRow<T>,
-    ) -> Result<Vec<T>, StoreError> {
-        for attempt in 1.. {
-            match self.query_once(sql, parameters, read).await {
-                Err(StoreError::Stale(reason)) if attempt < MAX_ATTEMPTS => {
-                    tracing::info!(reason, "replacing connections with invalid statements");
-                    if attempt > 1 {
-                        self.connector
-                            .assume_pooler("new statements are invalid, too");
-                    }
-                }
-                Err(StoreError::Stale(reason)) => return Err(StoreError::Unavailable(reason)),
-                Err(StoreError::ReadOnly) if attempt == 1 => {
-                    tracing::info!("replacing connections to a read-only server");
-                }
-                result => return result,
-            }
-            self.replace_connections();
-        }
-        unreachable!("the last attempt returns")
-    }
-
-    /// Sends one statement within the time limit.
-    async fn query_once<T: Send>(
-        &self,
-        sql: &str,
-        parameters: Parameters<'_>,
-        read: ReadRow<T>,
-    ) -> Result<Vec<T>, StoreError> {
-        // Declared before the connection: it notifies after the connection is returned.
-        let _notify = NotifyOnDrop(&self.returned);
-        let client = self.checkout().await.map_err(error::from_pool)?;
-        let result = if self.connector.is_pooled() {
-            self.execute_or_cancel(client, sql, parameters, read).await
-        } else {
-            let work = self.execute(&client, sql, parameters, read);
-            timeout(self.limit, work).await
-        };
-        result.unwrap_or_else(|_| {
-            // The response may still arrive, and other connections may hang, too.
-            self.replace_connections();
-            Err(StoreError::Uncertain("no response in time".to_owned()))
-        })
-    }
-
-    /// Executes a statement through a pooler, which does not pass timeouts on to the server: cancels it shortly before the
-    /// time limit. The connection is closed then, because the cancellation may arrive after the statement.
-    async fn execute_or_cancel<T: Send>(
-        &self,
-        client: Object,
-        sql: &str,
-        parameters: Parameters<'_>,
-        read: ReadRow<T>,
-    ) -> Result<Result<Vec<T>, StoreError>, Elapsed> {
-        let result = {
-            let mut work = pin!(self.execute(&client, sql, parameters, read));
-            match timeout(self.limit - self.limit / 4, &mut work).await {
-                Ok(rows) => return Ok(rows),
-                Err(_) => {
-                    self.cancel(&client);
-                    timeout(self.limit / 4, &mut work).await
-                }
-            }
-        };
-        drop(Object::take(client));
-        result
-    }
-
-    async fn execute<T: Send>(
-        &self,
-        client: &Object,
-        sql: &str,
-        parameters: Parameters<'_>,
-        read: ReadRow<T>,
-    ) -> Result<Vec<T>, StoreError> {
-        let values = parameters.iter().map(|(value, _)| *value);
-        let types = parameters.iter().map(|(_, kind)| kind.clone());
-        let mut rows = pin!(if self.connector.is_pooled() {
-            client.query_typed_raw(sql, values.zip(types)).await?
-        } else {
-            let types: Vec<Type> = types.collect();
-            let statement = client.prepare_typed_cached(sql, &types).await?;
-            client.query_raw(&statement, values).await?
-        });
-        let mut found = Vec::new();
-        while let Some(row) = rows.try_next().await? {
-            // The server responded, with a value that this program cannot read.
-            found.push(read(&row).map_err(|error| StoreError::Failed(error.to_string()))?);
-        }
-        Ok(found)
-    }
-
-    /// Requests the cancellation of a connection's statement, in the background.
-    fn cancel(&self, client: &Object) {
-        let (token, tls, limit) = (client.cancel_token(), self.connector.tls(), self.limit);
-        tokio::spawn(async move {
-            // The statement ends on its own if the request fails.
-            let _ = timeout(limit, token.cancel_query(tls)).await;
-        });
-    }
-
     async fn migrate(&self, client: &mut Object) -> Result<Access, StoreError> {
         match timeout(self.limit, migrate::run(client, MIGRATIONS)).await {
             Ok(access) => access,
@@ -312,7 +200,7 @@ impl Postgres {
     }
 
     /// Result of a change that affected no row.
-    async fn explain_no_change<T>(&self, id: i64) -> Result<Outcome<T>, StoreError> {
+    async fn explain_no_change(&self, id: i64) -> Result<Outcome<Item>, StoreError> {
         Ok(self
             .get(id)
             .await?
@@ -404,13 +292,14 @@ impl Store for Postgres {
         }
     }
 
-    async fn delete(&self, id: i64, version: Option<i64>) -> Result<Outcome<()>, StoreError> {
-        let sql =
-            "DELETE FROM items WHERE id = $1 AND ($2::bigint IS NULL OR version = $2) RETURNING id";
+    async fn delete(&self, id: i64, version: Option<i64>) -> Result<Outcome<Item>, StoreError> {
+        let sql = format!(
+            "DELETE FROM items WHERE id = $1 AND ($2::bigint IS NULL OR version = $2) RETURNING {COLUMNS}"
+        );
         let parameters: [(&(dyn ToSql + Sync), Type); 2] =
             [(&id, Type::INT8), (&version, Type::INT8)];
-        match self.query(sql, &parameters, |_| Ok(())).await?.pop() {
-            Some(()) => Ok(Outcome::Done(())),
+        match self.query(&sql, &parameters, read_item).await?.pop() {
+            Some(item) => Ok(Outcome::Done(item)),
             None => self.explain_no_change(id).await,
         }
     }

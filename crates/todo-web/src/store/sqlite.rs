@@ -244,12 +244,14 @@ impl Store for Sqlite {
         .await
     }
 
-    async fn delete(&self, id: i64, version: Option<i64>) -> Result<Outcome<()>, StoreError> {
+    async fn delete(&self, id: i64, version: Option<i64>) -> Result<Outcome<Item>, StoreError> {
         self.write(move |connection| {
-            let sql = "DELETE FROM items WHERE id = ?1 AND (?2 IS NULL OR version = ?2)";
-            match connection.execute(sql, params![id, version])? {
-                0 => explain_no_change(connection, id),
-                _ => Ok(Outcome::Done(())),
+            let sql = format!(
+                "DELETE FROM items WHERE id = ?1 AND (?2 IS NULL OR version = ?2) RETURNING {COLUMNS}"
+            );
+            match query_one(connection, &sql, params![id, version])? {
+                Some(item) => Ok(Outcome::Done(item)),
+                None => explain_no_change(connection, id),
             }
         })
         .await
@@ -284,7 +286,7 @@ fn find(connection: &Connection, id: i64) -> rusqlite::Result<Option<Item>> {
 }
 
 /// Result of a change that affected no row.
-fn explain_no_change<T>(connection: &Connection, id: i64) -> rusqlite::Result<Outcome<T>> {
+fn explain_no_change(connection: &Connection, id: i64) -> rusqlite::Result<Outcome<Item>> {
     Ok(find(connection, id)?.map_or(Outcome::Missing, Outcome::Conflict))
 }
 

@@ -4,13 +4,14 @@ use axum::Extension;
 use axum::extract::rejection::{FormRejection, PathRejection, QueryRejection};
 use axum::extract::{Form, Path, Query, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::App;
 use super::error::AppError;
+use super::undo::{self, Deleted};
 use super::view::{self, Facts, Frame, Home, List};
 use super::visit::Visit;
 use crate::database;
@@ -34,6 +35,9 @@ pub(super) struct ItemFields {
     text: String,
     key: Option<String>,
     version: Option<i64>,
+    /// State of an item that is added again.
+    #[serde(default)]
+    done: bool,
 }
 
 /// Fields of the buttons beside an item.
@@ -67,6 +71,7 @@ pub(super) async fn list(
     State(app): State<App>,
     Extension(visit): Extension<Visit>,
     query: Result<Query<ListQuery>, QueryRejection>,
+    headers: HeaderMap,
 ) -> Response {
     let before = query.ok().and_then(|Query(query)| query.before);
     match app
@@ -77,12 +82,19 @@ pub(super) async fn list(
         Ok(items) => {
             let is_full = items.len() == usize::from(PAGE_SIZE);
             let next = items.last().filter(|_| is_full).map(|item| item.id);
-            view::list(&List {
+            let deleted = Deleted::from_cookie(&headers).map(|item| (item, Uuid::new_v4()));
+            let was_deleted = deleted.is_some();
+            let page = view::list(&List {
                 frame: Frame::new(&app, &visit, "/list"),
                 items,
                 next,
                 key: Uuid::new_v4(),
-            })
+                deleted,
+            });
+            match was_deleted {
+                true => undo::forget(&visit, page),
+                false => page,
+            }
         }
         Err(error) => view::error(&app, &visit, &error.into()),
     }
@@ -121,8 +133,17 @@ pub(super) async fn new(
     let key = fields.key.and_then(|key| Uuid::try_parse(&key).ok());
     let key = key.unwrap_or_else(Uuid::new_v4);
     match create(&app, &visit, &fields.csrf, &fields.text, key).await {
-        Ok(Created::New(_)) => {
+        Ok(Created::New(item)) => {
             app.database().count_created();
+            if fields.done {
+                let change = Change {
+                    done: Some(true),
+                    ..Change::default()
+                };
+                if let Err(error) = change_item(&app, item.id, change).await {
+                    return view::error(&app, &visit, &error.into());
+                }
+            }
             to_list(&visit)
         }
         Ok(Created::Existing(_)) => to_list(&visit),
@@ -272,6 +293,7 @@ pub(super) async fn delete(
         .write("delete", |store| store.delete(id, None))
         .await
     {
+        Ok(Outcome::Done(item)) => undo::remember(item, &visit, to_list(&visit)),
         // An item that was deleted before is deleted.
         Ok(_) => to_list(&visit),
         Err(error) => view::error(&app, &visit, &error.into()),

@@ -46,7 +46,7 @@ impl Store for SilentStore {
         std::future::pending().await
     }
 
-    async fn delete(&self, _: i64, _: Option<i64>) -> Result<Outcome<()>, StoreError> {
+    async fn delete(&self, _: i64, _: Option<i64>) -> Result<Outcome<Item>, StoreError> {
         std::future::pending().await
     }
 

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::App;
 use super::error::AppError;
+use super::undo::Deleted;
 use super::visit::Visit;
 use crate::item::{Item, MAX_LENGTH};
 use crate::settings::DisplayedSetting;
@@ -57,6 +58,8 @@ pub(super) struct List<'a> {
     pub(super) next: Option<i64>,
     /// Idempotency key of the form for a new item.
     pub(super) key: Uuid,
+    /// Item that was deleted last, and can be added again with a key of its own.
+    pub(super) deleted: Option<(Deleted, Uuid)>,
 }
 
 /// Approximate size of an item on the page, in bytes.

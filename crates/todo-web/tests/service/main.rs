@@ -5,7 +5,12 @@
 mod api;
 mod faults;
 mod harness;
+mod network;
 mod outage;
 mod pages;
+mod pgbouncer;
 mod plans;
+mod protocol;
+mod proxy;
+mod sqlite;
 mod tmpfs;

@@ -48,6 +48,37 @@ async fn item_is_added_edited_completed_and_deleted_by_forms() {
 }
 
 #[tokio::test]
+async fn deletion_can_be_undone_from_the_list() {
+    let app = TestApp::sqlite(&[], &[]).await;
+    app.submit("/new", "text=%22milk%22%3B+%C3%A9").await;
+    app.submit("/items/1/done", "").await;
+    let deleted = app.submit("/items/1/delete", "").await;
+    assert_eq!(deleted.status, 303);
+    let cookie = deleted.header("set-cookie").split(';').next().unwrap();
+    let list = app.send("GET", "/list", &[("cookie", cookie)], "").await;
+    assert!(
+        list.body
+            .contains("name=\"text\" value=\"&#34;milk&#34;; é\""),
+        "{}",
+        list.body
+    );
+    let cookies: Vec<_> = list.headers.get_all("set-cookie").iter().collect();
+    assert!(cookies.iter().any(|cookie| {
+        let cookie = cookie.to_str().unwrap();
+        cookie.starts_with("undo=;") && cookie.contains("Max-Age=0")
+    }));
+    let undone = app
+        .submit("/new", "text=%22milk%22%3B+%C3%A9&done=true")
+        .await;
+    assert_eq!(undone.status, 303);
+    let item = &app.get("/api/todos").await.json()["items"][0];
+    assert_eq!(
+        (&item["text"], &item["done"]),
+        (&"\"milk\"; é".into(), &true.into())
+    );
+}
+
+#[tokio::test]
 async fn form_that_is_sent_twice_adds_one_item() {
     let app = TestApp::sqlite(&[], &[]).await;
     let key = "text=a&key=6f1f7a52-0b61-4f6a-9f2c-0a8f6c0d4f11";

@@ -36,6 +36,12 @@ impl Tmpfs {
         mount(kind, path, kind, flags, Some(options.as_str()))
     }
 
+    /// Makes the file system read-only.
+    pub(crate) fn make_read_only(&self, size: u32) {
+        self.mount(size, MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY)
+            .unwrap();
+    }
+
     /// Increases the size to `size` KiB.
     pub(crate) fn grow(&self, size: u32) {
         self.mount(size, MsFlags::MS_REMOUNT).unwrap();
