@@ -22,6 +22,7 @@ use super::*;
 
 mod disruption;
 mod max_pods;
+mod node_info;
 mod pods;
 mod scaling;
 mod supervision;

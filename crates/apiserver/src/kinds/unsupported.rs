@@ -97,9 +97,9 @@ fn pod_spec(spec: &Value, path: &str) -> Vec<Unsupported> {
         for (at, container) in containers.enumerate() {
             let path = format!("{path}.{list}[{at}]");
             found.extend(unsupported_container_fields(container, &path));
-            if list == "containers" && is_set(&container["restartPolicy"]) {
-                let message = "containers of this node are restarted by their pod's policy";
-                found.push(field(format!("{path}.restartPolicy"), message, true));
+            if list == "initContainers" && is_set(&container["restartPolicyRules"]) {
+                let message = "this node supports restart rules of regular containers only";
+                found.push(field(format!("{path}.restartPolicyRules"), message, true));
             }
         }
     }
@@ -129,18 +129,11 @@ fn fields_other_than<'a>(
 
 fn unsupported_container_fields(container: &Value, path: &str) -> Vec<Unsupported> {
     let mut found = Vec::new();
-    for (name, message, is_rejected) in [
-        (
-            "restartPolicyRules",
-            "containers of this node are restarted by their pod's policy",
-            true,
-        ),
-        (
-            "volumeDevices",
-            "this node has no block devices for pods",
-            true,
-        ),
-    ] {
+    for (name, message, is_rejected) in [(
+        "volumeDevices",
+        "this node has no block devices for pods",
+        true,
+    )] {
         if is_set(&container[name]) {
             found.push(field(format!("{path}.{name}"), message, is_rejected));
         }
@@ -194,9 +187,9 @@ mod tests {
     #[test]
     fn fields_that_are_not_honoured_are_named_unless_empty() {
         let given = json!({"spec": {
-            "initContainers": [{"name": "i", "restartPolicy": "Always", "resources": {"limits": {"cpu": "1"}}}],
+            "initContainers": [{"name": "i", "restartPolicy": "Always", "restartPolicyRules": [{}], "resources": {"limits": {"cpu": "1"}}}],
             "hostNetwork": true, "hostPID": false, "nodeSelector": {},
-            "containers": [{"restartPolicy": "Never", "resources": {"limits": {"cpu": "1"}}}],
+            "containers": [{"restartPolicy": "Never", "restartPolicyRules": [{}], "resources": {"limits": {"cpu": "1"}}}],
             "volumes": [{"name": "v", "emptyDir": {}}, {"name": "h", "hostPath": {"path": "/"}},
                 {"name": "p", "projected": {"sources": [{"secret": {}}, {"serviceAccountToken": {"path": "t"}}]}}],
         }});
@@ -207,8 +200,8 @@ mod tests {
         let expected = [
             ("spec.hostNetwork", true),
             ("spec.initContainers[0].resources.limits", false),
+            ("spec.initContainers[0].restartPolicyRules", true),
             ("spec.containers[0].resources.limits", false),
-            ("spec.containers[0].restartPolicy", true),
             ("spec.volumes[1].hostPath", true),
             (
                 "spec.volumes[2].projected.sources[1].serviceAccountToken",

@@ -12,6 +12,7 @@ mod lifecycle;
 mod node;
 mod pod;
 mod pod_update;
+mod restart_policy;
 mod service;
 mod workload;
 

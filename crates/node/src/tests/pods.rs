@@ -173,6 +173,31 @@ async fn sidecar_with_a_failed_probe_restarts_under_the_policy_never() {
     assert_eq!(messages[0], "Init container side failed liveness probe");
 }
 
+#[tokio::test(start_paused = true)]
+async fn container_restarts_by_its_own_policy_and_rules() {
+    let rules = |code: i32| {
+        json!({"restartPolicy": "Never", "restartPolicyRules": [
+            {"action": "Restart", "exitCodes": {"operator": "In", "values": [code]}}]})
+    };
+    let always = json!({"restartPolicy": "Always"});
+    for (policy, fields, restarts) in [
+        ("Never", rules(1), true),
+        ("Always", rules(2), false),
+        ("Never", always, true),
+    ] {
+        let node = Fixture::with_pod(json!({
+            "restartPolicy": policy,
+            "containers": [with_fields(container("c", "fails"), &fields), container("d", "ignores-term")],
+        }))
+        .await;
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        let status = &node.get().await["status"];
+        assert_eq!(status["phase"], "Running", "{status:#}");
+        let count = &status["containerStatuses"][0]["restartCount"];
+        assert_eq!(*count, json!(i32::from(restarts)), "{fields} {status:#}");
+    }
+}
+
 /// Deletes a pod with these hooks. Returns the seconds until it no longer exists.
 async fn deletion_time(lifecycle: Value) -> (u64, Fixture) {
     let node = Fixture::with_pod(json!({

@@ -7,7 +7,7 @@ use probe::ProbeKind;
 use probe::spec;
 use serde_json::Value;
 
-use super::{lifecycle, metadata, pod_update};
+use super::{lifecycle, metadata, pod_update, restart_policy};
 use crate::kinds::FieldError;
 use crate::kinds::names;
 
@@ -47,6 +47,8 @@ pub(super) fn pod_spec(value: &Value, path: &str) -> Vec<FieldError> {
         errors.extend(lifecycle::validate(container, grace.unwrap_or(30), &path));
         if list == "initContainers" {
             errors.extend(validate_init(container, &path));
+        } else {
+            errors.extend(restart_policy::validate(container, &path));
         }
         if !container.name.is_empty() && !taken.insert(&container.name) {
             errors.push(FieldError::duplicate(
