@@ -131,9 +131,11 @@ pub(super) struct When {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Signal {
     pub(super) name: Option<String>,
     pub(super) process: Process,
+    pub(super) kill_after_seconds: Option<i64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -163,6 +165,9 @@ pub(super) struct Webhook {
     pub(super) headers: Vec<WebhookHeader>,
     pub(super) timeout_seconds: Option<i64>,
     pub(super) tls: Option<Tls>,
+    pub(super) body: Option<String>,
+    #[serde(default)]
+    pub(super) send_resolved: bool,
 }
 
 #[derive(Debug, Deserialize)]
