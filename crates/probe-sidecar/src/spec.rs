@@ -51,6 +51,8 @@ pub struct ProbeSpec {
     pub timeout: Duration,
     /// Delay before the first attempt.
     pub initial_delay: Duration,
+    /// Maximum of an additional random delay before the first attempt, which spreads the instances of a deployment.
+    pub jitter: Duration,
     /// Consecutive successes until the probe is healthy.
     pub success_threshold: u32,
     /// Consecutive failures until the probe is unhealthy.

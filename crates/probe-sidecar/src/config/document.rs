@@ -45,6 +45,7 @@ pub(super) struct ProbeExtensions {
     pub(super) period_milliseconds: Option<i64>,
     pub(super) timeout_milliseconds: Option<i64>,
     pub(super) initial_delay_milliseconds: Option<i64>,
+    pub(super) jitter_milliseconds: Option<i64>,
     pub(super) stale_after_milliseconds: Option<i64>,
     pub(super) unknown_after_milliseconds: Option<i64>,
     pub(super) healthy_when: Option<Vec<String>>,
