@@ -75,7 +75,7 @@ mod tests {
         StateFile::open(&path).unwrap().save("a", &runs).unwrap();
         let file = StateFile::open(&path).unwrap();
         assert_eq!(file.runs("a"), runs);
-        assert_eq!(file.runs("b"), []);
+        assert_eq!(file.runs("b"), Vec::<Duration>::new());
     }
 
     #[test]
