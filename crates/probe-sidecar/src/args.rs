@@ -49,6 +49,10 @@ pub struct Args {
     )]
     pub actions: Mode,
 
+    /// File that keeps the budgets of actions across restarts of the sidecar
+    #[arg(long, env = "STATE_FILE", value_name = "FILE")]
+    pub state_file: Option<PathBuf>,
+
     /// Default host of probes
     #[arg(
         long,

@@ -124,7 +124,7 @@ fn read(value: Value, options: &ParseOptions, problems: &mut Problems) -> Config
         targets.push(target::read(target, &path, options, defaults, problems));
     }
     let groups = group::read(document.groups, &targets, problems);
-    let actions = action::read(document.actions, &targets, problems);
+    let actions = action::read(document.actions, &targets, &groups, problems);
     Config {
         targets,
         groups,

@@ -108,11 +108,10 @@ pub fn text(config: &Config) -> String {
     for action in &config.actions {
         let _ = writeln!(
             text,
-            "action {}: when {}/{} becomes {}, {}; at most {} runs in {}, cool-down {}",
+            "action {}: when {} becomes {}, {}; at most {} runs in {}, cool-down {}",
             action.name,
-            endpoint_name(action.kind),
-            action.target,
-            action.becomes,
+            action.source,
+            action.becomes.as_str(),
             action.effect,
             action.max_runs,
             time(action.window),
@@ -197,8 +196,8 @@ pub fn json(config: &Config) -> Value {
         "groups": groups.collect::<Vec<_>>(),
         "actions": config.actions.iter().map(|action| json!({
             "name": action.name,
-            "probe": format!("{}/{}", endpoint_name(action.kind), action.target),
-            "becomes": action.becomes,
+            "probe": action.source.to_string(),
+            "becomes": action.becomes.as_str(),
             "effect": action.effect.to_string(),
         })).collect::<Vec<_>>(),
     })

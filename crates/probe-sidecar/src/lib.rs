@@ -28,7 +28,7 @@ use probe::Clock;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
-use self::action::{Actions, LocalExecutor};
+use self::action::{Actions, LocalExecutor, StateFile};
 pub use self::args::Args;
 use self::attempt::LocalRunner;
 use self::config::ParseOptions;
@@ -90,6 +90,11 @@ pub async fn run(
             })?)
         }
     };
+    let state_file = args.state_file.as_deref().map(|path| {
+        let opened = StateFile::open(path);
+        opened.with_context(|| format!("cannot use the state file {}", path.display()))
+    });
+    let state_file = state_file.transpose()?;
     let engine = Engine::new(
         Clock::new(Timestamp::now(), 1.0),
         Arc::new(LocalRunner::default()),
@@ -110,7 +115,7 @@ pub async fn run(
     };
     metrics.register(|registry| registry.register_collector(Box::new(probes)));
     let executor = Arc::new(LocalExecutor::new(shutdown.drain.clone()));
-    let actions = Actions::new(engine.clone(), executor.clone(), args.actions);
+    let actions = Actions::new(engine.clone(), executor.clone(), args.actions, state_file);
     let counts = actions.counts();
     metrics.register(|registry| {
         let help = "Total number of action runs by outcome (executed, failed, dry_run, throttled)";

@@ -6,6 +6,8 @@ use std::time::Duration;
 use probe::{HttpGet, ProbeKind, ResolvedHandler};
 use serde::Serialize;
 
+use crate::engine::state::Status;
+
 /// A whole configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
@@ -49,6 +51,8 @@ pub struct ProbeSpec {
     pub timeout: Duration,
     /// Delay before the first attempt.
     pub initial_delay: Duration,
+    /// Maximum of an additional random delay before the first attempt, which spreads the instances of a deployment.
+    pub jitter: Duration,
     /// Consecutive successes until the probe is healthy.
     pub success_threshold: u32,
     /// Consecutive failures until the probe is unhealthy.
@@ -239,12 +243,10 @@ impl std::fmt::Display for Health {
 pub struct ActionSpec {
     /// Name in logs and metrics.
     pub name: String,
-    /// Name of the target.
-    pub target: String,
-    /// Kind of its probe.
-    pub kind: ProbeKind,
+    /// Probe or group whose status triggers the action.
+    pub source: Member,
     /// Status that triggers the action.
-    pub becomes: Health,
+    pub becomes: Status,
     /// Effect of the action.
     pub effect: ActionKind,
     /// Minimum time between two runs.
@@ -270,6 +272,8 @@ pub enum ActionKind {
         name: String,
         /// Selection of the process.
         process: Process,
+        /// Time after which SIGKILL follows if the process has not exited. `None`: never.
+        kill_after: Option<Duration>,
     },
     /// Shuts the sidecar down with this exit code.
     Exit(u8),
@@ -290,6 +294,10 @@ pub enum ActionKind {
         timeout: Duration,
         /// TLS settings for `https:`.
         tls: Option<TlsFiles>,
+        /// Template of the body. `None`: the event as JSON.
+        body: Option<String>,
+        /// `true` to send another request when the trigger is over.
+        send_resolved: bool,
     },
     /// Writes a file atomically.
     WriteFile {
@@ -324,7 +332,18 @@ impl std::fmt::Display for Process {
 impl std::fmt::Display for ActionKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Signal { name, process, .. } => write!(f, "{name} to {process}"),
+            Self::Signal {
+                name,
+                process,
+                kill_after,
+                ..
+            } => {
+                write!(f, "{name} to {process}")?;
+                match kill_after {
+                    Some(after) => write!(f, ", then SIGKILL after {after:?}"),
+                    None => Ok(()),
+                }
+            }
             Self::Exit(code) => write!(f, "exit with {code}"),
             Self::Exec { command, .. } => write!(f, "run {command:?}"),
             // The query may contain a secret.

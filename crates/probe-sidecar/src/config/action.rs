@@ -3,13 +3,13 @@
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use probe::ProbeKind;
 use probe::spec::field::FieldError;
 
 use super::extensions::{self, in_range};
 use super::problem::Problems;
 use super::{check_name, document, group};
-use crate::spec::{ActionKind, ActionSpec, Health, Member, Process, TargetSpec};
+use crate::engine::state::Status;
+use crate::spec::{ActionKind, ActionSpec, GroupSpec, Member, Process, TargetSpec};
 
 const DEFAULT_COOL_DOWN_SECONDS: i64 = 30;
 const DEFAULT_TIMEOUT_SECONDS: i64 = 10;
@@ -19,6 +19,7 @@ const DEFAULT_BUDGET: (i64, i64) = (10, 3600);
 pub(super) fn read(
     actions: Vec<document::Action>,
     targets: &[TargetSpec],
+    groups: &[GroupSpec],
     problems: &mut Problems,
 ) -> Vec<ActionSpec> {
     let mut read: Vec<ActionSpec> = Vec::with_capacity(actions.len());
@@ -27,7 +28,7 @@ pub(super) fn read(
         if read.iter().any(|other| other.name == action.name) {
             problems.push_field_error(&FieldError::duplicate(format!("{path}.name"), &action.name));
         }
-        read.extend(read_action(action, &path, targets, problems));
+        read.extend(read_action(action, &path, targets, groups, problems));
     }
     read
 }
@@ -36,6 +37,7 @@ fn read_action(
     action: document::Action,
     path: &str,
     targets: &[TargetSpec],
+    groups: &[GroupSpec],
     problems: &mut Problems,
 ) -> Option<ActionSpec> {
     check_name(&action.name, &format!("{path}.name"), problems);
@@ -62,11 +64,18 @@ fn read_action(
         &format!("{path}.budget.windowSeconds"),
         problems,
     );
-    let (target, kind) = read_probe(&action.when.probe, path, targets, problems)?;
+    let source = read_source(&action.when.probe, path, targets, groups, problems)?;
+    if matches!(source, Member::Group(_)) && matches!(becomes, Status::Unknown | Status::Stale) {
+        let field = format!("{path}.when.becomes");
+        problems.push_field_error(&FieldError::unsupported(
+            field,
+            becomes.as_str(),
+            &["healthy", "unhealthy"],
+        ));
+    }
     Some(ActionSpec {
         name: action.name.clone(),
-        target,
-        kind,
+        source,
         becomes,
         repeat: action.repeat,
         dry_run: action.dry_run,
@@ -79,40 +88,49 @@ fn read_action(
     })
 }
 
-fn read_becomes(given: Option<&str>, path: &str, problems: &mut Problems) -> Health {
+fn read_becomes(given: Option<&str>, path: &str, problems: &mut Problems) -> Status {
     match given {
-        None | Some("unhealthy") => Health::Unhealthy,
-        Some("healthy") => Health::Healthy,
+        None | Some("unhealthy") => Status::Unhealthy,
+        Some("healthy") => Status::Healthy,
+        Some("unknown") => Status::Unknown,
+        Some("stale") => Status::Stale,
         Some(other) => {
             let field = format!("{path}.when.becomes");
             problems.push_field_error(&FieldError::unsupported(
                 field,
                 other,
-                &["healthy", "unhealthy"],
+                &["healthy", "unhealthy", "unknown", "stale"],
             ));
-            Health::Unhealthy
+            Status::Unhealthy
         }
     }
 }
 
-fn read_probe(
+fn read_source(
     given: &str,
     path: &str,
     targets: &[TargetSpec],
+    groups: &[GroupSpec],
     problems: &mut Problems,
-) -> Option<(String, ProbeKind)> {
+) -> Option<Member> {
     let field = format!("{path}.when.probe");
-    let Some(Member::Probe { target, kind }) = group::parse_member(given) else {
-        let detail = "must be livez/TARGET, readyz/TARGET or startupz/TARGET";
-        problems.push_field_error(&FieldError::invalid(field, format!("{given:?}"), detail));
+    let Some(member) = group::parse_member(given) else {
+        let detail = "must be livez/TARGET, readyz/TARGET, startupz/TARGET or groups/GROUP";
+        let value = format!("{given:?}");
+        problems.push_field_error(&FieldError::invalid(field, value, detail));
         return None;
     };
-    let known = targets.iter().find(|known| known.name == target);
-    if !known.is_some_and(|known| known.probes.iter().any(|probe| probe.kind == kind)) {
+    let exists = match &member {
+        Member::Group(name) => groups.iter().any(|group| group.name == *name),
+        Member::Probe { target, kind } => targets.iter().any(|known| {
+            known.name == *target && known.probes.iter().any(|probe| probe.kind == *kind)
+        }),
+    };
+    if !exists {
         problems.push_field_error(&FieldError::not_found(field, given));
         return None;
     }
-    Some((target, kind))
+    Some(member)
 }
 
 fn seconds(
@@ -203,10 +221,15 @@ fn read_signal(given: document::Signal, path: &str, problems: &mut Problems) -> 
             return None;
         }
     };
+    let field = format!("{path}.signal.killAfterSeconds");
+    let kill_after = given
+        .kill_after_seconds
+        .map(|value| seconds(Some(value), 1, value, &field, problems));
     Some(ActionKind::Signal {
         signal: signal.ok()? as i32,
         name,
         process,
+        kill_after,
     })
 }
 
@@ -251,5 +274,7 @@ fn read_webhook(given: document::Webhook, path: &str, problems: &mut Problems) -
             .map(|header| (header.name, header.value))
             .collect(),
         tls,
+        body: given.body,
+        send_resolved: given.send_resolved,
     }
 }

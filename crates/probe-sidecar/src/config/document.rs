@@ -45,6 +45,7 @@ pub(super) struct ProbeExtensions {
     pub(super) period_milliseconds: Option<i64>,
     pub(super) timeout_milliseconds: Option<i64>,
     pub(super) initial_delay_milliseconds: Option<i64>,
+    pub(super) jitter_milliseconds: Option<i64>,
     pub(super) stale_after_milliseconds: Option<i64>,
     pub(super) unknown_after_milliseconds: Option<i64>,
     pub(super) healthy_when: Option<Vec<String>>,
@@ -131,9 +132,11 @@ pub(super) struct When {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Signal {
     pub(super) name: Option<String>,
     pub(super) process: Process,
+    pub(super) kill_after_seconds: Option<i64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -163,6 +166,9 @@ pub(super) struct Webhook {
     pub(super) headers: Vec<WebhookHeader>,
     pub(super) timeout_seconds: Option<i64>,
     pub(super) tls: Option<Tls>,
+    pub(super) body: Option<String>,
+    #[serde(default)]
+    pub(super) send_resolved: bool,
 }
 
 #[derive(Debug, Deserialize)]

@@ -20,6 +20,7 @@ pub(super) struct ProbeExtensions {
     pub(super) period: Option<Duration>,
     pub(super) timeout: Option<Duration>,
     pub(super) initial_delay: Option<Duration>,
+    pub(super) jitter: Option<Duration>,
     pub(super) stale_after: Option<Duration>,
     /// Zero means never.
     pub(super) unknown_after: Option<Duration>,
@@ -63,6 +64,7 @@ pub(super) fn read(
         0,
         "initialDelayMilliseconds",
     );
+    let jitter = duration(given.jitter_milliseconds, 0, "jitterMilliseconds");
     let stale_after = duration(
         given.stale_after_milliseconds.or(defaults.stale_after),
         1,
@@ -77,6 +79,7 @@ pub(super) fn read(
         period,
         timeout,
         initial_delay,
+        jitter,
         stale_after,
         unknown_after,
         healthy_when: healthy_when(

@@ -30,6 +30,7 @@ pub(super) fn read(
             ..Container::default()
         },
         defaults,
+        is_dependency: target.dependency,
     };
     let found = [
         (ProbeKind::Startup, target.startup_probe),
@@ -60,6 +61,7 @@ struct TargetContext<'a> {
     host: &'a str,
     container: Container,
     defaults: Defaults,
+    is_dependency: bool,
 }
 
 impl TargetContext<'_> {
@@ -99,7 +101,7 @@ impl TargetContext<'_> {
         if problems.len() > before {
             return None;
         }
-        Some(assemble(kind, &probe, &extensions, handler?))
+        Some(self.assemble(kind, &probe, &extensions, handler?))
     }
 
     fn handler(
@@ -215,48 +217,58 @@ fn port_field(probe: &Probe, path: &str) -> String {
     format!("{path}.{handler}.port")
 }
 
-fn assemble(
-    kind: ProbeKind,
-    probe: &Probe,
-    extensions: &ProbeExtensions,
-    handler: Handler,
-) -> ProbeSpec {
-    let seconds = |value: Option<i32>| {
-        Duration::from_secs(
+impl TargetContext<'_> {
+    fn assemble(
+        &self,
+        kind: ProbeKind,
+        probe: &Probe,
+        extensions: &ProbeExtensions,
+        handler: Handler,
+    ) -> ProbeSpec {
+        let seconds = |value: Option<i32>| {
+            Duration::from_secs(
+                value
+                    .and_then(|value| u64::try_from(value).ok())
+                    .unwrap_or(0),
+            )
+        };
+        let threshold = |value: Option<i32>| {
             value
-                .and_then(|value| u64::try_from(value).ok())
-                .unwrap_or(0),
-        )
-    };
-    let threshold = |value: Option<i32>| {
-        value
-            .and_then(|value| u32::try_from(value).ok())
-            .unwrap_or(1)
-    };
-    let period = extensions
-        .period
-        .unwrap_or_else(|| seconds(probe.period_seconds));
-    let timeout = extensions
-        .timeout
-        .unwrap_or_else(|| seconds(probe.timeout_seconds));
-    let failure_threshold = threshold(probe.failure_threshold);
-    let unknown_after = extensions
-        .unknown_after
-        .unwrap_or_else(|| period.saturating_mul(failure_threshold));
-    ProbeSpec {
-        kind,
-        handler,
-        period,
-        timeout,
-        initial_delay: extensions
-            .initial_delay
-            .unwrap_or_else(|| seconds(probe.initial_delay_seconds)),
-        success_threshold: threshold(probe.success_threshold),
-        failure_threshold,
-        stale_after: extensions
-            .stale_after
-            .unwrap_or_else(|| (3 * period).saturating_add(timeout)),
-        unknown_after: Some(unknown_after).filter(|time| !time.is_zero()),
-        healthy_when: extensions.healthy_when,
+                .and_then(|value| u32::try_from(value).ok())
+                .unwrap_or(1)
+        };
+        let period = extensions
+            .period
+            .unwrap_or_else(|| seconds(probe.period_seconds));
+        let timeout = extensions
+            .timeout
+            .unwrap_or_else(|| seconds(probe.timeout_seconds));
+        // Dependencies are shared by many pods, which start together.
+        let default_jitter = if self.is_dependency {
+            period
+        } else {
+            Duration::ZERO
+        };
+        let failure_threshold = threshold(probe.failure_threshold);
+        let unknown_after = extensions
+            .unknown_after
+            .unwrap_or_else(|| period.saturating_mul(failure_threshold));
+        ProbeSpec {
+            kind,
+            handler,
+            period,
+            timeout,
+            initial_delay: extensions
+                .initial_delay
+                .unwrap_or_else(|| seconds(probe.initial_delay_seconds)),
+            jitter: extensions.jitter.unwrap_or(default_jitter),
+            success_threshold: threshold(probe.success_threshold),
+            failure_threshold,
+            stale_after: extensions
+                .stale_after
+                .unwrap_or_else(|| (3 * period).saturating_add(timeout)),
+            unknown_after: Some(unknown_after).filter(|time| !time.is_zero()),
+            healthy_when: extensions.healthy_when,
+        }
     }
 }

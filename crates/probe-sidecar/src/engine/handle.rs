@@ -39,6 +39,17 @@ impl ProbeHandle {
         }
     }
 
+    /// Creates the successor of a probe whose configuration changed, with its results and history.
+    pub(super) fn successor(&self, spec: ProbeSpec, attempt: Attempt) -> Self {
+        Self {
+            target: self.target.clone(),
+            state: Mutex::new(self.state().for_spec(&spec)),
+            spec,
+            gate: self.gate.clone(),
+            attempt: RwLock::new(Arc::new(attempt)),
+        }
+    }
+
     /// Locks the state. Do not hold the lock across an `await`.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -71,7 +71,7 @@ impl Sample {
 }
 
 /// The latest items, oldest first.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct RingBuffer<T> {
     items: VecDeque<T>,
     len: usize,

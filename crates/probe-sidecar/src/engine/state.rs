@@ -92,7 +92,7 @@ pub struct LastAttempt {
 }
 
 /// State of a probe.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct State {
     tracker: Tracker,
     /// Result that a threshold decided last.
@@ -183,6 +183,23 @@ impl State {
             self.decided = decided;
             self.decided_at = now;
         }
+    }
+
+    /// Returns the state for a changed probe: results and history are kept, and attempts count towards the new thresholds.
+    pub(super) fn for_spec(&self, spec: &ProbeSpec) -> Self {
+        Self {
+            tracker: tracker(spec),
+            ..self.clone()
+        }
+    }
+
+    /// Returns the delay until the next attempt of a probe that is started `now`.
+    pub(super) fn start_delay(&self, spec: &ProbeSpec, now: Duration) -> Duration {
+        let due = match &self.last {
+            Some(last) => last.at.saturating_add(spec.period),
+            None => self.started_at.saturating_add(spec.initial_delay),
+        };
+        due.saturating_sub(now)
     }
 
     /// Resets the result because the target starts `now`. History and totals are kept.

@@ -1,3 +1,4 @@
+mod model;
 mod stall;
 mod startup;
 
@@ -62,7 +63,7 @@ targets:
   readinessProbe: {tcpSocket: {port: 4}, timeoutSeconds: 600}
 - name: calm
   dependency: true
-  livenessProbe: {tcpSocket: {port: 4}, timeoutSeconds: 600, extensions: {healthyWhen: [neverRun]}}
+  livenessProbe: {tcpSocket: {port: 4}, timeoutSeconds: 600, extensions: {healthyWhen: [neverRun], jitterMilliseconds: 0}}
 groups:
 - {name: some, members: [readyz/good, readyz/bad], require: any}
 - {name: every, members: [readyz/good, readyz/bad]}

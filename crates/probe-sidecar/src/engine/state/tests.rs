@@ -8,6 +8,7 @@ fn spec(kind: ProbeKind, success: u32, failure: u32) -> ProbeSpec {
         period: Duration::from_secs(1),
         timeout: Duration::from_secs(1),
         initial_delay: Duration::ZERO,
+        jitter: Duration::ZERO,
         success_threshold: success,
         failure_threshold: failure,
         stale_after: Duration::from_secs(4),
