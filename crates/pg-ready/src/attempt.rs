@@ -131,24 +131,59 @@ impl<'a> ServerAttempt<'a> {
         let mut failure = Failure::new(State::DnsFailure, "the host name has no address");
         for (index, address) in addresses.iter().enumerate() {
             let left = addresses.len() - index;
-            match self.connect_and_encrypt(address, left).await {
-                Ok(stream) => return self.login(stream).await,
+            let starts_encrypted = self.request.tls.mode >= Mode::Prefer;
+            match self.connect(address, left, starts_encrypted).await {
+                Ok(stream) => {
+                    return match self.login(stream).await {
+                        Err(failure) if self.should_retry(address, &failure) => {
+                            self.retry_login(address, failure).await
+                        }
+                        result => result,
+                    };
+                }
                 Err(other) => failure = other,
             }
         }
         Err(failure)
     }
 
-    /// Connects to the first of `count` remaining addresses and negotiates TLS if the settings require it.
-    async fn connect_and_encrypt(
+    /// Returns `true` if libpq would log in again, with `prefer` without TLS and with `allow` with TLS.
+    ///
+    /// Unlike libpq, this does not repeat a login whose password is wrong: that counts as a second failed attempt.
+    fn should_retry(&self, address: &connect::Address, failure: &Failure) -> bool {
+        let is_other_possible = match self.request.tls.mode {
+            Mode::Prefer => self.server.tls,
+            Mode::Allow => address.is_ip(),
+            _ => false,
+        };
+        is_other_possible && failure.state == State::NotPermitted && self.checks.is_empty()
+    }
+
+    /// Repeats a login that failed, with TLS if it was not encrypted and the reverse.
+    async fn retry_login(
+        &mut self,
+        address: &connect::Address,
+        failure: Failure,
+    ) -> Result<Option<String>, Failure> {
+        let was_encrypted = std::mem::take(&mut self.server.tls);
+        match self.connect(address, 1, !was_encrypted).await {
+            Ok(stream) if self.server.tls != was_encrypted => self.login(stream).await,
+            _ => Err(failure),
+        }
+    }
+
+    /// Connects to the first of `count` remaining addresses and negotiates TLS if `encrypted` is set, except over a
+    /// Unix-domain socket.
+    async fn connect(
         &mut self,
         address: &connect::Address,
         count: usize,
+        encrypted: bool,
     ) -> Result<connect::Stream, Failure> {
         self.timer.start(Phase::Connect);
         self.server.address = Some(address.to_string());
         let plain = self.connect_with_share(address, count).await?;
-        if !self.needs_tls(address) {
+        if !encrypted || !address.is_ip() {
             return Ok(plain);
         }
         self.timer.start(Phase::Tls);
@@ -181,18 +216,5 @@ impl<'a> ServerAttempt<'a> {
                 .unwrap_or_else(|_| Err(Failure::timeout())),
             _ => connecting.await,
         }
-    }
-
-    /// Returns `true` if TLS has to be tried.
-    ///
-    /// Without checks the reply to the startup packet is enough, which a server sends without TLS too, so TLS matters
-    /// only if it is required.
-    fn needs_tls(&self, address: &connect::Address) -> bool {
-        let lowest_mode = if self.request.checks.is_empty() {
-            Mode::Require
-        } else {
-            Mode::Prefer
-        };
-        self.request.tls.mode >= lowest_mode && address.is_ip()
     }
 }

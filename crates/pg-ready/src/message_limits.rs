@@ -6,7 +6,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -141,14 +141,14 @@ fn check_scram_iterations(authentication: &[u8]) -> Result<(), LimitExceeded> {
     Ok(())
 }
 
-/// A stream that fails with `InvalidData` when the server exceeds a limit.
+/// A stream that fails with `InvalidData` when the server exceeds a limit, and that is shut down on drop.
 #[derive(Debug)]
-pub(crate) struct LimitedStream<S> {
+pub(crate) struct LimitedStream<S: AsyncWrite + Unpin> {
     stream: S,
     limits: MessageLimits,
 }
 
-impl<S> LimitedStream<S> {
+impl<S: AsyncWrite + Unpin> LimitedStream<S> {
     pub(crate) fn new(stream: S) -> Self {
         Self {
             stream,
@@ -161,7 +161,17 @@ impl<S> LimitedStream<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for LimitedStream<S> {
+/// Sends the end of a TLS connection, without which the server logs "unexpected eof while reading", also if a login
+/// fails or an attempt is cancelled.
+impl<S: AsyncWrite + Unpin> Drop for LimitedStream<S> {
+    fn drop(&mut self) {
+        let mut context = Context::from_waker(Waker::noop());
+        // The socket of a connection that ends accepts a few bytes, or the connection is lost.
+        let _ = Pin::new(&mut self.stream).poll_shutdown(&mut context);
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for LimitedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -22,8 +22,6 @@ pub(crate) struct Plan {
     pub(crate) database: String,
     /// Shown in the server's log and in `pg_stat_activity`; empty for none.
     pub(crate) application_name: String,
-    /// `true` if `sslmode` requires TLS, so that a server without it counts as no response.
-    pub(crate) requires_tls: bool,
     /// libpq's `requirepeer`: user that has to run the server at a Unix-domain socket.
     pub(crate) required_peer: Option<String>,
 }
@@ -160,10 +158,6 @@ impl Plan {
             user,
             required_peer: get("requirepeer").cloned(),
             application_name: application_name.cloned().unwrap_or_default(),
-            requires_tls: matches!(
-                get("sslmode").map(String::as_str),
-                Some("require" | "verify-ca" | "verify-full")
-            ),
         })
     }
 }

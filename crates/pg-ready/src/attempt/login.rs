@@ -37,6 +37,7 @@ impl ServerAttempt<'_> {
         let packet =
             protocol::encode_startup_packet(&plan.user, &plan.database, &plan.application_name);
         stream.write_all(&packet).await?;
+        stream.flush().await?;
         let mut received = Vec::with_capacity(1024);
         let mut chunk = [0; 1024];
         loop {
@@ -50,9 +51,10 @@ impl ServerAttempt<'_> {
                 StartupReply::Incomplete | StartupReply::NotPostgres => return Err(not_postgres()),
                 StartupReply::Accepting => {
                     if protocol::is_authentication_ok(&received) {
-                        // Only keeps an error out of the server's log, so a failure is ignored.
                         let _ = stream.write_all(&TERMINATE).await;
                     }
+                    // Only keeps errors out of the server's log, so a failure is ignored.
+                    let _ = stream.shutdown().await;
                     return Ok(protocol::find_server_error(&received).map(|error| error.message));
                 }
                 StartupReply::Rejecting => {

@@ -255,7 +255,9 @@ fn server_without_free_slots_has_too_many_connections() {
         &bin,
         "max_connections = 2\nsuperuser_reserved_connections = 1\nmax_wal_senders = 0\n",
     );
+    let background = full.children();
     full.sql("CREATE ROLE app LOGIN");
+    full.wait_for_backends(&background);
     let _session = Session::open(&bin, &full);
     let line = "-h {dir} -p {port} -U app -d postgres --output=json --check=login";
     assert_eq!(
