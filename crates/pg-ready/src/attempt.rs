@@ -12,6 +12,9 @@ use crate::tls::Mode;
 mod connect;
 mod login;
 mod resolver;
+mod session_attributes;
+
+pub(crate) use session_attributes::SessionAttributes;
 
 /// The state in which an attempt failed, and the reason.
 #[derive(Debug)]
@@ -46,19 +49,27 @@ impl Failure {
 /// the future cancels the attempt. Needs a tokio runtime with I/O and time enabled.
 pub async fn check(request: &Request) -> Report {
     let deadline = request.timeout.map(|timeout| Instant::now() + timeout);
-    let targets = &request.plan.targets;
+    if let Some(reason) = &request.plan.login_refusal
+        && !request.checks.is_empty()
+    {
+        return Report::no_attempt(reason.clone());
+    }
+    let targets = request.plan.ordered_targets();
     let mut last = Report::no_attempt("no server is configured".to_owned());
-    for (index, target) in targets.iter().enumerate() {
-        let share = deadline.map(|deadline| share_deadline(deadline, targets.len() - index));
-        last = ServerAttempt::new(request, target).run(share).await;
-        let is_final = match last.state {
-            State::Accepting => true,
-            // libpq stops at a server that violates the protocol or that lacks the required TLS.
-            State::Protocol | State::TlsFailed => request.checks.is_empty(),
-            _ => false,
-        };
-        if is_final {
-            break;
+    for attributes in request.plan.session_attributes.passes() {
+        for (index, target) in targets.iter().copied().enumerate() {
+            let share = deadline.map(|deadline| share_deadline(deadline, targets.len() - index));
+            let attempt = ServerAttempt::new(request, target, attributes);
+            last = attempt.run(share).await;
+            let is_final = match last.state {
+                State::Accepting => true,
+                // libpq stops at a server that violates the protocol or that lacks the required TLS.
+                State::Protocol | State::TlsFailed => request.checks.is_empty(),
+                _ => false,
+            };
+            if is_final {
+                return last;
+            }
         }
     }
     last
@@ -75,6 +86,7 @@ fn share_deadline(deadline: Instant, count: usize) -> Instant {
 struct ServerAttempt<'a> {
     request: &'a Request,
     target: &'a Target,
+    attributes: SessionAttributes,
     deadline: Option<Instant>,
     timer: PhaseTimer,
     server: ServerInfo,
@@ -82,11 +94,12 @@ struct ServerAttempt<'a> {
 }
 
 impl<'a> ServerAttempt<'a> {
-    fn new(request: &'a Request, target: &'a Target) -> Self {
+    fn new(request: &'a Request, target: &'a Target, attributes: SessionAttributes) -> Self {
         let (host, port) = target.host_and_port();
         Self {
             request,
             target,
+            attributes,
             deadline: None,
             timer: PhaseTimer::new(),
             server: ServerInfo {

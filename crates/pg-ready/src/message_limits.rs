@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::protocol::{MAX_AUTHENTICATION_LEN, MAX_ERROR_LEN};
+use crate::require_auth::PermittedMethods;
 
 /// Maximum number of bytes that a server may send in a session; a login takes one or two thousand.
 const MAX_SESSION_BYTES: usize = 48 * 1024;
@@ -20,6 +21,8 @@ const MAX_SESSION_MESSAGES: usize = 256;
 const MAX_SCRAM_ITERATIONS: u32 = 200_000;
 /// Code of `AuthenticationSASLContinue`.
 const SASL_CONTINUE: [u8; 4] = 11_i32.to_be_bytes();
+/// Code of `AuthenticationOk`.
+const AUTHENTICATION_OK: i32 = 0;
 /// Type of `DataRow`. Rows are not counted, because they are not kept unless they are read.
 const DATA_ROW: u8 = b'D';
 /// Length of a message header: type and length field.
@@ -36,6 +39,8 @@ pub(crate) enum LimitExceeded {
     SessionMessages,
     #[error("{0} SCRAM iterations, more than {MAX_SCRAM_ITERATIONS}")]
     ScramIterations(u32),
+    #[error("require_auth does not permit the server's authentication method {0}")]
+    AuthenticationMethod(&'static str),
 }
 
 /// Incremental parser of the messages of a server, which may arrive in any fragments.
@@ -48,6 +53,9 @@ pub(crate) struct MessageLimits {
     authentication: Vec<u8>,
     bytes: usize,
     messages: usize,
+    permitted_methods: PermittedMethods,
+    /// `true` after a request for another method than `none`.
+    is_authenticating: bool,
 }
 
 impl MessageLimits {
@@ -106,9 +114,29 @@ impl MessageLimits {
         }
         if self.body_left == 0 {
             self.header.clear();
+            self.check_method()?;
             check_scram_iterations(&self.authentication)?;
         }
         Ok(rest)
+    }
+
+    /// Rejects a request for a method that is not permitted, before the client replies to it.
+    fn check_method(&mut self) -> Result<(), LimitExceeded> {
+        let Some(code) = self
+            .authentication
+            .first_chunk()
+            .map(|code| i32::from_be_bytes(*code))
+        else {
+            return Ok(());
+        };
+        if code == AUTHENTICATION_OK && self.is_authenticating {
+            return Ok(());
+        }
+        self.is_authenticating = true;
+        let rejected = self.permitted_methods.find_rejected(code);
+        rejected.map_or(Ok(()), |name| {
+            Err(LimitExceeded::AuthenticationMethod(name))
+        })
     }
 
     fn count_bytes(&mut self, count: usize) -> Result<(), LimitExceeded> {
@@ -149,10 +177,13 @@ pub(crate) struct LimitedStream<S: AsyncWrite + Unpin> {
 }
 
 impl<S: AsyncWrite + Unpin> LimitedStream<S> {
-    pub(crate) fn new(stream: S) -> Self {
+    pub(crate) fn new(stream: S, permitted_methods: PermittedMethods) -> Self {
         Self {
             stream,
-            limits: MessageLimits::default(),
+            limits: MessageLimits {
+                permitted_methods,
+                ..MessageLimits::default()
+            },
         }
     }
 
@@ -181,7 +212,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for LimitedStream<S> {
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
         match self.limits.check(&buffer.filled()[before..]) {
             Ok(()) => polled,
-            Err(error) => Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error))),
+            Err(error) => {
+                let kind = match error {
+                    LimitExceeded::AuthenticationMethod(_) => io::ErrorKind::PermissionDenied,
+                    _ => io::ErrorKind::InvalidData,
+                };
+                Poll::Ready(Err(io::Error::new(kind, error)))
+            }
         }
     }
 }

@@ -28,7 +28,7 @@ use connection::{DeadlineSocket, Negotiated, negotiate_tls};
 pub fn pg_isready(request: &Request) -> PingStatus {
     let plan = &request.plan;
     let mut status = PingStatus::NoResponse;
-    let addresses = plan.targets.iter().flat_map(|target| {
+    let addresses = plan.ordered_targets().into_iter().flat_map(|target| {
         let found = resolve(target).into_iter();
         found.map(move |address| (target, address))
     });

@@ -159,6 +159,7 @@ impl From<io::Error> for Failure {
             UnexpectedEof | ConnectionReset | BrokenPipe => {
                 Self::new(State::Closed, "the server closed the connection")
             }
+            io::ErrorKind::PermissionDenied => Self::new(State::NotPermitted, &error.to_string()),
             io::ErrorKind::InvalidData => Self::new(
                 State::Protocol,
                 &format!("protocol violation by the server: {error}"),

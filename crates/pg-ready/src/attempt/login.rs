@@ -14,6 +14,7 @@ use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use tokio_postgres::{Client, Config};
 
 use super::connect::{Duplex, Stream, not_postgres};
+use super::session_attributes::Session;
 use super::{Failure, ServerAttempt};
 use crate::check::{self, Check};
 use crate::message_limits::LimitedStream;
@@ -68,13 +69,24 @@ impl ServerAttempt<'_> {
     /// Logs in and runs the checks in turn until one fails.
     async fn run_session(&mut self, stream: Stream) -> Result<(), Failure> {
         let config = self.config();
+        let permitted = self.request.plan.permitted_methods;
         let login = config
-            .connect_raw(LimitedStream::new(stream), NegotiatedTls)
+            .connect_raw(LimitedStream::new(stream, permitted), NegotiatedTls)
             .await;
         let (client, connection) = login.map_err(|error| Failure::from(error).during_login())?;
         self.server.version = connection.parameter("server_version").map(str::to_owned);
         self.timer.start(Phase::Checks);
-        let checks = pin!(run_checks(client, &self.request.checks, &mut self.checks));
+        let is_on = |name| connection.parameter(name).map(|value| value == "on");
+        let reported = is_on("in_hot_standby").zip(is_on("default_transaction_read_only"));
+        let reported = reported.map(|(is_standby, is_read_only)| Session {
+            is_standby,
+            is_read_only,
+        });
+        let (attributes, reports) = (self.attributes, &mut self.checks);
+        let checks = pin!(async {
+            attributes.check(&client, reported).await?;
+            run_checks(client, &self.request.checks, reports).await
+        });
         // `select` owns the connection and drops it when it has finished; kept alive, it would leave a check waiting
         // for a response that cannot arrive.
         match select(checks, Box::pin(connection)).await {

@@ -54,7 +54,7 @@ async fn evaluate(client: &Client, check: &Check) -> Result<(), Failure> {
 }
 
 /// Returns the columns of the first row as text, and does not wait for further rows.
-async fn query_first_row(
+pub(crate) async fn query_first_row(
     client: &Client,
     sql: &str,
 ) -> Result<Option<Vec<Option<String>>>, Failure> {

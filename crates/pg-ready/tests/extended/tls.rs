@@ -5,7 +5,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use super::*;
 
 pub(super) struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
+    pub(super) issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Authority {
@@ -30,7 +30,7 @@ impl Authority {
 }
 
 /// Starts a server with a certificate for `localhost`; `hba` has the rules for TCP, the socket is trusted.
-fn start_with_tls(bin: &Path, authority: &Authority, hba: &str) -> Server {
+pub(super) fn start_with_tls(bin: &Path, authority: &Authority, hba: &str) -> Server {
     start_with_tls_settings(bin, authority, hba, "")
 }
 
