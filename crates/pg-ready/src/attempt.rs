@@ -9,6 +9,7 @@ use crate::state::State;
 use crate::target::Target;
 use crate::tls::Mode;
 
+mod cancel;
 mod connect;
 mod login;
 mod resolver;
@@ -147,7 +148,7 @@ impl<'a> ServerAttempt<'a> {
             let starts_encrypted = self.request.tls.mode >= Mode::Prefer;
             match self.connect(address, left, starts_encrypted).await {
                 Ok(stream) => {
-                    return match self.login(stream).await {
+                    return match self.login(stream, address).await {
                         Err(failure) if self.should_retry(address, &failure) => {
                             self.retry_login(address, failure).await
                         }
@@ -180,7 +181,7 @@ impl<'a> ServerAttempt<'a> {
     ) -> Result<Option<String>, Failure> {
         let was_encrypted = std::mem::take(&mut self.server.tls);
         match self.connect(address, 1, !was_encrypted).await {
-            Ok(stream) if self.server.tls != was_encrypted => self.login(stream).await,
+            Ok(stream) if self.server.tls != was_encrypted => self.login(stream, address).await,
             _ => Err(failure),
         }
     }
@@ -229,5 +230,16 @@ impl<'a> ServerAttempt<'a> {
                 .unwrap_or_else(|_| Err(Failure::timeout())),
             _ => connecting.await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn future_of_a_check_is_send() {
+        fn assert_send(_: impl Send) {}
+        assert_send(check(&Request::parse("").unwrap()));
     }
 }

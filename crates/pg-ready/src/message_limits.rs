@@ -13,7 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::protocol::{MAX_AUTHENTICATION_LEN, MAX_ERROR_LEN};
 use crate::require_auth::PermittedMethods;
 
-/// Maximum number of bytes that a server may send in a session; a login takes one or two thousand.
+/// Maximum number of bytes that a server may send in a session, without rows, which are not kept; a login
+/// takes one or two thousand.
 const MAX_SESSION_BYTES: usize = 48 * 1024;
 /// Maximum number of messages other than rows in a session; a login takes about twenty.
 const MAX_SESSION_MESSAGES: usize = 256;
@@ -73,11 +74,13 @@ impl MessageLimits {
 
     fn read_header<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], LimitExceeded> {
         let (fragment, rest) = bytes.split_at(bytes.len().min(HEADER_LEN - self.header.len()));
-        self.count_bytes(fragment.len())?;
         self.header.extend_from_slice(fragment);
         if let Some((&kind, length)) = self.header.split_first()
             && let Ok(length) = length.try_into()
         {
+            if kind != DATA_ROW {
+                self.count_bytes(HEADER_LEN)?;
+            }
             self.start_message(kind, i32::from_be_bytes(length))?;
         }
         Ok(rest)
@@ -107,7 +110,9 @@ impl MessageLimits {
 
     fn read_body<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], LimitExceeded> {
         let (fragment, rest) = bytes.split_at(bytes.len().min(self.body_left));
-        self.count_bytes(fragment.len())?;
+        if self.header.first() != Some(&DATA_ROW) {
+            self.count_bytes(fragment.len())?;
+        }
         self.body_left -= fragment.len();
         if self.header.first() == Some(&b'R') {
             self.authentication.extend_from_slice(fragment);
