@@ -7,6 +7,8 @@ use std::time::Duration;
 use crate::wait::parse_duration;
 
 pub(crate) mod run;
+mod schema;
+pub(crate) mod session;
 
 /// A check that runs after a successful login.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +27,9 @@ pub enum Check {
     Standby,
     /// Passes if the replication lag is at most this long. A primary has no lag.
     Lag(Duration),
-    /// Passes if the schema version is at least this one.
-    Schema(i64),
+    /// Passes if no migration failed and the schema version is at least this number, which may be dotted, or, for tools
+    /// that name migrations, if the migration of this name is applied.
+    Schema(String),
 }
 
 /// An invalid check.
@@ -77,10 +80,8 @@ impl FromStr for Check {
             Some(("lag", value)) => parse_duration(value)
                 .map(Self::Lag)
                 .ok_or_else(|| invalid("lag", value, "requires a duration, such as 500ms or 10s")),
-            Some(("schema", value)) => value
-                .parse()
-                .map(Self::Schema)
-                .map_err(|_| invalid("schema", value, "requires an integer")),
+            Some(("schema", "")) => Err(invalid("schema", "", "requires a version")),
+            Some(("schema", value)) => Ok(Self::Schema(value.to_owned())),
             Some(_) => Err(CheckError::Unknown(text.to_owned())),
         }
     }

@@ -172,9 +172,6 @@ impl<'a> Invocation<'a> {
                 return Ok(PingStatus::NoResponse);
             }
         };
-        if request.plan.requires_tls {
-            return extended::run_pg_isready_over_tls(self, request, timeout, err);
-        }
         Ok(crate::pg_isready(&request.with_timeout(timeout)))
     }
 

@@ -41,6 +41,8 @@ pub enum State {
     Lagging,
     /// The schema version is below the required one.
     SchemaBehind,
+    /// A migration of the schema failed or is not finished.
+    SchemaFailed,
     /// A query of a check failed, or its first value is null or false.
     QueryFailed,
     /// The server does not support TLS, its certificate is not trusted, or channel binding is required and not
@@ -81,6 +83,7 @@ impl State {
         Self::Primary,
         Self::Lagging,
         Self::SchemaBehind,
+        Self::SchemaFailed,
         Self::QueryFailed,
         Self::TlsFailed,
         Self::DnsFailure,
@@ -111,6 +114,7 @@ impl State {
             Self::Primary => "primary",
             Self::Lagging => "lagging",
             Self::SchemaBehind => "schema_behind",
+            Self::SchemaFailed => "schema_failed",
             Self::QueryFailed => "query_failed",
             Self::TlsFailed => "tls_failed",
             Self::DnsFailure => "dns_failure",
@@ -159,6 +163,8 @@ impl State {
             }
             "57P03" => Self::Rejecting,
             "57P01" | "57P02" => Self::ShuttingDown,
+            // query_canceled, because of statement_timeout or a cancel request.
+            "57014" => Self::Timeout,
             "53300" => Self::TooManyConnections,
             "28P01" => Self::BadPassword,
             "28000" if error.routine == "ClientAuthentication" || contains("pg_hba.conf") => {

@@ -28,22 +28,24 @@ pub enum Requirement {
     Kubectl,
     /// Rust's standard library for the musl target of this architecture.
     Musl,
-    /// `pgbouncer`.
-    Pgbouncer,
     /// PID and mount namespaces, made by root or by an ordinary user in a user namespace.
     Namespaces,
+    /// `pgbouncer`.
+    Pgbouncer,
     /// `podman` with `runc`, run by root.
     Podman,
     /// Ports 8013 and 8081 of the loopback address, which no other program uses.
     Ports,
     /// `PostgreSQL` server and client programs.
     Postgresql,
+    /// `python3` with the package `psycopg-binary`, which contains a current libpq.
+    Psycopg,
     /// User id 0.
     Root,
 }
 
 /// Every requirement: its name in `SELFHEAL_TEST_REQUIRE`, and how a host meets it.
-const TABLE: [(Requirement, &str, &str); 14] = [
+const TABLE: [(Requirement, &str, &str); 15] = [
     (Requirement::Apt, "apt", "run on Debian or Ubuntu"),
     (
         Requirement::Browser,
@@ -96,6 +98,11 @@ const TABLE: [(Requirement, &str, &str); 14] = [
         Requirement::Postgresql,
         "postgresql",
         "apt-get install postgresql",
+    ),
+    (
+        Requirement::Psycopg,
+        "psycopg",
+        "pip install psycopg-binary",
     ),
     (Requirement::Root, "root", "run as root"),
 ];

@@ -129,20 +129,6 @@ fn print_report(
     }
 }
 
-/// Runs the check of `pg_isready` for settings that require TLS: libpq's status then depends on the handshake too.
-pub(super) fn run_pg_isready_over_tls(
-    invocation: &Invocation<'_>,
-    request: Request,
-    timeout: Option<Duration>,
-    err: &mut impl Write,
-) -> io::Result<PingStatus> {
-    // pg_isready's timeout is per server, that of `check()` per attempt.
-    let servers = u32::try_from(request.plan.targets.len()).unwrap_or(u32::MAX);
-    let timeout = timeout.map(|timeout| timeout.saturating_mul(servers.max(1)));
-    let (report, _) = check_or_wait(invocation, &request.with_timeout(timeout), err)?;
-    Ok(report.ping_status)
-}
-
 impl Options {
     /// Returns the timeout of an attempt, by default [`DEFAULT_TIMEOUT`]. Unlike `connect_timeout`, it accepts
     /// fractions of a second and has no minimum; 0 disables it.

@@ -50,7 +50,7 @@ Extensions to pg_isready:
                              primary        the server is a primary
                              standby        the server is a standby
                              lag=DURATION   the replication lag is at most DURATION
-                             schema=N       the schema version is at least N
+                             schema=VERSION no migration failed, and VERSION is applied
       --wait=DURATION      retry until the server is ready, for at most DURATION (30s, 2m)
       --output=text|json   output format (default: text)
       --password-file=FILE read the password from the first line of FILE

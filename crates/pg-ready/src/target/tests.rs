@@ -91,21 +91,6 @@ fn setting_with_unknown_choice_is_rejected() {
 }
 
 #[test]
-fn sslmode_require_or_stricter_requires_tls() {
-    for (sslmode, expected) in [
-        ("disable", false),
-        ("allow", false),
-        ("prefer", false),
-        ("require", true),
-        ("verify-ca", true),
-        ("verify-full", true),
-    ] {
-        let requires_tls = plan(&[("sslmode", sslmode)]).unwrap().requires_tls;
-        assert_eq!(requires_tls, expected, "{sslmode}");
-    }
-}
-
-#[test]
 fn role_defaults_to_the_os_user_and_database_to_the_role() {
     let role_and_database = |settings: &[(&'static str, &str)]| {
         plan(settings)

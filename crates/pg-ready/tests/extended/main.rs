@@ -12,6 +12,7 @@ use test_support::postgres::Server;
 
 mod checks;
 mod command;
+mod libpq;
 mod server_log;
 mod tls;
 

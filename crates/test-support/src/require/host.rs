@@ -26,6 +26,7 @@ pub(super) fn check(requirement: Requirement) -> Result<(), String> {
         Requirement::Kubectl => program_in_path(&["kubectl"]),
         Requirement::Musl => musl(),
         Requirement::Namespaces => crate::namespaces::first_process().map(drop),
+        Requirement::Pgbouncer => program_in_path(&["pgbouncer"]),
         Requirement::Podman => {
             check(Requirement::Root)?;
             // podman lowers it, which root without CAP_SYS_RESOURCE cannot.
@@ -37,6 +38,7 @@ pub(super) fn check(requirement: Requirement) -> Result<(), String> {
         Requirement::Pgbouncer => program_in_path(&["pgbouncer"]),
         Requirement::Ports => [8013, 8081].into_iter().try_for_each(free_port),
         Requirement::Postgresql => crate::postgres::check_installation(),
+        Requirement::Psycopg => psycopg(),
         Requirement::Root if nix::unistd::Uid::effective().is_root() => Ok(()),
         Requirement::Root => Err("the user is not root".to_owned()),
     }
@@ -65,6 +67,16 @@ fn program_in_path(names: &[&str]) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("{} is not in PATH", names.join(" or ")))
+}
+
+fn psycopg() -> Result<(), String> {
+    let import = Command::new("python3")
+        .args(["-c", "import importlib.util as u; exit(u.find_spec('psycopg_binary') is None)"])
+        .output();
+    let is_installed = import.is_ok_and(|output| output.status.success());
+    is_installed
+        .then_some(())
+        .ok_or_else(|| "python3 has no package psycopg-binary".to_owned())
 }
 
 fn musl() -> Result<(), String> {

@@ -150,7 +150,7 @@ async fn run_kubelet(
                 .lock()
                 .unwrap()
                 .replace(now + scenario.restart_delay);
-            tracker.release();
+            tracker.resume();
         }
         sleep(scenario.kubelet_period).await;
     }
