@@ -49,7 +49,7 @@ fn free_port(port: u16) -> Result<(), String> {
         .map_err(|error| format!("port {port} of 127.0.0.1: {error}"))
 }
 
-/// Directory of image archives, if the caller of the tests made them.
+/// Directory of image archives, if `IMAGE_ARCHIVES` is set.
 #[must_use]
 pub fn image_archives() -> Option<PathBuf> {
     std::env::var_os("IMAGE_ARCHIVES").map(|dir| crate::repository().join(dir))
