@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use selfheal_test_support::repository;
 
-/// Texts that no file of Rust may have, and the reason. Split here, so that this file is none of them.
+/// Texts that no Rust file may contain, and the reason. They are split here, so that this file does not contain them.
 const FORBIDDEN: [(&str, &str); 4] = [
     (
         concat!("ln!(\"", "SKIPPED"),

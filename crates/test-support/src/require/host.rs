@@ -35,7 +35,6 @@ pub(super) fn check(requirement: Requirement) -> Result<(), String> {
             program_in_path(&["podman"])?;
             program_in_path(&["runc"])
         }
-        Requirement::Pgbouncer => program_in_path(&["pgbouncer"]),
         Requirement::Ports => [8013, 8081].into_iter().try_for_each(free_port),
         Requirement::Postgresql => crate::postgres::check_installation(),
         Requirement::Psycopg => psycopg(),
@@ -52,7 +51,7 @@ fn free_port(port: u16) -> Result<(), String> {
         .map_err(|error| format!("port {port} of 127.0.0.1: {error}"))
 }
 
-/// Directory of image archives, if the caller of the tests made them.
+/// Directory of image archives, if `IMAGE_ARCHIVES` is set.
 #[must_use]
 pub fn image_archives() -> Option<PathBuf> {
     std::env::var_os("IMAGE_ARCHIVES").map(|dir| crate::repository().join(dir))
@@ -71,7 +70,10 @@ fn program_in_path(names: &[&str]) -> Result<(), String> {
 
 fn psycopg() -> Result<(), String> {
     let import = Command::new("python3")
-        .args(["-c", "import importlib.util as u; exit(u.find_spec('psycopg_binary') is None)"])
+        .args([
+            "-c",
+            "import importlib.util as u; exit(u.find_spec('psycopg_binary') is None)",
+        ])
         .output();
     let is_installed = import.is_ok_and(|output| output.status.success());
     is_installed

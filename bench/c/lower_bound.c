@@ -1,4 +1,4 @@
-/* The least that a check can do: connect, send the startup packet, read one answer. */
+/* A minimal check: connects, sends the startup packet, reads one response. */
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 int main(int argc, char **argv) {
     static const char packet[] = "\0\0\0\x29\0\x03\0\0user\0postgres\0database\0postgres\0";
     struct sockaddr_in to = {.sin_family = AF_INET};
-    char answer[1024];
+    char response[1024];
     if (argc != 2)
         return 3;
     to.sin_port = htons((unsigned short)atoi(argv[1]));
@@ -18,6 +18,6 @@ int main(int argc, char **argv) {
         return 2;
     if (write(fd, packet, sizeof packet) != (ssize_t)sizeof packet)
         return 2;
-    ssize_t count = read(fd, answer, sizeof answer);
-    return count > 0 && answer[0] == 'R' ? 0 : 2;
+    ssize_t count = read(fd, response, sizeof response);
+    return count > 0 && response[0] == 'R' ? 0 : 2;
 }

@@ -1,4 +1,4 @@
-//! Many probes at a time: how late they are on one core, and what one takes while it waits.
+//! Many concurrent probes: their schedule delay on one core, and their memory.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,25 +15,28 @@ use probe::{
 use serde_json::json;
 use tokio::time::Instant;
 
-const CROWD: usize = 2_000;
+/// Number of probes for the measurement of delays.
+const PROBE_COUNT: usize = 2_000;
+/// Duration of that measurement.
 const SECONDS: u64 = 10;
-const WAITING: usize = 10_000;
+/// Number of probes for the measurement of memory.
+const WAITING_PROBE_COUNT: usize = 10_000;
 
-struct Silent;
+struct DiscardEvents;
 
-impl EventSink for Silent {
+impl EventSink for DiscardEvents {
     fn warning(&self, _: &ProbeTarget, _: &'static str, _: String) {}
 }
 
-/// Remembers when each container was probed.
+/// Records the start of each attempt by pod.
 #[derive(Default)]
-struct Timed {
+struct TimedProber {
     prober: LocalProber,
-    seen: Mutex<HashMap<String, Vec<Instant>>>,
+    starts: Mutex<HashMap<String, Vec<Instant>>>,
 }
 
 #[async_trait]
-impl Prober for Timed {
+impl Prober for TimedProber {
     async fn probe(
         &self,
         target: &ProbeTarget,
@@ -41,15 +44,15 @@ impl Prober for Timed {
         timeout: Duration,
     ) -> Result<Outcome, ProbeError> {
         let now = Instant::now();
-        if let Ok(mut seen) = self.seen.lock() {
-            seen.entry(target.pod_uid.clone()).or_default().push(now);
+        if let Ok(mut starts) = self.starts.lock() {
+            starts.entry(target.pod_uid.clone()).or_default().push(now);
         }
         self.prober.probe(target, action, timeout).await
     }
 }
 
-/// A manager of `count` pods with one HTTP probe each.
-fn crowd(
+/// Creates a manager of `count` pods with one HTTP probe each.
+fn start_probes(
     prober: Arc<dyn Prober>,
     count: usize,
     period: u64,
@@ -61,11 +64,15 @@ fn crowd(
         start_delay: StartDelay::Random,
         change_status_on_restart: false,
     };
-    let (manager, mut updates) =
-        Manager::new(Clock::new(now, 1.0), prober, Arc::new(Silent), options);
+    let (manager, mut updates) = Manager::new(
+        Clock::new(now, 1.0),
+        prober,
+        Arc::new(DiscardEvents),
+        options,
+    );
     tokio::spawn(async move { while updates.recv().await.is_some() {} });
-    for at in 0..count {
-        let uid = format!("pod-{at}");
+    for index in 0..count {
+        let uid = format!("pod-{index}");
         let get =
             json!({"host": server.ip().to_string(), "port": server.port(), "path": "/healthz"});
         let probe = json!({"httpGet": get, "periodSeconds": period, "timeoutSeconds": 5});
@@ -85,41 +92,42 @@ fn crowd(
     Ok(manager)
 }
 
-pub(crate) fn lateness(server: SocketAddr) -> anyhow::Result<String> {
+pub(crate) fn measure_delays(server: SocketAddr) -> anyhow::Result<String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let timed = Arc::new(Timed::default());
-    let before = crate::cost::cpu()?;
+    let timed = Arc::new(TimedProber::default());
+    let before = crate::cost::cpu_time()?;
     runtime.block_on(async {
-        let _manager = crowd(timed.clone(), CROWD, 1, server)?;
+        let _manager = start_probes(timed.clone(), PROBE_COUNT, 1, server)?;
         tokio::time::sleep(Duration::from_secs(SECONDS)).await;
         anyhow::Ok(())
     })?;
-    let cpu = crate::cost::cpu()?.saturating_sub(before);
-    let seen = timed
-        .seen
+    let cpu = crate::cost::cpu_time()?.saturating_sub(before);
+    let starts = timed
+        .starts
         .lock()
         .map_err(|_| anyhow::anyhow!("a probe panicked"))?;
-    let mut late: Vec<Duration> = seen.values().flat_map(|times| lates(times)).collect();
-    late.sort_unstable();
-    let at = |part: f64| {
-        let index = (late.len() as f64 * part) as usize;
-        late.get(index.min(late.len().saturating_sub(1)))
+    let mut delays: Vec<Duration> = starts.values().flat_map(|times| delays_of(times)).collect();
+    delays.sort_unstable();
+    let percentile = |part: f64| {
+        let index = (delays.len() as f64 * part) as usize;
+        delays
+            .get(index.min(delays.len().saturating_sub(1)))
             .copied()
             .unwrap_or_default()
     };
     Ok(format!(
-        "{CROWD} HTTP probes a second on one core: {} made in {SECONDS} s, late p50 {:?}, p99 {:?}; {:.0} % of the core",
-        late.len(),
-        at(0.5),
-        at(0.99),
+        "{PROBE_COUNT} HTTP probes a second on one core: {} attempts in {SECONDS} s, delay p50 {:?}, p99 {:?}; {:.0} % of the core",
+        delays.len(),
+        percentile(0.5),
+        percentile(0.99),
         cpu.as_secs_f64() / SECONDS as f64 * 100.0
     ))
 }
 
-/// How long after its tick each probe began; the first is its own measure.
-fn lates(times: &[Instant]) -> Vec<Duration> {
+/// Returns the delay of each start after its scheduled time, relative to the first start.
+fn delays_of(times: &[Instant]) -> Vec<Duration> {
     let Some(first) = times.first() else {
         return Vec::new();
     };
@@ -127,32 +135,37 @@ fn lates(times: &[Instant]) -> Vec<Duration> {
     times
         .iter()
         .zip(ticks)
-        .map(|(at, tick)| at.saturating_duration_since(tick))
+        .map(|(start, tick)| start.saturating_duration_since(tick))
         .collect()
 }
 
-pub(crate) fn memory(server: SocketAddr) -> anyhow::Result<String> {
+pub(crate) fn measure_memory(server: SocketAddr) -> anyhow::Result<String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let before = resident()?;
+    let before = resident_memory()?;
     let (filled, later) = runtime.block_on(async {
-        let _manager = crowd(Arc::new(LocalProber::default()), WAITING, 10, server)?;
+        let _manager = start_probes(
+            Arc::new(LocalProber::default()),
+            WAITING_PROBE_COUNT,
+            10,
+            server,
+        )?;
         tokio::time::sleep(Duration::from_secs(11)).await;
-        let filled = resident()?;
+        let filled = resident_memory()?;
         tokio::time::sleep(Duration::from_secs(20)).await;
-        anyhow::Ok((filled, resident()?))
+        anyhow::Ok((filled, resident_memory()?))
     })?;
-    let each = |bytes: u64| bytes.saturating_sub(before) / WAITING as u64;
+    let each = |bytes: u64| bytes.saturating_sub(before) / WAITING_PROBE_COUNT as u64;
     Ok(format!(
-        "{WAITING} HTTP probes every ten seconds: {} bytes each after a period, {} bytes each after three",
+        "{WAITING_PROBE_COUNT} HTTP probes every ten seconds: {} bytes each after a period, {} bytes each after three",
         each(filled),
         each(later)
     ))
 }
 
-/// The memory that this process holds.
-fn resident() -> anyhow::Result<u64> {
+/// Returns the resident memory of this process in bytes.
+fn resident_memory() -> anyhow::Result<u64> {
     let text = std::fs::read_to_string("/proc/self/statm")?;
     let pages = text
         .split_whitespace()
