@@ -30,6 +30,7 @@ mod evict;
 mod failure;
 mod forward;
 mod health;
+mod image_warning;
 mod log;
 mod managed;
 mod messages;
@@ -201,7 +202,10 @@ async fn respond(api: &Api, request: Request) -> Result<Response, Failure> {
             Ok(socket::answer(parts, response, Pieces::OfWatch).await)
         }
         (Method::GET, None) => read::respond(api, &path, &query, form),
-        (Method::POST, None) if path.name.is_none() => create::respond(api, &path, &query, &body),
+        (Method::POST, None) if path.name.is_none() => {
+            let response = create::respond(api, &path, &query, &body)?;
+            Ok(image_warning::append(api, &body.object()?, response).await)
+        }
         (Method::PUT, None) if path.name.is_some() => update::put(api, &path, &query, &body),
         (Method::PATCH, None) if path.name.is_some() => update::patch(api, &path, &query, &body),
         (Method::DELETE, None) => delete::respond(api, &path, &query, &body),
