@@ -29,6 +29,7 @@ mod delete;
 mod discovery;
 mod eviction;
 mod health;
+mod image_warning;
 mod log;
 mod managed_fields;
 mod meta;
@@ -220,7 +221,10 @@ async fn respond_to_resource(
             Ok(upgrade_if_requested(parts, response, StreamKind::Watch).await)
         }
         (Method::GET, None) => read::respond(api, info, query, format),
-        (Method::POST, None) if info.name.is_none() => create::respond(api, info, query, &body),
+        (Method::POST, None) if info.name.is_none() => {
+            let response = create::respond(api, info, query, &body)?;
+            Ok(image_warning::append(api, &body.object()?, response).await)
+        }
         (Method::PUT, None) if info.name.is_some() => update::put(api, info, query, &body),
         (Method::PATCH, None) if info.name.is_some() => update::patch(api, info, query, &body),
         (Method::DELETE, None) => delete::respond(api, info, query, &body),

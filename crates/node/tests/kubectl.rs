@@ -217,6 +217,29 @@ async fn unknown_field_is_rejected_by_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn created_object_with_an_unknown_image_prints_a_warning_with_the_available_images() {
+    let Some(cluster) = Cluster::start().await else {
+        return;
+    };
+    for command in [
+        "run x --image redis:7",
+        "create deployment x --image redis:7",
+    ] {
+        let printed = cluster.kubectl(command, "").await;
+        assert!(printed.success, "{}", printed.err);
+        for part in [
+            "Warning: image \"redis:7\": this node pulls no images from registries; available: ",
+            "kiamol/ch03-numbers-api",
+            "restart the node with --image redis=PROGRAM",
+        ] {
+            assert!(printed.err.contains(part), "{command}: {}", printed.err);
+        }
+    }
+    let known = cluster.kubectl("run y --image numbers-api", "").await;
+    assert!(known.success && known.err.is_empty(), "{}", known.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn requests_without_the_token_are_rejected() {
     let Some(cluster) = Cluster::start().await else {
         return;

@@ -171,7 +171,8 @@ fn config(settings: &PostgresSettings, limit: Duration) -> Config {
         .keepalives_idle(Duration::from_secs(10))
         .ssl_mode(match settings.tls.mode {
             Mode::Disable => SslMode::Disable,
-            Mode::Prefer => SslMode::Prefer,
+            // The driver has no `allow`; `prefer` accepts the same servers and encrypts where possible.
+            Mode::Allow | Mode::Prefer => SslMode::Prefer,
             Mode::Require | Mode::VerifyCa | Mode::VerifyFull => SslMode::Require,
         });
     config
