@@ -3,7 +3,7 @@
 //! The kubelet is a Kubernetes client and uses the container runtime through a trait. Each pod has two tasks: a serial
 //! pod worker starts and stops its containers, and a status manager writes its status. The tasks are separate so that a
 //! readiness change is published while the worker waits for a container to terminate.
-//! The rules are pure functions in modules of their own: [`actions`], [`init`], [`status`], [`instance`].
+//! The rules are pure functions in modules of their own: `actions`, `init`, `status`, `instance`.
 
 mod actions;
 mod container_handle;
