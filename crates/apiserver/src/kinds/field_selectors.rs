@@ -65,7 +65,7 @@ pub(super) fn event(event: &Value) -> Vec<Field> {
     fields
 }
 
-fn at<'a>(object: &'a Value, path: &str) -> &'a Value {
+fn lookup<'a>(object: &'a Value, path: &str) -> &'a Value {
     path.split('.').fold(object, |object, name| &object[name])
 }
 
@@ -75,14 +75,16 @@ fn text(value: &Value) -> String {
 
 fn texts(object: &Value, paths: &[&'static str]) -> Vec<Field> {
     let paths = paths.iter();
-    paths.map(|path| (*path, text(at(object, path)))).collect()
+    paths
+        .map(|path| (*path, text(lookup(object, path))))
+        .collect()
 }
 
 /// Returns a boolean field, which defaults to false.
 fn flag(object: &Value, path: &'static str) -> Field {
     (
         path,
-        at(object, path).as_bool().unwrap_or(false).to_string(),
+        lookup(object, path).as_bool().unwrap_or(false).to_string(),
     )
 }
 

@@ -92,7 +92,7 @@ async fn numbers_api_fails_after_its_call_limit_and_a_new_instance_works() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sleep_in_place_of_the_database_ignores_sigterm_until_the_grace_period_ends() {
+async fn sleep_that_replaces_the_database_ignores_sigterm_until_the_grace_period_ends() {
     let runtime = runtime();
     sandbox(&runtime).await;
     let container = start(

@@ -5,7 +5,7 @@ use super::*;
 use crate::instance::{InstanceExit, StatusReason};
 use crate::test_fixtures;
 
-fn at(second: i64) -> Timestamp {
+fn timestamp(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
@@ -23,11 +23,11 @@ fn pod(policy: &str, names: &[&str]) -> Pod {
 
 fn instance(attempt: u32, exit: Option<i32>) -> Instance {
     Instance {
-        started_at: at(10),
+        started_at: timestamp(10),
         exit: exit.map(|code| InstanceExit {
             code,
             signal: None,
-            at: at(20),
+            at: timestamp(20),
         }),
         ..test_fixtures::instance(attempt)
     }
@@ -137,7 +137,7 @@ fn conditions_name_incomplete_init_containers_and_unready_sidecars() {
     assert_eq!(reasons(&partial.container_statuses), [initializing()]);
     let both = [initializing(), initializing()];
     assert_eq!(reasons(&partial.init_container_statuses), both);
-    let status = build_status(&pod, &observed, partial.clone(), "10.0.0.1", at(5));
+    let status = build_status(&pod, &observed, partial.clone(), "10.0.0.1", timestamp(5));
     let initialized = find(&status, "Initialized");
     assert_eq!(
         initialized.reason.as_deref(),
@@ -151,7 +151,7 @@ fn conditions_name_incomplete_init_containers_and_unready_sidecars() {
     let inits = partial.init_container_statuses.as_mut().unwrap();
     inits[0].ready = true;
     inits[1].started = Some(true);
-    let status = build_status(&pod, &observed, partial, "10.0.0.1", at(5));
+    let status = build_status(&pod, &observed, partial, "10.0.0.1", timestamp(5));
     assert_eq!(find(&status, "Initialized").status, "True");
 }
 
@@ -176,7 +176,7 @@ fn restarted_container_has_its_previous_exit_as_last_state() {
     assert_eq!(status.restart_count, 1);
     assert_eq!(
         status.state.unwrap().running.unwrap().started_at,
-        Some(Time(at(10)))
+        Some(Time(timestamp(10)))
     );
     let last = status.last_state.unwrap().terminated.unwrap();
     assert_eq!(
@@ -242,7 +242,7 @@ fn unready_container_is_named_by_both_conditions() {
         &Observed::default(),
         ready_statuses(&[true, false]),
         "10.0.0.1",
-        at(5),
+        timestamp(5),
     );
     for kind in ["Ready", "ContainersReady"] {
         let condition = find(&status, kind);
@@ -268,16 +268,22 @@ fn transition_time_changes_only_with_the_status() {
         &observed,
         ready_statuses(&[true]),
         "10.0.0.1",
-        at(5),
+        timestamp(5),
     ));
-    let status = build_status(&pod, &observed, ready_statuses(&[false]), "10.0.0.1", at(9));
+    let status = build_status(
+        &pod,
+        &observed,
+        ready_statuses(&[false]),
+        "10.0.0.1",
+        timestamp(9),
+    );
     assert_eq!(
         find(&status, "Ready").last_transition_time,
-        Some(Time(at(9)))
+        Some(Time(timestamp(9)))
     );
     assert_eq!(
         find(&status, "PodScheduled").last_transition_time,
-        Some(Time(at(5)))
+        Some(Time(timestamp(5)))
     );
 }
 
@@ -300,7 +306,7 @@ fn missing_readiness_gate_is_not_ready_and_foreign_conditions_are_kept() {
         &Observed::default(),
         ready_statuses(&[true]),
         "10.0.0.1",
-        at(5),
+        timestamp(5),
     );
     let ready = find(&status, "Ready");
     assert_eq!(ready.reason.as_deref(), Some("ReadinessGatesNotReady"));

@@ -22,7 +22,7 @@ async fn status(node: &Fixture, name: &str) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pod_beyond_the_maximum_waits_until_another_is_deleted() {
+async fn pod_above_the_maximum_waits_until_another_is_deleted() {
     let node = start_node_with_max_pods(1.0, Workloads::chapter(), 2).await;
     for name in ["a", "b", "c"] {
         node.create::<Pod>(pod(name, None)).await;

@@ -39,7 +39,7 @@ async fn evict(api: &Api, name: &str) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn eviction_beyond_the_allowed_disruptions_is_rejected() {
+async fn eviction_above_the_allowed_disruptions_is_rejected() {
     let api = api();
     for name in ["a", "b", "c"] {
         create_pod(&api, name, "Running", "True").await;

@@ -20,7 +20,7 @@ pub(in crate::kinds) const COLUMNS: &[Column] = &[
 ];
 
 pub(in crate::kinds) fn cells(pod: &Value, now: Timestamp) -> Vec<Value> {
-    let view = PodContainers::of(pod);
+    let view = PodContainers::from_pod(pod);
     vec![
         super::name(pod),
         json!(view.ready()),
@@ -45,7 +45,7 @@ struct PodContainers<'a> {
 }
 
 impl<'a> PodContainers<'a> {
-    fn of(pod: &'a Value) -> Self {
+    fn from_pod(pod: &'a Value) -> Self {
         let spec = list(&pod["spec"]["initContainers"]);
         let is_sidecar = |status: &Value| {
             spec.iter()
