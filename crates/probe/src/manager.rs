@@ -36,6 +36,8 @@ pub enum StartDelay {
     /// A random part of the period, for workers that start within one period after the [`Clock`]. As in the kubelet, it
     /// spreads the probes of many pods after a restart of the host.
     Random,
+    /// Like `Random`, reproducible: the part depends on this seed, the pod's UID, the container and the kind of the probe.
+    Seeded(u64),
     /// No delay.
     None,
 }

@@ -6,8 +6,10 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use crate::results::ProbeKind;
 
 pub mod field;
+mod timing;
 
 use field::FieldError;
+pub use timing::ProbeTiming;
 
 /// Sets the defaults of absent fields. An explicit 0 is treated as absent.
 pub fn set_defaults(probe: &mut Probe) {

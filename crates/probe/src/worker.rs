@@ -1,12 +1,14 @@
 //! The worker of one probe of one container, which probes once per period.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::{Container, Pod, PodStatus, Probe};
-use rand::RngExt as _;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
@@ -16,6 +18,7 @@ use crate::handler;
 use crate::manager::{Shared, StartDelay};
 use crate::prober::ProbeTarget;
 use crate::results::ProbeKind;
+use crate::spec::ProbeTiming;
 use crate::tracker::Tracker;
 
 pub(crate) mod state;
@@ -37,6 +40,7 @@ pub(crate) struct Worker {
     container: Container,
     /// The probe when the pod was added. As in the kubelet, later changes have no effect.
     probe: Probe,
+    timing: ProbeTiming,
     pub(crate) state: ProbeState,
 }
 
@@ -49,18 +53,10 @@ impl Worker {
         container: &Container,
         probe: &Probe,
     ) -> Self {
-        let threshold = |value: Option<i32>, default: u32| {
-            value
-                .and_then(|value| u32::try_from(value).ok())
-                .filter(|value| *value > 0)
-                .unwrap_or(default)
-        };
-        let tracker = Tracker::new(
-            kind,
-            threshold(probe.success_threshold, 1),
-            threshold(probe.failure_threshold, 3),
-        );
-        let delay = probe.initial_delay_seconds.unwrap_or(0);
+        let timing = ProbeTiming::new(probe);
+        let (successes, failures) = (timing.success_threshold, timing.failure_threshold);
+        let tracker = Tracker::new(kind, successes, failures);
+        let delay = timing.initial_delay;
         let state = ProbeState::new(kind, tracker, delay, (&pod, container), &shared.options);
         Self {
             shared,
@@ -69,6 +65,7 @@ impl Worker {
             pod,
             container: container.clone(),
             probe: probe.clone(),
+            timing,
         }
     }
 
@@ -85,7 +82,7 @@ impl Worker {
     }
 
     async fn probe_loop(&mut self) {
-        let period = seconds_or_default(self.probe.period_seconds, 10);
+        let period = self.timing.period;
         self.delay_start(period).await;
         let period = self.shared.clock.to_real(period);
         let mut ticks = interval_at(Instant::now() + period, period);
@@ -94,6 +91,8 @@ impl Worker {
         let trigger = self.handle.trigger.clone();
         while self.do_probe_catching_panic().await {
             tokio::select! {
+                // The kubelet chooses at random if both are ready; the order makes paused time reproducible.
+                biased;
                 due = ticks.tick() => self.trace_schedule_delay(due),
                 () = trigger.notified() => ticks.reset(),
             }
@@ -102,11 +101,23 @@ impl Worker {
 
     /// Waits a random part of the period after a start of the host, so that the probes of many pods do not coincide.
     async fn delay_start(&self, period: Duration) {
-        let is_random = self.shared.options.start_delay == StartDelay::Random;
-        if is_random && self.shared.clock.elapsed() < period {
-            let part = rand::rng().random_range(0.0..1.0);
-            self.shared.clock.sleep(period.mul_f64(part)).await;
+        if self.shared.clock.elapsed() >= period {
+            return;
         }
+        let fraction = match self.shared.options.start_delay {
+            StartDelay::None => return,
+            StartDelay::Random => rand::rng().random_range(0.0..1.0),
+            StartDelay::Seeded(seed) => self.seeded_fraction(seed),
+        };
+        self.shared.clock.sleep(period.mul_f64(fraction)).await;
+    }
+
+    /// Returns a number in `0.0..1.0` that depends on the seed and the probe.
+    fn seeded_fraction(&self, seed: u64) -> f64 {
+        let mut hasher = DefaultHasher::new();
+        let uid = self.pod.metadata.uid.as_deref();
+        (seed, uid, &self.container.name, self.state.kind).hash(&mut hasher);
+        StdRng::seed_from_u64(hasher.finish()).random_range(0.0..1.0)
     }
 
     fn trace_schedule_delay(&self, due: Instant) {
@@ -148,10 +159,7 @@ impl Worker {
         let target = self.target(&id, status.as_deref());
         let ip = target.ip.map(|ip| ip.to_string()).unwrap_or_default();
         let handler = handler::resolve(&self.probe, &self.container, &ip);
-        let timeout = self
-            .shared
-            .clock
-            .to_real(seconds_or_default(self.probe.timeout_seconds, 1));
+        let timeout = self.shared.clock.to_real(self.timing.timeout);
         let kind = self.state.kind;
         let (prober, events) = (&*self.shared.prober, &*self.shared.events);
         let success = attempt::probe(prober, events, kind, &target, handler, timeout).await;
@@ -183,12 +191,4 @@ impl Worker {
             ip: status.and_then(|status| status.pod_ip.as_deref()?.parse().ok()),
         }
     }
-}
-
-/// Converts a field in seconds. Absent and zero yield the default, as in the API server.
-fn seconds_or_default(value: Option<i32>, default: u64) -> Duration {
-    let seconds = value
-        .and_then(|value| u64::try_from(value).ok())
-        .filter(|value| *value > 0);
-    Duration::from_secs(seconds.unwrap_or(default))
 }

@@ -6,6 +6,8 @@ pub mod browser;
 pub mod namespaces;
 pub mod postgres;
 pub mod program;
+#[cfg(unix)]
+pub mod public_api;
 mod require;
 
 use std::path::{Path, PathBuf};

@@ -42,10 +42,12 @@ pub enum Requirement {
     Psycopg,
     /// User id 0.
     Root,
+    /// A rustdoc whose JSON output the crate `public-api` reads.
+    RustdocJson,
 }
 
 /// Every requirement: its name in `SELFHEAL_TEST_REQUIRE`, and how a host meets it.
-const TABLE: [(Requirement, &str, &str); 15] = [
+const TABLE: [(Requirement, &str, &str); 16] = [
     (Requirement::Apt, "apt", "run on Debian or Ubuntu"),
     (
         Requirement::Browser,
@@ -105,6 +107,11 @@ const TABLE: [(Requirement, &str, &str); 15] = [
         "pip install psycopg-binary",
     ),
     (Requirement::Root, "root", "run as root"),
+    (
+        Requirement::RustdocJson,
+        "rustdoc-json",
+        "use a toolchain between Rust 1.93 and the newest that this version of public-api reads",
+    ),
 ];
 
 impl Requirement {

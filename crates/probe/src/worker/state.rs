@@ -4,6 +4,7 @@
 //! later one is evaluated.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodStatus};
@@ -57,7 +58,7 @@ impl ProbeState {
     pub(crate) fn new(
         kind: ProbeKind,
         tracker: Tracker,
-        initial_delay_secs: i32,
+        initial_delay: Duration,
         (pod, container): (&Arc<Pod>, &Container),
         options: &ManagerOptions,
     ) -> Self {
@@ -72,7 +73,7 @@ impl ProbeState {
                 .and_then(|spec| spec.restart_policy.clone()),
             sidecar: is_sidecar(pod, container),
             pod_deleted: pod.metadata.deletion_timestamp.is_some(),
-            initial_delay_secs: i64::from(initial_delay_secs),
+            initial_delay_secs: i64::try_from(initial_delay.as_secs()).unwrap_or(i64::MAX),
             host_started_at: options.host_started_at,
             reset_on_restart: options.change_status_on_restart,
             pod: pod.clone(),

@@ -40,6 +40,7 @@ pub(super) fn check(requirement: Requirement) -> Result<(), String> {
         Requirement::Psycopg => psycopg(),
         Requirement::Root if nix::unistd::Uid::effective().is_root() => Ok(()),
         Requirement::Root => Err("the user is not root".to_owned()),
+        Requirement::RustdocJson => rustdoc_json(),
     }
 }
 
@@ -92,6 +93,26 @@ fn musl() -> Result<(), String> {
     is_installed
         .then_some(())
         .ok_or_else(|| format!("Rust's target {target} is not installed"))
+}
+
+/// # Errors
+/// rustdoc writes a JSON format that is older than the one that `public-api` reads.
+fn rustdoc_json() -> Result<(), String> {
+    const MIN_MINOR_VERSION: u32 = 93;
+    let output = Command::new("rustdoc")
+        .arg("--version")
+        .output()
+        .map_err(|error| format!("cannot run rustdoc: {error}"))?;
+    let version = String::from_utf8_lossy(&output.stdout).into_owned();
+    let minor = version
+        .split('.')
+        .nth(1)
+        .and_then(|minor| minor.parse::<u32>().ok());
+    if minor.is_some_and(|minor| minor >= MIN_MINOR_VERSION) {
+        Ok(())
+    } else {
+        Err(format!("{} is too old", version.trim()))
+    }
 }
 
 #[cfg(test)]
