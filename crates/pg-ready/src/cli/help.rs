@@ -51,6 +51,7 @@ Extensions to pg_isready:
                              standby        the server is a standby
                              lag=DURATION   the replication lag is at most DURATION
                              schema=VERSION no migration failed, and VERSION is applied
+      --alive              succeed also if the server is starting, stopping or in recovery
       --wait=DURATION      retry until the server is ready, for at most DURATION (30s, 2m)
       --output=text|json   output format (default: text)
       --password-file=FILE read the password from the first line of FILE

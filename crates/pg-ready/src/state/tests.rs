@@ -127,6 +127,7 @@ fn state_has_the_exit_code_of_its_ping_status() {
             State::NoAttempt => 3,
             State::TlsFailed
             | State::DnsFailure
+            | State::InvalidServer
             | State::Refused
             | State::Unreachable
             | State::Timeout

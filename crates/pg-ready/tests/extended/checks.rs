@@ -92,7 +92,14 @@ fn password_is_read_from_every_source() {
             APP,
             vec![],
             vec![("PGPASSFILE", open.as_str())],
-            "no_attempt",
+            "bad_password",
+        ),
+        // A file that is ignored has no effect where no password is needed.
+        (
+            "-h {dir} -p {port} -U app -d postgres --output=json",
+            vec![],
+            vec![("PGPASSFILE", open.as_str())],
+            "accepting",
         ),
         (APP, vec![from_secret.as_str()], vec![], "accepting"),
         (APP, vec!["--password-file=/missing"], vec![], "no_attempt"),
