@@ -168,6 +168,13 @@ impl State {
             }
             "57P03" => Self::Rejecting,
             "57P01" | "57P02" => Self::ShuttingDown,
+            // PgBouncer reports each of its errors as a protocol violation before version 1.21.
+            "08P01" if contains("no such database") => Self::NoSuchDatabase,
+            "08P01" if contains("no such user") || contains("authentication failed") => {
+                Self::BadPassword
+            }
+            "08P01" if contains("no more connections allowed") => Self::TooManyConnections,
+            "08P01" if contains("does not allow connections") => Self::NotPermitted,
             // query_canceled, because of statement_timeout or a cancel request.
             "57014" => Self::Timeout,
             "53300" => Self::TooManyConnections,

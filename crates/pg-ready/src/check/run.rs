@@ -32,6 +32,7 @@ async fn evaluate(session: &Session, check: &Check) -> Result<(), Failure> {
     match check {
         // The client exists only after a successful login.
         Check::Login => Ok(()),
+        Check::ThroughPooler => session.query_first_row("SELECT 1").await.map(drop),
         Check::Query(sql) => check_query(session, sql).await,
         Check::Write => check_write(session).await,
         Check::Primary if is_in_recovery(session).await? => {

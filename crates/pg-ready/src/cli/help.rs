@@ -45,6 +45,7 @@ const EXTENDED_OPTIONS: &str = "
 Extensions to pg_isready:
       --check=CHECK[,...]  log in and run checks; may be repeated:
                              login          the role can log in to the database
+                             through-pooler the server behind a connection pooler executes a statement
                              query=SQL      the statement succeeds; its first value is not null or false
                              write          a message is committed to the write-ahead log
                              primary        the server is a primary

@@ -179,7 +179,7 @@ fn what_is_beyond_kubernetes_has_rules_too() {
         ),
         (
             "beyond: {postgres: {checks: [logon]}}",
-            "c.yaml:4: targets[0].livenessProbe.beyond.postgres.checks[0]: unknown check \"logon\": use one of login, query=SQL, write, primary, standby, lag=DURATION, schema=N",
+            "c.yaml:4: targets[0].livenessProbe.beyond.postgres.checks[0]: unknown check \"logon\": use one of login, through-pooler, query=SQL, write, primary, standby, lag=DURATION, schema=N",
         ),
         (
             "beyond: {tls: {}}\nhttpGet: {port: 1}",
