@@ -16,6 +16,8 @@ pub(crate) mod session;
 pub enum Check {
     /// Passes after every successful login to the requested database.
     Login,
+    /// Passes if the server executes a statement. A connection pooler may accept a login while its server is down.
+    ThroughPooler,
     /// Passes if the statement succeeds and, if it returns columns, the first value of the first row is neither null
     /// nor false.
     Query(String),
@@ -38,7 +40,7 @@ pub enum Check {
 pub enum CheckError {
     /// The name is unknown, or the check has no value where it needs one or the reverse.
     #[error(
-        "unknown check {0:?}: use one of login, query=SQL, write, primary, standby, lag=DURATION, schema=N"
+        "unknown check {0:?}: use one of login, through-pooler, query=SQL, write, primary, standby, lag=DURATION, schema=N"
     )]
     Unknown(String),
     /// The value is invalid.
@@ -68,6 +70,7 @@ impl FromStr for Check {
         match text.split_once('=') {
             None => match text {
                 "login" => Ok(Self::Login),
+                "through-pooler" => Ok(Self::ThroughPooler),
                 "write" => Ok(Self::Write),
                 "primary" => Ok(Self::Primary),
                 "standby" => Ok(Self::Standby),
@@ -123,6 +126,7 @@ impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Login => f.write_str("login"),
+            Self::ThroughPooler => f.write_str("through-pooler"),
             Self::Query(_) => f.write_str("query"),
             Self::Write => f.write_str("write"),
             Self::Primary => f.write_str("primary"),

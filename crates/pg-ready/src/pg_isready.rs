@@ -61,7 +61,7 @@ fn resolve(target: &Target) -> Vec<SockAddr> {
         },
         Target::Address(address, port, _) => vec![SocketAddr::new(*address, *port).into()],
         Target::Socket(path) => SockAddr::unix(path).into_iter().collect(),
-        Target::Invalid => Vec::new(),
+        Target::Invalid { .. } => Vec::new(),
     }
 }
 

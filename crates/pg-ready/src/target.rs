@@ -44,8 +44,15 @@ pub(crate) enum Target {
     Address(IpAddr, u16, Option<String>),
     /// Path of a Unix-domain socket.
     Socket(PathBuf),
-    /// Invalid address, port or keepalives setting. libpq reports it only when it tries this server, not before.
-    Invalid,
+    /// Server with an invalid setting. libpq reports it only when it tries this server, not before.
+    Invalid {
+        /// Host name or address as it was given.
+        host: String,
+        /// Port, or 0 if it is invalid.
+        port: u16,
+        /// The invalid setting.
+        reason: String,
+    },
 }
 
 impl Target {
@@ -68,7 +75,7 @@ impl Target {
                 let (dir, port) = text.rsplit_once("/.s.PGSQL.").unwrap_or((&text, ""));
                 (dir.to_owned(), port.parse().unwrap_or_default())
             }
-            Self::Invalid => (String::new(), 0),
+            Self::Invalid { host, port, .. } => (host.clone(), *port),
         }
     }
 
@@ -271,11 +278,18 @@ fn parse_targets(settings: &Settings) -> Result<Vec<Target>, PlanError> {
     for index in 0..count {
         let port = nth(&ports, if ports.len() == 1 { 0 } else { index });
         let target = parse_target(&nth(&hosts, index), &nth(&addresses, index), &port);
-        let is_valid = match target {
-            Target::Socket(_) => !requires_gss,
-            _ => !requires_gss && has_valid_keepalives,
+        let invalid = |reason: &str| {
+            let (host, port) = target.host_and_port();
+            let reason = reason.to_owned();
+            Target::Invalid { host, port, reason }
         };
-        targets.push(if is_valid { target } else { Target::Invalid });
+        targets.push(match target {
+            Target::Invalid { .. } => target,
+            _ if requires_gss => invalid("gssencmode=require is not supported"),
+            Target::Socket(_) => target,
+            _ if !has_valid_keepalives => invalid("invalid keepalives setting"),
+            _ => target,
+        });
         // libpq skips a port that is out of range, and stops at one that is not an integer.
         if !port.is_empty() && parameters::parse_int(&port).is_none() {
             break;
@@ -285,15 +299,22 @@ fn parse_targets(settings: &Settings) -> Result<Vec<Target>, PlanError> {
 }
 
 fn parse_target(host: &str, address: &str, port: &str) -> Target {
-    let port = if port.is_empty() { DEFAULT_PORT } else { port };
-    let port = parameters::parse_int(port).and_then(|port| u16::try_from(port).ok());
+    let invalid = |host: &str, port, reason| Target::Invalid {
+        host: host.to_owned(),
+        port,
+        reason,
+    };
+    let text = if port.is_empty() { DEFAULT_PORT } else { port };
+    let port = parameters::parse_int(text).and_then(|port| u16::try_from(port).ok());
     let Some(port) = port.filter(|port| *port > 0) else {
-        return Target::Invalid;
+        return invalid(host, 0, format!("invalid port {text:?}"));
     };
     if !address.is_empty() {
-        return inet_aton::parse_address(address).map_or(Target::Invalid, |address| {
-            Target::Address(address, port, (!host.is_empty()).then(|| host.to_owned()))
-        });
+        let name = (!host.is_empty()).then(|| host.to_owned());
+        return match inet_aton::parse_address(address) {
+            Some(address) => Target::Address(address, port, name),
+            None => invalid(address, port, format!("invalid hostaddr {address:?}")),
+        };
     }
     match host {
         "" => Target::Socket(socket_path(DEFAULT_SOCKET_DIR, port)),

@@ -10,9 +10,9 @@ use crate::request::Request;
 use crate::target::Target;
 
 /// Maximum time before the deadline that is reserved for a cancel request.
-const MAX_CANCEL_TIME: Duration = Duration::from_millis(200);
-/// A cancel request gets at most this part of the time that is left for the checks.
-const CANCEL_DIVISOR: u32 = 10;
+const MAX_CANCEL_TIME: Duration = Duration::from_millis(500);
+/// A cancel request gets at most a fifth of the time that is left for the checks.
+const CANCEL_DIVISOR: u32 = 5;
 
 /// Returns the deadline of the checks, which leaves time for a cancel request until `deadline`.
 pub(super) fn checks_deadline(deadline: Instant) -> Instant {

@@ -77,10 +77,7 @@ pub(super) async fn resolve(target: &Target) -> Result<Vec<Address>, Failure> {
             Ok(vec![Address::Ip(SocketAddr::new(*address, *port))])
         }
         Target::Socket(path) => Ok(vec![Address::Socket(path.clone())]),
-        Target::Invalid => Err(Failure::new(
-            State::DnsFailure,
-            "invalid host address, port or keepalives setting",
-        )),
+        Target::Invalid { reason, .. } => Err(Failure::new(State::InvalidServer, reason)),
     }
 }
 

@@ -80,7 +80,15 @@ impl ServerAttempt<'_> {
         let login = config
             .connect_raw(LimitedStream::new(stream, permitted), NegotiatedTls)
             .await;
-        let (client, connection) = login.map_err(|error| Failure::from(error).during_login())?;
+        let (client, connection) = login.map_err(|error| {
+            let mut failure = Failure::from(error).during_login();
+            if let (State::BadPassword, Some(warning)) =
+                (failure.state, request.passwords.warning())
+            {
+                failure.reason += &format!("; {warning}");
+            }
+            failure
+        })?;
         self.server.version = connection.parameter("server_version").map(str::to_owned);
         let reported = SessionProperties::from_parameters(|name| connection.parameter(name));
         self.timer.start(Phase::Checks);

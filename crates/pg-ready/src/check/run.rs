@@ -32,6 +32,7 @@ async fn evaluate(session: &Session, check: &Check) -> Result<(), Failure> {
     match check {
         // The client exists only after a successful login.
         Check::Login => Ok(()),
+        Check::ThroughPooler => session.query_first_row("SELECT 1").await.map(drop),
         Check::Query(sql) => check_query(session, sql).await,
         Check::Write => check_write(session).await,
         Check::Primary if is_in_recovery(session).await? => {
@@ -106,13 +107,23 @@ async fn check_write(session: &Session) -> Result<(), Failure> {
 /// The lag is 0 while the standby receives and has replayed everything that it received, else the age of the last
 /// replayed transaction. A standby that receives nothing cannot know how far the primary is ahead, so only the age
 /// counts.
+///
+/// An idle primary sends a message when the receiver requests one, after half of `wal_receiver_timeout`. A receiver
+/// without a message for longer than that and than the maximum lag receives nothing, although its connection is open.
+/// The second is for the reply to the request.
 async fn check_lag(session: &Session, max_seconds: f64) -> Result<(), Failure> {
-    const SQL: &str = "SELECT CASE \
+    let sql = format!(
+        "SELECT CASE \
         WHEN NOT pg_catalog.pg_is_in_recovery() THEN 0 \
         WHEN pg_catalog.pg_last_wal_receive_lsn() = pg_catalog.pg_last_wal_replay_lsn() \
-             AND EXISTS (SELECT FROM pg_catalog.pg_stat_wal_receiver WHERE pid IS NOT NULL) THEN 0 \
-        ELSE EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp()) END";
-    let Some(lag) = session.query_value(SQL).await? else {
+             AND EXISTS (SELECT FROM pg_catalog.pg_stat_wal_receiver, LATERAL ( \
+                 SELECT pg_catalog.current_setting('wal_receiver_timeout')::interval / 2 AS request) AS r \
+               WHERE pid IS NOT NULL AND coalesce(status, 'streaming') = 'streaming' \
+               AND (request = '0' OR coalesce(pg_catalog.clock_timestamp() - last_msg_receipt_time, '0') \
+                    < greatest(request + '1 s', '{max_seconds} s'))) THEN 0 \
+        ELSE EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp()) END"
+    );
+    let Some(lag) = session.query_value(&sql).await? else {
         return Err(Failure::new(
             State::Lagging,
             "the standby has not replayed a transaction yet",

@@ -92,7 +92,14 @@ fn password_is_read_from_every_source() {
             APP,
             vec![],
             vec![("PGPASSFILE", open.as_str())],
-            "no_attempt",
+            "bad_password",
+        ),
+        // A file that is ignored has no effect where no password is needed.
+        (
+            "-h {dir} -p {port} -U app -d postgres --output=json",
+            vec![],
+            vec![("PGPASSFILE", open.as_str())],
+            "accepting",
         ),
         (APP, vec![from_secret.as_str()], vec![], "accepting"),
         (APP, vec!["--password-file=/missing"], vec![], "no_attempt"),
@@ -208,14 +215,14 @@ fn statement_does_not_outlive_its_check() {
     let authority = tls::Authority::new();
     let server = tls::start_with_tls(&bin, &authority, "hostssl all all 127.0.0.1/32 trust\n");
     for line in [
-        "-h 127.0.0.1 -p {port} -U app -d postgres --output=json -t 500ms",
-        "-h {dir} -p {port} -U postgres --output=json -t 500ms",
+        "-h 127.0.0.1 -p {port} -U app -d postgres --output=json",
+        "-h {dir} -p {port} -U postgres --output=json",
     ] {
         let background = server.children();
-        // Without a limit of the server a cancel request ends the statement.
-        for options in ["", "-c statement_timeout=0"] {
-            let check = "--check=query=SELECT pg_sleep(3600)";
-            let output = pg_ready(&server, line, &[check], &[("PGOPTIONS", options)]);
+        // Without a limit of the server a cancel request ends the statement; it gets a part of the timeout.
+        for (timeout, options) in [("500ms", ""), ("4s", "-c statement_timeout=0")] {
+            let more = ["-t", timeout, "--check=query=SELECT pg_sleep(3600)"];
+            let output = pg_ready(&server, line, &more, &[("PGOPTIONS", options)]);
             assert_eq!(state(&output), "timeout", "{line} {options}");
         }
         // Would wait for an hour.

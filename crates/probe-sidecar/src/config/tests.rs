@@ -179,7 +179,7 @@ fn invalid_extensions_are_reported() {
         ),
         (
             "extensions: {postgres: {checks: [logon]}}",
-            "c.yaml:4: targets[0].livenessProbe.extensions.postgres.checks[0]: unknown check \"logon\": use one of login, query=SQL, write, primary, standby, lag=DURATION, schema=N",
+            "c.yaml:4: targets[0].livenessProbe.extensions.postgres.checks[0]: unknown check \"logon\": use one of login, through-pooler, query=SQL, write, primary, standby, lag=DURATION, schema=N",
         ),
         (
             "extensions: {tls: {}}\nhttpGet: {port: 1}",
