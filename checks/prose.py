@@ -61,7 +61,6 @@ class Vocabulary:
         self.names = {word: row["instead"] for row in table["name"] for word in row["words"].split("|")}
         self.functions = {word: row["instead"] for row in table["function"] for word in row["words"].split("|")}
         self.exceptions = table.get("exception", [])
-        self.pending = table.get("pending", {}).get("files", [])
 
     def check_prose(self, text: str) -> Iterator[tuple[int, str, str]]:
         """Yields line, words and advice for each phrase; `text` has no comment marks."""
@@ -117,9 +116,6 @@ class Vocabulary:
             None,
         )
 
-    def is_pending(self, file: str) -> bool:
-        return any(fnmatch.fnmatch(file, it) for it in self.pending)
-
 
 def is_script(file: str, text: str) -> bool:
     return text.startswith("#!") or Path(file).suffix == ".mk" or Path(file).name in SCRIPT_NAMES
@@ -138,7 +134,6 @@ def main(files: list[str]) -> int:
         print(f"checks/prose.toml: {error!r}", file=sys.stderr)
         return 2
     findings: list[Finding] = []
-    pending = 0
     used = []
     for file in files or tracked_files():
         path = ROOT / file
@@ -149,8 +144,6 @@ def main(files: list[str]) -> int:
         for finding in vocabulary.check_file(file, text):
             if exception := vocabulary.exception_of(finding):
                 used.append(exception)
-            elif vocabulary.is_pending(file):
-                pending += 1
             else:
                 findings.append(finding)
     for finding in sorted(findings):
@@ -158,8 +151,6 @@ def main(files: list[str]) -> int:
     unused = [] if files else [it for it in vocabulary.exceptions if it not in used]
     for exception in unused:
         print(f"checks/prose.toml: exception for {exception['words']!r} in {exception['file']} applies to nothing: delete it")
-    if pending:
-        print(f"prose: {pending} findings in files that are pending (checks/prose.toml)")
     if findings or unused:
         print(f"prose: {len(findings)} findings. An exception needs a reason in checks/prose.toml")
         return 1

@@ -147,7 +147,7 @@ mod tests {
         for (line, expected) in [
             ("ring v0.17.14", Some(("ring", "0.17.14"))),
             (
-                "pg-ready v0.1.0 (/work/crates/pg-ready)",
+                "pg-ready v0.1.0 (/src/crates/pg-ready)",
                 Some(("pg-ready", "0.1.0")),
             ),
             ("[dev-dependencies]", None),
