@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use pg_ready::Request;
 use probe::prober::Target;
 use probe::tls::Tls;
-use probe::{Action, HttpGet, LocalProber, ProbeError, ProbeKind, Prober as _, grpc, http, unix};
+use probe::{
+    Action, HttpGet, LocalProber, ProbeError, ProbeKind, Prober as _, exec, grpc, http, unix,
+};
 use tokio::time::Instant;
 
 use crate::outcome::AttemptOutcome;
@@ -31,6 +33,10 @@ pub struct Attempt(Kind);
 enum Kind {
     /// A handler of Kubernetes.
     Kubernetes(Action),
+    Exec {
+        command: Vec<String>,
+        env: Vec<(String, String)>,
+    },
     Http {
         client: http::Client,
         get: HttpGet,
@@ -58,6 +64,11 @@ pub struct BuildError {
 }
 
 impl BuildError {
+    /// Returns the message without the name of the probe.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     fn new(message: impl Into<String>) -> Self {
         Self {
             probe: String::new(),
@@ -79,6 +90,10 @@ impl Attempt {
     pub fn build(handler: &Handler) -> Result<Self, BuildError> {
         Ok(Self(match handler {
             Handler::Kubernetes(action) => Kind::Kubernetes(action.clone()),
+            Handler::Exec { command, env } => Kind::Exec {
+                command: command.clone(),
+                env: env.clone(),
+            },
             Handler::Http { get, tls, expect } => Kind::Http {
                 client: client(tls.as_ref())?,
                 get: get.clone(),
@@ -187,6 +202,10 @@ impl AttemptRunner for LocalRunner {
             } => grpc::probe_over(Some(tls), host, *port, service, USER_AGENT, timeout)
                 .await
                 .into(),
+            Kind::Exec { command, env } => {
+                let input = exec::Input { env, stdin: None };
+                exec::run(command, &input, timeout).await?.into()
+            }
             Kind::Unix(path) => unix::probe(path, timeout).await.into(),
             Kind::Postgres {
                 request,

@@ -47,7 +47,9 @@ pub fn handler(handler: &Handler) -> String {
             format!("GET {}", get.url)
         }
         Handler::Kubernetes(Action::Tcp { host, port }) => format!("connect to {host}:{port}"),
-        Handler::Kubernetes(Action::Exec { command }) => format!("run {command:?}"),
+        Handler::Kubernetes(Action::Exec { command }) | Handler::Exec { command, .. } => {
+            format!("run {command:?}")
+        }
         Handler::Kubernetes(Action::Grpc {
             host,
             port,

@@ -52,6 +52,7 @@ pub fn source(args: &Args) -> Source {
         annotation: args.config_annotation.clone(),
         options: ParseOptions {
             host: args.target_host.clone(),
+            check_files: true,
         },
     }
 }

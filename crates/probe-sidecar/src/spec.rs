@@ -82,6 +82,13 @@ pub struct HealthyWhen {
 pub enum Handler {
     /// A handler of Kubernetes, as the kubelet runs it.
     Kubernetes(Action),
+    /// A command with the environment of its target.
+    Exec {
+        /// Program and arguments.
+        command: Vec<String>,
+        /// Environment variables in addition to those of the sidecar.
+        env: Vec<(String, String)>,
+    },
     /// An HTTP GET with extensions.
     Http {
         /// Request.
@@ -186,7 +193,7 @@ pub struct GroupSpec {
 }
 
 /// A member of a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Member {
     /// A probe of a target.
     Probe {

@@ -6,16 +6,16 @@ use k8s_openapi::api::core::v1::{ContainerPort, EnvVar};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Document of a configuration.
+/// Document of a configuration. The elements of lists are deserialized one by one, so that all problems are found.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Document {
     #[serde(default)]
-    pub(super) targets: Vec<Target>,
+    pub(super) targets: Vec<Value>,
     #[serde(default)]
-    pub(super) groups: Vec<Group>,
+    pub(super) groups: Vec<Value>,
     #[serde(default)]
-    pub(super) actions: Vec<Action>,
+    pub(super) actions: Vec<Value>,
     pub(super) healthy_when: Option<Vec<String>>,
     pub(super) stale_after_milliseconds: Option<i64>,
     pub(super) unknown_after_milliseconds: Option<i64>,

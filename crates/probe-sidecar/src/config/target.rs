@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, Probe};
+use k8s_openapi::api::core::v1::{Container, EnvVar, Probe};
+use probe::expand::expand;
 use probe::spec::field::{ErrorClass, FieldError};
 use probe::{Action, ProbeKind, action, spec};
 use serde_json::Value;
@@ -11,6 +12,7 @@ use super::document;
 use super::extensions::{self, ProbeExtensions};
 use super::problem::Problems;
 use super::{Defaults, ParseOptions, check_name, field, typed};
+use crate::attempt::Attempt;
 use crate::spec::{Handler, ProbeSpec, TargetSpec};
 
 pub(super) fn read(
@@ -21,8 +23,10 @@ pub(super) fn read(
     problems: &mut Problems,
 ) -> TargetSpec {
     check_name(&target.name, &format!("{path}.name"), problems);
+    let env = environment(&target.env, path, problems);
     let context = TargetContext {
-        host: target.host.as_deref().unwrap_or(&options.host),
+        host: without_brackets(target.host.as_deref().unwrap_or(&options.host)),
+        check_files: options.check_files,
         container: Container {
             name: target.name.clone(),
             ports: Some(target.ports),
@@ -30,6 +34,7 @@ pub(super) fn read(
             ..Container::default()
         },
         defaults,
+        env,
         is_dependency: target.dependency,
     };
     let found = [
@@ -56,12 +61,34 @@ pub(super) fn read(
     }
 }
 
+/// Returns the environment of commands. As in the kubelet, a value may refer to variables before it.
+fn environment(variables: &[EnvVar], path: &str, problems: &mut Problems) -> Vec<(String, String)> {
+    let mut env: Vec<(String, String)> = Vec::with_capacity(variables.len());
+    for (index, variable) in variables.iter().enumerate() {
+        if variable.value_from.is_some() {
+            let field = format!("{path}.env[{index}].valueFrom");
+            let detail = "not supported: the sidecar has no access to the Kubernetes API";
+            problems.push_field_error(&FieldError::forbidden(field, detail));
+        }
+        let known = |name: &str| {
+            let mut known = env.iter().rev();
+            known.find_map(|(known, value)| (known == name).then(|| value.clone()))
+        };
+        let value = expand(variable.value.as_deref().unwrap_or_default(), known);
+        env.push((variable.name.clone(), value));
+    }
+    env
+}
+
 /// Context in which names of a probe are resolved.
 struct TargetContext<'a> {
     host: &'a str,
     container: Container,
     defaults: Defaults,
+    /// Environment of commands.
+    env: Vec<(String, String)>,
     is_dependency: bool,
+    check_files: bool,
 }
 
 impl TargetContext<'_> {
@@ -77,7 +104,7 @@ impl TargetContext<'_> {
         let extensions = value
             .as_object_mut()
             .and_then(|fields| fields.remove("extensions"));
-        let mut probe: Probe = typed(value, path, problems)?;
+        let probe = typed::<Probe>(value, path, problems);
         let given = match extensions {
             Some(value) => typed(value, &format!("{path}.extensions"), problems)?,
             None => document::ProbeExtensions::default(),
@@ -88,6 +115,8 @@ impl TargetContext<'_> {
             self.defaults,
             problems,
         );
+        let mut probe = probe?;
+        strip_brackets(&mut probe);
         spec::default(&mut probe);
         for error in spec::validate(&probe, kind, path) {
             if !(extensions.has_handler() && is_missing_handler(&error, path)) {
@@ -98,6 +127,9 @@ impl TargetContext<'_> {
             return None;
         }
         let handler = self.handler(&probe, extensions.clone(), path, problems);
+        if let Some(handler) = handler.as_ref().filter(|_| self.check_files) {
+            check_files(handler, path, problems);
+        }
         if problems.len() > before {
             return None;
         }
@@ -138,6 +170,13 @@ impl TargetContext<'_> {
                 problems.push(port_field(probe, path), error.to_string());
                 return None;
             }
+        };
+        let action = match action {
+            Action::Exec { command } if !self.env.is_empty() => {
+                let env = self.env.clone();
+                return Some(Handler::Exec { command, env });
+            }
+            action => action,
         };
         Some(with_extensions(
             action,
@@ -198,6 +237,41 @@ fn with_extensions(
             }
             Handler::Kubernetes(action)
         }
+    }
+}
+
+/// Removes the brackets of an IPv6 address, which are not part of a host.
+fn without_brackets(host: &str) -> &str {
+    let address = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    address
+        .filter(|address| address.contains(':'))
+        .unwrap_or(host)
+}
+
+fn strip_brackets(probe: &mut Probe) {
+    let http = probe.http_get.as_mut().and_then(|get| get.host.as_mut());
+    let tcp = probe.tcp_socket.as_mut();
+    let tcp = tcp.and_then(|socket| socket.host.as_mut());
+    for host in [http, tcp].into_iter().flatten() {
+        *host = without_brackets(host).to_owned();
+    }
+}
+
+/// Reads the files that a handler names.
+fn check_files(handler: &Handler, path: &str, problems: &mut Problems) {
+    if let Handler::Postgres {
+        password_file: Some(file),
+        ..
+    } = handler
+        && let Err(error) = std::fs::File::open(file)
+    {
+        let message = format!("cannot read {}: {error}", file.display());
+        problems.push(format!("{path}.extensions.postgres.passwordFile"), message);
+    }
+    if let Err(error) = Attempt::build(handler) {
+        problems.push(format!("{path}.extensions.tls"), error.message());
     }
 }
 

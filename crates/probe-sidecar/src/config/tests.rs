@@ -60,7 +60,7 @@ targets:
     assert_eq!(
         handlers,
         [
-            r#"Kubernetes(Exec { command: ["check", "quick"] })"#,
+            r#"Exec { command: ["check", "quick"], env: [("MODE", "quick")] }"#,
             r#"Kubernetes(Tcp { host: "10.0.0.7", port: 8080 })"#,
         ]
     );
@@ -128,7 +128,7 @@ fn value_of_a_wrong_type_is_reported_with_its_field() {
             "livenessProbe",
             "tcpSocket: {port: 1}\nperiodSeconds: often",
         ),
-        "c.yaml:5: targets[0].livenessProbe.periodSeconds: invalid type: string \"often\", expected i32",
+        "c.yaml:5: targets[0].livenessProbe.periodSeconds: Invalid value: \"often\": must be an integer",
     );
 }
 
@@ -138,7 +138,7 @@ fn text_that_is_not_a_configuration_is_rejected() {
         (&b""[..], None),
         (b"[]", None),
         (b"targets: [", Some(1)),
-        (b"a: 1\na: 2", Some(2)),
+        (b"targets: []\ntargets: 2", Some(1)),
         (b"x: \n\xff", Some(2)),
         (b"targets: []", Some(1)),
         (b"null", None),
@@ -254,4 +254,110 @@ fn groups_with_missing_members_are_reported() {
     ] {
         assert_problems(&format!("{target}groups: [{group}]"), expected);
     }
+}
+
+#[test]
+fn all_mistakes_of_a_file_are_reported_together_in_terms_of_yaml() {
+    let text = "healthyWhen: stale
+targets:
+- name: a
+  livenessProbe:
+    tcpSocket: {port: 1}
+    periodSeconds: often
+    timeoutSeconds: [1]
+    extensions: {periodMilliseconds: 5, jitterMilliseconds: soon}
+- name: true
+  readinessProbe: {tcpSocket: {port: 1}}
+- a
+- readinessProbe: {tcpSocket: {port: 1}}
+groups:
+- {name: g, members: [livez/a, readyz/b]}
+- {name: h}
+actions:
+- {name: x, when: {probe: livez/a}, exit: {code: 256}, coolDownSeconds: 5s}
+";
+    assert_problems(
+        text,
+        "c.yaml:1: healthyWhen: Invalid value: \"stale\": must be a list
+c.yaml:6: targets[0].livenessProbe.periodSeconds: Invalid value: \"often\": must be an integer
+c.yaml:7: targets[0].livenessProbe.timeoutSeconds: Invalid value: a list: must be an integer
+c.yaml:8: targets[0].livenessProbe.extensions.jitterMilliseconds: Invalid value: \"soon\": must be an integer
+c.yaml:9: targets[1].name: Invalid value: true: must be a string
+c.yaml:11: targets[2]: Invalid value: \"a\": must be a mapping
+c.yaml:12: targets[3].name: Required value
+c.yaml:14: groups[0].members[1]: Not found: \"readyz/b\"
+c.yaml:15: groups[1].members: Required value
+c.yaml:17: actions[0].coolDownSeconds: Invalid value: \"5s\": must be an integer
+c.yaml:17: actions[0].exit.code: Invalid value: 256: must be an integer from 0 to 255",
+    );
+}
+
+#[test]
+fn duplicate_keys_are_reported_with_other_problems() {
+    assert_problems(
+        "targets:
+- name: a
+  livenessProbe: {tcpSocket: {port: 1}}
+  livenessProbe: {tcpSocket: {port: 2}, periodSecond: 1}
+",
+        "c.yaml:4: duplicate key \"livenessProbe\"
+c.yaml:4: targets[0].livenessProbe.periodSecond: unknown field",
+    );
+    assert_problems("", "c.yaml: the file is empty");
+}
+
+#[test]
+fn missing_files_are_reported_with_line_and_field() {
+    let text = probe(
+        "livenessProbe",
+        "httpGet: {port: 1, scheme: HTTPS}\nextensions:\n  tls: {caFile: /nope}",
+    );
+    let options = ParseOptions {
+        check_files: true,
+        ..ParseOptions::default()
+    };
+    let error = parse("c.yaml", text.as_bytes(), &options)
+        .unwrap_err()
+        .to_string();
+    let expected =
+        "c.yaml:6: targets[0].livenessProbe.extensions.tls: cannot read certificates in /nope: ";
+    assert!(error.starts_with(expected), "{error}");
+    let text = probe(
+        "livenessProbe",
+        "extensions:\n  postgres: {passwordFile: /nope}",
+    );
+    let error = parse("c.yaml", text.as_bytes(), &options)
+        .unwrap_err()
+        .to_string();
+    let expected =
+        "c.yaml:5: targets[0].livenessProbe.extensions.postgres.passwordFile: cannot read /nope: ";
+    assert!(error.starts_with(expected), "{error}");
+    assert!(read(&text).is_ok(), "without check_files");
+}
+
+#[test]
+fn brackets_of_ipv6_hosts_are_removed() {
+    let handler = |host: &str, own: &str| {
+        let text = format!(
+            "targets: [{{name: a, host: '{host}', readinessProbe: {{httpGet: {{port: 80{own}}}}}}}]"
+        );
+        format!("{:?}", read(&text).unwrap().targets[0].probes[0].handler)
+    };
+    for (host, own) in [("[::1]", ""), ("::1", ""), ("h", ", host: '[::1]'")] {
+        let handler = handler(host, own);
+        assert!(handler.contains("http://[::1]:80/"), "{handler}");
+    }
+}
+
+#[test]
+fn environment_from_references_is_rejected() {
+    assert_problems(
+        "targets:
+- name: a
+  env:
+  - {name: P, valueFrom: {fieldRef: {fieldPath: x}}}
+  livenessProbe: {exec: {command: [x]}}
+",
+        "c.yaml:4: targets[0].env[0].valueFrom: Forbidden: not supported: the sidecar has no access to the Kubernetes API",
+    );
 }

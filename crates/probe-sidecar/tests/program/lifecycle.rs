@@ -108,3 +108,29 @@ fn shutdown_kills_a_hanging_command_and_its_children() {
     assert_eq!(reader.read_to_string(&mut line).unwrap(), 0);
     assert_eq!(running.exit_code(), Some(0));
 }
+
+#[test]
+fn command_has_the_environment_of_its_target() {
+    let dir = TestDir::new();
+    let config = dir.config(
+        "targets: [{name: a, env: [{name: HOST, value: h}, {name: PORT, value: $(HOST)-9001}], livenessProbe: {exec: {command: [sh, -c, 'test $PORT = h-9001']}}}]",
+    );
+    let mut running = Running::start(&config, &[]);
+    let line = running.wait_for_log("healthy\"");
+    assert!(line.contains("\"message\":\"healthy\""), "{line}");
+}
+
+#[test]
+fn missing_file_is_the_same_error_at_check_and_start() {
+    let dir = TestDir::new();
+    let config = dir.config(
+        "targets:\n- name: a\n  livenessProbe: {grpc: {port: 1}, extensions: {tls: {caFile: /nope}}}\n",
+    );
+    for flags in [&["--check-config"][..], &[]] {
+        let output = program(&config).args(flags).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let expected = "probes.yaml:3: targets[0].livenessProbe.extensions.tls: cannot read certificates in /nope";
+        assert!(stderr.contains(expected), "{stderr}");
+    }
+}
