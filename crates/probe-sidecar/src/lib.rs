@@ -123,7 +123,10 @@ pub async fn run(
         registry.register("probe_sidecar_actions", help, counts);
     });
     actions.apply(&config.actions);
-    let reloader = Reloader::new(engine.clone(), actions, source(args), &config);
+    let mut reloads = metrics::Reloads::default();
+    metrics.register(|registry| reloads = metrics::Reloads::register(registry));
+    reloads.record(true, Timestamp::now());
+    let reloader = Reloader::new(engine.clone(), actions, source(args), &config, reloads);
     let _reloading = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(reloader.run(reload)));
     let address = server.local_addr()?;
     tracing::info!(%address, probes = config.probe_count(), "listening");

@@ -9,12 +9,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::action::Actions;
 use crate::engine::{Engine, ReloadSummary};
+use crate::metrics::Reloads;
 use crate::source::Source;
 use crate::spec::{Config, Handler, TlsFiles};
 
@@ -31,12 +33,19 @@ pub struct Reloader {
     source: Source,
     files: Vec<PathBuf>,
     stamps: Vec<FileStamp>,
+    metrics: Reloads,
 }
 
 impl Reloader {
     /// Creates a reloader of a configuration that is already applied.
     #[must_use]
-    pub fn new(engine: Engine, actions: Actions, source: Source, config: &Config) -> Self {
+    pub fn new(
+        engine: Engine,
+        actions: Actions,
+        source: Source,
+        config: &Config,
+        metrics: Reloads,
+    ) -> Self {
         let files = files(&source, config);
         let stamps = stamps(&files);
         Self {
@@ -45,6 +54,7 @@ impl Reloader {
             source,
             files,
             stamps,
+            metrics,
         }
     }
 
@@ -78,7 +88,9 @@ impl Reloader {
             return;
         }
         self.stamps = now;
-        match self.reload() {
+        let result = self.reload();
+        self.metrics.record(result.is_ok(), Timestamp::now());
+        match result {
             Ok(applied) => tracing::info!(
                 kept = applied.kept,
                 started = applied.started,

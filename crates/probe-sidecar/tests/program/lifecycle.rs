@@ -84,9 +84,20 @@ fn reload_is_atomic_and_follows_a_replaced_symlink() {
     assert!(running.get("/probes").contains("connect to 127.0.0.1:2"));
     fs::write(dir.path("2").join("probes.yaml"), "targets: [").unwrap();
     running.signal(Signal::SIGHUP);
+    let successful = |running: &Running| {
+        let metrics = running.get("/metrics");
+        let name = "probe_sidecar_config_last_reload_successful ";
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name));
+        value.map(str::to_owned).unwrap()
+    };
     let line = running.wait_for_log("not reloaded");
+    assert_eq!(successful(&running), "0");
     assert!(line.contains("probes.yaml:1"), "{line}");
     assert!(running.get("/probes").contains("connect to 127.0.0.1:2"));
+    fs::write(dir.path("2").join("probes.yaml"), tcp(2)).unwrap();
+    running.signal(Signal::SIGHUP);
+    running.wait_for_log("configuration reloaded");
+    assert_eq!(successful(&running), "1");
 }
 
 #[test]
