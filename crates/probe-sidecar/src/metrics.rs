@@ -38,7 +38,7 @@ pub struct Probes {
 }
 
 /// Names of all metrics of this module as scraped.
-pub const NAMES: [&str; 9] = [
+pub const NAMES: [&str; 10] = [
     "prober_probe_total",
     "prober_probe_duration_seconds",
     "probe_sidecar_probe_errors_total",
@@ -46,6 +46,7 @@ pub const NAMES: [&str; 9] = [
     "probe_sidecar_probe_transitions_total",
     "probe_sidecar_probe_status",
     "probe_sidecar_probe_healthy",
+    "probe_sidecar_certificate_expiry_timestamp_seconds",
     "probe_sidecar_group_healthy",
     "probe_sidecar_schedule_delay_seconds",
 ];
@@ -105,6 +106,7 @@ impl Collector for Probes {
         self.failures(&snapshot, &mut encoder)?;
         self.transitions(&snapshot, &mut encoder)?;
         self.statuses(&snapshot, &mut encoder)?;
+        self.certificates(&snapshot, &mut encoder)?;
         self.groups(&snapshot, &mut encoder)?;
         self.schedule_delay(&mut encoder)
     }
@@ -232,6 +234,23 @@ impl Probes {
         for entry in snapshot.probes() {
             let healthy = entry.is_healthy(entry.status(now));
             gauge(&mut metric, &self.labels(entry), i64::from(healthy))?;
+        }
+        Ok(())
+    }
+
+    fn certificates(
+        &self,
+        snapshot: &Snapshot,
+        encoder: &mut DescriptorEncoder<'_>,
+    ) -> fmt::Result {
+        let help = "Unix time at which the certificate of the server expires";
+        let name = "probe_sidecar_certificate_expiry_timestamp";
+        let unit = Unit::Seconds;
+        let mut metric = encoder.encode_descriptor(name, help, Some(&unit), MetricType::Gauge)?;
+        for entry in snapshot.probes() {
+            if let Some(seconds) = entry.certificate_expiry() {
+                gauge(&mut metric, &self.labels(entry), seconds)?;
+            }
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use crate::action::Actions;
 use crate::engine::{Engine, ReloadSummary};
 use crate::metrics::Reloads;
 use crate::source::Source;
-use crate::spec::{Config, Handler, TlsFiles};
+use crate::spec::Config;
 
 /// Interval between checks of the files.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -129,7 +129,7 @@ enum ReloadError {
 fn files(source: &Source, config: &Config) -> Vec<PathBuf> {
     let mut files = vec![source.file.clone()];
     let probes = config.targets.iter().flat_map(|target| &target.probes);
-    for tls in probes.filter_map(|probe| tls(&probe.handler)) {
+    for tls in probes.filter_map(|probe| probe.handler.tls()) {
         files.extend(tls.ca.clone());
         files.extend(
             tls.client
@@ -140,14 +140,6 @@ fn files(source: &Source, config: &Config) -> Vec<PathBuf> {
     files.sort();
     files.dedup();
     files
-}
-
-fn tls(handler: &Handler) -> Option<&TlsFiles> {
-    match handler {
-        Handler::Http { tls, .. } => tls.as_ref(),
-        Handler::Grpc { tls, .. } => Some(tls),
-        _ => None,
-    }
 }
 
 fn stamps(files: &[PathBuf]) -> Vec<FileStamp> {

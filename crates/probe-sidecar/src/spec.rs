@@ -125,6 +125,18 @@ pub enum Handler {
     },
 }
 
+impl Handler {
+    /// Returns the TLS settings, if there are any.
+    #[must_use]
+    pub fn tls(&self) -> Option<&TlsFiles> {
+        match self {
+            Self::Http { tls, .. } => tls.as_ref(),
+            Self::Grpc { tls, .. } => Some(tls),
+            _ => None,
+        }
+    }
+}
+
 /// Files of a TLS client.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -138,6 +150,9 @@ pub struct TlsFiles {
     /// Expected name in the certificate of the server, instead of the host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
+    /// Minimum validity of the server's certificate in days; a shorter one is a failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_days_left: Option<u32>,
 }
 
 /// Expected response. The default is the rule of the kubelet: a status from 200 to 399.

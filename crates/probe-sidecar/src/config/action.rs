@@ -8,6 +8,7 @@ use probe::spec::field::FieldError;
 use super::extensions::{self, in_range};
 use super::problem::Problems;
 use super::{Declared, ParseOptions, check_name, document, group};
+use crate::attempt::Expiry;
 use crate::engine::state::Status;
 use crate::spec::{ActionKind, ActionSpec, GroupSpec, Member, Process};
 
@@ -253,7 +254,7 @@ fn read_webhook(
     }
     let tls = given.tls.map(|tls| extensions::tls(tls, &path, problems));
     if let Some(files) = tls.as_ref().filter(|_| options.check_files)
-        && let Err(error) = crate::attempt::tls::config(files)
+        && let Err(error) = crate::attempt::tls::config(files, Expiry::default())
     {
         problems.push(format!("{path}.tls"), error.message());
     }

@@ -77,6 +77,7 @@ pub(super) struct Tls {
     pub(super) cert_file: Option<PathBuf>,
     pub(super) key_file: Option<PathBuf>,
     pub(super) server_name: Option<String>,
+    pub(super) min_days_left: Option<i64>,
 }
 
 #[derive(Debug, Deserialize)]
