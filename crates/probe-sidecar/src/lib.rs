@@ -7,6 +7,7 @@
 pub mod action;
 pub mod args;
 pub mod attempt;
+pub mod check;
 pub mod config;
 pub mod engine;
 pub mod explain;

@@ -145,3 +145,29 @@ fn missing_file_is_the_same_error_at_check_and_start() {
         assert!(stderr.contains(expected), "{stderr}");
     }
 }
+
+#[test]
+fn check_runs_named_probes_once_and_exits_with_their_result() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let dir = TestDir::new();
+    let probe =
+        |name, port| format!("{{name: {name}, livenessProbe: {{tcpSocket: {{port: {port}}}}}}}");
+    let port = listener.local_addr().unwrap().port();
+    let config = dir.config(&format!(
+        "targets: [{}, {}]",
+        probe("up", port),
+        probe("down", 1)
+    ));
+    for (names, code, expected) in [
+        (&["livez/up"][..], 0, "[+]livez/up ok"),
+        (&["livez"], 1, "[-]livez/down failed: refused"),
+        (&["livez/x"], 2, "probe \"livez/x\" not found"),
+        (&["--output=json"], 1, "\"healthy\":false"),
+    ] {
+        let output = program(&config).arg("check").args(names).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8(text).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{text}");
+        assert!(text.contains(expected), "{text}");
+    }
+}
