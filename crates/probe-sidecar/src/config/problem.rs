@@ -68,6 +68,11 @@ impl Problems {
         self.push(field, message);
     }
 
+    /// Returns `true` if there is a problem of this field.
+    pub(crate) fn has(&self, field: &str) -> bool {
+        self.found.iter().any(|problem| problem.field == field)
+    }
+
     /// Returns the number of values of a wrong type.
     pub(crate) fn type_errors(&self) -> usize {
         self.type_errors

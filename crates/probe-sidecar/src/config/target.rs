@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, EnvVar, Probe};
+use k8s_openapi::api::core::v1::{Container, ContainerPort, EnvVar, Probe};
 use probe::expand::expand;
 use probe::spec::field::{ErrorClass, FieldError};
 use probe::{Action, ProbeKind, action, spec};
@@ -11,7 +11,8 @@ use serde_json::Value;
 use super::document;
 use super::extensions::{self, ProbeExtensions};
 use super::problem::Problems;
-use super::{Defaults, ParseOptions, check_name, field, typed};
+use super::typed::{Fields, report_unknown_fields, typed};
+use super::{Defaults, ParseOptions, check_name, field};
 use crate::attempt::Attempt;
 use crate::spec::{Handler, ProbeSpec, TargetSpec};
 
@@ -24,13 +25,25 @@ pub(super) fn read(
 ) -> TargetSpec {
     check_name(&target.name, &format!("{path}.name"), problems);
     let env = environment(&target.env, path, problems);
+    let port = |port: document::ContainerPort| ContainerPort {
+        name: port.name,
+        container_port: port.container_port,
+        ..ContainerPort::default()
+    };
+    let ports = target.ports.into_iter().map(port).collect();
+    let variable = |variable: document::EnvVar| EnvVar {
+        name: variable.name,
+        value: variable.value,
+        value_from: None,
+    };
+    let variables = target.env.into_iter().map(variable).collect();
     let context = TargetContext {
         host: without_brackets(target.host.as_deref().unwrap_or(&options.host)),
         check_files: options.check_files,
         container: Container {
             name: target.name.clone(),
-            ports: Some(target.ports),
-            env: Some(target.env),
+            ports: Some(ports),
+            env: Some(variables),
             ..Container::default()
         },
         defaults,
@@ -62,7 +75,11 @@ pub(super) fn read(
 }
 
 /// Returns the environment of commands. As in the kubelet, a value may refer to variables before it.
-fn environment(variables: &[EnvVar], path: &str, problems: &mut Problems) -> Vec<(String, String)> {
+fn environment(
+    variables: &[document::EnvVar],
+    path: &str,
+    problems: &mut Problems,
+) -> Vec<(String, String)> {
     let mut env: Vec<(String, String)> = Vec::with_capacity(variables.len());
     for (index, variable) in variables.iter().enumerate() {
         if variable.value_from.is_some() {
@@ -79,6 +96,29 @@ fn environment(variables: &[EnvVar], path: &str, problems: &mut Problems) -> Vec
     }
     env
 }
+
+/// Fields of Kubernetes' type `Probe`, which ignores unknown ones. A test compares them with the type.
+pub(super) const PROBE_FIELDS: Fields = &[
+    ("exec", &[("command", &[])]),
+    ("failureThreshold", &[]),
+    ("grpc", &[("port", &[]), ("service", &[])]),
+    (
+        "httpGet",
+        &[
+            ("host", &[]),
+            ("httpHeaders", &["name", "value"]),
+            ("path", &[]),
+            ("port", &[]),
+            ("scheme", &[]),
+        ],
+    ),
+    ("initialDelaySeconds", &[]),
+    ("periodSeconds", &[]),
+    ("successThreshold", &[]),
+    ("tcpSocket", &[("host", &[]), ("port", &[])]),
+    ("terminationGracePeriodSeconds", &[]),
+    ("timeoutSeconds", &[]),
+];
 
 /// Context in which names of a probe are resolved.
 struct TargetContext<'a> {
@@ -104,6 +144,7 @@ impl TargetContext<'_> {
         let extensions = value
             .as_object_mut()
             .and_then(|fields| fields.remove("extensions"));
+        report_unknown_fields(&value, PROBE_FIELDS, path, problems);
         let probe = typed::<Probe>(value, path, problems);
         let given = match extensions {
             Some(value) => typed(value, &format!("{path}.extensions"), problems)?,

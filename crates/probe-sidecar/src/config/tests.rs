@@ -361,3 +361,48 @@ fn environment_from_references_is_rejected() {
         "c.yaml:4: targets[0].env[0].valueFrom: Forbidden: not supported: the sidecar has no access to the Kubernetes API",
     );
 }
+
+#[test]
+fn known_fields_of_a_probe_are_those_of_kubernetes() {
+    let mut known = serde_json::json!({
+        "exec": {"command": ["x"]},
+        "failureThreshold": 1,
+        "grpc": {"port": 1, "service": "s"},
+        "httpGet": {
+            "host": "h", "httpHeaders": [{"name": "n", "value": "v"}], "path": "/", "port": 1, "scheme": "HTTP",
+        },
+        "initialDelaySeconds": 1,
+        "periodSeconds": 1,
+        "successThreshold": 1,
+        "tcpSocket": {"host": "h", "port": 1},
+        "terminationGracePeriodSeconds": 1,
+        "timeoutSeconds": 1,
+    });
+    let unknown = |value: &serde_json::Value| {
+        let mut problems = Problems::default();
+        typed::report_unknown_fields(value, target::PROBE_FIELDS, "", &mut problems);
+        problems.len()
+    };
+    assert_eq!(unknown(&known), 0);
+    // The type keeps every known field, and has no other one.
+    let parsed: k8s_openapi::api::core::v1::Probe = serde_json::from_value(known.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&parsed).unwrap(), known);
+    let debug = format!("{parsed:?}");
+    assert!(
+        !debug.contains("None"),
+        "a field is missing in this test: {debug}"
+    );
+    let field = serde_json::Value::from(1);
+    for path in [
+        "",
+        "/exec",
+        "/grpc",
+        "/httpGet",
+        "/httpGet/httpHeaders/0",
+        "/tcpSocket",
+    ] {
+        let object = known.pointer_mut(path).unwrap().as_object_mut().unwrap();
+        object.insert("other".to_owned(), field.clone());
+    }
+    assert_eq!(unknown(&known), 6);
+}

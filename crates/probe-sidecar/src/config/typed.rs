@@ -6,8 +6,8 @@ use serde_path_to_error::Segment;
 
 use super::problem::Problems;
 
-/// Maximum number of wrong types that are reported of one value.
-const MAX_TYPE_ERRORS: usize = 50;
+/// Maximum number of mistakes that are reported of one value.
+const MAX_MISTAKES: usize = 50;
 
 /// Deserializes a value. Reports unknown fields and every field of a wrong type; returns `None` after the latter.
 pub(super) fn typed<T: DeserializeOwned>(
@@ -26,45 +26,81 @@ pub(super) fn typed_partly<T: DeserializeOwned>(
     path: &str,
     problems: &mut Problems,
 ) -> Option<T> {
-    let mut removed: Vec<String> = Vec::new();
-    for round in 0..MAX_TYPE_ERRORS {
-        let mut unknown = Vec::new();
-        let mut record = |ignored: serde_ignored::Path<'_>| {
-            let mut field = path.to_owned();
-            write_path(&ignored, &mut field);
-            unknown.push(field);
-        };
-        let tracked = serde_ignored::Deserializer::new(&value, &mut record);
-        let error = match serde_path_to_error::deserialize(tracked) {
-            Ok(parsed) => {
-                report_unknown(unknown, round, problems);
-                return Some(parsed);
-            }
-            Err(error) => error,
-        };
-        report_unknown(unknown, round, problems);
-        let field = join(path, &error.path().to_string());
-        let message = error.inner().to_string();
-        if let Some(missing) = missing_field(&message) {
-            let field = join(&field, missing);
-            if !removed.contains(&field) {
-                problems.push(field, "Required value");
-            }
-            return None;
+    for _ in 0..MAX_MISTAKES {
+        match serde_path_to_error::deserialize(&value) {
+            Ok(parsed) => return Some(parsed),
+            Err(error) => report(&error, &mut value, path, problems)?,
         }
-        problems.push_type_error(field.clone(), in_yaml_terms(&message));
-        // Without the wrong field the next one is found.
-        remove(&mut value, error.path())?;
-        removed.push(field);
     }
     None
 }
 
-fn report_unknown(fields: Vec<String>, round: usize, problems: &mut Problems) {
-    // Later rounds find the same fields again.
-    if round == 0 {
-        for field in fields {
-            problems.push(field, "unknown field");
+/// Reports a mistake and removes its field, so that the next one is found. Returns `None` if that is not possible.
+// Not generic, because it would be compiled for every type.
+#[inline(never)]
+fn report(
+    error: &serde_path_to_error::Error<serde_json::Error>,
+    value: &mut Value,
+    path: &str,
+    problems: &mut Problems,
+) -> Option<()> {
+    let field = join(path, &error.path().to_string());
+    let message = error.inner().to_string();
+    if let Some(missing) = quoted(&message, "missing field `") {
+        let field = join(&field, missing);
+        if !problems.has(&field) {
+            problems.push(field, "Required value");
+        }
+        return None;
+    }
+    if quoted(&message, "unknown field `").is_some() {
+        problems.push(field, "unknown field");
+    } else {
+        problems.push_type_error(field, in_yaml_terms(&message));
+    }
+    remove(value, error.path())?;
+    Some(())
+}
+
+/// Known fields of an object, with those of nested objects.
+pub(super) type Fields = &'static [(
+    &'static str,
+    &'static [(&'static str, &'static [&'static str])],
+)];
+
+/// Reports the unknown fields of an object and of its nested objects and lists of objects.
+pub(super) fn report_unknown_fields(
+    value: &Value,
+    fields: Fields,
+    path: &str,
+    problems: &mut Problems,
+) {
+    for (name, nested) in value.as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        let Some((_, known)) = fields.iter().find(|(known, _)| known == name) else {
+            problems.push(path, "unknown field");
+            continue;
+        };
+        for (name, nested) in nested.as_object().into_iter().flatten() {
+            let path = format!("{path}.{name}");
+            let Some((_, known)) = known.iter().find(|(known, _)| known == name) else {
+                problems.push(path, "unknown field");
+                continue;
+            };
+            report_unknown_elements(nested, known, &path, problems);
+        }
+    }
+}
+
+fn report_unknown_elements(value: &Value, known: &[&str], path: &str, problems: &mut Problems) {
+    for (index, element) in value.as_array().into_iter().flatten().enumerate() {
+        let names = element
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name);
+        for name in names.filter(|name| !known.contains(&name.as_str())) {
+            problems.push(format!("{path}[{index}].{name}"), "unknown field");
         }
     }
 }
@@ -95,8 +131,9 @@ fn join(path: &str, within: &str) -> String {
     }
 }
 
-fn missing_field(message: &str) -> Option<&str> {
-    message.strip_prefix("missing field `")?.strip_suffix('`')
+/// Returns the name that follows a prefix, up to the closing quote.
+fn quoted<'a>(message: &'a str, prefix: &str) -> Option<&'a str> {
+    Some(message.strip_prefix(prefix)?.split_once('`')?.0)
 }
 
 /// Translates a message of serde, which names types of Rust.
@@ -128,25 +165,4 @@ fn in_yaml_terms(message: &str) -> String {
         "Invalid value: {}: must be {expected}",
         found.trim_matches('`')
     )
-}
-
-fn write_path(path: &serde_ignored::Path<'_>, text: &mut String) {
-    use serde_ignored::Path;
-    match path {
-        Path::Root => {}
-        Path::Seq { parent, index } => {
-            write_path(parent, text);
-            text.push_str(&format!("[{index}]"));
-        }
-        Path::Map { parent, key } => {
-            write_path(parent, text);
-            if !text.is_empty() {
-                text.push('.');
-            }
-            text.push_str(key);
-        }
-        Path::Some { parent }
-        | Path::NewtypeStruct { parent }
-        | Path::NewtypeVariant { parent } => write_path(parent, text),
-    }
 }
