@@ -49,7 +49,9 @@ pub fn handler(handler: &Handler) -> String {
         Handler::Kubernetes(ResolvedHandler::Tcp { host, port }) => {
             format!("connect to {host}:{port}")
         }
-        Handler::Kubernetes(ResolvedHandler::Exec { command }) => format!("run {command:?}"),
+        Handler::Kubernetes(ResolvedHandler::Exec { command }) | Handler::Exec { command, .. } => {
+            format!("run {command:?}")
+        }
         Handler::Kubernetes(ResolvedHandler::Grpc {
             host,
             port,

@@ -7,6 +7,7 @@
 pub mod action;
 pub mod args;
 pub mod attempt;
+pub mod check;
 pub mod config;
 pub mod engine;
 pub mod explain;
@@ -52,6 +53,7 @@ pub fn source(args: &Args) -> Source {
         annotation: args.config_annotation.clone(),
         options: ParseOptions {
             host: args.target_host.clone(),
+            check_files: true,
         },
     }
 }
@@ -122,7 +124,10 @@ pub async fn run(
         registry.register("probe_sidecar_actions", help, counts);
     });
     actions.apply(&config.actions);
-    let reloader = Reloader::new(engine.clone(), actions, source(args), &config);
+    let mut reloads = metrics::Reloads::default();
+    metrics.register(|registry| reloads = metrics::Reloads::register(registry));
+    reloads.record(true, Timestamp::now());
+    let reloader = Reloader::new(engine.clone(), actions, source(args), &config, reloads);
     let _reloading = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(reloader.run(reload)));
     let address = server.local_addr()?;
     tracing::info!(%address, probes = config.probe_count(), "listening");

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::args::Output;
+use crate::args::{Command, Output};
 use crate::source::SourceError;
 use crate::spec::Config;
 use crate::{Args, ExitReason, explain, source};
@@ -27,7 +27,7 @@ pub fn main() -> ExitCode {
     };
     let source = source(&args);
     let config = source.text().and_then(|text| source.parse(&text));
-    if args.check_config {
+    if args.check_config || (args.command.is_some() && config.is_err()) {
         return check(&args, config).unwrap_or(ExitCode::FAILURE);
     }
     if let Err(error) = args.service.init_log() {
@@ -41,7 +41,11 @@ pub fn main() -> ExitCode {
             return ExitCode::from(INVALID_CONFIG);
         }
     };
-    match serve(&args, config) {
+    let result = match &args.command {
+        Some(Command::Check { names }) => run_checks(&args, &config, names),
+        None => serve(&args, config),
+    };
+    match result {
         Ok(code) => code,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -66,6 +70,28 @@ fn check(args: &Args, config: Result<Config, SourceError>) -> std::io::Result<Ex
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Runs probes once and prints their results.
+#[tokio::main(flavor = "current_thread")]
+async fn run_checks(args: &Args, config: &Config, names: &[String]) -> anyhow::Result<ExitCode> {
+    let reaper = Reaper::new();
+    adopt_orphans();
+    let checks = crate::check::run(config, names).await;
+    kill_remaining(&reaper).await;
+    let checks = match checks {
+        Ok(checks) => checks,
+        Err(error) => {
+            writeln!(std::io::stderr(), "{error}")?;
+            return Ok(ExitCode::from(INVALID_CONFIG));
+        }
+    };
+    write!(std::io::stdout(), "{}", checks.format(args.output))?;
+    Ok(if checks.succeeded() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 // One thread: ten thousand probes do not fill a core, and each thread would use additional memory.

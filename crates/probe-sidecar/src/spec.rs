@@ -82,6 +82,13 @@ pub struct HealthyWhen {
 pub enum Handler {
     /// A handler of Kubernetes, as the kubelet runs it.
     Kubernetes(ResolvedHandler),
+    /// A command with the environment of its target.
+    Exec {
+        /// Program and arguments.
+        command: Vec<String>,
+        /// Environment variables in addition to those of the sidecar.
+        env: Vec<(String, String)>,
+    },
     /// An HTTP GET with extensions.
     Http {
         /// Request.
@@ -118,6 +125,18 @@ pub enum Handler {
     },
 }
 
+impl Handler {
+    /// Returns the TLS settings, if there are any.
+    #[must_use]
+    pub fn tls(&self) -> Option<&TlsFiles> {
+        match self {
+            Self::Http { tls, .. } => tls.as_ref(),
+            Self::Grpc { tls, .. } => Some(tls),
+            _ => None,
+        }
+    }
+}
+
 /// Files of a TLS client.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -131,6 +150,9 @@ pub struct TlsFiles {
     /// Expected name in the certificate of the server, instead of the host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
+    /// Minimum validity of the server's certificate in days; a shorter one is a failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_days_left: Option<u32>,
 }
 
 /// Expected response. The default is the rule of the kubelet: a status from 200 to 399.
@@ -186,7 +208,7 @@ pub struct GroupSpec {
 }
 
 /// A member of a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Member {
     /// A probe of a target.
     Probe {

@@ -7,9 +7,10 @@ use probe::spec::field::FieldError;
 
 use super::extensions::{self, in_range};
 use super::problem::Problems;
-use super::{check_name, document, group};
+use super::{Declared, ParseOptions, check_name, document, group};
+use crate::attempt::Expiry;
 use crate::engine::state::Status;
-use crate::spec::{ActionKind, ActionSpec, GroupSpec, Member, Process, TargetSpec};
+use crate::spec::{ActionKind, ActionSpec, GroupSpec, Member, Process};
 
 const DEFAULT_COOL_DOWN_SECONDS: i64 = 30;
 const DEFAULT_TIMEOUT_SECONDS: i64 = 10;
@@ -17,18 +18,20 @@ const DEFAULT_TIMEOUT_SECONDS: i64 = 10;
 const DEFAULT_BUDGET: (i64, i64) = (10, 3600);
 
 pub(super) fn read(
-    actions: Vec<document::Action>,
-    targets: &[TargetSpec],
+    actions: Vec<(String, document::Action)>,
+    declared: &Declared,
     groups: &[GroupSpec],
+    options: &ParseOptions,
     problems: &mut Problems,
 ) -> Vec<ActionSpec> {
     let mut read: Vec<ActionSpec> = Vec::with_capacity(actions.len());
-    for (index, action) in actions.into_iter().enumerate() {
-        let path = format!("actions[{index}]");
+    for (path, action) in actions {
         if read.iter().any(|other| other.name == action.name) {
             problems.push_field_error(&FieldError::duplicate(format!("{path}.name"), &action.name));
         }
-        read.extend(read_action(action, &path, targets, groups, problems));
+        read.extend(read_action(
+            action, &path, declared, groups, options, problems,
+        ));
     }
     read
 }
@@ -36,8 +39,9 @@ pub(super) fn read(
 fn read_action(
     action: document::Action,
     path: &str,
-    targets: &[TargetSpec],
+    declared: &Declared,
     groups: &[GroupSpec],
+    options: &ParseOptions,
     problems: &mut Problems,
 ) -> Option<ActionSpec> {
     check_name(&action.name, &format!("{path}.name"), problems);
@@ -64,7 +68,7 @@ fn read_action(
         &format!("{path}.budget.windowSeconds"),
         problems,
     );
-    let source = read_source(&action.when.probe, path, targets, groups, problems)?;
+    let source = read_source(&action.when.probe, path, declared, groups, problems)?;
     if matches!(source, Member::Group(_)) && matches!(becomes, Status::Unknown | Status::Stale) {
         let field = format!("{path}.when.becomes");
         problems.push_field_error(&FieldError::unsupported(
@@ -84,7 +88,7 @@ fn read_action(
             .and_then(|max_runs| usize::try_from(max_runs).ok())
             .unwrap_or(1),
         window,
-        effect: read_effect(action, path, problems)?,
+        effect: read_effect(action, path, options, problems)?,
     })
 }
 
@@ -109,7 +113,7 @@ fn read_becomes(given: Option<&str>, path: &str, problems: &mut Problems) -> Sta
 fn read_source(
     given: &str,
     path: &str,
-    targets: &[TargetSpec],
+    declared: &Declared,
     groups: &[GroupSpec],
     problems: &mut Problems,
 ) -> Option<Member> {
@@ -122,9 +126,7 @@ fn read_source(
     };
     let exists = match &member {
         Member::Group(name) => groups.iter().any(|group| group.name == *name),
-        Member::Probe { target, kind } => targets.iter().any(|known| {
-            known.name == *target && known.probes.iter().any(|probe| probe.kind == *kind)
-        }),
+        probe => declared.has(probe),
     };
     if !exists {
         problems.push_field_error(&FieldError::not_found(field, given));
@@ -147,6 +149,7 @@ fn seconds(
 fn read_effect(
     action: document::Action,
     path: &str,
+    options: &ParseOptions,
     problems: &mut Problems,
 ) -> Option<ActionKind> {
     let mut found: Vec<(&str, ActionKind)> = Vec::new();
@@ -172,7 +175,7 @@ fn read_effect(
         found.push(("exec", ActionKind::Exec { command, timeout }));
     }
     if let Some(given) = action.webhook {
-        found.push(("webhook", read_webhook(given, path, problems)));
+        found.push(("webhook", read_webhook(given, path, options, problems)));
     }
     if let Some(given) = action.write_file {
         if !given.path.is_absolute() {
@@ -233,7 +236,12 @@ fn read_signal(given: document::Signal, path: &str, problems: &mut Problems) -> 
     })
 }
 
-fn read_webhook(given: document::Webhook, path: &str, problems: &mut Problems) -> ActionKind {
+fn read_webhook(
+    given: document::Webhook,
+    path: &str,
+    options: &ParseOptions,
+    problems: &mut Problems,
+) -> ActionKind {
     let path = format!("{path}.webhook");
     let scheme = given.url.split_once("://").map(|(scheme, _)| scheme);
     if given.url.parse::<http::Uri>().is_err() || !matches!(scheme, Some("http" | "https")) {
@@ -245,6 +253,11 @@ fn read_webhook(given: document::Webhook, path: &str, problems: &mut Problems) -
         ));
     }
     let tls = given.tls.map(|tls| extensions::tls(tls, &path, problems));
+    if let Some(files) = tls.as_ref().filter(|_| options.check_files)
+        && let Err(error) = crate::attempt::tls::config(files, Expiry::default())
+    {
+        problems.push(format!("{path}.tls"), error.message());
+    }
     if scheme == Some("https") && tls.as_ref().is_none_or(|tls| tls.ca.is_none()) {
         let detail = "tls.caFile is required for an https webhook";
         problems.push_field_error(&FieldError::required(format!("{path}.tls.caFile"), detail));

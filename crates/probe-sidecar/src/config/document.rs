@@ -2,20 +2,19 @@
 
 use std::path::PathBuf;
 
-use k8s_openapi::api::core::v1::{ContainerPort, EnvVar};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Document of a configuration.
+/// Document of a configuration. The elements of lists are deserialized one by one, so that all problems are found.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Document {
     #[serde(default)]
-    pub(super) targets: Vec<Target>,
+    pub(super) targets: Vec<Value>,
     #[serde(default)]
-    pub(super) groups: Vec<Group>,
+    pub(super) groups: Vec<Value>,
     #[serde(default)]
-    pub(super) actions: Vec<Action>,
+    pub(super) actions: Vec<Value>,
     pub(super) healthy_when: Option<Vec<String>>,
     pub(super) stale_after_milliseconds: Option<i64>,
     pub(super) unknown_after_milliseconds: Option<i64>,
@@ -23,7 +22,7 @@ pub(super) struct Document {
 
 /// A target: the fields of a container that probes need, `host` and `dependency`.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Target {
     pub(super) name: String,
     pub(super) host: Option<String>,
@@ -40,7 +39,7 @@ pub(super) struct Target {
 
 /// Settings of a probe that Kubernetes has no fields for.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ProbeExtensions {
     pub(super) period_milliseconds: Option<i64>,
     pub(super) timeout_milliseconds: Option<i64>,
@@ -56,12 +55,13 @@ pub(super) struct ProbeExtensions {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct UnixSocket {
     pub(super) path: PathBuf,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Postgres {
     #[serde(default)]
     pub(super) conninfo: String,
@@ -71,16 +71,17 @@ pub(super) struct Postgres {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Tls {
     pub(super) ca_file: Option<PathBuf>,
     pub(super) cert_file: Option<PathBuf>,
     pub(super) key_file: Option<PathBuf>,
     pub(super) server_name: Option<String>,
+    pub(super) min_days_left: Option<i64>,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Expect {
     #[serde(default)]
     pub(super) statuses: Vec<u16>,
@@ -91,6 +92,7 @@ pub(super) struct Expect {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Header {
     pub(super) name: String,
     pub(super) value: Option<String>,
@@ -99,6 +101,7 @@ pub(super) struct Header {
 
 /// A group of probes and other groups.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Group {
     pub(super) name: String,
     pub(super) members: Vec<String>,
@@ -108,7 +111,7 @@ pub(super) struct Group {
 
 /// An action triggered by a status of a probe.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Action {
     pub(super) name: String,
     pub(super) when: When,
@@ -126,13 +129,14 @@ pub(super) struct Action {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct When {
     pub(super) probe: String,
     pub(super) becomes: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Signal {
     pub(super) name: Option<String>,
     pub(super) process: Process,
@@ -140,6 +144,7 @@ pub(super) struct Signal {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Process {
     pub(super) name: Option<String>,
     pub(super) executable: Option<PathBuf>,
@@ -147,19 +152,20 @@ pub(super) struct Process {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Exit {
     pub(super) code: u8,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Exec {
     pub(super) command: Vec<String>,
     pub(super) timeout_seconds: Option<i64>,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Webhook {
     pub(super) url: String,
     #[serde(default)]
@@ -172,20 +178,47 @@ pub(super) struct Webhook {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct WebhookHeader {
     pub(super) name: String,
     pub(super) value: String,
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct WriteFile {
     pub(super) path: PathBuf,
     pub(super) content: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Budget {
     pub(super) count: i64,
     pub(super) window_seconds: i64,
+}
+
+/// An environment variable. `EnvVar` of Kubernetes would add the code of all its sources, none of which are supported.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct EnvVar {
+    pub(super) name: String,
+    pub(super) value: Option<String>,
+    pub(super) value_from: Option<Value>,
+}
+
+/// A port of a container; only name and number are used.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(
+    dead_code,
+    reason = "the fields are accepted, because manifests are copied"
+)]
+pub(super) struct ContainerPort {
+    pub(super) name: Option<String>,
+    pub(super) container_port: i32,
+    protocol: Option<String>,
+    host_port: Option<i32>,
+    #[serde(rename = "hostIP")]
+    host_ip: Option<String>,
 }

@@ -222,7 +222,10 @@ pub(super) fn tls(given: document::Tls, path: &str, problems: &mut Problems) -> 
             detail,
         ));
     }
+    let field = format!("{path}.tls.minDaysLeft");
+    let min_days_left = in_range(given.min_days_left, 1, &field, problems);
     TlsFiles {
+        min_days_left: min_days_left.and_then(|days| u32::try_from(days).ok()),
         ca: given.ca_file,
         client,
         server_name: given.server_name,

@@ -115,6 +115,12 @@ impl ProbeHandle {
             .await;
     }
 
+    /// Returns the end of the validity of the server's certificate as a Unix time, if a handshake has shown it.
+    #[must_use]
+    pub fn certificate_expiry(&self) -> Option<i64> {
+        self.attempt().certificate_expiry()
+    }
+
     pub(super) fn attempt(&self) -> Arc<Attempt> {
         let attempt = self.attempt.read().unwrap_or_else(PoisonError::into_inner);
         attempt.clone()
