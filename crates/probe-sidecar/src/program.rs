@@ -142,6 +142,7 @@ async fn reap(mut children: Signal, reaper: Arc<Reaper>) {
         tokio::select! {
             signal = children.recv() => if signal.is_none() { return },
             () = reaper.wait_for_finished_command() => {}
+            () = reaper.wait_for_suspects() => {}
         }
         let _ = reaper.kill_orphans();
         let orphans = reaper.reap();
@@ -159,8 +160,12 @@ async fn kill_remaining(reaper: &Reaper) {
     let kill = async {
         while reaper.kill_orphans() > 0 {
             let _ = reaper.reap();
-            if reaper.kill_orphans() == 0 || children.recv().await.is_none() {
+            if reaper.kill_orphans() == 0 {
                 return;
+            }
+            tokio::select! {
+                signal = children.recv() => if signal.is_none() { return },
+                () = reaper.wait_for_suspects() => {}
             }
         }
     };

@@ -8,6 +8,8 @@ use serde::Serialize;
 
 use crate::engine::state::Status;
 
+mod display;
+
 /// A whole configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
@@ -251,15 +253,6 @@ pub enum Health {
     Unhealthy,
 }
 
-impl std::fmt::Display for Health {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Healthy => "healthy",
-            Self::Unhealthy => "unhealthy",
-        })
-    }
-}
-
 /// An action triggered by a status of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActionSpec {
@@ -341,42 +334,6 @@ pub enum Process {
     Port(u16),
 }
 
-impl std::fmt::Display for Process {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Name(name) => write!(f, "the process named {name}"),
-            Self::Executable(path) => write!(f, "the process of {}", path.display()),
-            Self::Port(port) => write!(f, "the process that listens on port {port}"),
-        }
-    }
-}
-
-impl std::fmt::Display for ActionKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Signal {
-                name,
-                process,
-                kill_after,
-                ..
-            } => {
-                write!(f, "{name} to {process}")?;
-                match kill_after {
-                    Some(after) => write!(f, ", then SIGKILL after {after:?}"),
-                    None => Ok(()),
-                }
-            }
-            Self::Exit(code) => write!(f, "exit with {code}"),
-            Self::Exec { command, .. } => write!(f, "run {command:?}"),
-            // The query may contain a secret.
-            Self::Webhook { url, .. } => {
-                write!(f, "POST to {}", url.split('?').next().unwrap_or_default())
-            }
-            Self::WriteFile { path, .. } => write!(f, "write {}", path.display()),
-        }
-    }
-}
-
 /// Returns the name of the endpoint for a kind of probe.
 #[must_use]
 pub fn endpoint_name(kind: ProbeKind) -> &'static str {
@@ -393,23 +350,4 @@ pub fn kind_from_endpoint(name: &str) -> Option<ProbeKind> {
     ProbeKind::ALL
         .into_iter()
         .find(|kind| endpoint_name(*kind) == name)
-}
-
-impl std::fmt::Display for Member {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Probe { target, kind } => write!(f, "{}/{target}", endpoint_name(*kind)),
-            Self::Group(name) => write!(f, "groups/{name}"),
-        }
-    }
-}
-
-impl std::fmt::Display for Require {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::All => f.write_str("all"),
-            Self::Any => f.write_str("any"),
-            Self::AtLeast(min) => write!(f, "at least {min}"),
-        }
-    }
 }

@@ -52,6 +52,16 @@ fn daemon_of_a_command_is_killed_after_its_timeout() {
 }
 
 #[test]
+fn daemon_with_an_empty_environment_is_killed() {
+    let dir = TestDir::new();
+    let fifo = fifo(&dir);
+    let daemon = daemon(&fifo, "wait").replace("setsid sh", "env -i setsid sh");
+    let config = config(&dir, &daemon, 500);
+    let _running = Running::start(&config, &[]);
+    assert!(read_to_end(&fifo, None).starts_with("started\n"));
+}
+
+#[test]
 fn daemon_of_a_command_is_killed_by_the_shutdown() {
     let dir = TestDir::new();
     let fifo = fifo(&dir);

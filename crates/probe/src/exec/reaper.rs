@@ -6,12 +6,16 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use tokio::process::Command;
 use tokio::sync::Notify;
+
+/// Time after which an orphan with an empty environment is killed.
+const SUSPECT_DELAY: Duration = Duration::from_millis(100);
 
 /// Environment variable with the number of a command.
 const MARKER: &str = "PROBE_COMMAND";
@@ -55,8 +59,8 @@ impl TrackedChildren {
     }
 
     pub(super) fn detach(&mut self, pid: i32) {
-        if let Some(leader) = self.0.as_mut().and_then(|tracked| tracked.get_mut(&pid)) {
-            leader.detached = true;
+        if let Some(child) = self.0.as_mut().and_then(|tracked| tracked.get_mut(&pid)) {
+            child.detached = true;
         }
         FINISHED.notify_one();
     }
@@ -71,14 +75,19 @@ impl TrackedChildren {
 
 /// Reaps orphans, in a process whose only other children are commands of [`probe`](super::probe).
 #[derive(Debug)]
-pub struct Reaper(());
+pub struct Reaper {
+    /// Orphans with an empty environment, and the time at which each was found.
+    suspects: Mutex<BTreeMap<i32, Instant>>,
+}
 
 impl Reaper {
     /// Starts to track the commands of exec probes. None may have been started before.
     #[must_use]
     pub fn new() -> Self {
         TrackedChildren::lock().0.get_or_insert_default();
-        Self(())
+        Self {
+            suspects: Mutex::default(),
+        }
     }
 
     /// Reaps every exited child of this process that is not a tracked command. Returns their number.
@@ -88,7 +97,7 @@ impl Reaper {
         let tracked = tracked.0.get_or_insert_default();
         let children = list_children();
         // After the runtime has reaped a detached command, its PID may be reused.
-        tracked.retain(|pid, leader| !leader.detached || children.contains_key(pid));
+        tracked.retain(|pid, child| !child.detached || children.contains_key(pid));
         let orphans = children
             .into_iter()
             .filter(|(pid, exited)| *exited && !tracked.contains_key(pid));
@@ -106,13 +115,39 @@ impl Reaper {
     pub fn kill_orphans(&self) -> usize {
         let tracked = TrackedChildren::lock();
         let children = list_children();
+        let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
+        suspects.retain(|pid, _| children.contains_key(pid));
         for (pid, has_exited) in &children {
-            if !has_exited && tracked.is_orphan(*pid) {
+            if *has_exited || !tracked.is_candidate(*pid) {
+                continue;
+            }
+            let is_orphan = match marker(*pid) {
+                Marker::Command(marker) => !tracked.is_running(marker),
+                Marker::Missing => true,
+                // The environment of a process is empty for a moment while it executes a program.
+                Marker::Empty => {
+                    let found_at = *suspects.entry(*pid).or_insert_with(Instant::now);
+                    found_at.elapsed() >= SUSPECT_DELAY
+                }
+            };
+            if is_orphan {
                 // The PID cannot be reused before this process has reaped it.
                 let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
             }
         }
         children.len()
+    }
+
+    /// Waits until orphans with an empty environment may be killed; without any it never returns.
+    pub async fn wait_for_suspects(&self) {
+        let has_suspects = {
+            let suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
+            !suspects.is_empty()
+        };
+        if !has_suspects {
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(SUSPECT_DELAY).await;
     }
 
     /// Waits until a command has finished.
@@ -122,27 +157,42 @@ impl Reaper {
 }
 
 impl TrackedChildren {
-    /// Returns `true` if a child belongs to no running command.
-    fn is_orphan(&self, pid: i32) -> bool {
-        let Some(tracked) = &*self.0 else {
-            return false;
-        };
-        if tracked.contains_key(&pid) {
-            return false;
-        }
-        let marker = marker(pid);
-        let mut running = tracked.values().filter(|leader| !leader.detached);
-        !running.any(|leader| Some(leader.marker) == marker)
+    /// Returns `true` if a child is not the child of a command.
+    fn is_candidate(&self, pid: i32) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|tracked| !tracked.contains_key(&pid))
+    }
+
+    fn is_running(&self, marker: u64) -> bool {
+        let mut tracked = self.0.iter().flat_map(BTreeMap::values);
+        tracked.any(|child| !child.detached && child.marker == marker)
     }
 }
 
-/// Returns the marker in the environment of a process.
-fn marker(pid: i32) -> Option<u64> {
-    let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
-    let value = environment
-        .split(|byte| *byte == 0)
-        .find_map(|entry| entry.strip_prefix(MARKER.as_bytes())?.strip_prefix(b"="))?;
-    std::str::from_utf8(value).ok()?.parse().ok()
+/// Marker in the environment of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Marker {
+    Command(u64),
+    Missing,
+    /// The environment is empty or not readable.
+    Empty,
+}
+
+fn marker(pid: i32) -> Marker {
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    marker_in(&environment)
+}
+
+fn marker_in(environment: &[u8]) -> Marker {
+    if environment.is_empty() {
+        return Marker::Empty;
+    }
+    let mut variables = environment.split(|byte| *byte == 0);
+    let value =
+        variables.find_map(|variable| variable.strip_prefix(MARKER.as_bytes())?.strip_prefix(b"="));
+    let number = value.and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+    number.map_or(Marker::Missing, Marker::Command)
 }
 
 impl Default for Reaper {
@@ -199,7 +249,19 @@ fn parse_stat(stat: &str) -> Option<(u32, bool)> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse_stat;
+    use super::{Marker, marker_in, parse_stat};
+
+    #[test]
+    fn marker_is_that_of_the_environment() {
+        for (environment, expected) in [
+            (&b""[..], Marker::Empty),
+            (b"A=1\0", Marker::Missing),
+            (b"XPROBE_COMMAND=1\0PROBE_COMMAND=x\0", Marker::Missing),
+            (b"A=1\0PROBE_COMMAND=42\0B=2\0", Marker::Command(42)),
+        ] {
+            assert_eq!(marker_in(environment), expected);
+        }
+    }
 
     #[test]
     fn stat_line_with_parentheses_in_the_name_is_parsed() {
