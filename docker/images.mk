@@ -1,8 +1,8 @@
 # Images: their root file systems, and the tools that build images from these. Part of the Makefile.
 
-# cargo, or docker/Dockerfile.builder where there is no cargo, or one that builds for another system than Linux.
+# cargo, or docker/Dockerfile.builder on a host without cargo for Linux.
 BUILDER ?= $(if $(findstring linux,$(HOST)),cargo,container)
-# The database's image is made of Debian's packages; without them the cluster pulls the official postgres image.
+# todo-db is built from Debian's packages; on a host without apt the cluster pulls the official postgres image.
 IMAGES ?= numbers-api todo-web probe-sidecar pg-ready $(if $(filter container,$(BUILDER))$(shell command -v apt-get),todo-db)
 ARCH = $(if $(findstring aarch64,$(TARGET)),arm64,amd64)
 POSTGRES ?= 15
@@ -20,11 +20,11 @@ rootfs-container:
 	@POSTGRES=$(POSTGRES) docker/build-rootfs "$(CONTAINER_TOOL)" "$(ARCH)" $(IMAGES)
 
 rootfs-numbers-api: dist-numbers-api
-	rm -rf $(ROOTFS_DIR)/numbers-api && install -D -m 0555 $(BUILT)/$(TARGET)/compact/numbers-api $(ROOTFS_DIR)/numbers-api/numbers-api
+	rm -rf $(ROOTFS_DIR)/numbers-api && install -D -m 0555 $(TARGET_DIR)/$(TARGET)/compact/numbers-api $(ROOTFS_DIR)/numbers-api/numbers-api
 	@$(NOTICES) numbers-api $(TARGET) $(ROOTFS_DIR)/numbers-api/licenses
 
 rootfs-todo-web: dist-todo-web
-	rm -rf $(ROOTFS_DIR)/todo-web && install -D -m 0555 $(BUILT)/$(TARGET)/compact/todo-web $(ROOTFS_DIR)/todo-web/todo-web
+	rm -rf $(ROOTFS_DIR)/todo-web && install -D -m 0555 $(TARGET_DIR)/$(TARGET)/compact/todo-web $(ROOTFS_DIR)/todo-web/todo-web
 	@$(NOTICES) todo-web $(TARGET) $(ROOTFS_DIR)/todo-web/licenses
 
 rootfs-probe-sidecar: dist-probe-sidecar
@@ -36,15 +36,16 @@ rootfs-pg-ready: dist-pg-ready
 	@$(NOTICES) pg-ready $(MUSL_TARGET) $(ROOTFS_DIR)/pg-ready/licenses
 
 rootfs-todo-db: dist-todo-db dist-pg-ready
-	rm -rf $(ROOTFS_DIR)/todo-db && docker/todo-db-root $(POSTGRES) $(BUILT)/$(TARGET)/compact/todo-db $(PG_READY) $(ROOTFS_DIR)/todo-db
+	rm -rf $(ROOTFS_DIR)/todo-db && docker/build-todo-db-rootfs $(POSTGRES) $(TARGET_DIR)/$(TARGET)/compact/todo-db $(PG_READY) $(ROOTFS_DIR)/todo-db
 	@umask 022 && $(NOTICES) todo-db $(TARGET) $(ROOTFS_DIR)/todo-db/usr/share/doc/todo-db && $(NOTICES) pg-ready $(MUSL_TARGET) $(ROOTFS_DIR)/todo-db/usr/share/doc/pg-ready
 
-# The time in an image is that of the commit, not of the build: the same commit has the same digests.
+# Images have the time of the commit, not of the build: the same commit gives the same digests.
 REVISION := $(shell git describe --always --abbrev=40 --dirty --exclude '*' 2>/dev/null || echo unknown)
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 CREATED = $(shell date -u -d @$(SOURCE_DATE_EPOCH) +%Y-%m-%dT%H:%M:%SZ 2>/dev/null || date -u -r $(SOURCE_DATE_EPOCH) +%Y-%m-%dT%H:%M:%SZ)
 CONTAINER_TOOL ?= $(shell docker/detect-tool)
-# Values of the image's labels. The epoch is not among them: cargo would rebuild every crate with C in it for each commit.
+# Values of the image's labels. SOURCE_DATE_EPOCH is separate: in the environment of cargo it would rebuild every crate with C code for
+# each commit.
 IMAGE_ENV = VERSION=$(VERSION) REVISION=$(REVISION) CREATED=$(CREATED) ARCH=$(ARCH)
 BUILD_ENV = $(IMAGE_ENV) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH)
 
@@ -60,7 +61,7 @@ images: rootfs
 	@$(BUILD_ENV) docker/build "$(CONTAINER_TOOL)" $(IMAGES)
 endif
 
-images-docker: ## Build images without cargo: the programs, too, are built in a container (docker/Dockerfile.builder)
+images-docker: ## Build images without cargo: a container builds the programs (docker/Dockerfile.builder)
 	$(MAKE) images BUILDER=container
 
 .PHONY: push

@@ -1,25 +1,6 @@
-# Licences, dependency checks and releases. Part of the Makefile.
+# Releases. Part of the Makefile.
 
 ##@ Release it
-
-.PHONY: reuse
-reuse: ## Check that every file has a copyright and a licence (REUSE; needs Python, PyPI once)
-	@release/pypi-tool reuse==6.2.0 reuse lint --quiet || { release/pypi-tool reuse==6.2.0 reuse lint; exit 1; }
-	@echo "reuse: every file has a copyright and a licence"
-
-.PHONY: workflows
-workflows: ## Check .github with actionlint and zizmor
-	@release/workflows
-
-.PHONY: deny
-deny: ## Check licences, sources, duplicates and advisories of the dependencies (needs cargo-deny; advisories need its database)
-	@release/deny
-
-.PHONY: msrv
-MSRV = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
-msrv: ## Check that the workspace builds with the oldest supported Rust (needs rustup)
-	rustup toolchain install --profile minimal $(MSRV)
-	rustup run $(MSRV) cargo check --workspace --locked
 
 # The compiler of released programs: another one gives other bytes. docker/Dockerfile.builder names the same release.
 RELEASE_RUST = 1.95.0
@@ -30,28 +11,28 @@ check-release-rust: ## Check that the compiler is that of releases
 	@rustc -vV | grep -qx 'release: $(RELEASE_RUST)' || \
 	  { echo "check-release-rust: releases are built with $(RELEASE_RUST), and this is $$(rustc -V)" >&2; exit 1; }
 
-# Licence notices of a program: $(NOTICES) PROGRAM TARGET DIRECTORY. A target directory of its own, because cargo would otherwise
-# wait for a build that runs at the same time.
-NOTICES = $(CARGO) run --quiet --locked --target-dir $(BUILT)/notices -p selfheal-notices --
+# Licence notices of a program: $(NOTICES) PROGRAM TARGET DIRECTORY. In a separate target directory, because cargo would wait for a
+# build in the same one.
+NOTICES = $(CARGO) run --quiet --locked --target-dir $(TARGET_DIR)/notices -p selfheal-notices --
 
 RELEASED_IMAGES = numbers-api todo-web probe-sidecar pg-ready
-# Programs that are also released as archives, each with the target that it is built for.
+# Programs that are also released as archives, each with its target.
 RELEASED_PROGRAMS = selfheal=$(TARGET) pg-ready=$(MUSL_TARGET) probe-sidecar=$(MUSL_TARGET)
 
 .PHONY: dist-selfheal
 dist-selfheal:
 	RUSTFLAGS="$(STATIC) $(GLIBC_LINK_ARGS)" $(CARGO) build --profile compact --locked --target $(TARGET) -p selfheal
-	@release/check-static $(BUILT)/$(TARGET)/compact/selfheal
+	@release/check-linkage $(TARGET_DIR)/$(TARGET)/compact/selfheal
 
 .PHONY: release-artifact
-release-artifact: check-release-rust dist-selfheal sbom ## Build what a release has of this architecture (dist/release/<architecture>.tar)
+release-artifact: check-release-rust dist-selfheal sbom ## Build the release artifact of this architecture (dist/release/<architecture>.tar)
 	$(MAKE) rootfs IMAGES="$(RELEASED_IMAGES)"
-	VERSION=$(VERSION) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) BUILT=$(BUILT) NOTICES="$(NOTICES)" \
+	VERSION=$(VERSION) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) TARGET_DIR=$(TARGET_DIR) NOTICES="$(NOTICES)" \
 	  release/archives $(ARCH) $(RELEASED_PROGRAMS)
 	release/pack $(ARCH) dist/release/$(ARCH).tar
 
 .PHONY: sbom
-# CycloneDX, of what cargo says that a program is made of on its target.
+# CycloneDX, from cargo's dependencies of a program on its target.
 SBOM = dist/sbom/$(ARCH)
 sbom: ## Bills of materials of the released programs (dist/sbom, CycloneDX; needs cargo-cyclonedx)
 	@$(CARGO) cyclonedx --version > /dev/null 2>&1 || { echo "sbom: cargo-cyclonedx is not installed: cargo install --locked cargo-cyclonedx" >&2; exit 2; }

@@ -1,5 +1,5 @@
-/* Runs a program once and says what it took: CPU and wall time in microseconds, peak memory in KiB, exit code.
-   In C and static, because a program's peak counts what its launcher held before it became the program. */
+/* Runs a program once and prints its CPU and wall time in microseconds, peak memory in KiB and exit code.
+   In C and static, because the peak memory of a process includes that of its launcher before exec. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/resource.h>

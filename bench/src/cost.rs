@@ -1,4 +1,4 @@
-//! CPU and allocations of one probe after the other, beside a loop that does the least.
+//! CPU time and allocations of consecutive probes, beside a minimal loop without the probe engine.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -12,7 +12,7 @@ use stats_alloc::Region;
 const PROBES: u32 = 4_000;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What one of many cost.
+/// Cost of one operation.
 struct Cost {
     name: &'static str,
     cpu: Duration,
@@ -21,8 +21,8 @@ struct Cost {
 }
 
 impl Cost {
-    fn line(&self, bare: &Self) -> String {
-        let ratio = self.cpu.as_secs_f64() / bare.cpu.as_secs_f64();
+    fn line(&self, baseline: &Self) -> String {
+        let ratio = self.cpu.as_secs_f64() / baseline.cpu.as_secs_f64();
         format!(
             "{:<28} {:>7.1} µs CPU ({ratio:.2} of bare)  {:>4} allocations  {:>6} bytes",
             self.name,
@@ -37,28 +37,28 @@ pub(crate) fn measure(server: SocketAddr, health: SocketAddr) -> anyhow::Result<
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let bare_http = timed("bare connect-write-read", PROBES, || bare(server))?;
+    let bare_http = measure_each("bare connect-write-read", PROBES, || bare_http_get(server))?;
     let client = probe::http::Client::new(USER_AGENT, probe::http::Http2::Offered);
     let get = HttpGet {
         url: format!("http://{server}/healthz"),
         headers: Vec::new(),
     };
-    let http = timed("HTTP probe", PROBES, || {
+    let http = measure_each("HTTP probe", PROBES, || {
         runtime.block_on(client.probe(&get, TIMEOUT))?;
         Ok(())
     })?;
-    let bare_tcp = timed("bare connect", PROBES, || {
+    let bare_tcp = measure_each("bare connect", PROBES, || {
         TcpStream::connect(server)?;
         Ok(())
     })?;
     let (host, port) = (server.ip().to_string(), i32::from(server.port()));
-    let tcp = timed("TCP probe", PROBES, || {
+    let tcp = measure_each("TCP probe", PROBES, || {
         runtime.block_on(probe::tcp::probe(&host, port, TIMEOUT));
         Ok(())
     })?;
-    let bare_grpc = timed("bare gRPC call", PROBES, || crate::grpc::bare(health))?;
+    let bare_grpc = measure_each("bare gRPC call", PROBES, || crate::grpc::bare_call(health))?;
     let health_host = health.ip().to_string();
-    let grpc = timed("gRPC probe", PROBES, || {
+    let grpc = measure_each("gRPC probe", PROBES, || {
         runtime.block_on(probe::grpc::probe(
             &health_host,
             health.port(),
@@ -68,12 +68,12 @@ pub(crate) fn measure(server: SocketAddr, health: SocketAddr) -> anyhow::Result<
         ));
         Ok(())
     })?;
-    let bare_exec = timed("bare fork-exec-wait", PROBES / 10, || {
+    let bare_exec = measure_each("bare fork-exec-wait", PROBES / 10, || {
         std::process::Command::new("true").output()?;
         Ok(())
     })?;
     let command = ["true".to_owned()];
-    let exec = timed("exec probe", PROBES / 10, || {
+    let exec = measure_each("exec probe", PROBES / 10, || {
         runtime.block_on(probe::exec::probe(&command, TIMEOUT))?;
         Ok(())
     })?;
@@ -85,20 +85,20 @@ pub(crate) fn measure(server: SocketAddr, health: SocketAddr) -> anyhow::Result<
     ];
     Ok(pairs
         .iter()
-        .flat_map(|(bare, probe)| [bare.line(bare), probe.line(bare)])
+        .flat_map(|(baseline, probe)| [baseline.line(baseline), probe.line(baseline)])
         .collect())
 }
 
-/// Connect, ask, read to the end.
-fn bare(server: SocketAddr) -> anyhow::Result<()> {
+/// Connects, sends a request, and reads the response.
+fn bare_http_get(server: SocketAddr) -> anyhow::Result<()> {
     let mut stream = TcpStream::connect(server)?;
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
-    let mut answer = [0; 1024];
-    while stream.read(&mut answer)? > 0 {}
+    let mut response = [0; 1024];
+    while stream.read(&mut response)? > 0 {}
     Ok(())
 }
 
-fn timed(
+fn measure_each(
     name: &'static str,
     count: u32,
     mut work: impl FnMut() -> anyhow::Result<()>,
@@ -107,11 +107,11 @@ fn timed(
         work()?;
     }
     let region = Region::new(crate::ALLOCATOR);
-    let before = cpu()?;
+    let before = cpu_time()?;
     for _ in 0..count {
         work()?;
     }
-    let used = cpu()?.saturating_sub(before);
+    let used = cpu_time()?.saturating_sub(before);
     let change = region.change();
     let each = |total: usize| total / count as usize;
     Ok(Cost {
@@ -122,8 +122,8 @@ fn timed(
     })
 }
 
-/// This process's time on a processor, its ended children's included.
-pub(crate) fn cpu() -> anyhow::Result<Duration> {
+/// Returns the CPU time of this process and of its terminated children.
+pub(crate) fn cpu_time() -> anyhow::Result<Duration> {
     let mut microseconds = 0;
     for who in [UsageWho::RUSAGE_SELF, UsageWho::RUSAGE_CHILDREN] {
         let usage = getrusage(who)?;

@@ -1,4 +1,4 @@
-//! A gRPC health service to probe, and the least that a client of it can do.
+//! A gRPC health service to probe, and a minimal client of it.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use tokio::net::TcpStream as Accepted;
 
-/// `HealthCheckResponse { status: SERVING }` behind gRPC's prefix.
+/// `HealthCheckResponse { status: SERVING }` with gRPC's length prefix.
 const SERVING: &[u8] = &[0, 0, 0, 0, 2, 8, 1];
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -17,7 +17,7 @@ const SETTINGS: u8 = 4;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// Answers every call on one connection with `SERVING`.
+/// Responds to every call on one connection with `SERVING`.
 pub(crate) async fn serve(stream: Accepted) -> anyhow::Result<()> {
     let mut connection = h2::server::handshake(stream).await?;
     while let Some(call) = connection.accept().await {
@@ -37,37 +37,37 @@ pub(crate) async fn serve(stream: Accepted) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One connection, one call written in one piece, frames read until the call's last.
-pub(crate) fn bare(server: SocketAddr) -> anyhow::Result<()> {
+/// Connects, writes one call, and reads frames until the last of the call.
+pub(crate) fn bare_call(server: SocketAddr) -> anyhow::Result<()> {
     let mut stream = TcpStream::connect(server)?;
-    stream.write_all(&call())?;
-    let mut held = Vec::new();
+    stream.write_all(&encode_call())?;
+    let mut received = Vec::new();
     let mut part = [0; 1024];
     loop {
         let count = stream.read(&mut part)?;
-        anyhow::ensure!(count > 0, "the health service closed before it answered");
-        held.extend_from_slice(&part[..count]);
-        while let Some((kind, flags, length)) = frame_head(&held) {
-            if held.len() < 9 + length {
+        anyhow::ensure!(count > 0, "the health service closed before it responded");
+        received.extend_from_slice(&part[..count]);
+        while let Some((kind, flags, length)) = parse_frame_head(&received) {
+            if received.len() < 9 + length {
                 break;
             }
             if kind == HEADERS && flags & END_STREAM != 0 {
                 return Ok(());
             }
-            held.drain(..9 + length);
+            received.drain(..9 + length);
         }
     }
 }
 
-fn frame_head(bytes: &[u8]) -> Option<(u8, u8, usize)> {
+fn parse_frame_head(bytes: &[u8]) -> Option<(u8, u8, usize)> {
     let head = bytes.get(..9)?;
     let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
     Some((head[3], head[4], length as usize))
 }
 
-fn call() -> Vec<u8> {
+fn encode_call() -> Vec<u8> {
     let mut header_block = Vec::new();
-    // Literal fields without indexing, names and values in full.
+    // Literal header fields without indexing.
     for (name, value) in [
         (":method", "POST"),
         (":scheme", "http"),
@@ -83,13 +83,13 @@ fn call() -> Vec<u8> {
         }
     }
     let mut bytes = PREFACE.to_vec();
-    frame(&mut bytes, SETTINGS, 0, 0, &[]);
-    frame(&mut bytes, HEADERS, END_HEADERS, 1, &header_block);
-    frame(&mut bytes, DATA, END_STREAM, 1, &[0; 5]);
+    write_frame(&mut bytes, SETTINGS, 0, 0, &[]);
+    write_frame(&mut bytes, HEADERS, END_HEADERS, 1, &header_block);
+    write_frame(&mut bytes, DATA, END_STREAM, 1, &[0; 5]);
     bytes
 }
 
-fn frame(bytes: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+fn write_frame(bytes: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
     let length = u32::try_from(payload.len())
         .expect("a few bytes")
         .to_be_bytes();
@@ -99,7 +99,7 @@ fn frame(bytes: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) 
     bytes.extend_from_slice(payload);
 }
 
-/// The process that serves, and where.
+/// Starts the health service in a separate process.
 pub(crate) fn start() -> anyhow::Result<crate::server::Server> {
     crate::server::Server::start("serve-grpc").context("the health service did not start")
 }

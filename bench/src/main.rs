@@ -1,11 +1,10 @@
-//! What a probe costs: beside a bare connect-write-read loop, many at a time, and while it waits. What the to-do list costs
-//! on top of its database.
+//! Measures probes, PostgreSQL checks, the to-do list and the sidecar beside named peers.
 //!
-//! Ratios within one run mean something; times do not. The server is a process of its own, so that its work is not counted.
+//! Only ratios within one run are meaningful; times are not. The probed server is a separate process, so that its work is not counted.
 
 mod cost;
-mod crowd;
 mod grpc;
+mod many_probes;
 mod pg_ready;
 mod server;
 mod sidecar;
@@ -27,14 +26,14 @@ fn main() -> anyhow::Result<()> {
         Some("sidecar") => return sidecar::measure(&mut print),
         None => {}
         Some(other) => anyhow::bail!(
-            "no argument {other:?}: it takes none, or pg-ready, todo-web or sidecar for that alone"
+            "unknown argument {other:?}: pg-ready, todo-web or sidecar measures one of them; without an argument everything is measured"
         ),
     }
     let health = grpc::start()?;
     let server = server::Server::start("serve")?;
     print_all(&cost::measure(server.address, health.address)?)?;
-    print(&crowd::lateness(server.address)?)?;
-    print(&crowd::memory(server.address)?)?;
+    print(&many_probes::measure_delays(server.address)?)?;
+    print(&many_probes::measure_memory(server.address)?)?;
     print_all(&pg_ready::measure()?)?;
     print_all(&todo::measure()?)?;
     sidecar::measure(&mut print)

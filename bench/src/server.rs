@@ -1,4 +1,4 @@
-//! The server that is probed: answers every request alike, and counts for nothing.
+//! The probed server, in a separate process, which gives every request the same response.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
@@ -8,9 +8,9 @@ use anyhow::Context as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOk";
+const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOk";
 
-/// A server that ends with this.
+/// A server process; dropping it kills the process.
 pub(crate) struct Server {
     process: Child,
     pub(crate) address: SocketAddr,
@@ -52,7 +52,7 @@ pub(crate) async fn serve(grpc: bool) -> anyhow::Result<()> {
             }
             let mut request = [0; 1024];
             if matches!(stream.read(&mut request).await, Ok(read) if read > 0) {
-                let _ = stream.write_all(ANSWER).await;
+                let _ = stream.write_all(RESPONSE).await;
             }
         });
     }

@@ -1,8 +1,8 @@
-//! What the to-do list costs on top of its database: requests beside the same statements through pgbench.
+//! Cost of the to-do list in addition to its database: requests beside the same statements through pgbench.
 //!
-//! Both have as many connections to the same server and take turns. Whoever asks shares the processors with whoever
-//! answers, as pgbench does; what each of them takes is told. On a machine with other work the ratio by processor time is the
-//! steadier one: what a full machine would reach.
+//! Both use the same number of connections to the same server, alternately. Clients and servers share the processors, as with pgbench;
+//! the report shows the CPU time of each. On a busy host the ratio by CPU time varies less than the ratio by rate: it is the ratio that a
+//! fully loaded host reaches.
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -17,8 +17,11 @@ use test_support::postgres::Server;
 
 const CONNECTIONS: &str = "8";
 const ROUNDS: usize = 5;
+/// Duration of one run.
 const SECONDS: f64 = 4.0;
+/// Number of starts for the start-up time.
 const STARTS: usize = 20;
+/// Number of server crashes for the recovery time.
 const KILLS: usize = 10;
 
 const ITEMS: &str =
@@ -27,11 +30,11 @@ const LIST: &str = "SELECT id, text, done, created_at FROM items WHERE id < 9223
 const ADD: &str = "INSERT INTO items (text, idempotency_key) VALUES ('buy milk', NULL) \
     ON CONFLICT (idempotency_key) DO NOTHING RETURNING id, text, done, created_at;\n";
 
-/// The program under measurement; it ends with this.
+/// todo-web under measurement; dropping it kills the process.
 struct Service {
     process: Child,
     address: SocketAddr,
-    started: Duration,
+    start_up: Duration,
 }
 
 impl Drop for Service {
@@ -42,10 +45,10 @@ impl Drop for Service {
 }
 
 impl Service {
-    /// Starts it, and waits for the first `200` on `/livez`.
+    /// Starts todo-web, and waits for the first `200` on `/livez`.
     fn start(program: &Path, database: &str) -> anyhow::Result<Self> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let begin = Instant::now();
+        let started_at = Instant::now();
         let process = Command::new(program)
             .args(["--listen", &address.to_string(), "--database", database])
             .args(["--pool", CONNECTIONS, "--log-level", "warn"])
@@ -53,17 +56,17 @@ impl Service {
         let mut service = Self {
             process,
             address,
-            started: Duration::ZERO,
+            start_up: Duration::ZERO,
         };
-        while service.status("GET /livez", "")? != Some(200) {
-            anyhow::ensure!(service.process.try_wait()?.is_none(), "todo-web ended");
+        while service.fetch_status("GET /livez", "")? != Some(200) {
+            anyhow::ensure!(service.process.try_wait()?.is_none(), "todo-web has exited");
         }
-        service.started = begin.elapsed();
+        service.start_up = started_at.elapsed();
         Ok(service)
     }
 
-    /// The status of an answer; none where nobody listens.
-    fn status(&self, request: &str, body: &str) -> anyhow::Result<Option<u16>> {
+    /// Returns the status code of a response, or `None` if the connection is refused.
+    fn fetch_status(&self, request: &str, body: &str) -> anyhow::Result<Option<u16>> {
         let Ok(mut stream) = TcpStream::connect(self.address) else {
             return Ok(None);
         };
@@ -72,32 +75,41 @@ impl Service {
             "{request} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         )?;
-        let answer = std::io::read_to_string(stream)?;
-        let status = answer.split(' ').nth(1).context("no status")?;
+        let response = std::io::read_to_string(stream)?;
+        let status = response
+            .split(' ')
+            .nth(1)
+            .context("the response has no status")?;
         Ok(Some(status.parse()?))
     }
 
-    /// The processor time that it has taken, in seconds.
-    fn cpu(&self) -> anyhow::Result<f64> {
+    /// Returns the CPU time in seconds.
+    fn cpu_seconds(&self) -> anyhow::Result<f64> {
         let mut total = 0.0;
         for thread in std::fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
             let stat = std::fs::read_to_string(thread?.path().join("schedstat"))?;
-            let nanoseconds = stat.split_whitespace().next().context("no time")?;
+            let nanoseconds = stat
+                .split_whitespace()
+                .next()
+                .context("schedstat has no time")?;
             total += nanoseconds.parse::<f64>()? / 1e9;
         }
         Ok(total)
     }
 
-    /// A number of KiB from the kernel's file about it.
-    fn memory(&self, key: &str) -> anyhow::Result<f64> {
+    /// Returns a memory field of `/proc/PID/status` in MiB.
+    fn memory_mib(&self, key: &str) -> anyhow::Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
         let line = status.lines().find(|line| line.starts_with(key));
         let number = line.and_then(|line| line.split_whitespace().nth(1));
-        Ok(number.context("no such line")?.parse::<f64>()? / 1024.0)
+        Ok(number
+            .context("/proc/PID/status lacks the field")?
+            .parse::<f64>()?
+            / 1024.0)
     }
 }
 
-/// What one run reached, and the processor time in seconds that each request took of everybody.
+/// Requests per second of one run, and CPU time in seconds of each process for one request.
 struct Run {
     rate: f64,
     client: f64,
@@ -111,8 +123,8 @@ impl Run {
     }
 }
 
-/// The processor time of programs that were run and have ended.
-fn children() -> anyhow::Result<f64> {
+/// Returns the CPU time of terminated child processes in seconds.
+fn child_cpu_seconds() -> anyhow::Result<f64> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     Ok((usage.user_time() + usage.system_time()).num_microseconds() as f64 / 1e6)
 }
@@ -121,33 +133,33 @@ struct Bench<'a> {
     server: &'a Server,
     service: &'a Service,
     bin: PathBuf,
-    folder: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Bench<'_> {
-    fn file(&self, name: &str, text: &str) -> anyhow::Result<PathBuf> {
-        let path = self.folder.path().join(name);
+    fn write_file(&self, name: &str, text: &str) -> anyhow::Result<PathBuf> {
+        let path = self.dir.path().join(name);
         std::fs::write(&path, text)?;
         Ok(path)
     }
 
-    /// The processor time of the client, the service and the server so far.
-    fn cpu(&self) -> anyhow::Result<[f64; 3]> {
+    /// Returns the CPU time in seconds of client, service and server.
+    fn cpu_seconds(&self) -> anyhow::Result<[f64; 3]> {
         let server = self.server.cpu().as_secs_f64();
-        Ok([children()?, self.service.cpu()?, server])
+        Ok([child_cpu_seconds()?, self.service.cpu_seconds()?, server])
     }
 
-    /// Runs a program that measures, and finds the number after `key` in what it prints.
+    /// Runs a load generator, and reads the rate after `key` in its output.
     fn run(&self, command: &mut Command, key: &str) -> anyhow::Result<Run> {
-        let before = self.cpu()?;
+        let before = self.cpu_seconds()?;
         let output = command.stderr(Stdio::null()).output()?;
-        let after = self.cpu()?;
+        let after = self.cpu_seconds()?;
         let printed = String::from_utf8(output.stdout)?;
         anyhow::ensure!(!printed.contains("Non-2xx"), "{printed}");
         let number = printed.split(key).nth(1);
         let number = number.and_then(|rest| rest.split_whitespace().next());
         let rate: f64 = number.with_context(|| printed.clone())?.parse()?;
-        let each = |who: usize| (after[who] - before[who]) / (rate * SECONDS);
+        let each = |process: usize| (after[process] - before[process]) / (rate * SECONDS);
         Ok(Run {
             rate,
             client: each(0),
@@ -156,7 +168,7 @@ impl Bench<'_> {
         })
     }
 
-    fn pgbench(&self, statement: &Path) -> anyhow::Result<Run> {
+    fn run_pgbench(&self, statement: &Path) -> anyhow::Result<Run> {
         let port = self.server.port.to_string();
         let mut command = Command::new(self.bin.join("pgbench"));
         command.args([
@@ -174,7 +186,7 @@ impl Bench<'_> {
         self.run(command.arg(statement).arg("postgres"), "tps = ")
     }
 
-    fn wrk(&self, path: &str, script: Option<&Path>) -> anyhow::Result<Run> {
+    fn run_wrk(&self, path: &str, script: Option<&Path>) -> anyhow::Result<Run> {
         let mut command = Command::new("wrk");
         command.args(["-t", "1", "-c", CONNECTIONS, "-d", &SECONDS.to_string()]);
         if let Some(script) = script {
@@ -186,8 +198,8 @@ impl Bench<'_> {
         )
     }
 
-    /// Both in turn; what each did, and the median of their ratios.
-    fn beside(
+    /// Runs both load generators alternately, and formats medians of their rates, CPU times and ratios.
+    fn compare(
         &self,
         name: &str,
         path: &str,
@@ -197,29 +209,29 @@ impl Bench<'_> {
         let mut rounds = Vec::with_capacity(ROUNDS);
         for _ in 0..ROUNDS {
             self.server.sql(ITEMS);
-            let theirs = self.pgbench(statement)?;
+            let pgbench = self.run_pgbench(statement)?;
             self.server.sql(ITEMS);
-            let ours = self.wrk(path, script)?;
-            rounds.push((ours, theirs));
+            let wrk = self.run_wrk(path, script)?;
+            rounds.push((wrk, pgbench));
         }
         let median = |ratio: fn(&(Run, Run)) -> f64| {
             let mut ratios: Vec<f64> = rounds.iter().map(ratio).collect();
             ratios.sort_by(f64::total_cmp);
             ratios[ROUNDS / 2]
         };
-        let us = |part: fn(&(Run, Run)) -> f64| median(part) * 1e6;
+        let microseconds = |part: fn(&(Run, Run)) -> f64| median(part) * 1e6;
         Ok(format!(
             "{name:<28} {:.2} of pgbench's rate ({:.0}/s and {:.0}/s), {:.2} by CPU: each takes {:.0} µs of todo-web, {:.0} of \
              PostgreSQL and {:.0} of wrk; with pgbench {:.0} of PostgreSQL and {:.0} of pgbench (medians of {ROUNDS} pairs)",
-            median(|(ours, theirs)| ours.rate / theirs.rate),
-            median(|(ours, _)| ours.rate),
-            median(|(_, theirs)| theirs.rate),
-            median(|(ours, theirs)| theirs.cpu() / ours.cpu()),
-            us(|(ours, _)| ours.service),
-            us(|(ours, _)| ours.server),
-            us(|(ours, _)| ours.client),
-            us(|(_, theirs)| theirs.server),
-            us(|(_, theirs)| theirs.client),
+            median(|(wrk, pgbench)| wrk.rate / pgbench.rate),
+            median(|(wrk, _)| wrk.rate),
+            median(|(_, pgbench)| pgbench.rate),
+            median(|(wrk, pgbench)| pgbench.cpu() / wrk.cpu()),
+            microseconds(|(wrk, _)| wrk.service),
+            microseconds(|(wrk, _)| wrk.server),
+            microseconds(|(wrk, _)| wrk.client),
+            microseconds(|(_, pgbench)| pgbench.server),
+            microseconds(|(_, pgbench)| pgbench.client),
         ))
     }
 }
@@ -230,7 +242,7 @@ pub(crate) fn measure() -> anyhow::Result<Vec<String>> {
     };
     let Some(program) = std::env::var_os("TODO_WEB").map(PathBuf::from) else {
         return Ok(vec![
-            "SKIPPED: todo-web: TODO_WEB names no todo-web (make bench does)".to_owned(),
+            "SKIPPED: todo-web: TODO_WEB is not set to a todo-web (make bench sets it)".to_owned(),
         ]);
     };
     if Command::new("wrk")
@@ -243,70 +255,73 @@ pub(crate) fn measure() -> anyhow::Result<Vec<String>> {
             "SKIPPED: todo-web: needs wrk: apt-get install wrk".to_owned(),
         ]);
     }
-    // What is acknowledged is on the disk, as on every server that keeps a list for somebody.
+    // Acknowledged writes are durable, as on a production server.
     let server = Server::start(&bin, "fsync = on\n");
     let database = format!("postgres://postgres@127.0.0.1:{}/postgres", server.port);
     let mut starts = (0..STARTS)
-        .map(|_| Service::start(&program, &database).map(|service| service.started))
+        .map(|_| Service::start(&program, &database).map(|service| service.start_up))
         .collect::<anyhow::Result<Vec<_>>>()?;
     starts.sort();
     let service = Service::start(&program, &database)?;
-    while service.status("GET /readyz", "")? != Some(200) {}
-    let idle = service.memory("VmRSS")?;
-    let folder = tempfile::tempdir()?;
+    while service.fetch_status("GET /readyz", "")? != Some(200) {}
+    let idle = service.memory_mib("VmRSS")?;
+    let dir = tempfile::tempdir()?;
     let bench = Bench {
         server: &server,
         service: &service,
         bin,
-        folder,
+        dir,
     };
-    let (list, add) = (bench.file("list.sql", LIST)?, bench.file("add.sql", ADD)?);
+    let (list, add) = (
+        bench.write_file("list.sql", LIST)?,
+        bench.write_file("add.sql", ADD)?,
+    );
     let post = r#"wrk.method = "POST"; wrk.body = '{"text": "buy milk"}'; wrk.headers["Content-Type"] = "application/json""#;
-    let post = bench.file("post.lua", post)?;
+    let post = bench.write_file("post.lua", post)?;
     let lines = [
-        bench.beside("GET /list, 100 items", "/list", &list, None)?,
-        bench.beside("GET /api/todos, 100 items", "/api/todos", &list, None)?,
-        bench.beside("POST /api/todos", "/api/todos", &add, Some(&post))?,
+        bench.compare("GET /list, 100 items", "/list", &list, None)?,
+        bench.compare("GET /api/todos, 100 items", "/api/todos", &list, None)?,
+        bench.compare("POST /api/todos", "/api/todos", &add, Some(&post))?,
     ];
-    // Without the disk, what is left is what requests take on top of a statement.
+    // Without disk writes the difference is the cost of the request itself.
     server.sql("ALTER SYSTEM SET fsync = off");
     server.sql("SELECT pg_reload_conf()");
-    let unsafely = bench.beside(
+    let without_fsync = bench.compare(
         "POST /api/todos, fsync off",
         "/api/todos",
         &add,
         Some(&post),
     )?;
-    let own = [
-        unsafely,
+    let more = [
+        without_fsync,
         format!(
             "todo-web                     {idle:.1} MiB idle, {:.1} MiB at most under load; first 200 on /livez after {:.1} ms (median of {STARTS})",
-            service.memory("VmHWM")?,
+            service.memory_mib("VmHWM")?,
             starts[STARTS / 2].as_secs_f64() * 1e3
         ),
-        recovery(&server, &service)?,
+        measure_recovery(&server, &service)?,
     ];
-    Ok(lines.into_iter().chain(own).collect())
+    Ok(lines.into_iter().chain(more).collect())
 }
 
-/// From the return of a killed server to the first item that is added again.
-fn recovery(server: &Server, service: &Service) -> anyhow::Result<String> {
+/// Measures the time from the restart of a killed server to the first item that is added.
+fn measure_recovery(server: &Server, service: &Service) -> anyhow::Result<String> {
     let mut times = Vec::with_capacity(KILLS);
     for _ in 0..KILLS {
         server.kill();
-        // Whoever asks meanwhile is told at once, and does not speed up the return.
+        // Requests during the outage fail immediately, and do not accelerate the reconnect.
         anyhow::ensure!(
-            service.status("GET /list", "")? == Some(503),
-            "it serves without its database"
+            service.fetch_status("GET /list", "")? == Some(503),
+            "/list has not responded with 503 during the outage"
         );
         server.start_again();
-        let back = Instant::now();
-        while service.status("POST /api/todos", r#"{"text": "a"}"#)? != Some(201) {}
-        times.push(back.elapsed());
+        let restarted_at = Instant::now();
+        while service.fetch_status("POST /api/todos", r#"{"text": "a"}"#)? != Some(201) {}
+        times.push(restarted_at.elapsed());
     }
     times.sort();
     Ok(format!(
-        "todo-web                     adds items {:.2} s after a killed server is back (median of {KILLS}; at most {:.2} s)",
+        "todo-web                     adds items {:.2} s after the restart of a killed server (median of {KILLS}; at most {:.2} s)",
         times[KILLS / 2].as_secs_f64(),
         times[KILLS - 1].as_secs_f64()
     ))

@@ -4,10 +4,10 @@ KIND_CLUSTER ?= selfheal
 # Empty: kind's default.
 KIND_NODE_IMAGE ?=
 KIND_PORT ?= 5001
-# The only context that is used.
+# The only context that any target uses.
 CONTEXT ?= kind-$(KIND_CLUSTER)
 ON_KIND = $(filter kind-%,$(CONTEXT))
-# kind has a registry beside it; other clusters pull from REGISTRY, or have the images already.
+# kind has its own registry; other clusters pull from REGISTRY, or have the images already.
 DEPLOY_REGISTRY = $(or $(REGISTRY),$(if $(ON_KIND),localhost:$(KIND_PORT)))
 OVERLAY ?= $(if $(ON_KIND),kind,base)
 NAMESPACE ?= $(if $(filter hardened,$(OVERLAY)),selfheal,default)
@@ -22,7 +22,7 @@ DEPLOY = "$(CONTEXT)" "$(OVERLAY)" "$(NAMESPACE)"
 kind-up: ## Start a kind cluster with a registry beside it (KIND_CLUSTER, KIND_NODE_IMAGE)
 	@k8s/deploy/kind-up "$(KIND_CLUSTER)" "$(KIND_PORT)" "$(KIND_NODE_IMAGE)"
 
-kind-down: ## Remove both
+kind-down: ## Remove the kind cluster and its registry
 	@k8s/deploy/kind-down "$(KIND_CLUSTER)"
 
 deploy: ## Build and push the images, deploy them to the cluster of CONTEXT (OVERLAY, NAMESPACE, REGISTRY)
@@ -32,13 +32,13 @@ ifneq ($(PUSHES),)
 endif
 	@VERSION=$(VERSION) k8s/deploy/deploy-pushed "$(if $(PUSHES),$(DEPLOY_REGISTRY))" "$(if $(ON_KIND),$(CONTEXT:kind-%=%))" $(DEPLOY)
 
-undeploy: ## Delete them from the cluster
+undeploy: ## Delete the applications from the cluster
 	@k8s/deploy/undeploy $(DEPLOY)
 
-wait: ## Wait until they serve, and print their addresses
+wait: ## Wait until the applications are ready, and print their addresses
 	@k8s/deploy/wait $(DEPLOY)
 
-logs: ## Follow their logs
+logs: ## Follow the logs of the applications
 	@kubectl --context "$(CONTEXT)" --namespace "$(NAMESPACE)" logs --follow --prefix --tail 20 --max-log-requests 20 --all-containers \
 	  --selector 'app in (numbers-api,numbers-healed,todo-web,todo-db)'
 
@@ -46,7 +46,7 @@ pin-images: ## Write the images pushed to REGISTRY, by digest, into k8s/overlays
 	@k8s/deploy/pin-images "$(REGISTRY)"
 
 .PHONY: validate checkov
-# Kubernetes' own schemas, the oldest and the newest of the package; the project's own rules are in crates/packaging/tests/manifests.rs.
+# The oldest and the newest schemas of the package kubernetes-validate; the project's rules are in crates/packaging/tests/manifests.rs.
 validate: ## Check every manifest against the schemas of Kubernetes 1.25 and of the newest (needs Python; installs from PyPI once)
 	@k8s/deploy/validate
 

@@ -1,10 +1,10 @@
-//! The Kubernetes API over the store: one set of handlers for every kind, told what to do by the kind's row.
+//! REST handlers over the object store. Handlers are generic; everything particular to a kind is in its registry entry.
 //!
-//! The router does not ask who calls: in this process it is trusted, and whoever serves it to others puts the check for
-//! the token in front.
+//! The router does not authenticate: callers in this process are trusted, and [`crate::serve`] checks the bearer token of
+//! network clients before it passes a request on.
 
 use std::any::Any;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::body::Body;
@@ -13,6 +13,7 @@ use axum::response::Response;
 use component_helpers::supervisor::{Component, Supervisor};
 use container_runtime::Runtime;
 use http::Method;
+use http::request::Parts;
 use probe::Clock;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -20,66 +21,67 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::kinds::Subresource;
 use crate::store::Store;
 
-mod allocate;
+mod accept;
 mod body;
 mod container;
 mod create;
 mod delete;
 mod discovery;
-mod evict;
-mod failure;
-mod forward;
+mod eviction;
 mod health;
+mod image_warning;
 mod log;
-mod managed;
-mod messages;
+mod managed_fields;
 mod meta;
-mod page;
-mod path;
+mod openapi;
+mod pagination;
+mod patch;
 mod protobuf;
 mod proxy;
 mod query;
 mod read;
-mod remote;
+mod request_info;
 mod review;
 mod scale;
 mod selector;
-mod socket;
-mod spdy;
+mod status;
+mod status_error;
+mod streaming;
 mod subresource;
 mod table;
 mod update;
+mod warning;
 mod watch;
 
-pub use failure::Failure;
-use path::Path;
 use query::Query;
-use socket::Pieces;
+use request_info::RequestInfo;
+pub use status_error::StatusError;
+use streaming::websocket_stream::{StreamKind, upgrade_if_requested};
+use streaming::{portforward, remotecommand};
+use table::ResponseFormat;
 
-/// The largest request body that is read, as etcd's limit makes it in Kubernetes.
-const MAX_BODY: usize = 3 << 20;
+/// Maximum length of a request body in bytes, as in kube-apiserver (`MaxRequestBodyBytes`).
+const MAX_BODY_LEN: usize = 3 << 20;
 
-/// Name of the API and its server among the components.
+/// Name of the API server in the supervisor's health report and metrics.
 const COMPONENT: &str = "kube-apiserver";
 
-/// The API. Clones share it.
+/// API server without a network listener. Clones share the store.
 #[derive(Clone)]
 pub struct Api {
     store: Store,
     clock: Clock,
-    /// Makes the parts of names that the API server chooses.
-    names: Arc<meta::Names>,
-    /// Whoever holds it chooses addresses and ports.
+    /// Serializes the allocation of cluster IPs and node ports.
     allocation: Arc<Mutex<()>>,
-    /// Who has the logs and runs the commands; none where only objects are served.
+    /// Container runtime for logs, exec, attach and port-forward; `None` in an API-only server.
     runtime: Option<Arc<dyn Runtime>>,
-    /// The components whose health it serves; it is one of them.
+    /// Reports the health of the node's components, of which the API server is one.
     supervisor: Supervisor,
     component: Component,
 }
 
 impl Api {
-    /// An API without objects.
+    /// Creates an API server with an empty store.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         let supervisor = Supervisor::new(clock.clone(), CancellationToken::new());
@@ -88,13 +90,13 @@ impl Api {
             supervisor,
             store: Store::default(),
             clock,
-            names: Arc::default(),
+
             allocation: Arc::default(),
             runtime: None,
         }
     }
 
-    /// The API with the health of the components of `supervisor`.
+    /// Serves the health of the components of `supervisor`, and registers the API server there.
     #[must_use]
     pub fn with_supervisor(self, supervisor: Supervisor) -> Self {
         Self {
@@ -104,12 +106,11 @@ impl Api {
         }
     }
 
-    /// The component that the API and its server are.
     pub(crate) fn component(&self) -> &Component {
         &self.component
     }
 
-    /// The API with the containers of `runtime` behind its pods.
+    /// Serves logs, exec, attach, port-forward and proxy of pods from `runtime`.
     #[must_use]
     pub fn with_runtime(self, runtime: Arc<dyn Runtime>) -> Self {
         Self {
@@ -118,20 +119,22 @@ impl Api {
         }
     }
 
-    /// Held by whoever chooses addresses and ports.
-    fn allocating(&self) -> MutexGuard<'_, ()> {
+    /// Locks the allocation of cluster IPs and node ports. The caller keeps the lock until the object is stored, so that
+    /// no other request gets the same address or port.
+    fn lock_allocation(&self) -> MutexGuard<'_, ()> {
+        // The mutex protects no data, so a panic leaves nothing inconsistent.
         self.allocation
             .lock()
-            .expect("nothing panics while it allocates")
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The API as a service.
+    /// Returns the API as a service. A handler that panics answers 500 and is counted in the component's metrics.
     pub fn router(&self) -> Router {
         let component = self.component.clone();
         let on_panic = move |panic: Box<dyn Any + Send>| {
             component.count_panic(&*panic);
             let message = "This request caused apiserver to panic. Look in the logs for details.";
-            Failure::internal(message).into_response()
+            StatusError::internal(message).into_response()
         };
         Router::new()
             .fallback(handle)
@@ -139,7 +142,7 @@ impl Api {
             .with_state(self.clone())
     }
 
-    /// A client of this API that needs no socket.
+    /// Returns a client that calls the router in this process, without a socket.
     #[must_use]
     pub fn client(&self) -> kube::Client {
         kube::Client::new(self.router(), "default")
@@ -149,70 +152,90 @@ impl Api {
 async fn handle(State(api): State<Api>, request: Request) -> Response {
     match respond(&api, request).await {
         Ok(response) => response,
-        Err(failure) => failure.into_response(),
+        Err(error) => error.into_response(),
     }
 }
 
-async fn respond(api: &Api, request: Request) -> Result<Response, Failure> {
+async fn respond(api: &Api, request: Request) -> Result<Response, StatusError> {
     let (parts, body) = request.into_parts();
     api.component.item_failpoint(parts.uri.path());
-    if parts.method == Method::GET
-        && let Some(answer) =
-            health::respond(api, parts.uri.path(), parts.uri.query().unwrap_or_default())
-    {
-        return answer;
+    if parts.method == Method::GET {
+        let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
+        let response = health::respond(api, path, query)
+            .or_else(|| discovery::respond(path, &parts.headers))
+            .or_else(|| openapi::respond(path, &parts.headers));
+        if let Some(response) = response {
+            return response;
+        }
     }
-    if parts.method == Method::GET
-        && let Some(answer) = discovery::respond(parts.uri.path(), &parts.headers)
-    {
-        return answer;
-    }
-    let query = Query::parse(parts.uri.query().unwrap_or_default()).of_agent(&parts.headers);
-    let form = table::Form::of(&parts.headers, &query);
+    let query = Query::parse(parts.uri.query().unwrap_or_default()).with_user_agent(&parts.headers);
+    let format = ResponseFormat::negotiate(&parts.headers, &query);
     if let Some(review) = review::find(parts.uri.path()) {
         let body = body::Body::read(&parts.headers, body).await?;
-        return review::respond(review, &parts.method, form, &body);
+        return review::respond(review, &parts.method, format, &body);
     }
-    let (own, rest) = proxy::split(parts.uri.path());
-    let path = Path::parse(own)?;
-    if let Some(rest) = rest.map(str::to_owned) {
-        return proxy::respond(api, &path, &rest, parts, body).await;
-    }
-    match (path.subresource, &parts.method) {
+    let (own_path, proxied_path) = proxy::split_path(parts.uri.path());
+    let info = RequestInfo::parse(own_path)?;
+    let result = match proxied_path.map(str::to_owned) {
+        Some(path) => proxy::respond(api, &info, &path, parts, body).await,
+        None => respond_to_resource(api, &info, &query, format, parts, body).await,
+    };
+    let Some(deprecation) = info.kind.deprecation else {
+        return result;
+    };
+    // kube-apiserver adds the warning before it handles the request, so errors have it too.
+    let mut response = result.unwrap_or_else(StatusError::into_response);
+    warning::append(response.headers_mut(), deprecation);
+    Ok(response)
+}
+
+/// Serves a request for objects of a kind or for a subresource other than `proxy`.
+async fn respond_to_resource(
+    api: &Api,
+    info: &RequestInfo,
+    query: &Query,
+    format: ResponseFormat,
+    parts: Parts,
+    body: Body,
+) -> Result<Response, StatusError> {
+    match (info.subresource, &parts.method) {
         (Some(Subresource::Log), &Method::GET) => {
-            let response = log::respond(api, &path, &query).await?;
-            return Ok(socket::answer(parts, response, Pieces::OfLog).await);
+            let response = log::respond(api, info, query).await?;
+            return Ok(upgrade_if_requested(parts, response, StreamKind::Log).await);
         }
         (Some(Subresource::Exec), &(Method::GET | Method::POST)) => {
-            return remote::exec(api, &path, &query, parts).await;
+            return remotecommand::exec(api, info, query, parts).await;
         }
         (Some(Subresource::Attach), &(Method::GET | Method::POST)) => {
-            return remote::attach(api, &path, &query, parts).await;
+            return remotecommand::attach(api, info, query, parts).await;
         }
         (Some(Subresource::PortForward), &(Method::GET | Method::POST)) => {
-            return forward::respond(api, &path, parts).await;
+            return portforward::respond(api, info, parts).await;
         }
         _ => {}
     }
     let body = body::Body::read(&parts.headers, body).await?;
-    match (parts.method.clone(), path.subresource) {
-        (Method::GET, None) if query.watches() => {
-            let response = watch::respond(api, &path, &query, form)?;
-            Ok(socket::answer(parts, response, Pieces::OfWatch).await)
+    match (parts.method.clone(), info.subresource) {
+        (Method::GET, None) if query.is_watch() => {
+            let response = watch::respond(api, info, query, format)?;
+            Ok(upgrade_if_requested(parts, response, StreamKind::Watch).await)
         }
-        (Method::GET, None) => read::respond(api, &path, &query, form),
-        (Method::POST, None) if path.name.is_none() => create::respond(api, &path, &query, &body),
-        (Method::PUT, None) if path.name.is_some() => update::put(api, &path, &query, &body),
-        (Method::PATCH, None) if path.name.is_some() => update::patch(api, &path, &query, &body),
-        (Method::DELETE, None) => delete::respond(api, &path, &query, &body),
+        (Method::GET, None) => read::respond(api, info, query, format),
+        (Method::POST, None) if info.name.is_none() => {
+            let response = create::respond(api, info, query, &body)?;
+            Ok(image_warning::append(api, &body.object()?, response).await)
+        }
+        (Method::PUT, None) if info.name.is_some() => update::put(api, info, query, &body),
+        (Method::PATCH, None) if info.name.is_some() => update::patch(api, info, query, &body),
+        (Method::DELETE, None) => delete::respond(api, info, query, &body),
         (method, Some(subresource)) => {
-            subresource::respond(api, &path, subresource, &method, &query, &body)
+            subresource::respond(api, info, subresource, &method, query, &body)
         }
-        _ => Err(Failure::method_not_allowed()),
+        _ => Err(StatusError::method_not_allowed()),
     }
 }
 
-/// An answer with a JSON body.
+/// Returns a response with a JSON body.
 fn json(status: http::StatusCode, value: &impl serde::Serialize) -> Response {
     let body = serde_json::to_vec(value).expect("JSON values serialise");
     Response::builder()

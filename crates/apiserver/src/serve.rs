@@ -1,4 +1,4 @@
-//! The API for others: over TLS, to whoever has the token.
+//! Server of the API: TLS on loopback, with a bearer token.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -43,7 +43,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 /// Timeout of requests in flight when the node shuts down.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What callers need and the server proves itself with. Made anew at each start and kept nowhere but in the kubeconfig.
+/// Certificate and token of a server. They are generated at each start and stored in the kubeconfig only.
 pub struct Credentials {
     certificate: CertificateDer<'static>,
     certificate_pem: String,
@@ -58,10 +58,10 @@ impl std::fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    /// A certificate for the loopback names, and a token.
+    /// Generates a certificate for the loopback names, and a token.
     ///
     /// # Errors
-    /// When the certificate cannot be made.
+    /// If the certificate cannot be generated.
     pub fn generate() -> Result<Self, rcgen::Error> {
         let names = ["localhost", "127.0.0.1", "kubernetes.default.svc"];
         let signed = rcgen::generate_simple_self_signed(names.map(str::to_owned))?;
@@ -74,7 +74,7 @@ impl Credentials {
         })
     }
 
-    /// A kubeconfig for the API at `address`. It holds the token: whoever writes it keeps it from others.
+    /// Returns a kubeconfig for the API at `address`. It contains the token, so its file must be readable by the owner only.
     #[must_use]
     pub fn kubeconfig(&self, address: SocketAddr) -> String {
         use base64::Engine as _;
@@ -99,10 +99,10 @@ impl Credentials {
     }
 }
 
-/// Serves `api` on `listener` until `shutdown`, then lets requests in flight finish for a moment.
+/// Serves `api` on `listener` until `shutdown`, then waits at most 2 s for requests in flight.
 ///
 /// # Errors
-/// When the certificate is not usable.
+/// If the certificate is not usable.
 pub async fn serve(
     api: &Api,
     listener: TcpListener,
@@ -162,7 +162,7 @@ impl Server {
             match self.listener.accept().await {
                 Ok((stream, _)) => self.open(stream).await,
                 Err(error) => {
-                    // The process has no free file descriptor, most likely. A retry without a delay would not help.
+                    // Probably the process has no free file descriptor, so an immediate retry would fail, too.
                     tracing::warn!(%error, "the API could not accept a connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
@@ -183,7 +183,7 @@ impl Server {
         self.tasks.spawn(async move {
             let activity = connection.activity.clone();
             component.run_once(connection.serve(stream, permit)).await;
-            activity.end();
+            activity.unregister();
         });
     }
 }

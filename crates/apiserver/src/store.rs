@@ -1,7 +1,7 @@
-//! Objects of every kind, under one sequence of versions, and what changed since any of them.
+//! Object store of all kinds, with one sequence of resource versions and a bounded history of changes for watches.
 //!
-//! A watcher reads the bounded history by version, so a slow one loses nothing until the history has moved past it, and
-//! is then told so. The store knows nothing of Kubernetes but `metadata.resourceVersion`.
+//! A watcher reads the history by resource version. A slow watcher loses nothing until its version is compacted, and then gets an
+//! error (410 Gone in the API). Of Kubernetes the store depends on `metadata.resourceVersion` only.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -9,65 +9,65 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use serde_json::Value;
 use tokio::sync::watch;
 
-/// How many changes are remembered for watchers.
-const HISTORY: usize = 8_192;
+/// Number of events in the history.
+const WATCH_CACHE_SIZE: usize = 8_192;
 
-/// Names one object. The order lists a kind's objects together, and a namespace's within it.
+/// Key of an object. The order groups objects by kind, then by namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
-    /// `apps/deployments`, `/pods` …
+    /// Group and plural name, such as `apps/deployments` or `/pods`.
     pub resource: String,
-    /// Empty for kinds without namespaces.
+    /// Namespace; empty for cluster-scoped kinds.
     pub namespace: String,
     /// The object's name.
     pub name: String,
 }
 
-/// What happened to an object.
+/// StoreEvent of an object.
 #[derive(Clone, Debug)]
-pub struct Change {
-    /// The version that this change made.
+pub struct StoreEvent {
+    /// Resource version of the change.
     pub version: u64,
-    /// Which object.
+    /// Key of the object.
     pub key: Key,
-    /// What it was; none when it was created.
+    /// Object before the change; `None` if it was created.
     pub before: Option<Arc<Value>>,
-    /// What it is; none when it was removed.
+    /// Object after the change; `None` if it was removed.
     pub after: Option<Arc<Value>>,
 }
 
-/// A write that did not happen.
+/// Error of a write, which changed nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
-    /// There is such an object already.
+    /// The object exists already.
     #[error("the object exists")]
     Exists,
-    /// There is no such object.
+    /// The object does not exist.
     #[error("no such object")]
     NotFound,
-    /// It has changed since it was read.
+    /// The object changed since it was read.
     #[error("the object has been modified")]
     Conflict,
 }
 
-/// The history no longer reaches back to the version asked for.
+/// The requested resource version was compacted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too old resource version: {asked} ({oldest})")]
-pub struct TooOld {
-    /// The version asked for.
+pub struct Compacted {
+    /// Requested version.
     pub asked: u64,
-    /// The oldest one that can be continued from.
+    /// Oldest version from which a watch can continue.
     pub oldest: u64,
 }
 
-/// The store. Clones share it.
+/// Object store. Clones share the objects.
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    // A std mutex: nothing awaits while it is held.
+    // A std mutex, because it is never held across an await.
     state: Mutex<State>,
     latest: watch::Sender<u64>,
     history: usize,
@@ -77,19 +77,19 @@ struct Shared {
 struct State {
     version: u64,
     objects: BTreeMap<Key, Arc<Value>>,
-    changes: VecDeque<Change>,
-    /// Everything after this version is in `changes`.
-    floor: u64,
+    changes: VecDeque<StoreEvent>,
+    /// `changes` contains every event after this version.
+    compact_revision: u64,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self::with_history(HISTORY)
+        Self::with_history(WATCH_CACHE_SIZE)
     }
 }
 
 impl Store {
-    /// A store that remembers this many changes.
+    /// Creates a store whose history has at most this many events.
     #[must_use]
     pub fn with_history(history: usize) -> Self {
         Self {
@@ -101,19 +101,19 @@ impl Store {
         }
     }
 
-    /// The newest version.
+    /// Returns the newest resource version.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.state().version
     }
 
-    /// One object.
+    /// Returns the object with this key.
     #[must_use]
     pub fn get(&self, key: &Key) -> Option<Arc<Value>> {
         self.state().objects.get(key).cloned()
     }
 
-    /// The objects of a kind, of one namespace or of all, in the order of their keys, and the version they show.
+    /// Returns the objects of a kind in one or all namespaces, ordered by key, and the resource version of the list.
     #[must_use]
     pub fn list(&self, resource: &str, namespace: Option<&str>) -> (Vec<Arc<Value>>, u64) {
         let state = self.state();
@@ -134,6 +134,9 @@ impl Store {
     }
 
     /// Adds an object.
+    ///
+    /// # Errors
+    /// [`WriteError::Exists`] if the key is used.
     pub fn create(&self, key: Key, object: Value) -> Result<Arc<Value>, WriteError> {
         let mut state = self.state();
         if state.objects.contains_key(&key) {
@@ -142,7 +145,7 @@ impl Store {
         Ok(self.commit(&mut state, key, None, object))
     }
 
-    /// Puts `object` in the place of what was read as `before`.
+    /// Replaces the object that was read as `before`.
     pub fn replace(
         &self,
         key: &Key,
@@ -150,34 +153,34 @@ impl Store {
         object: Value,
     ) -> Result<Arc<Value>, WriteError> {
         let mut state = self.state();
-        let current = unchanged(&state, key, before)?;
+        let current = find_unchanged(&state, key, before)?;
         Ok(self.commit(&mut state, key.clone(), Some(current), object))
     }
 
-    /// Removes what was read as `before`; returns it with the version of its removal.
+    /// Removes the object that was read as `before`; returns it with the resource version of the removal.
     pub fn remove(&self, key: &Key, before: &Value) -> Result<Arc<Value>, WriteError> {
         let mut state = self.state();
-        let current = unchanged(&state, key, before)?;
+        let current = find_unchanged(&state, key, before)?;
         let version = state.version + 1;
-        let last = Arc::new(stamped((*current).clone(), version));
+        let last = Arc::new(with_resource_version((*current).clone(), version));
         state.objects.remove(key);
-        let change = Change {
+        let change = StoreEvent {
             version,
             key: key.clone(),
             before: Some(last.clone()),
             after: None,
         };
-        self.remember(&mut state, change);
+        self.append_event(&mut state, change);
         Ok(last)
     }
 
-    /// What changed after `since`, oldest first; empty when nothing did.
-    pub fn changes(&self, since: u64) -> Result<Vec<Change>, TooOld> {
+    /// Returns the events after the version `since`, oldest first.
+    pub fn changes(&self, since: u64) -> Result<Vec<StoreEvent>, Compacted> {
         let state = self.state();
-        if since < state.floor {
-            return Err(TooOld {
+        if since < state.compact_revision {
+            return Err(Compacted {
                 asked: since,
-                oldest: state.floor,
+                oldest: state.compact_revision,
             });
         }
         let first = state
@@ -186,7 +189,7 @@ impl Store {
         Ok(state.changes.range(first..).cloned().collect())
     }
 
-    /// Says when there are versions newer than the last one seen.
+    /// Subscribes to the newest resource version.
     #[must_use]
     pub fn latest(&self) -> watch::Receiver<u64> {
         self.shared.latest.subscribe()
@@ -207,31 +210,31 @@ impl Store {
         object: Value,
     ) -> Arc<Value> {
         let version = state.version + 1;
-        let object = Arc::new(stamped(object, version));
+        let object = Arc::new(with_resource_version(object, version));
         state.objects.insert(key.clone(), object.clone());
-        let change = Change {
+        let change = StoreEvent {
             version,
             key,
             before,
             after: Some(object.clone()),
         };
-        self.remember(state, change);
+        self.append_event(state, change);
         object
     }
 
-    fn remember(&self, state: &mut State, change: Change) {
+    fn append_event(&self, state: &mut State, change: StoreEvent) {
         state.version = change.version;
         state.changes.push_back(change);
         while state.changes.len() > self.shared.history {
             if let Some(forgotten) = state.changes.pop_front() {
-                state.floor = forgotten.version;
+                state.compact_revision = forgotten.version;
             }
         }
         self.shared.latest.send_replace(state.version);
     }
 }
 
-fn unchanged(state: &State, key: &Key, before: &Value) -> Result<Arc<Value>, WriteError> {
+fn find_unchanged(state: &State, key: &Key, before: &Value) -> Result<Arc<Value>, WriteError> {
     let current = state.objects.get(key).ok_or(WriteError::NotFound)?;
     let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
     if version(current) == version(before) {
@@ -241,7 +244,7 @@ fn unchanged(state: &State, key: &Key, before: &Value) -> Result<Arc<Value>, Wri
     }
 }
 
-fn stamped(mut object: Value, version: u64) -> Value {
+fn with_resource_version(mut object: Value, version: u64) -> Value {
     object["metadata"]["resourceVersion"] = Value::String(version.to_string());
     object
 }

@@ -126,7 +126,7 @@ where
     /// Notifies the handlers of every object, as if it had just been created.
     pub fn redeliver_all(&self) {
         for object in self.all() {
-            self.shared.redeliveries.add(Key::of(&*object));
+            self.shared.redeliveries.add(Key::from_object(&*object));
         }
     }
 
@@ -182,18 +182,20 @@ where
         match event {
             Event::Init => listed.clear(),
             Event::InitApply(object) => {
-                listed.insert(Key::of(&object));
+                listed.insert(Key::from_object(&object));
                 self.apply(object, is_restart);
             }
             Event::InitDone => self.end_list(listed),
             Event::Apply(object) => self.apply(object, false),
-            Event::Delete(object) => self.delete(&Key::of(&object), version(object.meta())),
+            Event::Delete(object) => {
+                self.delete(&Key::from_object(&object), version(object.meta()));
+            }
         }
     }
 
     /// Inserts an object into the cache. With `is_new` the handlers get it as a new one.
     fn apply(&self, object: K, is_new: bool) {
-        let (version, key) = (version(object.meta()), Key::of(&object));
+        let (version, key) = (version(object.meta()), Key::from_object(&object));
         let object = Arc::new(object);
         let old = self
             .informer

@@ -1,9 +1,9 @@
-//! Predicates and times of a pod's status.
+//! Predicates and times of pods, and their containers.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{Pod, PodCondition};
+use k8s_openapi::api::core::v1::{Container, Pod, PodCondition};
 
 /// Returns the pod's phase; `Pending` if it has none.
 pub fn phase(pod: &Pod) -> &str {
@@ -74,4 +74,59 @@ pub fn max_restart_count(pod: &Pod) -> i32 {
         .map(|status| status.restart_count)
         .max()
         .unwrap_or(0)
+}
+
+/// Returns `true` if an init container is a sidecar: `restartPolicy: Always` (upstream's `IsRestartableInitContainer`).
+/// Regular containers can have the same policy, so `init` must be an init container.
+pub fn is_restartable_init_container(init: &Container) -> bool {
+    init.restart_policy.as_deref() == Some("Always")
+}
+
+/// Returns the pod's sidecars: its restartable init containers.
+pub fn sidecars(pod: &Pod) -> impl Iterator<Item = &Container> {
+    init_containers(pod).filter(|init| is_restartable_init_container(init))
+}
+
+/// Returns `true` if the container `name` is a sidecar of the pod.
+pub fn has_sidecar(pod: &Pod, name: &str) -> bool {
+    sidecars(pod).any(|sidecar| sidecar.name == name)
+}
+
+/// Returns the pod's init containers, then its regular containers.
+pub fn containers_in_start_order(pod: &Pod) -> impl Iterator<Item = &Container> {
+    let regular = pod.spec.iter().flat_map(|spec| &spec.containers);
+    init_containers(pod).chain(regular)
+}
+
+fn init_containers(pod: &Pod) -> impl Iterator<Item = &Container> {
+    let spec = pod.spec.iter();
+    spec.flat_map(|spec| spec.init_containers.iter().flatten())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn restartable_init_containers_are_sidecars_and_regular_containers_are_not() {
+        let pod = json!({"spec": {
+            "initContainers": [{"name": "init"}, {"name": "side", "restartPolicy": "Always"}],
+            "containers": [{"name": "app", "restartPolicy": "Always"}],
+        }});
+        let pod: Pod = serde_json::from_value(pod).unwrap();
+        for (name, expected) in [
+            ("init", false),
+            ("side", true),
+            ("app", false),
+            ("x", false),
+        ] {
+            assert_eq!(has_sidecar(&pod, name), expected, "{name}");
+        }
+        let names: Vec<_> = containers_in_start_order(&pod)
+            .map(|container| container.name.as_str())
+            .collect();
+        assert_eq!(names, ["init", "side", "app"]);
+    }
 }

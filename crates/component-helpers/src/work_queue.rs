@@ -37,7 +37,7 @@ impl Key {
     }
 
     /// Returns the key of `object`.
-    pub fn of<K: kube::Resource>(object: &K) -> Self {
+    pub fn from_object<K: kube::Resource>(object: &K) -> Self {
         let meta = object.meta();
         Self {
             namespace: meta.namespace.clone().unwrap_or_default(),

@@ -1,28 +1,25 @@
-//! Pods as local processes: Linux namespaces, this machine's programs under their images' names, a network of their own.
+//! Pods as local processes in Linux namespaces, with programs of this host for images, and a pod network.
 //!
-//! It counts on being inside what the module `up` of the crate `node` makes: its own mounts and processes end with it, so nothing it leaves
-//! undone outlives it.
+//! The runtime must run inside the namespaces that the module `up` of the crate `node` creates: the kernel removes their
+//! mounts and processes when the node exits, so nothing is left behind.
+//!
+//! `child` is the code of re-executed children; every other module runs in the node's process.
 
-mod command;
-mod confine;
+mod atomic_writer;
+mod attach_output;
+mod child;
 mod container;
 mod exec;
-mod files;
 mod images;
 mod log;
 mod network;
 mod prober;
-mod processes;
-mod role;
-mod root;
-mod said;
+mod pty;
 mod sandbox;
-mod shadow;
+mod shared_pid_ns;
 mod spec;
 mod streams;
-mod taps;
-mod terminal;
-mod user;
+mod termination_log;
 mod volumes;
 
 use std::collections::HashMap;
@@ -43,74 +40,81 @@ use super::{
     ContainerConfig, ContainerId, ExecError, ExecOptions, ExecResult, ExecSession, Exit, Image,
     ImageError, LogLine, Runtime, RuntimeError, Sandbox, SandboxConfig, SandboxId, Volume,
 };
-use container::Container;
-pub use images::{ImageProgram, Images, Requirement};
+pub use child::{CLEANUP, dispatch};
+pub use container::DEFAULT_PATH;
+use container::{Container, StartContainer};
+pub use images::{FindHostSoftware, HostSoftware, ImageMap, ImageProgram};
 pub use network::GATEWAY;
 pub(crate) use network::Network;
-pub use role::dispatch;
-pub use role::{again, hold_signals, supervise};
-use sandbox::Pod;
+use sandbox::PodSandbox;
+pub use spec::ImageFiles;
 
-/// Runs pods on this machine.
-pub struct Local {
+/// Runs pods as processes of this host.
+pub struct LocalRuntime {
     shared: Arc<Shared>,
 }
 
 struct Shared {
     clock: Clock,
     component: Component,
-    images: Images,
+    images: ImageMap,
     network: Network,
-    /// Where pods' folders are; gone with the node's mounts.
-    folder: PathBuf,
-    // Std mutexes: nothing awaits while they are held.
-    pods: Mutex<HashMap<SandboxId, Arc<Pod>>>,
+    /// Directory of the pods' files, on a mount that exists only in the node's mount namespace.
+    pods_dir: PathBuf,
+    // Std mutexes: no task awaits while it holds one.
+    pods: Mutex<HashMap<SandboxId, Arc<PodSandbox>>>,
     containers: Mutex<HashMap<ContainerId, Arc<Container>>>,
-    listeners: Mutex<Vec<mpsc::UnboundedSender<Exit>>>,
+    exit_subscribers: Mutex<Vec<mpsc::UnboundedSender<Exit>>>,
 }
 
-impl Local {
-    /// Creates a runtime without pods, and its network. Its files are in `folder`; its component is
+impl LocalRuntime {
+    /// Creates a runtime without pods, and the pod network. Its files are in `dir`; its component is
     /// `container-runtime`.
     ///
     /// # Errors
-    /// When the kernel refuses the network.
-    pub async fn start(supervisor: &Supervisor, images: Images, folder: &Path) -> io::Result<Self> {
-        let network = Network::start(&folder.join("networks")).await?;
+    /// The kernel's error if the network cannot be created.
+    pub async fn start(supervisor: &Supervisor, images: ImageMap, dir: &Path) -> io::Result<Self> {
+        let network = Network::start(&dir.join("networks")).await?;
         Ok(Self {
             shared: Arc::new(Shared {
                 clock: supervisor.clock().clone(),
                 component: supervisor.component("container-runtime"),
                 images,
                 network,
-                folder: folder.join("pods"),
+                pods_dir: dir.join("pods"),
                 pods: Mutex::default(),
                 containers: Mutex::default(),
-                listeners: Mutex::default(),
+                exit_subscribers: Mutex::default(),
             }),
         })
     }
 
-    /// Where tasks run whose sockets are the node's in the pod network.
+    /// Returns the handle of a tokio runtime whose threads are in the node's network namespace of the pod network.
     #[must_use]
     pub fn pod_network(&self) -> tokio::runtime::Handle {
         self.shared.network.handle()
     }
 }
 
+/// Returns a function that adds the failed operation to an error.
 fn system(doing: impl Into<String>) -> impl FnOnce(io::Error) -> RuntimeError {
     let doing = doing.into();
     move |source| RuntimeError::System { doing, source }
 }
 
+/// Returns a function that adds the failed operation to an error of a system call, and keeps its kind.
+fn io_context(doing: String) -> impl FnOnce(nix::Error) -> io::Error {
+    move |error| io::Error::new(io::Error::from(error).kind(), format!("{doing}: {error}"))
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex
         .lock()
-        .expect("nothing panics while it holds the runtime's tables")
+        .expect("no code panics while it holds the runtime's tables")
 }
 
 impl Shared {
-    fn pod(&self, id: &SandboxId) -> Result<Arc<Pod>, RuntimeError> {
+    fn pod(&self, id: &SandboxId) -> Result<Arc<PodSandbox>, RuntimeError> {
         let found = lock(&self.pods).get(id).cloned();
         found.ok_or_else(|| RuntimeError::NotFound(format!("sandbox {}", id.0)))
     }
@@ -120,19 +124,19 @@ impl Shared {
         found.ok_or_else(|| RuntimeError::NotFound(format!("container {}", id.0)))
     }
 
-    fn tell(&self, exit: &Exit) {
-        lock(&self.listeners).retain(|listener| listener.send(exit.clone()).is_ok());
+    fn notify_exit(&self, exit: &Exit) {
+        lock(&self.exit_subscribers).retain(|subscriber| subscriber.send(exit.clone()).is_ok());
     }
 }
 
 #[async_trait]
-impl Runtime for Local {
+impl Runtime for LocalRuntime {
     async fn run_sandbox(&self, config: SandboxConfig) -> Result<Sandbox, RuntimeError> {
         let id = SandboxId(config.uid.clone());
         if let Ok(pod) = self.shared.pod(&id) {
             return Ok(Sandbox { id, ip: pod.ip() });
         }
-        let pod = Pod::make(&self.shared.network, &self.shared.folder, &config).await?;
+        let pod = PodSandbox::create(&self.shared.network, &self.shared.pods_dir, &config).await?;
         let ip = pod.ip();
         lock(&self.shared.pods).insert(id.clone(), Arc::new(pod));
         Ok(Sandbox { id, ip })
@@ -143,7 +147,7 @@ impl Runtime for Local {
         sandbox: &SandboxId,
         volumes: &[Volume],
     ) -> Result<(), RuntimeError> {
-        let updated = self.shared.pod(sandbox)?.update(volumes);
+        let updated = self.shared.pod(sandbox)?.update_volumes(volumes);
         updated.map_err(system("updating the pod's volumes"))
     }
 
@@ -151,14 +155,14 @@ impl Runtime for Local {
         let Some(pod) = lock(&self.shared.pods).remove(sandbox) else {
             return Ok(());
         };
-        let of_pod: Vec<_> = lock(&self.shared.containers)
+        let containers: Vec<_> = lock(&self.shared.containers)
             .iter()
             .filter(|(_, container)| container.sandbox == *sandbox)
             .map(|(id, container)| (id.clone(), container.clone()))
             .collect();
-        for (id, container) in of_pod {
+        for (id, container) in containers {
             container.kill();
-            container.ended().await;
+            container.wait().await;
             lock(&self.shared.containers).remove(&id);
         }
         pod.remove(&self.shared.network).await;
@@ -166,7 +170,8 @@ impl Runtime for Local {
     }
 
     async fn resolve_image(&self, image: &str) -> Result<Image, ImageError> {
-        self.shared.images.resolve(image).map(|found| found.image)
+        let resolved = self.shared.images.resolve(image);
+        resolved.map(|resolved| resolved.image)
     }
 
     async fn start_container(
@@ -176,16 +181,21 @@ impl Runtime for Local {
     ) -> Result<ContainerId, RuntimeError> {
         let pod = self.shared.pod(sandbox)?;
         let id = ContainerId(uuid::Uuid::new_v4().simple().to_string());
-        let found = self
+        let image = self
             .shared
             .images
             .resolve(&config.image.reference)
             .map_err(|error| RuntimeError::Start(error.to_string()))?;
+        let request = StartContainer {
+            id: &id,
+            sandbox,
+            pod: &pod,
+            config,
+            image,
+            component: self.shared.component.clone(),
+        };
         let shared = self.shared.clone();
-        let component = shared.component.clone();
-        let told = move |exit: Exit| shared.tell(&exit);
-        let container =
-            Container::start(&id, sandbox, &pod, config, found, component, told).await?;
+        let container = Container::start(request, move |exit| shared.notify_exit(&exit)).await?;
         lock(&self.shared.containers).insert(id.clone(), Arc::new(container));
         Ok(id)
     }
@@ -196,21 +206,18 @@ impl Runtime for Local {
         grace: Duration,
     ) -> Result<(), RuntimeError> {
         let container = self.shared.container(container)?;
-        container.ask_to_end();
+        container.send_stop_signal();
         let grace = self.shared.clock.to_real(grace);
-        if tokio::time::timeout(grace, container.ended())
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(grace, container.wait()).await.is_err() {
             container.kill();
-            container.ended().await;
+            container.wait().await;
         }
         Ok(())
     }
 
     fn exits(&self) -> BoxStream<'static, Exit> {
         let (sender, receiver) = mpsc::unbounded_channel();
-        lock(&self.shared.listeners).push(sender);
+        lock(&self.shared.exit_subscribers).push(sender);
         UnboundedReceiverStream::new(receiver).boxed()
     }
 
@@ -221,7 +228,7 @@ impl Runtime for Local {
         timeout: Duration,
     ) -> Result<ExecResult, ExecError> {
         let container = self.shared.container(container)?;
-        command::run(&container, command, timeout).await
+        exec::run(&container, command, timeout).await
     }
 
     async fn exec_stream(
@@ -231,7 +238,7 @@ impl Runtime for Local {
         options: ExecOptions,
     ) -> Result<ExecSession, RuntimeError> {
         let container = self.shared.container(container)?;
-        command::attach(&container, command, options)
+        exec::run_attached(&container, command, options)
     }
 
     async fn attach(
@@ -246,7 +253,7 @@ impl Runtime for Local {
 
     async fn connect(&self, sandbox: &SandboxId, port: u16) -> io::Result<TcpStream> {
         let pod = self.shared.pod(sandbox).map_err(io::Error::other)?;
-        pod.place.connect(port).await
+        pod.network.connect(port).await
     }
 
     async fn logs(
@@ -259,13 +266,13 @@ impl Runtime for Local {
 
     async fn remove_container(&self, container: &ContainerId) -> Result<(), RuntimeError> {
         if let Ok(found) = self.shared.container(container) {
-            found.remove_folder();
+            found.remove_dir();
             lock(&self.shared.containers).remove(container);
         }
         Ok(())
     }
 
     fn prober(&self) -> Arc<dyn probe::Prober> {
-        Arc::new(prober::Prober::new(self.shared.clone()))
+        Arc::new(prober::PodProber::new(self.shared.clone()))
     }
 }

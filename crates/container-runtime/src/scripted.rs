@@ -1,7 +1,7 @@
-//! A runtime whose workloads are data, for the virtual clock: no process, no socket, the same every time.
+//! A runtime whose workloads are data, for the virtual clock: it needs no processes and no sockets, and it is deterministic.
 //!
-//! What a container does is a [`Workload`], found by the program it would run. Probes get their answers here, and
-//! [`Scripted::http_get`] is how a caller inside this process reaches a pod.
+//! A container behaves as the [`Workload`] of its program. The runtime answers probes itself. Callers in this process reach
+//! a pod with [`ScriptedRuntime::http_get`].
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -24,22 +24,25 @@ use super::{
     VolumeSource,
 };
 
-mod answers;
+mod chapter;
+mod exec;
 mod instance;
 mod prober;
-mod starts;
+mod start_counter;
 mod workload;
 
 use instance::Instance;
-pub use workload::{Answer, Exec, Reply, Route, Term, Workload, Workloads};
+pub use workload::{HttpReply, OnTerm, Route, RouteBehavior, ScriptedExec, Workload, Workloads};
 
-/// Exits that a slow listener may be behind.
-const EXITS: usize = 4096;
-/// Exit codes of a process that KILL or TERM ended.
-const KILLED: (i32, i32) = (137, 9);
+/// Number of exits that a subscriber may lag behind before it loses some.
+const EXIT_CHANNEL_CAPACITY: usize = 4096;
+/// Exit code and signal number of a process that SIGKILL ended.
+const SIGKILL_EXIT: (i32, i32) = (137, 9);
+/// Exit code and signal number of a process that SIGTERM ended.
+const SIGTERM_EXIT: (i32, i32) = (143, 15);
 
-/// The runtime.
-pub struct Scripted {
+/// Runs scripted workloads.
+pub struct ScriptedRuntime {
     shared: Arc<Shared>,
 }
 
@@ -54,21 +57,22 @@ struct Shared {
 struct State {
     sandboxes: HashMap<SandboxId, SandboxState>,
     instances: BTreeMap<ContainerId, Instance>,
-    made: u32,
+    /// Number of sandboxes created so far.
+    sandbox_count: u32,
     logs: HashMap<ContainerId, Vec<LogLine>>,
 }
 
 struct SandboxState {
     ip: Ipv4Addr,
-    /// Files by volume and path. They live as long as the pod.
+    /// Files by volume and path, with the lifetime of the pod.
     volumes: BTreeMap<String, BTreeMap<String, Bytes>>,
 }
 
-impl Scripted {
-    /// A runtime that knows `workloads` and dates exits by `clock`.
+impl ScriptedRuntime {
+    /// Creates a runtime with these workloads. Times of exits are read from `clock`.
     #[must_use]
     pub fn new(clock: Clock, workloads: Workloads) -> Self {
-        let (exits, _) = broadcast::channel(EXITS);
+        let (exits, _) = broadcast::channel(EXIT_CHANNEL_CAPACITY);
         Self {
             shared: Arc::new(Shared {
                 clock,
@@ -79,7 +83,7 @@ impl Scripted {
         }
     }
 
-    /// A GET request to a pod: status and body, or none where nobody listens.
+    /// Sends a GET request to a pod. Returns status and body, or `None` if no container listens on the port.
     #[must_use]
     pub fn http_get(&self, ip: Ipv4Addr, port: u16, path: &str) -> Option<(u16, String)> {
         self.shared.state().http_get(ip, port, path)
@@ -90,19 +94,19 @@ impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state
             .lock()
-            .expect("nothing panics while it holds the state")
+            .expect("no code panics while it holds the state")
     }
 
-    /// Ends an instance, once: later calls find it ended.
-    fn end(&self, container: &ContainerId, code: i32, signal: Option<i32>) {
+    /// Records the exit of an instance and publishes it. Does nothing if it has exited before.
+    fn exit(&self, container: &ContainerId, code: i32, signal: Option<i32>) {
         let at = self.clock.now();
-        let ended = self
+        let has_exited = self
             .state()
             .instances
             .get_mut(container)
-            .is_some_and(Instance::end);
-        if ended {
-            // No listener is no error: the kubelet may be gone already.
+            .is_some_and(Instance::exit);
+        if has_exited {
+            // Fails without subscribers: the kubelet may have stopped already.
             let _ = self.exits.send(Exit {
                 container: container.clone(),
                 code,
@@ -113,14 +117,14 @@ impl Shared {
         }
     }
 
-    /// What the script says of asking this instance to end; none where it has ended or is unknown.
-    fn on_term(&self, container: &ContainerId) -> Option<Term> {
+    /// Returns the reaction of a running instance to SIGTERM; `None` if it has exited or is unknown.
+    fn on_term(&self, container: &ContainerId) -> Option<OnTerm> {
         let state = self.state();
         state
             .instances
             .get(container)
-            .filter(|instance| instance.runs())
-            .map(|instance| instance.workload.term)
+            .filter(|instance| instance.is_running())
+            .map(|instance| instance.workload.on_term)
     }
 }
 
@@ -136,29 +140,29 @@ impl State {
             .values_mut()
             .filter(|instance| instance.sandbox == sandbox);
         listeners
-            .find(|instance| instance.listens(port))
-            .map(|instance| instance.answer(path))
+            .find(|instance| instance.is_listening(port))
+            .map(|instance| instance.respond(path))
     }
 
-    fn listens(&self, sandbox: &SandboxId, port: u16) -> bool {
+    fn is_listening(&self, sandbox: &SandboxId, port: u16) -> bool {
         self.instances
             .values()
-            .any(|instance| instance.sandbox == *sandbox && instance.listens(port))
+            .any(|instance| instance.sandbox == *sandbox && instance.is_listening(port))
     }
 }
 
 #[async_trait]
-impl Runtime for Scripted {
+impl Runtime for ScriptedRuntime {
     async fn run_sandbox(&self, config: SandboxConfig) -> Result<Sandbox, RuntimeError> {
         let mut state = self.shared.state();
         let id = SandboxId(config.uid);
-        state.made += 1;
-        // Addresses as the local runtime gives them: .1 is the bridge's.
-        let ip = Ipv4Addr::from_bits(Ipv4Addr::new(10, 244, 0, 1).to_bits() + state.made);
+        state.sandbox_count += 1;
+        // The same addresses as of the local runtime, whose bridge has .1.
+        let ip = Ipv4Addr::from_bits(Ipv4Addr::new(10, 244, 0, 1).to_bits() + state.sandbox_count);
         let volumes = config
             .volumes
             .into_iter()
-            .map(|volume| (volume.name, answers::files(volume.source)))
+            .map(|volume| (volume.name, exec::volume_files(volume.source)))
             .collect();
         state
             .sandboxes
@@ -176,7 +180,7 @@ impl Runtime for Scripted {
         let pod = pod.ok_or_else(|| RuntimeError::NotFound(sandbox.0.clone()))?;
         for volume in volumes {
             if let VolumeSource::Files(_) = volume.source {
-                let files = answers::files(volume.source.clone());
+                let files = exec::volume_files(volume.source.clone());
                 pod.volumes.insert(volume.name.clone(), files);
             }
         }
@@ -184,23 +188,24 @@ impl Runtime for Scripted {
     }
 
     async fn remove_sandbox(&self, sandbox: &SandboxId) -> Result<(), RuntimeError> {
-        let inside: Vec<ContainerId> = {
+        let containers: Vec<ContainerId> = {
             let state = self.shared.state();
-            let mine = state
+            let instances = state
                 .instances
                 .iter()
                 .filter(|(_, instance)| instance.sandbox == *sandbox);
-            mine.map(|(id, _)| id.clone()).collect()
+            instances.map(|(id, _)| id.clone()).collect()
         };
-        for container in &inside {
-            self.shared.end(container, KILLED.0, Some(KILLED.1));
+        for container in &containers {
+            self.shared
+                .exit(container, SIGKILL_EXIT.0, Some(SIGKILL_EXIT.1));
         }
         let mut state = self.shared.state();
         state
             .instances
             .retain(|_, instance| instance.sandbox != *sandbox);
         state.sandboxes.remove(sandbox);
-        for container in &inside {
+        for container in &containers {
             state.logs.remove(container);
         }
         Ok(())
@@ -210,7 +215,7 @@ impl Runtime for Scripted {
         self.shared
             .workloads
             .image(image)
-            .ok_or_else(|| ImageError::Unknown(image.to_owned()))
+            .ok_or_else(|| self.shared.workloads.unknown_image(image))
     }
 
     async fn start_container(
@@ -229,7 +234,7 @@ impl Runtime for Scripted {
         let log = state
             .sandboxes
             .get_mut(sandbox)
-            .map(|pod| starts::log(&config, &mut pod.volumes, at));
+            .map(|pod| start_counter::log(&config, &mut pod.volumes, at));
         state.logs.insert(id.clone(), log.unwrap_or_default());
         state.instances.insert(
             id.clone(),
@@ -239,7 +244,7 @@ impl Runtime for Scripted {
             let (shared, id) = (Arc::clone(&self.shared), id.clone());
             tokio::spawn(async move {
                 shared.clock.sleep(after).await;
-                shared.end(&id, code, None);
+                shared.exit(&id, code, None);
             });
         }
         Ok(id)
@@ -252,11 +257,15 @@ impl Runtime for Scripted {
     ) -> Result<(), RuntimeError> {
         match self.shared.on_term(container) {
             None => {}
-            Some(Term::Exit(code)) => self.shared.end(container, code, None),
-            Some(Term::Dies) => self.shared.end(container, 143, Some(15)),
-            Some(Term::Ignored) => {
+            Some(OnTerm::Exit(code)) => self.shared.exit(container, code, None),
+            Some(OnTerm::Default) => {
+                let (code, signal) = SIGTERM_EXIT;
+                self.shared.exit(container, code, Some(signal));
+            }
+            Some(OnTerm::Ignore) => {
                 self.shared.clock.sleep(grace).await;
-                self.shared.end(container, KILLED.0, Some(KILLED.1));
+                self.shared
+                    .exit(container, SIGKILL_EXIT.0, Some(SIGKILL_EXIT.1));
             }
         }
         Ok(())
@@ -284,7 +293,7 @@ impl Runtime for Scripted {
         _: ExecOptions,
     ) -> Result<ExecSession, RuntimeError> {
         let result = self.shared.state().exec(container, command)?;
-        Ok(answers::session(result))
+        Ok(exec::finished_session(result))
     }
 
     async fn attach(&self, _: &ContainerId, _: bool) -> Result<ExecSession, RuntimeError> {
@@ -315,7 +324,7 @@ impl Runtime for Scripted {
     }
 
     fn prober(&self) -> Arc<dyn probe::Prober> {
-        Arc::new(prober::Scripted(Arc::clone(&self.shared)))
+        Arc::new(prober::ScriptedProber(Arc::clone(&self.shared)))
     }
 }
 

@@ -1,32 +1,36 @@
-//! What a container says of its end: what it wrote to a file that is made for it, or else the last of what it printed.
+//! Termination messages: the content of the termination log file, or else the end of the container's log.
 
 use super::LogLine;
 
-/// The most that is read of the file (`MaxContainerTerminationMessageLength`).
-pub(super) const MOST_OF_FILE: usize = 4096;
-/// The most that is taken of the log: bytes, lines (`MaxContainerTerminationMessageLogLength`, `…LogLines`).
-const MOST_OF_LOG: (usize, usize) = (2048, 80);
+/// Maximum number of bytes that are read of the file (`MaxContainerTerminationMessageLength`).
+pub(super) const MAX_MESSAGE_LEN: usize = 4096;
+/// Maximum number of bytes that are taken of the log (`MaxContainerTerminationMessageLogLength`).
+const MAX_LOG_TAIL_LEN: usize = 2048;
+/// Maximum number of lines that are taken of the log (`MaxContainerTerminationMessageLogLines`).
+const MAX_LOG_TAIL_LINES: usize = 80;
 
-/// Where a container may say why it ends.
+/// Source of a container's termination message.
 #[derive(Clone, Debug, Default)]
 pub struct Termination {
-    /// `terminationMessagePath` of the manifest: an absolute path in the container; empty where it has no such file.
+    /// `terminationMessagePath` of the manifest: an absolute path in the container. No file is created if it is empty.
     pub path: String,
-    /// Whether the end of its log stands for an empty file when it fails (`FallbackToLogsOnError`).
-    pub or_log: bool,
+    /// `terminationMessagePolicy: FallbackToLogsOnError`: the end of the log is used if the container failed and the file
+    /// is empty.
+    pub fallback_to_logs: bool,
 }
 
 impl Termination {
-    /// What is told of a container that ended with `code`; `log` is asked for only where it is needed.
+    /// Returns the message of a container that exited with `code` after writing `written` to its file; `log` is called
+    /// only if the log is used.
     pub(super) fn message(
         &self,
         code: i32,
         written: &[u8],
         log: impl FnOnce() -> Vec<LogLine>,
     ) -> Option<String> {
-        let written = &written[..written.len().min(MOST_OF_FILE)];
-        let message = if written.is_empty() && code != 0 && self.or_log {
-            end_of(&log())
+        let written = &written[..written.len().min(MAX_MESSAGE_LEN)];
+        let message = if written.is_empty() && code != 0 && self.fallback_to_logs {
+            log_tail(&log())
         } else {
             String::from_utf8_lossy(written).into_owned()
         };
@@ -34,14 +38,13 @@ impl Termination {
     }
 }
 
-fn end_of(log: &[LogLine]) -> String {
-    let (bytes, lines) = MOST_OF_LOG;
-    let last = &log[log.len().saturating_sub(lines)..];
+fn log_tail(log: &[LogLine]) -> String {
+    let last = &log[log.len().saturating_sub(MAX_LOG_TAIL_LINES)..];
     let text: Vec<u8> = last
         .iter()
         .flat_map(|line| line.text.iter().copied())
         .collect();
-    String::from_utf8_lossy(&text[text.len().saturating_sub(bytes)..]).into_owned()
+    String::from_utf8_lossy(&text[text.len().saturating_sub(MAX_LOG_TAIL_LEN)..]).into_owned()
 }
 
 #[cfg(test)]
@@ -50,14 +53,20 @@ mod tests {
 
     use super::*;
 
-    const BOTH: bool = true;
-    const FILE: bool = false;
+    const FALLBACK_TO_LOGS: bool = true;
+    const FILE_ONLY: bool = false;
 
     #[track_caller]
-    fn check(or_log: bool, code: i32, written: &str, log: &[&str], expected: Option<&str>) {
+    fn check(
+        fallback_to_logs: bool,
+        code: i32,
+        written: &str,
+        log: &[&str],
+        expected: Option<&str>,
+    ) {
         let termination = Termination {
             path: "/dev/termination-log".to_owned(),
-            or_log,
+            fallback_to_logs,
         };
         let log = || {
             let line = |text: &&str| LogLine {
@@ -71,28 +80,24 @@ mod tests {
     }
 
     #[test]
-    fn the_log_stands_for_an_empty_file_of_what_failed_where_that_is_asked_for() {
-        check(FILE, 1, "why", &["log\n"], Some("why"));
-        check(FILE, 1, "", &["log\n"], None);
-        check(BOTH, 1, "why", &["log\n"], Some("why"));
-        check(BOTH, 1, "", &["one\n", "two\n"], Some("one\ntwo\n"));
-        check(BOTH, 1, "", &[], None);
-        check(BOTH, 0, "", &["log\n"], None);
+    fn empty_file_of_a_failed_container_falls_back_to_the_log_if_the_policy_allows_it() {
+        check(FILE_ONLY, 1, "why", &["log\n"], Some("why"));
+        check(FILE_ONLY, 1, "", &["log\n"], None);
+        check(FALLBACK_TO_LOGS, 1, "why", &["log\n"], Some("why"));
+        let log = ["one\n", "two\n"];
+        check(FALLBACK_TO_LOGS, 1, "", &log, Some("one\ntwo\n"));
+        check(FALLBACK_TO_LOGS, 1, "", &[], None);
+        check(FALLBACK_TO_LOGS, 0, "", &["log\n"], None);
     }
 
     #[test]
-    fn a_message_is_bounded() {
+    fn long_message_is_truncated() {
         let long = "x".repeat(5000);
-        check(FILE, 0, &long, &[], Some(&long[..4096]));
+        check(FILE_ONLY, 0, &long, &[], Some(&long[..4096]));
         let lines = ["0123456789012345678901234567890123456789\n"; 100];
-        check(
-            BOTH,
-            1,
-            "",
-            &lines,
-            Some(&lines.concat()[100 * 41 - 2048..]),
-        );
+        let tail = &lines.concat()[100 * 41 - 2048..];
+        check(FALLBACK_TO_LOGS, 1, "", &lines, Some(tail));
         let short = ["y\n"; 100];
-        check(BOTH, 1, "", &short, Some(&"y\n".repeat(80)));
+        check(FALLBACK_TO_LOGS, 1, "", &short, Some(&"y\n".repeat(80)));
     }
 }

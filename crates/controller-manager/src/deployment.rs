@@ -34,7 +34,7 @@ pub(super) fn controller(context: &Context) -> (WorkQueue, Controller) {
     let deployments = queue.clone();
     context.informers.deployments.on_change(move |old, new| {
         if let Some(deployment) = new.or(old) {
-            deployments.add(Key::of(deployment));
+            deployments.add(Key::from_object(deployment));
         }
     });
     let (of_sets, cache) = (queue.clone(), context.informers.deployments.clone());
@@ -46,7 +46,7 @@ pub(super) fn controller(context: &Context) -> (WorkQueue, Controller) {
                 let deployments = cache.in_namespace(&set.namespace().unwrap_or_default());
                 deployments
                     .iter()
-                    .for_each(|deployment| of_sets.add(Key::of(&**deployment)));
+                    .for_each(|deployment| of_sets.add(Key::from_object(&**deployment)));
             }
         }
     });

@@ -36,7 +36,7 @@ pub(super) fn controller(context: &Context) -> (WorkQueue, Controller) {
     let budgets = queue.clone();
     context.informers.budgets.on_change(move |old, new| {
         if let Some(budget) = new.or(old) {
-            budgets.add(Key::of(budget));
+            budgets.add(Key::from_object(budget));
         }
     });
     let (of_pods, cache) = (queue.clone(), context.informers.budgets.clone());
@@ -44,7 +44,7 @@ pub(super) fn controller(context: &Context) -> (WorkQueue, Controller) {
         for pod in [old, new].into_iter().flatten() {
             let budgets = cache.in_namespace(&pod.namespace().unwrap_or_default());
             let theirs = budgets.iter().filter(|budget| is_covered(budget, pod));
-            theirs.for_each(|budget| of_pods.add(Key::of(&**budget)));
+            theirs.for_each(|budget| of_pods.add(Key::from_object(&**budget)));
         }
     });
     // The expected number of pods can change before any pod does.
@@ -52,7 +52,7 @@ pub(super) fn controller(context: &Context) -> (WorkQueue, Controller) {
     context.informers.sets.on_change(move |_, set| {
         let namespace = set.and_then(kube::ResourceExt::namespace);
         for budget in cache.in_namespace(&namespace.unwrap_or_default()) {
-            of_sets.add(Key::of(&*budget));
+            of_sets.add(Key::from_object(&*budget));
         }
     });
     (

@@ -41,7 +41,7 @@ fn watch_services_and_pods(context: &Context) -> WorkQueue {
     let services = queue.clone();
     context.informers.services.on_change(move |old, new| {
         if let Some(service) = new.or(old) {
-            services.add(Key::of(service));
+            services.add(Key::from_object(service));
         }
     });
     let (chosen, cache) = (queue.clone(), context.informers.services.clone());
@@ -51,7 +51,7 @@ fn watch_services_and_pods(context: &Context) -> WorkQueue {
                 if selector(&service)
                     .is_some_and(|selector| has_all_labels(pod.metadata.labels.as_ref(), selector))
                 {
-                    chosen.add(Key::of(&*service));
+                    chosen.add(Key::from_object(&*service));
                 }
             }
         }

@@ -32,7 +32,7 @@ pub(super) fn controller(context: &Context) -> (WorkQueue, Controller) {
     let namespaces = queue.clone();
     context.informers.namespaces.on_change(move |old, new| {
         if let Some(namespace) = new.or(old) {
-            namespaces.add(Key::of(namespace));
+            namespaces.add(Key::from_object(namespace));
         }
     });
     let accounts = queue.clone();

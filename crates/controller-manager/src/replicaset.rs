@@ -52,7 +52,7 @@ fn controller<S: ReplicaOwner>(context: &Context) -> (WorkQueue, Controller<S>) 
     let sets = queue.clone();
     S::informer(&context.informers).on_change(move |old, new| {
         if let Some(set) = new.or(old) {
-            sets.add(Key::of(set));
+            sets.add(Key::from_object(set));
         }
     });
     let (owners, cache) = (queue.clone(), S::informer(&context.informers).clone());
@@ -67,7 +67,7 @@ fn controller<S: ReplicaOwner>(context: &Context) -> (WorkQueue, Controller<S>) 
                 None => {
                     let sets = cache.in_namespace(&namespace);
                     let matching_sets = sets.iter().filter(|set| set.selects(pod));
-                    matching_sets.for_each(|set| owners.add(Key::of(&**set)));
+                    matching_sets.for_each(|set| owners.add(Key::from_object(&**set)));
                 }
             }
         }

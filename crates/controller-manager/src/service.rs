@@ -32,7 +32,7 @@ pub(super) fn controller(
     let services = queue.clone();
     context.informers.services.on_change(move |old, new| {
         if let Some(service) = new.or(old) {
-            services.add(Key::of(service));
+            services.add(Key::from_object(service));
         }
     });
     let recorder = context.recorder("service-controller");

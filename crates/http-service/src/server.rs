@@ -22,6 +22,7 @@ use tower_http::{
 mod activity;
 mod admission;
 mod connection;
+mod framing;
 mod observed;
 
 use admission::{Pool, Slot};

@@ -268,3 +268,20 @@ async fn bind_error_names_the_address() {
         format!("cannot listen on {}", server.address)
     );
 }
+
+#[tokio::test]
+async fn ambiguous_request_is_rejected_and_its_connection_closed() {
+    let server = serve(Router::new().route("/", get(async || "fine"))).await;
+    for (headers, status) in [
+        ("", "400"),
+        ("Host: a\r\nHost: b\r\n", "400"),
+        ("Host: a\r\nTransfer-Encoding: gzip, chunked\r\n", "501"),
+        ("Host: a\r\nTransfer-Encoding: chunked, chunked\r\n", "400"),
+    ] {
+        let request =
+            format!("POST / HTTP/1.1\r\n{headers}\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        let response = server.answer(&request).await;
+        assert_status(&response, status);
+        assert!(!response.contains("fine"), "{headers:?}: {response}");
+    }
+}

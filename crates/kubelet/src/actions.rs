@@ -1,52 +1,23 @@
-//! What to do about one container, from what is known of it: no clock, no runtime, no API.
-//!
-//! Whether a start has to wait is the back-off's affair; this only says that one is due.
+//! Decides which containers of a pod to start or to stop: pure functions without clock, runtime or API (upstream's
+//! `computePodActions`). The restart back-off applies later, when an action is executed.
 
-use super::instance::Record;
+use std::collections::BTreeMap;
 
-/// `spec.restartPolicy`.
+use k8s_openapi::api::core::v1::{Container, PodSpec};
+use probe::restart::should_restart;
+use probe::{ProbeKind, ProbeResult};
+
+use super::init::compute_init_actions;
+use super::instance::ContainerHistory;
+
+/// Probe whose failure threshold is reached, so that the container must be killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RestartPolicy {
-    /// Whatever its exit code.
-    Always,
-    /// After an exit code other than 0, or a failed probe.
-    OnFailure,
-    /// Not even after a failed probe.
-    Never,
-}
-
-impl RestartPolicy {
-    /// From the manifest; the API server defaults it to `Always`.
-    #[must_use]
-    pub fn parse(policy: Option<&str>) -> Self {
-        match policy {
-            Some("Never") => Self::Never,
-            Some("OnFailure") => Self::OnFailure,
-            _ => Self::Always,
-        }
-    }
-
-    /// Whether a container that ended with `code` is started again.
-    #[must_use]
-    pub fn restarts(self, code: i32) -> bool {
-        match self {
-            Self::Always => true,
-            Self::OnFailure => code != 0,
-            Self::Never => false,
-        }
-    }
-}
-
-/// Which probe has failed often enough to end a container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failed {
-    /// The liveness probe.
+pub(crate) enum FailedProbe {
     Liveness,
-    /// The startup probe.
     Startup,
 }
 
-impl Failed {
+impl FailedProbe {
     fn as_str(self) -> &'static str {
         match self {
             Self::Liveness => "liveness",
@@ -55,74 +26,135 @@ impl Failed {
     }
 }
 
-/// What to do about a container.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// It runs, and should.
-    Keep,
-    /// It ended, and stays so.
-    Finished,
+/// Action on one container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ContainerAction {
     /// Start an instance.
     Start,
-    /// End it for a probe, and start another at once if `restart`.
+    /// Kill the running instance.
     Kill {
-        /// Which probe.
-        failed: Failed,
-        /// Whether another instance follows.
+        failed_probe: FailedProbe,
+        /// `true` if another instance starts afterwards.
         restart: bool,
     },
 }
 
-/// What the stored probe results say: whether liveness and startup have failed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Probed {
-    /// Liveness has failed as often as its threshold says.
-    pub liveness_failed: bool,
-    /// Startup has.
-    pub startup_failed: bool,
+/// Result of [`compute_actions`].
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum PodActions<'a> {
+    /// The pod is finished or has failed: stop the containers that still run, e.g. sidecars.
+    KillPod,
+    /// Execute these actions in this order.
+    Containers(Vec<(&'a Container, ContainerAction)>),
 }
 
-/// Decides about one container of a pod that is not being deleted.
-#[must_use]
-pub fn decide(policy: RestartPolicy, record: &Record, probed: Probed) -> Step {
-    let Some(instance) = &record.current else {
-        return Step::Start;
+/// State of a pod that the decision depends on.
+pub(crate) struct PodState<'a> {
+    pub(crate) histories: &'a BTreeMap<String, ContainerHistory>,
+    /// Returns the probe result of a container's running instance.
+    pub(crate) probe_result: &'a dyn Fn(&str, ProbeKind) -> Option<ProbeResult>,
+}
+
+impl PodState<'_> {
+    pub(crate) fn history(&self, container: &Container) -> &ContainerHistory {
+        static NEVER_RAN: ContainerHistory = ContainerHistory::NEVER_RAN;
+        self.histories.get(&container.name).unwrap_or(&NEVER_RAN)
+    }
+
+    /// Returns `true` if the container has no startup probe or the startup probe has succeeded.
+    pub(crate) fn has_started(&self, container: &Container) -> bool {
+        container.startup_probe.is_none()
+            || (self.probe_result)(&container.name, ProbeKind::Startup)
+                == Some(ProbeResult::Success)
+    }
+
+    pub(crate) fn has_failed(&self, container: &Container, kind: ProbeKind) -> bool {
+        (self.probe_result)(&container.name, kind) == Some(ProbeResult::Failure)
+    }
+}
+
+/// Returns the actions that bring the pod closer to its specification. The pod is not being deleted and its phase is not
+/// terminal.
+pub(crate) fn compute_actions<'a>(spec: &'a PodSpec, state: &PodState<'_>) -> PodActions<'a> {
+    let init = compute_init_actions(spec, state);
+    if init.failed {
+        return PodActions::KillPod;
+    }
+    let mut actions = init.actions;
+    if init.is_complete {
+        let policy = spec.restart_policy.as_deref();
+        if spec
+            .containers
+            .iter()
+            .all(|container| is_finished(container, policy, state))
+        {
+            return PodActions::KillPod;
+        }
+        actions.extend(spec.containers.iter().filter_map(|container| {
+            let action = compute_container_action(container, policy, state)?;
+            Some((container, action))
+        }));
+    }
+    PodActions::Containers(actions)
+}
+
+/// Returns `true` if the container has terminated and is not restarted.
+fn is_finished(container: &Container, pod_policy: Option<&str>, state: &PodState<'_>) -> bool {
+    let current = state.history(container).current.as_ref();
+    let exit = current.and_then(|instance| instance.exit);
+    exit.is_some_and(|exit| !should_restart(container, pod_policy, exit.code))
+}
+
+/// Returns the action on a regular container, or `None` if it stays as it is.
+fn compute_container_action(
+    container: &Container,
+    pod_policy: Option<&str>,
+    state: &PodState<'_>,
+) -> Option<ContainerAction> {
+    let Some(instance) = &state.history(container).current else {
+        return Some(ContainerAction::Start);
     };
     if let Some(exit) = instance.exit {
-        return if policy.restarts(exit.code) {
-            Step::Start
-        } else {
-            Step::Finished
-        };
+        return should_restart(container, pod_policy, exit.code).then_some(ContainerAction::Start);
     }
-    let failed = match probed {
-        Probed {
-            liveness_failed: true,
-            ..
-        } => Failed::Liveness,
-        Probed {
-            startup_failed: true,
-            ..
-        } => Failed::Startup,
-        _ => return Step::Keep,
+    let failed_probe = if state.has_failed(container, ProbeKind::Liveness) {
+        FailedProbe::Liveness
+    } else if state.has_failed(container, ProbeKind::Startup) {
+        FailedProbe::Startup
+    } else {
+        return None;
     };
-    Step::Kill {
-        failed,
-        restart: policy != RestartPolicy::Never,
-    }
+    // The container has no exit code yet, so `restartPolicyRules` do not apply, as upstream.
+    let policy = container.restart_policy.as_deref().or(pod_policy);
+    Some(ContainerAction::Kill {
+        failed_probe,
+        restart: policy != Some("Never"),
+    })
 }
 
-/// The `Killing` event's message. Of sidecars nobody says that they come back: they always do.
+/// Kind of a container, as the messages of events name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ContainerType {
+    Init,
+    Regular,
+}
+
+/// Returns the message of the `Killing` event. Upstream does not announce the restart of a sidecar.
 #[must_use]
-pub fn kill_message(container: &str, failed: Failed, restart: bool, is_init: bool) -> String {
-    let (kind, suffix) = match (is_init, restart) {
-        (true, _) => ("Init container", ""),
-        (false, true) => ("Container", ", will be restarted"),
-        (false, false) => ("Container", ""),
+pub(crate) fn kill_message(
+    container: &str,
+    container_type: ContainerType,
+    failed_probe: FailedProbe,
+    restart: bool,
+) -> String {
+    let (prefix, suffix) = match (container_type, restart) {
+        (ContainerType::Init, _) => ("Init container", ""),
+        (ContainerType::Regular, true) => ("Container", ", will be restarted"),
+        (ContainerType::Regular, false) => ("Container", ""),
     };
     format!(
-        "{kind} {container} failed {} probe{suffix}",
-        failed.as_str()
+        "{prefix} {container} failed {} probe{suffix}",
+        failed_probe.as_str()
     )
 }
 

@@ -1,4 +1,4 @@
-//! What a pod may know of itself: its fields, and what its containers were promised.
+//! Downward API: a pod's fields and the resources of its containers, as values of variables and files.
 
 use std::collections::BTreeMap;
 
@@ -9,35 +9,38 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use probe::spec::field::quote;
 
-/// Why there is no such value.
+/// Error of the downward API.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DownwardError {
-    /// A field that is not offered.
+    /// The `fieldPath` is not supported.
     #[error("unsupported fieldPath: {0}")]
     Field(String),
-    /// A resource that is not offered.
+    /// The resource is not supported.
     #[error("unsupported container resource : {0}")]
     Resource(String),
-    /// A container that the pod does not have.
+    /// The pod has no such container.
     #[error("container {0} not found")]
     Container(String),
-    /// Not an amount.
+    /// The value is not a quantity.
     #[error("{field}: Invalid value: {value:?}: not a quantity")]
-    Amount { field: String, value: String },
+    Quantity { field: String, value: String },
 }
 
-/// A pod, and what the node adds to it.
-pub(super) struct Facts<'a> {
+/// A pod and the values that the node adds to it.
+pub(super) struct DownwardContext<'a> {
     pub(super) pod: &'a Pod,
     pub(super) pod_ip: String,
     pub(super) node_ip: &'a str,
-    /// What the node has for all pods: a container without a limit may use as much.
+    /// Allocatable resources of the node: the limit of a container that has none.
     pub(super) allocatable: &'a BTreeMap<String, Quantity>,
 }
 
-impl Facts<'_> {
-    /// The value of a `fieldRef`.
-    pub(super) fn field(&self, selector: &ObjectFieldSelector) -> Result<String, DownwardError> {
+impl DownwardContext<'_> {
+    /// Returns the value of a `fieldRef`.
+    pub(super) fn field_value(
+        &self,
+        selector: &ObjectFieldSelector,
+    ) -> Result<String, DownwardError> {
         let path = selector.field_path.as_str();
         let (meta, spec) = (&self.pod.metadata, self.pod.spec.as_ref());
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
@@ -46,8 +49,8 @@ impl Facts<'_> {
             "metadata.name" => text(&meta.name),
             "metadata.namespace" => text(&meta.namespace),
             "metadata.uid" => text(&meta.uid),
-            "metadata.labels" => all(meta.labels.as_ref()),
-            "metadata.annotations" => all(meta.annotations.as_ref()),
+            "metadata.labels" => format_map(meta.labels.as_ref()),
+            "metadata.annotations" => format_map(meta.annotations.as_ref()),
             "spec.nodeName" => spec.map(|spec| text(&spec.node_name)).unwrap_or_default(),
             "spec.serviceAccountName" => spec
                 .map(|spec| text(&spec.service_account_name))
@@ -55,15 +58,15 @@ impl Facts<'_> {
             "status.podIP" | "status.podIPs" => self.pod_ip.clone(),
             "status.hostIP" | "status.hostIPs" => self.node_ip.to_owned(),
             _ => match (key("metadata.labels['"), key("metadata.annotations['")) {
-                (Some(label), _) => entry(meta.labels.as_ref(), label),
-                (None, Some(annotation)) => entry(meta.annotations.as_ref(), annotation),
+                (Some(label), _) => map_value(meta.labels.as_ref(), label),
+                (None, Some(annotation)) => map_value(meta.annotations.as_ref(), annotation),
                 (None, None) => return Err(DownwardError::Field(path.to_owned())),
             },
         })
     }
 
-    /// The value of a `resourceFieldRef` in a volume, which names its container.
-    pub(super) fn resource_of_named(
+    /// Returns the value of a `resourceFieldRef` of a volume, which names its container.
+    pub(super) fn resource_of_named_container(
         &self,
         selector: &ResourceFieldSelector,
     ) -> Result<String, DownwardError> {
@@ -75,11 +78,11 @@ impl Facts<'_> {
         });
         let container = all.find(|container| container.name == name);
         let container = container.ok_or_else(|| DownwardError::Container(name.to_owned()))?;
-        self.resource(container, selector)
+        self.resource_value(container, selector)
     }
 
-    /// The value of a `resourceFieldRef` in a container's environment, in units of its divisor.
-    pub(super) fn resource(
+    /// Returns the value of a `resourceFieldRef` of `container`, in units of its divisor and rounded up.
+    pub(super) fn resource_value(
         &self,
         container: &Container,
         selector: &ResourceFieldSelector,
@@ -90,40 +93,40 @@ impl Facts<'_> {
             return Err(unsupported());
         }
         let resources = container.resources.as_ref();
-        let amount = match list {
-            "requests" => of(resources, |all| all.requests.as_ref(), resource),
-            "limits" => of(resources, |all| all.limits.as_ref(), resource)
+        let quantity = match list {
+            "requests" => find_quantity(resources, |all| all.requests.as_ref(), resource),
+            "limits" => find_quantity(resources, |all| all.limits.as_ref(), resource)
                 .filter(|limit| quantity::milli_value(limit) != Some(0))
                 .or_else(|| self.allocatable.get(resource)),
             _ => return Err(unsupported()),
         };
-        let nothing = Quantity("0".to_owned());
-        let amount = in_units(amount.unwrap_or(&nothing), resource, &selector.resource)?;
+        let zero = Quantity("0".to_owned());
+        let amount = to_units(quantity.unwrap_or(&zero), resource, &selector.resource)?;
         let divisor = match &selector.divisor {
-            Some(divisor) => in_units(divisor, resource, "divisor")?,
+            Some(divisor) => to_units(divisor, resource, "divisor")?,
             None => 0,
         };
-        // Nothing stands for one.
+        // A divisor of 0 (the default) means 1.
         let one = if resource == "cpu" { 1000 } else { 1 };
         let divisor = if divisor == 0 { one } else { divisor };
         Ok(((amount + divisor - 1) / divisor).to_string())
     }
 }
 
-/// Processors are counted in thousandths, all else in whole numbers.
-fn in_units(amount: &Quantity, resource: &str, field: &str) -> Result<i128, DownwardError> {
+/// Converts a quantity to an integer: CPUs to thousandths, other resources to whole units.
+fn to_units(amount: &Quantity, resource: &str, field: &str) -> Result<i128, DownwardError> {
     let units = if resource == "cpu" {
         quantity::milli_value(amount)
     } else {
         quantity::value(amount)
     };
-    units.ok_or_else(|| DownwardError::Amount {
+    units.ok_or_else(|| DownwardError::Quantity {
         field: field.to_owned(),
         value: amount.0.clone(),
     })
 }
 
-fn of<'a>(
+fn find_quantity<'a>(
     resources: Option<&'a ResourceRequirements>,
     list: fn(&'a ResourceRequirements) -> Option<&'a BTreeMap<String, Quantity>>,
     name: &str,
@@ -131,14 +134,14 @@ fn of<'a>(
     list(resources?)?.get(name)
 }
 
-fn entry(map: Option<&BTreeMap<String, String>>, key: &str) -> String {
+fn map_value(map: Option<&BTreeMap<String, String>>, key: &str) -> String {
     map.and_then(|map| map.get(key))
         .cloned()
         .unwrap_or_default()
 }
 
-/// A line each: `key="value"`, without a newline at the end.
-fn all(map: Option<&BTreeMap<String, String>>) -> String {
+/// Formats a map as lines `key="value"`, without a newline at the end.
+fn format_map(map: Option<&BTreeMap<String, String>>) -> String {
     let lines = map
         .into_iter()
         .flatten()

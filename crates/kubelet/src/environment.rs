@@ -1,4 +1,4 @@
-//! A container's environment: services, `envFrom`, `env`, each overriding what came before.
+//! Environment of a container: service variables, `envFrom` and `env`. A later source overrides an earlier one.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -10,17 +10,17 @@ use kube::api::ListParams;
 use kube::{Api, Client};
 use probe::expand::expand;
 
-use super::downward::{DownwardError, Facts};
+use super::downward::{DownwardContext, DownwardError};
 
 mod services;
 
-/// Why a container cannot be configured yet.
+/// Error that prevents a container's configuration (`CreateContainerConfigError`).
 #[derive(Debug, thiserror::Error)]
 pub(super) enum EnvironmentError {
-    /// It takes variables from an object that is not there.
+    /// A referenced ConfigMap or Secret does not exist.
     #[error("{kind} {name:?} not found")]
     Missing { kind: &'static str, name: String },
-    /// It takes a variable from a key that the object does not have.
+    /// A referenced ConfigMap or Secret does not have the key.
     #[error("couldn't find key {key} in {kind} {namespace}/{name}")]
     MissingKey {
         key: String,
@@ -28,21 +28,23 @@ pub(super) enum EnvironmentError {
         namespace: String,
         name: String,
     },
-    /// It takes a variable from a field or an amount that is not there.
+    /// A `fieldRef` or `resourceFieldRef` cannot be resolved.
     #[error(transparent)]
     Downward(#[from] DownwardError),
-    /// It takes a variable from where this node has none.
-    #[error("the variable {0} comes from a source that this node does not have")]
-    Source(String),
-    /// A path inside a volume names a variable that it does not have.
+    /// The type of `valueFrom` is not supported.
+    #[error(
+        "env {0:?}: unsupported type of valueFrom; use configMapKeyRef, secretKeyRef, fieldRef or resourceFieldRef"
+    )]
+    UnsupportedSource(String),
+    /// A `subPathExpr` names a variable that the container does not have.
     #[error("cannot expand subPathExpr {path:?}: missing value for {name:?}")]
-    Variable { path: String, name: String },
-    /// The API did not answer.
+    MissingVariable { path: String, name: String },
+    /// A request to the API server failed.
     #[error(transparent)]
     Api(#[from] kube::Error),
 }
 
-/// What a container's environment is made from, fetched.
+/// Objects that a container's environment refers to. `None` is an object that does not exist.
 #[derive(Default)]
 pub(super) struct Sources {
     maps: HashMap<String, Option<BTreeMap<String, String>>>,
@@ -51,7 +53,7 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    /// Fetches what `container` refers to.
+    /// Reads the objects that `container` refers to, and the namespace's services.
     pub(super) async fn fetch(
         client: &Client,
         pod: &Pod,
@@ -72,7 +74,7 @@ impl Sources {
             let found = Api::<Secret>::namespaced(client.clone(), namespace)
                 .get_opt(&name)
                 .await?;
-            sources.secrets.insert(name, found.map(texts));
+            sources.secrets.insert(name, found.map(secret_texts));
         }
         if pod
             .spec
@@ -88,7 +90,7 @@ impl Sources {
     }
 }
 
-/// The names of the config maps and secrets that a container takes variables from.
+/// Returns the names of the ConfigMaps and of the Secrets that a container refers to.
 fn references(container: &Container) -> (Vec<String>, Vec<String>) {
     let (mut maps, mut secrets) = (Vec::new(), Vec::new());
     for source in container.env_from.iter().flatten() {
@@ -117,20 +119,23 @@ fn references(container: &Container) -> (Vec<String>, Vec<String>) {
     (maps, secrets)
 }
 
-fn texts(secret: Secret) -> BTreeMap<String, String> {
+fn secret_texts(secret: Secret) -> BTreeMap<String, String> {
     let data = secret.data.unwrap_or_default().into_iter();
     data.map(|(key, bytes)| (key, String::from_utf8_lossy(&bytes.0).into_owned()))
         .collect()
 }
 
-/// The variables of `container`, in the order in which they were first named.
+/// Returns the variables of `container` in the order in which they were first set.
+///
+/// # Errors
+/// If a referenced object, key or field does not exist and the reference is not optional.
 pub(super) fn resolve(
-    facts: &Facts<'_>,
+    downward: &DownwardContext<'_>,
     container: &Container,
     sources: &Sources,
 ) -> Result<Vec<(String, String)>, EnvironmentError> {
     let mut variables = Variables::default();
-    for (name, value) in services::variables(&sources.services) {
+    for (name, value) in services::service_variables(&sources.services) {
         variables.set(&name, value);
     }
     for source in container.env_from.iter().flatten() {
@@ -149,26 +154,29 @@ pub(super) fn resolve(
         }
     }
     for variable in container.env.iter().flatten() {
-        if let Some(value) = value(facts, container, variable, sources, &variables)? {
+        if let Some(value) = variable_value(downward, container, variable, sources, &variables)? {
             variables.set(&variable.name, value);
         }
     }
     Ok(variables.list)
 }
 
-/// Variable with the factor of the node's clock, by which a program can divide its own delays.
-const CLOCK_SPEED: &str = "SELFHEAL_CLOCK_SPEED";
+/// Variable with the speed of the node's clock relative to real time. A program divides its own delays by it.
+const CLOCK_SPEED_VARIABLE: &str = "SELFHEAL_CLOCK_SPEED";
 
-/// Sets the variable of the clock's speed unless the speed is 1 or the container has the variable.
+/// Adds the variable of the clock's speed unless the speed is 1 or the container sets the variable itself.
 pub(super) fn add_clock_speed(env: &mut Vec<(String, String)>, speed: f64) {
     let is_real_time = (speed - 1.0).abs() < f64::EPSILON;
-    if !is_real_time && env.iter().all(|(name, _)| name != CLOCK_SPEED) {
-        env.push((CLOCK_SPEED.to_owned(), speed.to_string()));
+    if !is_real_time && env.iter().all(|(name, _)| name != CLOCK_SPEED_VARIABLE) {
+        env.push((CLOCK_SPEED_VARIABLE.to_owned(), speed.to_string()));
     }
 }
 
-/// The path of `subPathExpr`, which every variable that it names must have a value for.
-pub(super) fn sub_path(
+/// Expands the variables in a `subPathExpr`.
+///
+/// # Errors
+/// If a variable has no value.
+pub(super) fn expand_sub_path(
     path: &str,
     lookup: impl Fn(&str) -> Option<String>,
 ) -> Result<String, EnvironmentError> {
@@ -182,7 +190,7 @@ pub(super) fn sub_path(
     });
     match missing.into_inner() {
         None => Ok(expanded),
-        Some(name) => Err(EnvironmentError::Variable {
+        Some(name) => Err(EnvironmentError::MissingVariable {
             path: path.to_owned(),
             name,
         }),
@@ -233,9 +241,9 @@ impl Variables {
     }
 }
 
-/// A variable's value; none where it comes from an optional place that is empty.
-fn value(
-    facts: &Facts<'_>,
+/// Returns the variable's value, or `None` if its optional source does not exist.
+fn variable_value(
+    downward: &DownwardContext<'_>,
     container: &Container,
     variable: &EnvVar,
     sources: &Sources,
@@ -245,7 +253,12 @@ fn value(
         let text = variable.value.as_deref().unwrap_or_default();
         return Ok(Some(expand(text, |name| known.get(name))));
     };
-    let namespace = facts.pod.metadata.namespace.as_deref().unwrap_or_default();
+    let namespace = downward
+        .pod
+        .metadata
+        .namespace
+        .as_deref()
+        .unwrap_or_default();
     let key = |kind,
                name: &str,
                key: &str,
@@ -297,12 +310,12 @@ fn value(
         EnvVarSource {
             field_ref: Some(field),
             ..
-        } => Ok(Some(facts.field(field)?)),
+        } => Ok(Some(downward.field_value(field)?)),
         EnvVarSource {
             resource_field_ref: Some(resource),
             ..
-        } => Ok(Some(facts.resource(container, resource)?)),
-        _ => Err(EnvironmentError::Source(variable.name.clone())),
+        } => Ok(Some(downward.resource_value(container, resource)?)),
+        _ => Err(EnvironmentError::UnsupportedSource(variable.name.clone())),
     }
 }
 

@@ -1,55 +1,43 @@
-//! Lifecycle hooks: one command, request or wait right after a container's start or before its end.
+//! Lifecycle hooks `postStart` and `preStop`: a command, an HTTP request or a sleep (upstream's `lifecycle/handlers.go`).
 
-use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use component_helpers::events::EventType;
-use container_runtime::ContainerId;
-use k8s_openapi::api::core::v1::{Container, HTTPGetAction, LifecycleHandler, Pod, Probe};
-use probe::{ProbeTarget, Reason, ResolvedHandler, Verdict};
+use k8s_openapi::api::core::v1::{HTTPGetAction, LifecycleHandler, Probe};
+use probe::{Reason, ResolvedHandler, Verdict};
 
-use super::Context;
-use super::sink::about;
+use super::container_handle::ContainerHandle;
 
-/// A hook has no deadline of its own; whoever waits for it has.
-const NO_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Timeout of a command or request. A hook has no timeout in the API; its caller limits it to the grace period.
+const HOOK_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Who asks, where the manifest does not say it.
+/// Header of hook requests, unless the manifest sets it.
 const USER_AGENT: (&str, &str) = ("User-Agent", "kube-lifecycle/1.36");
 
-/// A container that runs, for its hooks.
-#[derive(Clone)]
-pub(super) struct Subject {
-    pub(super) context: Arc<Context>,
-    pub(super) pod: Arc<Pod>,
-    pub(super) container: Container,
-    pub(super) id: ContainerId,
-    pub(super) ip: Option<Ipv4Addr>,
-}
-
-impl Subject {
-    /// Runs a hook to its end; the error says why it did not do what it should.
-    pub(super) async fn run(&self, hook: &LifecycleHandler) -> Result<(), String> {
+impl ContainerHandle {
+    /// Runs a hook until it finishes.
+    ///
+    /// # Errors
+    /// If the command exits with a code other than 0, the request gets no response, or the handler has no action.
+    pub(super) async fn run_hook(&self, hook: &LifecycleHandler) -> Result<(), String> {
         if let Some(exec) = &hook.exec {
-            self.command(exec.command.as_deref().unwrap_or_default())
+            self.run_command(exec.command.as_deref().unwrap_or_default())
                 .await
         } else if let Some(get) = &hook.http_get {
-            self.request(get).await
+            self.send_request(get).await
         } else if let Some(sleep) = &hook.sleep {
             let seconds = u64::try_from(sleep.seconds).unwrap_or(0);
             self.context.clock.sleep(Duration::from_secs(seconds)).await;
             Ok(())
         } else {
-            // `tcpSocket` is taken by the API for its past, and has never done anything.
+            // The API accepts `tcpSocket` for compatibility; upstream has never implemented it.
             Err("invalid handler: it has neither exec nor httpGet nor sleep".to_owned())
         }
     }
 
-    /// Nothing is expanded in it, unlike in a probe's.
-    async fn command(&self, command: &[String]) -> Result<(), String> {
-        let ran = self.context.runtime.exec(&self.id, command, NO_DEADLINE);
-        let result = ran.await.map_err(|error| error.to_string())?;
+    /// Runs a command in the container. Unlike in probes, variables in it are not expanded.
+    async fn run_command(&self, command: &[String]) -> Result<(), String> {
+        let exec = self.context.runtime.exec(&self.id, command, HOOK_TIMEOUT);
+        let result = exec.await.map_err(|error| error.to_string())?;
         if result.code == 0 {
             return Ok(());
         }
@@ -62,8 +50,8 @@ impl Subject {
         ))
     }
 
-    /// Any answer will do: a hook tells, it does not ask.
-    async fn request(&self, get: &HTTPGetAction) -> Result<(), String> {
+    /// Sends an HTTP request. Any response is a success: the hook notifies the container, and its status is not used.
+    async fn send_request(&self, get: &HTTPGetAction) -> Result<(), String> {
         let ip = self.ip.map(|ip| ip.to_string()).unwrap_or_default();
         let as_probe = Probe {
             http_get: Some(get.clone()),
@@ -78,35 +66,18 @@ impl Subject {
             get.headers.push((name.to_owned(), value.to_owned()));
         }
         let prober = self.context.runtime.prober();
-        let outcome = prober.probe(&self.target(), &action, NO_DEADLINE).await;
-        let outcome = match outcome {
+        let target = self.probe_target();
+        let outcome = match prober.probe(&target, &action, HOOK_TIMEOUT).await {
             Ok(outcome) => outcome,
-            // It had begun to answer.
+            // The response has started and is invalid.
             Err(error) if error.verdict == Verdict::Failure => return Ok(()),
             Err(error) => return Err(error.to_string()),
         };
-        let answered = matches!(outcome.reason, Some(Reason::Status(_)));
-        if answered || outcome.verdict != Verdict::Failure {
+        let has_status = matches!(outcome.reason, Some(Reason::Status(_)));
+        if has_status || outcome.verdict != Verdict::Failure {
             Ok(())
         } else {
             Err(outcome.output)
-        }
-    }
-
-    pub(super) fn event(&self, kind: EventType, reason: &str, message: &str) {
-        let about = about(&self.pod, Some(&self.container.name));
-        self.context.events.event(&about, kind, reason, message);
-    }
-
-    fn target(&self) -> ProbeTarget {
-        let meta = &self.pod.metadata;
-        ProbeTarget {
-            pod_uid: meta.uid.clone().unwrap_or_default(),
-            namespace: meta.namespace.clone().unwrap_or_default(),
-            pod: meta.name.clone().unwrap_or_default(),
-            container: self.container.name.clone(),
-            container_id: self.id.0.clone(),
-            ip: self.ip.map(Into::into),
         }
     }
 }

@@ -1,100 +1,99 @@
-//! What to do about a pod's init containers and sidecars: one after the other until all have done their part. Pure.
+//! Decides about a pod's init containers and sidecars, which start one after the other. Pure functions (upstream's
+//! `computeInitContainerActions`).
 
-use super::actions::{Failed, Probed, RestartPolicy, Step};
-use super::instance::Record;
+use component_helpers::pods::is_restartable_init_container;
+use k8s_openapi::api::core::v1::{Container, PodSpec};
+use probe::ProbeKind;
+use probe::restart::should_restart;
 
-/// What is known of an init container.
-#[derive(Clone, Copy, Debug)]
-pub struct Init<'a> {
-    /// Whether it is to run beside the pod's containers: `restartPolicy: Always`.
-    pub sidecar: bool,
-    /// Its instances.
-    pub record: &'a Record,
-    /// Whether its startup probe has succeeded, if it has one.
-    pub started: bool,
-    /// What its other results say.
-    pub probed: Probed,
+use super::actions::{ContainerAction, FailedProbe, PodState};
+
+/// Result of [`compute_init_actions`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct InitPlan<'a> {
+    pub(crate) actions: Vec<(&'a Container, ContainerAction)>,
+    /// `true` if the regular containers can start.
+    pub(crate) is_complete: bool,
+    /// `true` if an init container has failed and is not restarted, so that the pod fails.
+    pub(crate) failed: bool,
 }
 
-/// What to do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
-    /// Which container, by its place, and what.
-    pub steps: Vec<(usize, Step)>,
-    /// The pod's own containers may start.
-    pub done: bool,
-    /// One has failed for good, and the pod with it.
-    pub failed: bool,
-}
+impl<'a> InitPlan<'a> {
+    fn start(&mut self, container: &'a Container) {
+        self.actions.push((container, ContainerAction::Start));
+    }
 
-impl Plan {
-    /// Whoever comes after the one at `place`.
-    fn go_on(&mut self, place: usize, count: usize) {
-        if place + 1 == count {
-            self.done = true;
-        } else {
-            self.steps.push((place + 1, Step::Start));
+    /// Starts the container after the one at `index`; without one, initialization is complete.
+    fn start_next(&mut self, index: usize, inits: &'a [Container]) {
+        match inits.get(index + 1) {
+            Some(next) => self.start(next),
+            None => self.is_complete = true,
         }
     }
 }
 
-/// Decides; `has_run` says whether one of the pod's own containers has ever been started.
+/// Returns the actions on the pod's init containers.
 ///
-/// It looks from the last to the first: the last one that has run says how far the pod is, and of those before it only
-/// sidecars still matter.
-#[must_use]
-pub fn plan(policy: RestartPolicy, inits: &[Init<'_>], has_run: bool) -> Plan {
-    let mut plan = Plan {
-        done: has_run || inits.is_empty(),
-        ..Plan::default()
+/// The containers are examined from the last to the first. The last one that has run shows how far initialization is; of
+/// those before it, only sidecars matter.
+pub(crate) fn compute_init_actions<'a>(spec: &'a PodSpec, state: &PodState<'_>) -> InitPlan<'a> {
+    let inits = spec.init_containers.as_deref().unwrap_or_default();
+    let has_run = |container: &Container| state.history(container).current.is_some();
+    let mut plan = InitPlan {
+        is_complete: inits.is_empty() || spec.containers.iter().any(has_run),
+        ..InitPlan::default()
     };
-    let mut passed = plan.done;
-    for (place, init) in inits.iter().enumerate().rev() {
-        let Some(instance) = &init.record.current else {
-            if passed && init.sidecar {
-                plan.steps.push((place, Step::Start));
+    // `true` once a container that has run, which is later in the order, has been examined.
+    let mut seen_started = plan.is_complete;
+    for (index, init) in inits.iter().enumerate().rev() {
+        let is_sidecar = is_restartable_init_container(init);
+        let Some(instance) = &state.history(init).current else {
+            if seen_started && is_sidecar {
+                plan.start(init);
             }
             continue;
         };
-        let exit = instance.exit.map(|exit| exit.code);
-        match (init.sidecar, exit) {
-            (true, Some(_)) => plan.steps.push((place, Step::Start)),
+        match (is_sidecar, instance.exit.map(|exit| exit.code)) {
+            (true, Some(_)) => plan.start(init),
             (true, None) => {
-                if init.started && !passed {
-                    plan.go_on(place, inits.len());
+                if state.has_started(init) && !seen_started {
+                    plan.start_next(index, inits);
                 }
-                plan.steps
-                    .extend(failed_probe(init).map(|step| (place, step)));
+                let kill = sidecar_kill(init, state);
+                plan.actions.extend(kill.map(|kill| (init, kill)));
             }
-            // It has done its part, or another has begun since.
-            (false, _) if passed => {}
+            // It has succeeded earlier, or it runs.
+            (false, _) if seen_started => {}
             (false, None) => {}
-            (false, Some(0)) => plan.go_on(place, inits.len()),
-            (false, Some(_)) if policy == RestartPolicy::Never => plan.failed = true,
-            (false, Some(_)) => plan.steps.push((place, Step::Start)),
+            (false, Some(0)) => plan.start_next(index, inits),
+            (false, Some(code)) if should_restart(init, spec.restart_policy.as_deref(), code) => {
+                plan.start(init);
+            }
+            (false, Some(_)) => plan.failed = true,
         }
-        passed = true;
+        seen_started = true;
     }
-    if !passed {
-        plan.steps.push((0, Step::Start));
+    if !seen_started && let Some(first) = inits.first() {
+        plan.start(first);
     }
     if plan.failed {
-        plan.steps.clear();
+        plan.actions.clear();
     }
     plan
 }
 
-/// A sidecar is restarted whatever the pod's policy. Until it has started nobody asks whether it is alive.
-fn failed_probe(init: &Init<'_>) -> Option<Step> {
-    let failed = if init.probed.startup_failed {
-        Failed::Startup
-    } else if init.started && init.probed.liveness_failed {
-        Failed::Liveness
+/// Returns the kill of a sidecar with a failed probe. A sidecar restarts under every policy of the pod. Its liveness result
+/// counts only after its start.
+fn sidecar_kill(sidecar: &Container, state: &PodState<'_>) -> Option<ContainerAction> {
+    let failed_probe = if state.has_failed(sidecar, ProbeKind::Startup) {
+        FailedProbe::Startup
+    } else if state.has_started(sidecar) && state.has_failed(sidecar, ProbeKind::Liveness) {
+        FailedProbe::Liveness
     } else {
         return None;
     };
-    Some(Step::Kill {
-        failed,
+    Some(ContainerAction::Kill {
+        failed_probe,
         restart: true,
     })
 }

@@ -1,49 +1,48 @@
-//! What the kubelet knows of a container: its newest instance, the one before it, and why the next one waits.
+//! History of a container: its current instance, the previous one, and the reason why the next one is waiting.
 
 use container_runtime::{ContainerId, Exit, Image};
 use jiff::Timestamp;
 
 /// One run of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Instance {
-    /// The runtime's name for it.
-    pub id: ContainerId,
-    /// 0 for the first; the pod's restart count for this container.
-    pub attempt: u32,
-    /// What it was made from.
-    pub image: Image,
-    /// When it started, on the node's clock.
-    pub started_at: Timestamp,
-    /// How it ended; none while it runs.
-    pub exit: Option<Exited>,
-    /// What it said of its end.
-    pub message: Option<String>,
+pub(crate) struct Instance {
+    /// ID assigned by the container runtime.
+    pub(crate) id: ContainerId,
+    /// Number of the instance, from 0; the container's restart count in the status.
+    pub(crate) attempt: u32,
+    /// Image that the container was created from.
+    pub(crate) image: Image,
+    /// Start time on the node's clock.
+    pub(crate) started_at: Timestamp,
+    /// Exit status, or `None` while the instance runs.
+    pub(crate) exit: Option<InstanceExit>,
+    /// Termination message.
+    pub(crate) message: Option<String>,
 }
 
-/// How an instance ended.
+/// Exit status of an instance, with its time on the node's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Exited {
-    /// Its exit code; 128 + the signal where a signal ended it.
-    pub code: i32,
-    /// The signal that ended it.
-    pub signal: Option<i32>,
-    /// When, on the node's clock.
-    pub at: Timestamp,
+pub(crate) struct InstanceExit {
+    /// Exit code; 128 + the signal number if a signal terminated the instance.
+    pub(crate) code: i32,
+    /// Signal that terminated the instance.
+    pub(crate) signal: Option<i32>,
+    /// Time of the exit.
+    pub(crate) at: Timestamp,
 }
 
-/// Why no instance runs: `state.waiting` as the API shows it; or why a pod has failed.
+/// Reason and message of a waiting container (`state.waiting`) or of a failed pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waiting {
-    /// In one word, for machines.
-    pub reason: String,
-    /// In a sentence.
-    pub message: Option<String>,
+pub(crate) struct StatusReason {
+    /// Reason in CamelCase, for programs.
+    pub(crate) reason: String,
+    /// Message for people.
+    pub(crate) message: Option<String>,
 }
 
-impl Waiting {
-    /// A reason and its sentence.
+impl StatusReason {
     #[must_use]
-    pub fn new(reason: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(reason: &str, message: impl Into<String>) -> Self {
         Self {
             reason: reason.to_owned(),
             message: Some(message.into()),
@@ -51,46 +50,46 @@ impl Waiting {
     }
 }
 
-/// A container of a pod. The default is one that has never run.
+/// Instances of a container of a pod. The default is a container that has never run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Record {
-    /// The newest instance, running or ended.
-    pub current: Option<Instance>,
-    /// The instance before `current`; it ended.
-    pub previous: Option<Instance>,
-    /// Why the next instance has not started, where something holds it back.
-    pub waiting: Option<Waiting>,
+pub(crate) struct ContainerHistory {
+    /// Newest instance, running or terminated.
+    pub(crate) current: Option<Instance>,
+    /// Instance before `current`; it has terminated.
+    pub(crate) previous: Option<Instance>,
+    /// Reason why the next instance has not started, e.g. `CrashLoopBackOff`.
+    pub(crate) waiting: Option<StatusReason>,
 }
 
-impl Record {
-    /// What there is to know of a container that has never run.
-    pub const NEVER_RAN: Self = Self {
+impl ContainerHistory {
+    /// History of a container that has never run.
+    pub(crate) const NEVER_RAN: Self = Self {
         current: None,
         previous: None,
         waiting: None,
     };
 
-    /// The newest instance, while it runs.
+    /// Returns the current instance if it runs.
     #[must_use]
-    pub fn running(&self) -> Option<&Instance> {
+    pub(crate) fn running(&self) -> Option<&Instance> {
         self.current
             .as_ref()
             .filter(|instance| instance.exit.is_none())
     }
 
-    /// How the newest instance that ended did so.
+    /// Returns the exit status of the newest instance that has terminated.
     #[must_use]
-    pub fn newest_exit(&self) -> Option<Exited> {
+    pub(crate) fn last_exit(&self) -> Option<InstanceExit> {
         let exit =
             |instance: &Option<Instance>| instance.as_ref().and_then(|instance| instance.exit);
         exit(&self.current).or_else(|| exit(&self.previous))
     }
 
-    /// Takes note of an exit; says whether it was the newest instance's.
-    pub fn observe(&mut self, exit: &Exit) -> bool {
+    /// Records an exit. Returns `false`, and ignores the exit, if it is not the running instance's.
+    pub(crate) fn record_exit(&mut self, exit: &Exit) -> bool {
         match &mut self.current {
             Some(instance) if instance.id == exit.container && instance.exit.is_none() => {
-                instance.exit = Some(Exited {
+                instance.exit = Some(InstanceExit {
                     code: exit.code,
                     signal: exit.signal,
                     at: exit.at,
@@ -102,45 +101,27 @@ impl Record {
         }
     }
 
-    /// The number of the next instance.
+    /// Returns the number of the next instance.
     #[must_use]
-    pub fn next_attempt(&self) -> u32 {
+    pub(crate) fn next_attempt(&self) -> u32 {
         self.current
             .as_ref()
             .map_or(0, |instance| instance.attempt + 1)
     }
 
-    /// A new instance runs. Returns the one that nobody asks about any more.
-    pub fn started(&mut self, instance: Instance) -> Option<Instance> {
+    /// Records the start of `instance`. Returns the instance that is no longer part of the history: its container can be removed.
+    pub(crate) fn record_start(&mut self, instance: Instance) -> Option<Instance> {
         self.waiting = None;
-        let forgotten = self.previous.take();
+        let superseded = self.previous.take();
         self.previous = self.current.replace(instance);
-        forgotten
+        superseded
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn instance(attempt: u32) -> Instance {
-        let image = Image {
-            reference: "i".into(),
-            id: "i".into(),
-            entrypoint: vec![],
-            env: vec![],
-            stop_signal: None,
-        };
-        let id = ContainerId(format!("c{attempt}"));
-        Instance {
-            id,
-            attempt,
-            image,
-            started_at: Timestamp::UNIX_EPOCH,
-            exit: None,
-            message: None,
-        }
-    }
+    use crate::test_fixtures::instance;
 
     fn exit(id: &str, code: i32) -> Exit {
         Exit {
@@ -153,35 +134,35 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_exit_of_the_newest_instance_counts() {
-        let mut record = Record::default();
-        assert!(!record.observe(&exit("c0", 1)));
-        record.started(instance(0));
-        assert!(!record.observe(&exit("c9", 1)));
-        assert!(record.running().is_some());
-        assert!(record.observe(&exit("c0", 1)));
-        assert!(!record.observe(&exit("c0", 2)));
-        assert!(record.running().is_none());
-        assert_eq!(record.newest_exit().unwrap().code, 1);
+    fn only_the_first_exit_of_the_current_instance_is_recorded() {
+        let mut history = ContainerHistory::default();
+        assert!(!history.record_exit(&exit("c0", 1)));
+        history.record_start(instance(0));
+        assert!(!history.record_exit(&exit("c9", 1)));
+        assert!(history.running().is_some());
+        assert!(history.record_exit(&exit("c0", 1)));
+        assert!(!history.record_exit(&exit("c0", 2)));
+        assert!(history.running().is_none());
+        assert_eq!(history.last_exit().unwrap().code, 1);
     }
 
     #[test]
-    fn a_start_keeps_one_dead_instance_and_gives_up_the_one_before() {
-        let mut record = Record {
-            waiting: Some(Waiting::new("CrashLoopBackOff", "back-off")),
-            ..Record::default()
+    fn start_keeps_one_terminated_instance_and_returns_the_one_before() {
+        let mut history = ContainerHistory {
+            waiting: Some(StatusReason::new("CrashLoopBackOff", "back-off")),
+            ..ContainerHistory::default()
         };
-        assert_eq!(record.next_attempt(), 0);
-        assert_eq!(record.started(instance(0)), None);
-        assert_eq!((record.waiting.clone(), record.newest_exit()), (None, None));
-        record.observe(&exit("c0", 7));
-        assert_eq!(record.next_attempt(), 1);
-        assert_eq!(record.started(instance(1)), None);
-        assert_eq!(record.newest_exit().unwrap().code, 7);
-        record.observe(&exit("c1", 8));
-        assert_eq!(record.newest_exit().unwrap().code, 8);
+        assert_eq!(history.next_attempt(), 0);
+        assert_eq!(history.record_start(instance(0)), None);
+        assert_eq!((history.waiting.clone(), history.last_exit()), (None, None));
+        history.record_exit(&exit("c0", 7));
+        assert_eq!(history.next_attempt(), 1);
+        assert_eq!(history.record_start(instance(1)), None);
+        assert_eq!(history.last_exit().unwrap().code, 7);
+        history.record_exit(&exit("c1", 8));
+        assert_eq!(history.last_exit().unwrap().code, 8);
         assert_eq!(
-            record.started(instance(2)).unwrap().id,
+            history.record_start(instance(2)).unwrap().id,
             ContainerId("c0".into())
         );
     }

@@ -1,21 +1,25 @@
-//! The kubelet: runs the pods that are bound to its node and says how they are.
+//! The kubelet: runs the pods that are bound to its node and reports their status.
 //!
-//! It is a Kubernetes client and knows its runtime only as a trait. One serial worker a pod decides and acts; a second
-//! task a pod publishes its status, so that readiness changes show even while the worker waits for a container to end.
-//! The rules are pure and have files of their own: [`actions`], [`init`], [`status`], [`instance`].
+//! The kubelet is a Kubernetes client and uses the container runtime through a trait. Each pod has two tasks: a serial
+//! pod worker starts and stops its containers, and a status manager writes its status. The tasks are separate so that a
+//! readiness change is published while the worker waits for a container to terminate.
+//! The rules are pure functions in modules of their own: `actions`, `init`, `status`, `instance`.
 
-pub mod actions;
+mod actions;
+mod container_handle;
 mod dns;
 mod downward;
 mod environment;
 mod hooks;
-pub mod init;
-pub mod instance;
+mod init;
+mod instance;
 mod pods;
+mod probe_events;
 mod prober;
-mod publisher;
-mod sink;
-pub mod status;
+mod status;
+mod status_manager;
+#[cfg(test)]
+mod test_fixtures;
 mod volumes;
 mod worker;
 
@@ -33,28 +37,28 @@ use kube::Client;
 use probe::backoff::BackoffLimits;
 use probe::{Clock, Manager, ManagerOptions, StartDelay};
 
-use self::downward::Facts;
+use self::downward::DownwardContext;
 
-/// What a kubelet is told.
+/// Configuration of the kubelet.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Its node's name.
+    /// Name of the node.
     pub node_name: String,
-    /// Its node's address.
+    /// IP address of the node.
     pub node_ip: String,
-    /// Whom pods ask for names.
+    /// IP address of the cluster's DNS server, written to pods' resolv.conf (`--cluster-dns`).
     pub cluster_dns: Ipv4Addr,
-    /// What its node has for all pods.
+    /// Resources of the node that pods can use: the default of limits in the downward API.
     pub allocatable: BTreeMap<String, Quantity>,
-    /// Maximum number of pods.
+    /// Maximum number of pods (`--max-pods`).
     pub max_pods: usize,
-    /// How long containers that end again and again wait.
+    /// Limits of the restart back-off (`CrashLoopBackOff`).
     pub back_off: BackoffLimits,
-    /// Whether waits and first probes are spread at random, as they are on a real node.
+    /// `true` if resync intervals and first probes get a random delay, as on a real node.
     pub jitter: bool,
 }
 
-/// What every part of the kubelet is given.
+/// Dependencies shared by all parts of the kubelet.
 struct Context {
     client: Client,
     clock: Clock,
@@ -65,16 +69,16 @@ struct Context {
     components: Components,
 }
 
-/// The kubelet's components, of which each pod has a worker and a status manager.
+/// Supervised components of a pod: its worker and its status manager.
 struct Components {
     pod_worker: Component,
     status_manager: Component,
 }
 
 impl Context {
-    /// What a pod may know of itself.
-    fn facts<'a>(&'a self, pod: &'a Pod, ip: Option<Ipv4Addr>) -> Facts<'a> {
-        Facts {
+    /// Returns the source of the downward API's values for `pod`.
+    fn downward<'a>(&'a self, pod: &'a Pod, ip: Option<Ipv4Addr>) -> DownwardContext<'a> {
+        DownwardContext {
             pod,
             pod_ip: ip.map(|ip| ip.to_string()).unwrap_or_default(),
             node_ip: &self.config.node_ip,
@@ -102,12 +106,12 @@ pub async fn run(
         },
         change_status_on_restart: false,
     };
-    let sink = Arc::new(sink::Sink(events.clone()));
+    let probe_events = Arc::new(probe_events::ProbeEventRecorder(events.clone()));
     let prober = prober::SupervisedProber {
         prober: runtime.prober(),
         component: supervisor.component("prober"),
     };
-    let (probes, updates) = Manager::new(clock.clone(), Arc::new(prober), sink, options);
+    let (probes, updates) = Manager::new(clock.clone(), Arc::new(prober), probe_events, options);
     let components = Components {
         pod_worker: supervisor.component("pod-worker"),
         status_manager: supervisor.component("status-manager"),
@@ -122,6 +126,6 @@ pub async fn run(
         components,
     };
     let component = supervisor.component("kubelet");
-    let pods = pods::Pods::new(Arc::new(context), updates, component.clone());
+    let pods = pods::PodWorkers::new(Arc::new(context), updates, component.clone());
     component.run("", pods, |pods| pods.run().boxed()).await;
 }

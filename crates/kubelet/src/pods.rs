@@ -1,4 +1,4 @@
-//! Which pods are this node's: one worker and one publisher each, fed with what changes.
+//! The node's pods: one worker and one status manager each, which receive the changes of their pod (upstream's `pod_workers.go`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,32 +14,33 @@ use probe::{ProbeKind, ProbeResult, Update};
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::Context;
-use super::instance::Waiting;
-use super::publisher::Publisher;
-use super::sink::about;
+use super::instance::StatusReason;
+use super::probe_events::container_ref;
+use super::status_manager::StatusManager;
 use super::worker::Worker;
 
-/// How a pod's tasks are reached.
-struct Tasks {
-    pod: watch::Sender<Desired>,
-    act: Arc<Notify>,
+/// Channels to a pod's worker and status manager.
+struct PodWorkerHandle {
+    pod: watch::Sender<PodUpdate>,
+    sync: Arc<Notify>,
     publish: Arc<Notify>,
-    /// The pod was not admitted and does not count.
+    /// `true` if the pod was not admitted. The pod does not count towards the maximum.
     is_rejected: bool,
 }
 
-/// A pod as the API has it.
+/// Newest version of a pod in the API.
 #[derive(Clone)]
-pub(super) struct Desired {
+pub(super) struct PodUpdate {
     pub(super) pod: Arc<Pod>,
-    /// The API has it no more, whatever may still run.
-    pub(super) gone: bool,
+    /// `true` if the pod no longer exists in the API; its containers may still run.
+    pub(super) removed: bool,
 }
 
-impl Desired {
-    /// Whether this asks for anything that `before` did not. A status, which is most of what is written to a pod, does not.
-    pub(super) fn asks_for_more_than(&self, before: &Pod) -> bool {
-        let asked = |pod: &Pod| {
+impl PodUpdate {
+    /// Returns `true` if the pod's specification, labels, annotations or deletion differ from `before`. The status, which most
+    /// writes change, is not compared.
+    pub(super) fn spec_changed_from(&self, before: &Pod) -> bool {
+        let compared_fields = |pod: &Pod| {
             let meta = &pod.metadata;
             (
                 meta.deletion_timestamp.clone(),
@@ -48,34 +49,36 @@ impl Desired {
                 meta.annotations.clone(),
             )
         };
-        self.gone || self.pod.spec != before.spec || asked(&self.pod) != asked(before)
+        self.removed
+            || self.pod.spec != before.spec
+            || compared_fields(&self.pod) != compared_fields(before)
     }
 }
 
-/// The node's pods and their tasks. It outlives a restart of the kubelet's main loop, and the pods' tasks go on meanwhile.
-pub(super) struct Pods {
+/// The workers of the node's pods. The value is kept when the kubelet's main loop restarts, and the workers continue to run.
+pub(super) struct PodWorkers {
     context: Arc<Context>,
     component: Component,
-    updates: mpsc::UnboundedReceiver<Update>,
-    tasks: HashMap<String, Tasks>,
-    /// UIDs of the pods in the list that is being read.
+    probe_updates: mpsc::UnboundedReceiver<Update>,
+    workers: HashMap<String, PodWorkerHandle>,
+    /// UIDs of the pods in the list that is being received.
     listed: Vec<String>,
     finished_sender: mpsc::UnboundedSender<String>,
     finished: mpsc::UnboundedReceiver<String>,
 }
 
-impl Pods {
+impl PodWorkers {
     pub(super) fn new(
         context: Arc<Context>,
-        updates: mpsc::UnboundedReceiver<Update>,
+        probe_updates: mpsc::UnboundedReceiver<Update>,
         component: Component,
     ) -> Self {
         let (finished_sender, finished) = mpsc::unbounded_channel();
         Self {
             context,
             component,
-            updates,
-            tasks: HashMap::new(),
+            probe_updates,
+            workers: HashMap::new(),
             listed: Vec::new(),
             finished_sender,
             finished,
@@ -96,10 +99,10 @@ impl Pods {
                         self.component.failpoint();
                         self.handle(event);
                     }
-                    Err(error) => tracing::debug!(%error, "watching pods failed; listing again"),
+                    Err(error) => tracing::debug!(%error, "pod watch failed; listing again"),
                 },
-                Some(update) = self.updates.recv() => wake(&self.tasks, &update),
-                Some(uid) = self.finished.recv() => drop(self.tasks.remove(&uid)),
+                Some(update) = self.probe_updates.recv() => wake(&self.workers, &update),
+                Some(uid) = self.finished.recv() => drop(self.workers.remove(&uid)),
                 else => return,
             }
         }
@@ -114,16 +117,16 @@ impl Pods {
             }
             Event::InitDone => {
                 let listed = &self.listed;
-                for (_, task) in self.tasks.iter().filter(|(uid, _)| !listed.contains(uid)) {
-                    task.pod.send_modify(|desired| desired.gone = true);
+                for (_, worker) in self.workers.iter().filter(|(uid, _)| !listed.contains(uid)) {
+                    worker.pod.send_modify(|update| update.removed = true);
                 }
             }
             Event::Apply(pod) => self.apply(pod),
             Event::Delete(pod) => {
-                if let Some(task) = self.tasks.get(&uid(&pod)) {
-                    task.pod.send_replace(Desired {
+                if let Some(worker) = self.workers.get(&uid(&pod)) {
+                    worker.pod.send_replace(PodUpdate {
                         pod: Arc::new(pod),
-                        gone: true,
+                        removed: true,
                     });
                 }
             }
@@ -132,28 +135,28 @@ impl Pods {
 
     fn apply(&mut self, pod: Pod) {
         let uid = uid(&pod);
-        let desired = Desired {
+        let update = PodUpdate {
             pod: Arc::new(pod),
-            gone: false,
+            removed: false,
         };
-        if let Some(task) = self.tasks.get(&uid) {
-            task.pod.send_replace(desired);
+        if let Some(worker) = self.workers.get(&uid) {
+            worker.pod.send_replace(update);
             return;
         }
-        let rejection = self.rejection(&desired.pod);
+        let rejection = self.rejection(&update.pod);
         if let Some(rejection) = &rejection {
             let message = rejection.message.as_deref().unwrap_or_default();
-            let message = message.strip_prefix(REJECTED).unwrap_or(message);
-            let pod = about(&desired.pod, None);
+            let message = message.strip_prefix(REJECTED_PREFIX).unwrap_or(message);
+            let pod = container_ref(&update.pod, None);
             let events = &self.context.events;
             events.event(&pod, EventType::Warning, &rejection.reason, message);
         }
-        let task = self.start(uid.clone(), desired, rejection);
-        self.tasks.insert(uid, task);
+        let worker = self.start_worker(uid.clone(), update, rejection);
+        self.workers.insert(uid, worker);
     }
 
-    /// Returns the reason why the node does not admit a new pod. Upstream: the kubelet's `canAdmitPod`.
-    fn rejection(&self, pod: &Pod) -> Option<Waiting> {
+    /// Returns the reason why the node does not admit a new pod, or `None` if it does (upstream's `canAdmitPod`).
+    fn rejection(&self, pod: &Pod) -> Option<StatusReason> {
         let is_active = |pod: &Pod| {
             let status = pod.status.as_ref();
             let phase = status.and_then(|status| status.phase.as_deref());
@@ -162,45 +165,57 @@ impl Pods {
         if !is_active(pod) {
             return None;
         }
-        let admitted = self.tasks.values().filter(|task| !task.is_rejected);
+        let admitted = self.workers.values().filter(|worker| !worker.is_rejected);
         let used = admitted
-            .filter(|task| is_active(&task.pod.borrow().pod))
+            .filter(|worker| is_active(&worker.pod.borrow().pod))
             .count();
         let capacity = self.context.config.max_pods;
         (used >= capacity).then(|| {
             let message = format!(
-                "{REJECTED}Node didn't have enough resource: pods, requested: 1, used: {used}, capacity: {capacity}"
+                "{REJECTED_PREFIX}Node didn't have enough resource: pods, requested: 1, used: {used}, capacity: {capacity}"
             );
-            Waiting::new("OutOfpods", message)
+            StatusReason::new("OutOfpods", message)
         })
     }
 
-    fn start(&self, uid: String, desired: Desired, rejection: Option<Waiting>) -> Tasks {
+    fn start_worker(
+        &self,
+        uid: String,
+        update: PodUpdate,
+        rejection: Option<StatusReason>,
+    ) -> PodWorkerHandle {
         let is_rejected = rejection.is_some();
         let context = self.context.clone();
-        let instance = instance(&desired.pod);
-        let (sender, pod) = watch::channel(desired);
-        let (act, publish) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let (observed, seen) = watch::channel(super::status::Observed::default());
-        let publisher = Publisher::new(context.clone(), pod.clone(), seen, publish.clone());
-        let worker = Worker::new(context.clone(), pod, observed, act.clone(), rejection);
+        let key = namespaced_name(&update.pod);
+        let (sender, pod) = watch::channel(update);
+        let (sync, publish) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (observed_sender, observed) = watch::channel(super::status::Observed::default());
+        let status_manager =
+            StatusManager::new(context.clone(), pod.clone(), observed, publish.clone());
+        let worker = Worker::new(
+            context.clone(),
+            pod,
+            observed_sender,
+            sync.clone(),
+            rejection,
+        );
         let finished = self.finished_sender.clone();
         tokio::spawn(async move {
             let components = &context.components;
             let worker = components
                 .pod_worker
-                .run(&instance, worker, |worker| worker.run().boxed());
-            // The publisher ends when the worker is dropped, and with it the sender of what it observes.
-            let publisher = components
+                .run(&key, worker, |worker| worker.run().boxed());
+            // The status manager finishes when the worker, which has the sender of the observed state, is dropped.
+            let status_manager = components
                 .status_manager
-                .run(&instance, publisher, |publisher| publisher.run().boxed());
-            tokio::join!(worker, publisher);
-            // The receiver ends with the kubelet.
+                .run(&key, status_manager, |manager| manager.run().boxed());
+            tokio::join!(worker, status_manager);
+            // The receiver is dropped when the kubelet stops.
             let _ = finished.send(uid);
         });
-        Tasks {
+        PodWorkerHandle {
             pod: sender,
-            act,
+            sync,
             publish,
             is_rejected,
         }
@@ -208,23 +223,24 @@ impl Pods {
 }
 
 /// Prefix of the message in the status of a pod that was not admitted.
-const REJECTED: &str = "Pod was rejected: ";
+const REJECTED_PREFIX: &str = "Pod was rejected: ";
 
-/// Names a pod in logs and metrics: `namespace/name`.
-fn instance(pod: &Pod) -> String {
+/// Returns `namespace/name`, which identifies a pod in logs and metrics.
+fn namespaced_name(pod: &Pod) -> String {
     format!("{}/{}", pod.namespace().unwrap_or_default(), pod.name_any())
 }
 
-/// All but a liveness probe's success is a reason to look at the pod, as it is for the kubelet; readiness and startup are told of.
-fn wake(tasks: &HashMap<String, Tasks>, update: &Update) {
-    let Some(task) = tasks.get(&update.pod_uid) else {
+/// Notifies the pod's tasks of a probe result. A liveness success does not cause a sync, as upstream; readiness and startup
+/// results are part of the status.
+fn wake(workers: &HashMap<String, PodWorkerHandle>, update: &Update) {
+    let Some(worker) = workers.get(&update.pod_uid) else {
         return;
     };
     if update.kind != ProbeKind::Liveness || update.result != ProbeResult::Success {
-        task.act.notify_one();
+        worker.sync.notify_one();
     }
     if update.kind != ProbeKind::Liveness {
-        task.publish.notify_one();
+        worker.publish.notify_one();
     }
 }
 

@@ -1,4 +1,4 @@
-//! A prober whose panics are reported: an attempt that panics counts as one that could not be made.
+//! A prober that catches panics: a panic is counted, and the attempt's result is unknown.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

@@ -1,69 +1,71 @@
-//! A pod's status from what is known of its containers: phase, container states, conditions. Pure.
+//! Builds a pod's status from the observed state of its containers: phase, container states, conditions. Pure functions.
 //!
-//! [`containers`] comes first, then the probes' results set `started` and `ready` on what it returns, then
-//! [`complete`] derives everything that depends on readiness.
+//! [`container_statuses`] builds the containers' states, then the probe results set `started` and `ready`, then
+//! [`build_status`] derives everything that depends on readiness.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use component_helpers::pods::is_restartable_init_container;
 use component_helpers::time::truncate_to_seconds;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
     Container, ContainerState, ContainerStateRunning, ContainerStateTerminated,
-    ContainerStateWaiting, ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus,
+    ContainerStateWaiting, ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodSpec, PodStatus,
 };
+use probe::restart::should_restart;
 
-use super::actions::RestartPolicy;
-use super::instance::{Instance, Record, Waiting};
+use super::instance::{ContainerHistory, Instance, StatusReason};
 
 mod conditions;
 
-/// What is known of a pod at one moment.
+/// Observed state of a pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Observed {
-    /// Its address, once it has a sandbox.
-    pub ip: Option<Ipv4Addr>,
-    /// When the kubelet first saw it.
-    pub start_time: Option<Timestamp>,
-    /// Its containers by name; one that is missing has never run.
-    pub containers: BTreeMap<String, Record>,
-    /// Why the whole pod has failed, if it is not for its containers.
-    pub failed: Option<Waiting>,
+pub(crate) struct Observed {
+    /// IP address of the pod, once its sandbox exists.
+    pub(crate) ip: Option<Ipv4Addr>,
+    /// Time at which the kubelet received the pod.
+    pub(crate) start_time: Option<Timestamp>,
+    /// Histories of the containers by name. A missing container has never run.
+    pub(crate) containers: BTreeMap<String, ContainerHistory>,
+    /// Reason of a failure of the whole pod: it was rejected, or its deadline has expired.
+    pub(crate) failed: Option<StatusReason>,
 }
 
-/// What the containers of a pod may say of their ends, together (`MaxPodTerminationMessageLogLength`).
-const MOST_SAID: usize = 12 * 1024;
+/// Maximum length in bytes of the termination messages of all containers of a pod together (upstream's
+/// `MaxPodTerminationMessageLogLength`).
+const MAX_POD_TERMINATION_MESSAGE_LEN: usize = 12 * 1024;
 
-/// The scheme of container IDs in the API.
-pub const SCHEME: &str = "selfheal://";
+/// Scheme of container IDs in the API, which names the runtime.
+const CONTAINER_ID_SCHEME: &str = "selfheal://";
 
-/// A status with nothing but the states of the pod's containers, in the manifest's order; nobody is ready yet.
+/// Returns a status that has only the states of the pod's containers, in the manifest's order. `ready` and `started` are false.
 #[must_use]
-pub fn containers(pod: &Pod, observed: &Observed) -> PodStatus {
+pub(crate) fn container_statuses(pod: &Pod, observed: &Observed) -> PodStatus {
     let Some(spec) = &pod.spec else {
         return PodStatus::default();
     };
     let inits = spec.init_containers.as_deref().unwrap_or_default();
-    let at_first = if inits.is_empty() {
+    let default_waiting_reason = if inits.is_empty() {
         "ContainerCreating"
     } else {
         "PodInitializing"
     };
-    let most = MOST_SAID / (inits.len() + spec.containers.len()).max(1);
-    let status = |one: &Container| {
-        let mut status = container(
-            &one.name,
-            one.image.as_deref().unwrap_or_default(),
+    let max_length = MAX_POD_TERMINATION_MESSAGE_LEN / (inits.len() + spec.containers.len()).max(1);
+    let status = |spec: &Container| {
+        let mut status = container_status(
+            &spec.name,
+            spec.image.as_deref().unwrap_or_default(),
             observed
                 .containers
-                .get(&one.name)
-                .unwrap_or(&Record::NEVER_RAN),
-            at_first,
+                .get(&spec.name)
+                .unwrap_or(&ContainerHistory::NEVER_RAN),
+            default_waiting_reason,
         );
         for state in [&mut status.state, &mut status.last_state] {
-            let ended = state.as_mut().and_then(|state| state.terminated.as_mut());
-            if let Some(message) = ended.and_then(|ended| ended.message.as_mut()) {
-                shorten(message, most);
+            let terminated = state.as_mut().and_then(|state| state.terminated.as_mut());
+            if let Some(message) = terminated.and_then(|state| state.message.as_mut()) {
+                truncate_utf8(message, max_length);
             }
         }
         status
@@ -75,21 +77,28 @@ pub fn containers(pod: &Pod, observed: &Observed) -> PodStatus {
     }
 }
 
-/// Cuts a text to so many bytes, or a few less where a letter would be cut.
-fn shorten(text: &mut String, most: usize) {
-    let end = (0..=most).rev().find(|end| text.is_char_boundary(*end));
+/// Truncates `text` to at most `max_length` bytes, at a character boundary.
+fn truncate_utf8(text: &mut String, max_length: usize) {
+    let end = (0..=max_length)
+        .rev()
+        .find(|end| text.is_char_boundary(*end));
     text.truncate(end.unwrap_or(0));
 }
 
-fn container(name: &str, image: &str, record: &Record, at_first: &str) -> ContainerStatus {
-    let current = record.current.as_ref();
-    let (state, last) = match (&record.waiting, current) {
+fn container_status(
+    name: &str,
+    image: &str,
+    history: &ContainerHistory,
+    default_waiting_reason: &str,
+) -> ContainerStatus {
+    let current = history.current.as_ref();
+    let (state, last) = match (&history.waiting, current) {
         (Some(waiting), _) => (
             waiting_state(&waiting.reason, waiting.message.as_deref()),
             current.filter(|instance| instance.exit.is_some()),
         ),
-        (None, Some(instance)) => (instance_state(instance), record.previous.as_ref()),
-        (None, None) => (waiting_state(at_first, None), None),
+        (None, Some(instance)) => (instance_state(instance), history.previous.as_ref()),
+        (None, None) => (waiting_state(default_waiting_reason, None), None),
     };
     ContainerStatus {
         name: name.to_owned(),
@@ -110,7 +119,7 @@ fn container(name: &str, image: &str, record: &Record, at_first: &str) -> Contai
 }
 
 fn container_id(instance: &Instance) -> String {
-    format!("{SCHEME}{}", instance.id.0)
+    format!("{CONTAINER_ID_SCHEME}{}", instance.id.0)
 }
 
 fn waiting_state(reason: &str, message: Option<&str>) -> ContainerState {
@@ -149,9 +158,10 @@ fn instance_state(instance: &Instance) -> ContainerState {
     }
 }
 
-/// The whole status; the containers' in `partial` carry `started` and `ready`. Conditions of other owners are kept.
+/// Returns the whole status. The container statuses in `partial` have `started` and `ready` set. Conditions of other owners
+/// are kept.
 #[must_use]
-pub fn complete(
+pub(crate) fn build_status(
     pod: &Pod,
     observed: &Observed,
     partial: PodStatus,
@@ -160,7 +170,7 @@ pub fn complete(
 ) -> PodStatus {
     let phase = phase(pod, observed);
     let before = pod.status.as_ref();
-    let conditions = conditions::all(pod, phase, observed.ip.is_some(), &partial);
+    let conditions = conditions::kubelet_conditions(pod, phase, observed.ip.is_some(), &partial);
     let previous = before
         .and_then(|status| status.conditions.as_deref())
         .unwrap_or_default();
@@ -169,7 +179,7 @@ pub fn complete(
         phase: Some(phase.to_owned()),
         reason: failed.map(|failed| failed.reason.clone()),
         message: failed.and_then(|failed| failed.message.clone()),
-        conditions: Some(conditions::carry_over(conditions, previous, now)),
+        conditions: Some(conditions::merge_conditions(conditions, previous, now)),
         container_statuses: partial.container_statuses,
         init_container_statuses: partial.init_container_statuses,
         host_ip: Some(node_ip.to_owned()),
@@ -185,15 +195,11 @@ pub fn complete(
     }
 }
 
-/// Pending, Running, Succeeded or Failed. A terminal phase stays.
+/// Returns the phase: `Pending`, `Running`, `Succeeded` or `Failed`. A terminal phase does not change.
 #[must_use]
-pub fn phase(pod: &Pod, observed: &Observed) -> &'static str {
-    let records = &observed.containers;
-    match pod
-        .status
-        .as_ref()
-        .and_then(|status| status.phase.as_deref())
-    {
+pub(crate) fn phase(pod: &Pod, observed: &Observed) -> &'static str {
+    let status = pod.status.as_ref();
+    match status.and_then(|status| status.phase.as_deref()) {
         Some("Succeeded") => return "Succeeded",
         Some("Failed") => return "Failed",
         _ => {}
@@ -201,34 +207,26 @@ pub fn phase(pod: &Pod, observed: &Observed) -> &'static str {
     let Some(spec) = &pod.spec else {
         return "Pending";
     };
-    let policy = RestartPolicy::parse(spec.restart_policy.as_deref());
-    let record = |container: &Container| records.get(&container.name).unwrap_or(&Record::NEVER_RAN);
-    // A pod has not ended before all in it have, sidecars too.
-    let any_runs = records.values().any(|record| record.running().is_some());
-    let inits = spec.init_containers.iter().flatten();
-    let failed_init = inits
-        .filter(|init| init.restart_policy.as_deref() != Some("Always"))
-        .filter_map(|init| record(init).current.as_ref()?.exit)
-        .any(|exit| !policy.restarts(exit.code) && exit.code != 0);
-    if (failed_init || observed.failed.is_some()) && !any_runs {
+    let histories = &observed.containers;
+    // A pod is not terminal while a container runs, sidecars included.
+    let is_running = histories
+        .values()
+        .any(|history| history.running().is_some());
+    let has_failed = observed.failed.is_some() || has_failed_init_container(spec, histories);
+    if has_failed && !is_running {
         return "Failed";
     }
-    let all: Vec<&Record> = spec.containers.iter().map(record).collect();
-    if all.iter().any(|record| record.current.is_none()) {
+    let current = |container: &Container| histories.get(&container.name)?.current.as_ref();
+    let instances: Option<Vec<&Instance>> = spec.containers.iter().map(current).collect();
+    let Some(instances) = instances else {
         return "Pending";
-    }
-    let exits: Option<Vec<i32>> = all
+    };
+    let codes: Option<Vec<i32>> = instances
         .iter()
-        .map(|record| {
-            record
-                .current
-                .as_ref()
-                .and_then(|instance| instance.exit)
-                .map(|exit| exit.code)
-        })
+        .map(|instance| instance.exit.map(|exit| exit.code))
         .collect();
-    match exits {
-        Some(codes) if !any_runs && !codes.iter().any(|code| policy.restarts(*code)) => {
+    match codes.filter(|_| !is_running) {
+        Some(codes) if !any_should_restart(spec, &codes) => {
             if codes.iter().all(|code| *code == 0) {
                 "Succeeded"
             } else {
@@ -237,6 +235,30 @@ pub fn phase(pod: &Pod, observed: &Observed) -> &'static str {
         }
         _ => "Running",
     }
+}
+
+fn any_should_restart(spec: &PodSpec, codes: &[i32]) -> bool {
+    let policy = spec.restart_policy.as_deref();
+    let mut exits = spec.containers.iter().zip(codes);
+    exits.any(|(container, code)| should_restart(container, policy, *code))
+}
+
+/// Returns `true` if an init container that is not a sidecar has failed and is not restarted.
+fn has_failed_init_container(
+    spec: &PodSpec,
+    histories: &BTreeMap<String, ContainerHistory>,
+) -> bool {
+    let policy = spec.restart_policy.as_deref();
+    let inits = spec.init_containers.iter().flatten();
+    inits
+        .filter(|init| !is_restartable_init_container(init))
+        .any(|init| {
+            let current = histories
+                .get(&init.name)
+                .and_then(|history| history.current.as_ref());
+            let exit = current.and_then(|instance| instance.exit);
+            exit.is_some_and(|exit| exit.code != 0 && !should_restart(init, policy, exit.code))
+        })
 }
 
 #[cfg(test)]

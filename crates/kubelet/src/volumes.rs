@@ -1,26 +1,26 @@
-//! A pod's volumes with their content fetched, so that the runtime needs the API no more.
+//! Resolves a pod's volumes: reads their content from the API, so that the runtime needs no API access.
 
 use container_runtime::Volume;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 
-use self::content::Content;
-use super::downward::{DownwardError, Facts};
+use self::content::VolumeResolver;
+use super::downward::{DownwardContext, DownwardError};
 
 mod content;
 mod select;
 
-/// Why a volume cannot be made yet.
+/// Error that prevents the setup of a volume (`FailedMount`).
 #[derive(Debug, thiserror::Error)]
 pub(super) enum VolumeError {
-    /// It names an object that is not there.
+    /// A referenced ConfigMap or Secret does not exist.
     #[error("MountVolume.SetUp failed for volume {volume:?} : {kind} {name:?} not found")]
     Missing {
         volume: String,
         kind: &'static str,
         name: String,
     },
-    /// It names a key that the object does not have.
+    /// A referenced ConfigMap or Secret does not have the key.
     #[error(
         "MountVolume.SetUp failed for volume {volume:?} : references non-existent {kind} key: {key}"
     )]
@@ -29,50 +29,52 @@ pub(super) enum VolumeError {
         kind: &'static str,
         key: String,
     },
-    /// A file would lie outside the volume.
+    /// A file's path is not inside the volume.
     #[error("MountVolume.SetUp failed for volume {volume:?} : path {path:?} leaves the volume")]
     Escapes { volume: String, path: String },
-    /// It tells of something that is not there.
+    /// A `fieldRef` or `resourceFieldRef` cannot be resolved.
     #[error("MountVolume.SetUp failed for volume {volume:?} : {source}")]
     Downward {
         volume: String,
         source: DownwardError,
     },
-    /// Not a kind of volume that this node has.
-    #[error("volume {0:?} is of a kind that this node does not have")]
+    /// The node does not support the volume's type.
+    #[error(
+        "volume {0:?}: unsupported volume type; use emptyDir, configMap, secret, downwardAPI or projected"
+    )]
     Unsupported(String),
-    /// The API did not answer.
+    /// A request to the API server failed.
     #[error(transparent)]
     Api(#[from] kube::Error),
 }
 
-/// Fetches what the volumes of a pod contain.
+/// Reads the content of all volumes of a pod.
 pub(super) async fn resolve(
     client: &Client,
-    facts: &Facts<'_>,
+    downward: &DownwardContext<'_>,
 ) -> Result<Vec<Volume>, VolumeError> {
     let mut volumes = Vec::new();
-    for declared in facts
+    for declared in downward
         .pod
         .spec
         .iter()
         .flat_map(|spec| spec.volumes.iter().flatten())
     {
-        let content = Content {
+        let resolver = VolumeResolver {
             client,
-            facts,
+            downward,
             volume: &declared.name,
         };
         volumes.push(Volume {
             name: declared.name.clone(),
-            source: content.of(declared).await?,
+            source: resolver.resolve(declared).await?,
         });
     }
     Ok(volumes)
 }
 
-/// Whether what the volumes of a pod contain may change while it runs.
-pub(super) fn may_change(pod: &Pod) -> bool {
+/// Returns `true` if the content of the pod's volumes can change while the pod runs: all types but `emptyDir`.
+pub(super) fn can_change(pod: &Pod) -> bool {
     let declared = pod.spec.iter();
     let mut volumes = declared.flat_map(|spec| spec.volumes.iter().flatten());
     volumes.any(|volume| volume.empty_dir.is_none())

@@ -1,10 +1,10 @@
-//! The chapter's stories on paused time, over scripted workloads: the whole node, and no socket.
+//! Tests of the whole node with scripted workloads, on paused time and without sockets.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use container_runtime::scripted::{Scripted, Workloads};
+use container_runtime::scripted::{ScriptedRuntime, Workloads};
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
@@ -13,23 +13,24 @@ use k8s_openapi::api::core::v1::{
     ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::api::{DeleteParams, ListParams, WatchEvent, WatchParams};
+use kube::api::{DeleteParams, ListParams, PostParams, WatchEvent, WatchParams};
 use probe::Clock;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
 
 mod disruption;
 mod max_pods;
+mod node_info;
 mod pods;
 mod scaling;
 mod supervision;
 
-struct NoBalancer;
+struct LoopbackBalancer;
 
 #[async_trait]
-impl LoadBalancer for NoBalancer {
+impl LoadBalancer for LoopbackBalancer {
     async fn ensure(&self, _: &str, _: &str, _: &[u16]) -> Result<Ipv4Addr, String> {
         Ok(Ipv4Addr::LOCALHOST)
     }
@@ -39,38 +40,38 @@ impl LoadBalancer for NoBalancer {
 
 struct Fixture {
     client: Client,
-    runtime: Arc<Scripted>,
+    runtime: Arc<ScriptedRuntime>,
     clock: Clock,
     supervisor: Supervisor,
-    node: Node,
+    node: EmbeddedNode,
 }
 
-async fn node() -> Fixture {
-    node_at(1.0).await
+async fn start_node() -> Fixture {
+    start_node_at(1.0).await
 }
 
-async fn node_at(pace: f64) -> Fixture {
-    node_with(pace, Workloads::chapter()).await
+async fn start_node_at(pace: f64) -> Fixture {
+    start_node_with(pace, Workloads::chapter()).await
 }
 
-async fn node_with(pace: f64, workloads: Workloads) -> Fixture {
-    node_for(pace, workloads, DEFAULT_MAX_PODS).await
+async fn start_node_with(pace: f64, workloads: Workloads) -> Fixture {
+    start_node_with_max_pods(pace, workloads, DEFAULT_MAX_PODS).await
 }
 
-async fn node_for(pace: f64, workloads: Workloads, max_pods: u32) -> Fixture {
+async fn start_node_with_max_pods(pace: f64, workloads: Workloads, max_pods: u32) -> Fixture {
     let clock = Clock::new("2026-01-02T03:04:05Z".parse::<Timestamp>().unwrap(), pace);
-    let runtime = Arc::new(Scripted::new(clock.clone(), workloads));
+    let runtime = Arc::new(ScriptedRuntime::new(clock.clone(), workloads));
     let supervisor = Supervisor::new(clock.clone(), CancellationToken::new());
     let options = Options {
         supervisor: supervisor.clone(),
         runtime: runtime.clone(),
-        load_balancer: Arc::new(NoBalancer),
+        load_balancer: Arc::new(LoopbackBalancer),
         name: "node".to_owned(),
         ip: "10.244.0.1".to_owned(),
         jitter: false,
         max_pods,
     };
-    let node = Node::start(options).await.unwrap();
+    let node = EmbeddedNode::start(options).await.unwrap();
     Fixture {
         client: node.client(),
         runtime,
@@ -120,7 +121,8 @@ impl Fixture {
         pods.list(&ListParams::default()).await.unwrap().items
     }
 
-    async fn addresses(&self) -> Vec<String> {
+    /// Returns the ready addresses of the service `numbers-api`.
+    async fn ready_addresses(&self) -> Vec<String> {
         let endpoints: Objects<Endpoints> = Objects::default_namespaced(self.client.clone());
         let found = endpoints.get_opt("numbers-api").await.unwrap();
         let subsets = found
@@ -133,35 +135,37 @@ impl Fixture {
             .collect()
     }
 
-    /// Passes time until this many addresses are ready; says how many seconds that took.
-    async fn until_addresses(&self, count: usize) -> u64 {
+    /// Advances time until `count` addresses are ready. Returns the duration in seconds.
+    async fn wait_for_ready_addresses(&self, count: usize) -> u64 {
         for second in 0..120 {
-            if self.addresses().await.len() == count {
+            if self.ready_addresses().await.len() == count {
                 return second;
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         panic!(
-            "never {count} addresses at {}: {:#?}",
+            "{count} addresses are not ready at {}: {:#?}",
             self.clock.now(),
             self.pods().await
         );
     }
 
+    /// Returns the messages of the events with this reason.
     async fn events(&self, reason: &str) -> Vec<String> {
         let events: Objects<Event> = Objects::default_namespaced(self.client.clone());
         let all = events.list(&ListParams::default()).await.unwrap().items;
-        let told = all
+        let matching = all
             .into_iter()
             .filter(|event| event.reason.as_deref() == Some(reason));
-        told.map(|event| event.message.unwrap_or_default())
+        matching
+            .map(|event| event.message.unwrap_or_default())
             .collect()
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watcher_sees_that_a_replica_set_was_made_before_it_sees_the_counts() {
-    let node = node().await;
+async fn deployment_watch_reports_the_new_replica_set_before_its_counts() {
+    let node = start_node().await;
     let deployments: Objects<Deployment> = Objects::default_namespaced(node.client.clone());
     let watch = deployments.watch(&WatchParams::default(), "0").await;
     let watch = watch.unwrap();
@@ -181,8 +185,8 @@ async fn a_watcher_sees_that_a_replica_set_was_made_before_it_sees_the_counts() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replication_controller_keeps_its_pods_and_adopts_none_of_a_replica_sets() {
-    let node = node().await;
+async fn replication_controller_replaces_its_pods_and_adopts_none_of_a_replica_set() {
+    let node = start_node().await;
     node.create::<Deployment>(numbers_api()).await;
     let mut controller = numbers_api();
     controller["metadata"]["name"] = json!("old");
@@ -201,8 +205,8 @@ async fn a_replication_controller_keeps_its_pods_and_adopts_none_of_a_replica_se
     let before = names().await;
     assert_eq!((before.len(), node.pods().await.len()), (2, 4));
     let pods: Objects<Pod> = Objects::default_namespaced(node.client.clone());
-    let at_once = DeleteParams::default().grace_period(0);
-    pods.delete(&before[0], &at_once).await.unwrap();
+    let immediately = DeleteParams::default().grace_period(0);
+    pods.delete(&before[0], &immediately).await.unwrap();
     tokio::time::sleep(10 * second).await;
     let after = names().await;
     assert!(after.len() == 2 && !after.contains(&before[0]), "{after:?}");
@@ -219,8 +223,8 @@ async fn a_replication_controller_keeps_its_pods_and_adopts_none_of_a_replica_se
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_belongs_to_a_deleted_deployment_goes_with_it() {
-    let node = node().await;
+async fn dependents_of_a_deleted_deployment_are_deleted() {
+    let node = start_node().await;
     for parameters in [DeleteParams::background(), DeleteParams::foreground()] {
         node.create::<Deployment>(numbers_api()).await;
         tokio::time::sleep(Duration::from_secs(10)).await;
@@ -241,8 +245,8 @@ async fn what_belongs_to_a_deleted_deployment_goes_with_it() {
     }
 }
 
-/// Makes one and deletes it with its dependents, of which it has none; whether it goes.
-async fn goes<K>(api: Objects<K>, object: Value) -> bool
+/// Creates an object without dependents and deletes it in the foreground. Returns `true` if it no longer exists.
+async fn is_deleted_in_foreground<K>(api: Objects<K>, object: Value) -> bool
 where
     K: kube::Resource + Clone + std::fmt::Debug + serde::Serialize + serde::de::DeserializeOwned,
 {
@@ -256,17 +260,27 @@ where
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deletion_in_the_foreground_holds_nothing_for_ever() {
-    let node = node().await;
+async fn foreground_deletion_without_dependents_completes() {
+    let node = start_node().await;
     let client = || node.client.clone();
     let x = || json!({"metadata": {"name": "x"}});
     let slice = json!({"metadata": {"name": "x"}, "addressType": "IPv4", "endpoints": []});
-    assert!(goes::<ConfigMap>(Objects::default_namespaced(client()), x()).await);
-    assert!(goes::<Secret>(Objects::default_namespaced(client()), x()).await);
-    assert!(goes::<ServiceAccount>(Objects::default_namespaced(client()), x()).await);
-    assert!(goes::<Endpoints>(Objects::default_namespaced(client()), x()).await);
-    assert!(goes::<EndpointSlice>(Objects::default_namespaced(client()), slice).await);
-    assert!(goes::<Namespace>(Objects::all(client()), x()).await);
+    assert!(
+        is_deleted_in_foreground::<ConfigMap>(Objects::default_namespaced(client()), x()).await
+    );
+    assert!(is_deleted_in_foreground::<Secret>(Objects::default_namespaced(client()), x()).await);
+    assert!(
+        is_deleted_in_foreground::<ServiceAccount>(Objects::default_namespaced(client()), x())
+            .await
+    );
+    assert!(
+        is_deleted_in_foreground::<Endpoints>(Objects::default_namespaced(client()), x()).await
+    );
+    assert!(
+        is_deleted_in_foreground::<EndpointSlice>(Objects::default_namespaced(client()), slice)
+            .await
+    );
+    assert!(is_deleted_in_foreground::<Namespace>(Objects::all(client()), x()).await);
 }
 
 fn identity(pod: &Pod) -> (Option<String>, Option<String>) {
@@ -286,21 +300,21 @@ fn restarts(pod: &Pod) -> i32 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broken_pod_leaves_the_service_is_restarted_and_returns() {
-    let node = node().await;
+async fn unhealthy_pod_leaves_the_service_restarts_and_returns() {
+    let node = start_node().await;
     let service = json!({"metadata": {"name": "numbers-api"}, "spec": {
         "selector": {"app": "numbers-api"}, "ports": [{"port": 8013, "targetPort": "api"}]}});
     node.create::<Service>(service).await;
     node.create::<Deployment>(numbers_api()).await;
-    let ready = node.until_addresses(2).await;
+    let ready = node.wait_for_ready_addresses(2).await;
     assert!(ready < 5, "both pods are ready after {ready} s");
     let before = node.pods().await;
 
-    let address: Ipv4Addr = node.addresses().await[0].parse().unwrap();
+    let address: Ipv4Addr = node.ready_addresses().await[0].parse().unwrap();
     assert_eq!(node.runtime.http_get(address, 80, "/rng").unwrap().0, 200);
     assert_eq!(node.runtime.http_get(address, 80, "/rng").unwrap().0, 500);
-    node.until_addresses(1).await;
-    node.until_addresses(2).await;
+    node.wait_for_ready_addresses(1).await;
+    node.wait_for_ready_addresses(2).await;
 
     let after = node.pods().await;
     assert_eq!(
@@ -317,9 +331,10 @@ async fn a_broken_pod_leaves_the_service_is_restarted_and_returns() {
     );
 }
 
-/// When a container that ignores TERM and fails its liveness probe is started anew, in the cluster's seconds.
-async fn restart_of_a_sleeping_database(pace: f64) -> u64 {
-    let node = node_at(pace).await;
+/// Returns the time, in seconds of the node's clock, until a container that ignores SIGTERM and fails its liveness probe
+/// restarts.
+async fn seconds_until_restart(pace: f64) -> u64 {
+    let node = start_node_at(pace).await;
     node.create::<Pod>(json!({"metadata": {"name": "db"}, "spec": {"containers": [{
         "name": "db",
         "image": "postgres:11.6-alpine",
@@ -328,7 +343,7 @@ async fn restart_of_a_sleeping_database(pace: f64) -> u64 {
                           "periodSeconds": 10, "initialDelaySeconds": 10},
     }]}}))
     .await;
-    let began = node.clock.elapsed();
+    let created = node.clock.elapsed();
     let restarts = |pod: &Pod| {
         let status = pod.status.as_ref()?;
         Some(status.container_statuses.as_ref()?.first()?.restart_count)
@@ -336,13 +351,13 @@ async fn restart_of_a_sleeping_database(pace: f64) -> u64 {
     while node.pods().await.iter().find_map(restarts) != Some(1) {
         node.clock.sleep(Duration::from_secs(1)).await;
     }
-    (node.clock.elapsed() - began).as_secs()
+    (node.clock.elapsed() - created).as_secs()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hurried_clock_makes_no_second_of_a_restart_shorter() {
-    let usual = restart_of_a_sleeping_database(1.0).await;
-    // Three probes, then the whole grace: the chapter's transcript has its first restart at 60 s.
-    assert!((60..=62).contains(&usual), "{usual}");
-    assert_eq!(restart_of_a_sleeping_database(10.0).await, usual);
+async fn restart_takes_the_same_time_on_a_faster_clock() {
+    let real_time = seconds_until_restart(1.0).await;
+    // Three probes, then the grace period: the first restart in the chapter's transcript is at 60 s.
+    assert!((60..=62).contains(&real_time), "{real_time}");
+    assert_eq!(seconds_until_restart(10.0).await, real_time);
 }

@@ -1,11 +1,11 @@
-//! Dependencies between the components: those that are clients of the API have nothing of the API server.
+//! Dependencies between the components: clients of the API do not depend on the API server.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::process::Command;
 
-/// Returns the packages that `package` is linked with in a program.
-fn linked(package: &str) -> String {
+/// Returns the packages that `package` depends on without its dev-dependencies, from `cargo tree`.
+fn dependencies(package: &str) -> String {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "--offline", "--locked", "--package", package])
         .args(["--edges", "normal", "--prefix", "none"])
@@ -18,7 +18,7 @@ fn linked(package: &str) -> String {
 }
 
 #[test]
-fn clients_of_the_api_are_not_linked_with_the_api_server() {
+fn clients_of_the_api_do_not_depend_on_the_api_server() {
     let server = "selfheal-apiserver ";
     for client in [
         "selfheal-controller-manager",
@@ -27,9 +27,9 @@ fn clients_of_the_api_are_not_linked_with_the_api_server() {
         "selfheal-kube-proxy",
         "selfheal-component-helpers",
     ] {
-        let packages = linked(client);
+        let packages = dependencies(client);
         assert!(packages.starts_with(client), "{packages}");
         assert!(!packages.contains(server), "{client} depends on {server}");
     }
-    assert!(linked("selfheal-node").contains(server));
+    assert!(dependencies("selfheal-node").contains(server));
 }

@@ -1,4 +1,4 @@
-//! The real kubectl against the node's API, with scripted workloads behind it. Skipped without kubectl.
+//! kubectl against the node's API, with scripted workloads. The tests are skipped without kubectl.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -10,10 +10,10 @@ use apiserver::serve::{Credentials, serve};
 use async_trait::async_trait;
 use component_helpers::load_balancer::LoadBalancer;
 use component_helpers::supervisor::Supervisor;
-use container_runtime::scripted::{Scripted, Workloads};
+use container_runtime::scripted::{ScriptedRuntime, Workloads};
 use jiff::Timestamp;
 use probe::Clock;
-use selfheal_node::{DEFAULT_MAX_PODS, Node, Options};
+use selfheal_node::{DEFAULT_MAX_PODS, EmbeddedNode, Options};
 use test_support::{Requirement, require};
 use tokio::io::AsyncWriteExt as _;
 use tokio_util::sync::CancellationToken;
@@ -29,9 +29,9 @@ impl LoadBalancer for Loopback {
     async fn release(&self, _: &str, _: &str) {}
 }
 
-/// A node with its API on a port, and a kubeconfig for it.
+/// Node with its API on a port, and a directory with a kubeconfig.
 struct Cluster {
-    folder: tempfile::TempDir,
+    dir: tempfile::TempDir,
     shutdown: CancellationToken,
 }
 
@@ -41,8 +41,8 @@ impl Drop for Cluster {
     }
 }
 
-struct Printed {
-    ok: bool,
+struct KubectlOutput {
+    success: bool,
     out: String,
     err: String,
 }
@@ -57,33 +57,33 @@ impl Cluster {
         let shutdown = CancellationToken::new();
         let options = Options {
             supervisor: Supervisor::new(clock.clone(), shutdown.clone()),
-            runtime: Arc::new(Scripted::new(clock, Workloads::chapter())),
+            runtime: Arc::new(ScriptedRuntime::new(clock, Workloads::chapter())),
             load_balancer: Arc::new(Loopback),
             name: "node".to_owned(),
             ip: "10.244.0.1".to_owned(),
             jitter: false,
             max_pods: DEFAULT_MAX_PODS,
         };
-        let node = Node::start(options).await.unwrap();
+        let node = EmbeddedNode::start(options).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let credentials = Credentials::generate().unwrap();
-        let folder = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().unwrap();
         let kubeconfig = credentials.kubeconfig(listener.local_addr().unwrap());
-        std::fs::write(folder.path().join("kubeconfig"), kubeconfig).unwrap();
+        std::fs::write(dir.path().join("kubeconfig"), kubeconfig).unwrap();
         let stop = shutdown.clone();
         tokio::spawn(async move {
             serve(node.api(), listener, &credentials, stop)
                 .await
                 .unwrap();
         });
-        Some(Self { folder, shutdown })
+        Some(Self { dir, shutdown })
     }
 
-    async fn kubectl(&self, line: &str, stdin: &str) -> Printed {
+    async fn kubectl(&self, line: &str, stdin: &str) -> KubectlOutput {
         let mut command = tokio::process::Command::new("kubectl")
             .args(line.split_whitespace())
-            .env("KUBECONFIG", self.folder.path().join("kubeconfig"))
-            .env("HOME", self.folder.path())
+            .env("KUBECONFIG", self.dir.path().join("kubeconfig"))
+            .env("HOME", self.dir.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -94,18 +94,22 @@ impl Cluster {
         input.write_all(stdin.as_bytes()).await.unwrap();
         drop(input);
         let output = command.wait_with_output().await.unwrap();
-        Printed {
-            ok: output.status.success(),
+        KubectlOutput {
+            success: output.status.success(),
             out: String::from_utf8(output.stdout).unwrap(),
             err: String::from_utf8(output.stderr).unwrap(),
         }
     }
 
-    /// What a command prints, which has to succeed.
-    async fn ok(&self, line: &str) -> String {
-        let printed = self.kubectl(line, "").await;
-        assert!(printed.ok, "kubectl {line}: {}{}", printed.out, printed.err);
-        printed.out
+    /// Runs kubectl, which must succeed. Returns its standard output.
+    async fn run(&self, line: &str) -> String {
+        let output = self.kubectl(line, "").await;
+        assert!(
+            output.success,
+            "kubectl {line}: {}{}",
+            output.out, output.err
+        );
+        output.out
     }
 }
 
@@ -115,39 +119,39 @@ fn manifest(name: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_chapters_commands_work_with_the_real_kubectl() {
+async fn commands_of_the_chapter_succeed() {
     let Some(cluster) = Cluster::start().await else {
         return;
     };
     let apply = format!("apply -f {}", manifest(""));
-    let created = cluster.ok(&apply).await;
+    let created = cluster.run(&apply).await;
     assert!(
         created.contains("deployment.apps/numbers-api created"),
         "{created}"
     );
-    let again = cluster.ok(&apply).await;
+    let again = cluster.run(&apply).await;
     assert!(
         again.contains("deployment.apps/numbers-api unchanged"),
         "{again}"
     );
     cluster
-        .ok("wait --for=condition=Ready pod -l app=numbers-api --timeout=60s")
+        .run("wait --for=condition=Ready pod -l app=numbers-api --timeout=60s")
         .await;
     cluster
-        .ok("rollout status deploy/numbers-api --timeout=60s")
+        .run("rollout status deploy/numbers-api --timeout=60s")
         .await;
-    let pods = cluster.ok("get pods -l app=numbers-api").await;
+    let pods = cluster.run("get pods -l app=numbers-api").await;
     assert!(pods.starts_with("NAME"), "{pods}");
-    let wide = cluster.ok("get pods -o wide").await;
+    let wide = cluster.run("get pods -o wide").await;
     assert!(wide.contains("NOMINATED NODE"), "{wide}");
     let name = cluster
-        .ok("get pods -o jsonpath={.items[0].metadata.name}")
+        .run("get pods -o jsonpath={.items[0].metadata.name}")
         .await;
-    let described = cluster.ok(&format!("describe pod {name}")).await;
+    let described = cluster.run(&format!("describe pod {name}")).await;
     assert!(described.contains("Events:"), "{described}");
-    cluster.ok(&format!("logs {name}")).await;
+    cluster.run(&format!("logs {name}")).await;
     let changed = cluster
-        .ok(&format!(
+        .run(&format!(
             "apply -f {}",
             manifest("update/api-with-readiness-and-liveness.yaml")
         ))
@@ -157,16 +161,16 @@ async fn the_chapters_commands_work_with_the_real_kubectl() {
         "{changed}"
     );
     cluster
-        .ok("rollout status deploy/numbers-api --timeout=60s")
+        .run("rollout status deploy/numbers-api --timeout=60s")
         .await;
-    let history = cluster.ok("rollout history deploy/numbers-api").await;
+    let history = cluster.run("rollout history deploy/numbers-api").await;
     assert!(history.contains("\n2 "), "{history}");
-    cluster.ok("rollout undo deploy/numbers-api").await;
-    cluster.ok("rollout restart deploy/numbers-api").await;
-    let scaled = cluster.ok("scale deploy/numbers-api --replicas=3").await;
+    cluster.run("rollout undo deploy/numbers-api").await;
+    cluster.run("rollout restart deploy/numbers-api").await;
+    let scaled = cluster.run("scale deploy/numbers-api --replicas=3").await;
     assert!(scaled.contains("scaled"), "{scaled}");
     cluster
-        .ok("rollout status deploy/numbers-api --timeout=60s")
+        .run("rollout status deploy/numbers-api --timeout=60s")
         .await;
     for line in [
         "get deployments,replicasets,services,endpoints,endpointslices,configmaps,secrets,events,nodes,namespaces",
@@ -179,15 +183,15 @@ async fn the_chapters_commands_work_with_the_real_kubectl() {
         "get pods -A",
         "get pods --field-selector=status.phase=Running",
     ] {
-        cluster.ok(line).await;
+        cluster.run(line).await;
     }
-    let resources = cluster.ok("api-resources --no-headers").await;
+    let resources = cluster.run("api-resources --no-headers").await;
     assert!(
         resources.contains("deployments") && resources.contains("endpointslices"),
         "{resources}"
     );
     let deleted = cluster
-        .ok(&format!(
+        .run(&format!(
             "delete --wait=true --timeout=60s -f {}",
             manifest("")
         ))
@@ -196,66 +200,89 @@ async fn the_chapters_commands_work_with_the_real_kubectl() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_misspelt_field_is_refused_by_name() {
+async fn unknown_field_is_rejected_by_name() {
     let Some(cluster) = Cluster::start().await else {
         return;
     };
     let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n  - {name: c, image: localhost/selfheal/numbers-api:0.1.0, livenesProbe: {}}\n";
-    let printed = cluster.kubectl("apply -f -", pod).await;
-    assert!(!printed.ok);
+    let output = cluster.kubectl("apply -f -", pod).await;
+    assert!(!output.success);
     assert!(
-        printed
+        output
             .err
             .contains("strict decoding error: unknown field \"spec.containers[0].livenesProbe\""),
         "{}",
-        printed.err
+        output.err
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn callers_without_the_token_are_refused() {
+async fn created_object_with_an_unknown_image_prints_a_warning_with_the_available_images() {
     let Some(cluster) = Cluster::start().await else {
         return;
     };
-    let printed = cluster.kubectl("--token=wrong get pods", "").await;
-    assert!(!printed.ok, "{}", printed.out);
+    for command in [
+        "run x --image redis:7",
+        "create deployment x --image redis:7",
+    ] {
+        let printed = cluster.kubectl(command, "").await;
+        assert!(printed.success, "{}", printed.err);
+        for part in [
+            "Warning: image \"redis:7\": this node pulls no images from registries; available: ",
+            "kiamol/ch03-numbers-api",
+            "restart the node with --image redis=PROGRAM",
+        ] {
+            assert!(printed.err.contains(part), "{command}: {}", printed.err);
+        }
+    }
+    let known = cluster.kubectl("run y --image numbers-api", "").await;
+    assert!(known.success && known.err.is_empty(), "{}", known.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_without_the_token_are_rejected() {
+    let Some(cluster) = Cluster::start().await else {
+        return;
+    };
+    let output = cluster.kubectl("--token=wrong get pods", "").await;
+    assert!(!output.success, "{}", output.out);
     assert!(
-        printed.err.contains("You must be logged in to the server"),
+        output.err.contains("You must be logged in to the server"),
         "{}",
-        printed.err
+        output.err
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_applied_on_the_server_conflicts_with_who_changed_it_since() {
+async fn server_side_apply_conflicts_with_a_later_change_by_another_manager() {
     let Some(cluster) = Cluster::start().await else {
         return;
     };
     let apply = format!("apply --server-side -f {}", manifest("api.yaml"));
-    let applied = cluster.ok(&apply).await;
+    let applied = cluster.run(&apply).await;
     assert!(
         applied.contains("numbers-api serverside-applied"),
         "{applied}"
     );
-    cluster.ok(&apply).await;
-    cluster.ok("scale deploy/numbers-api --replicas=3").await;
-    let refused = cluster.kubectl(&apply, "").await;
-    assert!(!refused.ok, "{}", refused.out);
+    cluster.run(&apply).await;
+    cluster.run("scale deploy/numbers-api --replicas=3").await;
+    let rejected = cluster.kubectl(&apply, "").await;
+    assert!(!rejected.success, "{}", rejected.out);
     let expected = "conflict with \"kubectl\" using apps/v1: .spec.replicas";
-    assert!(refused.err.contains(expected), "{}", refused.err);
-    cluster.ok(&format!("{apply} --force-conflicts")).await;
+    assert!(rejected.err.contains(expected), "{}", rejected.err);
+    cluster.run(&format!("{apply} --force-conflicts")).await;
     let replicas = "get deploy numbers-api -o jsonpath={.spec.replicas}";
-    assert_eq!(cluster.ok(replicas).await, "2");
-    // From the client's side to the server's: kubectl hands the fields over.
+    assert_eq!(cluster.run(replicas).await, "2");
+    // kubectl migrates the managed fields from client-side to server-side apply.
     let service = format!("apply -f {}", manifest("api-service.yaml"));
-    cluster.ok(&service).await;
+    cluster.run(&service).await;
     cluster
-        .ok(&service.replace("apply", "apply --server-side"))
+        .run(&service.replace("apply", "apply --server-side"))
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kubectls_own_commands_make_and_change_objects() {
+async fn imperative_commands_create_and_change_objects() {
     let Some(cluster) = Cluster::start().await else {
         return;
     };
@@ -265,7 +292,7 @@ async fn kubectls_own_commands_make_and_change_objects() {
         "create secret generic s --from-literal=a=b",
         "create namespace other",
         "create serviceaccount robot",
-        "create service clusterip nobody --tcp=80:8080",
+        "create service clusterip no-endpoints --tcp=80:8080",
         "run one --image=localhost/selfheal/numbers-api:0.1.0 --port=80",
         "expose deploy web --port=8099 --target-port=80",
         "wait --for=condition=Ready pod/one --timeout=60s",
@@ -282,53 +309,53 @@ async fn kubectls_own_commands_make_and_change_objects() {
         "cordon node",
         "uncordon node",
     ] {
-        cluster.ok(line).await;
+        cluster.run(line).await;
     }
-    let secret = cluster.ok("get secret s -o jsonpath={.data.a}").await;
+    let secret = cluster.run("get secret s -o jsonpath={.data.a}").await;
     assert_eq!(secret, "Yg==");
-    let web = cluster.ok("get deploy web -o jsonpath={.spec.replicas}:{..containerPort}:{.spec.template.metadata.labels.app}").await;
+    let web = cluster.run("get deploy web -o jsonpath={.spec.replicas}:{..containerPort}:{.spec.template.metadata.labels.app}").await;
     assert_eq!(web, "2:80:web");
-    let history = cluster.ok("rollout history deploy/web").await;
+    let history = cluster.run("rollout history deploy/web").await;
     assert!(history.contains("\n3 "), "{history}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn immutable_objects_are_refused_and_components_are_shown_with_the_real_kubectl() {
+async fn changes_of_immutable_objects_are_rejected_and_component_health_is_reported() {
     let Some(cluster) = Cluster::start().await else {
         return;
     };
-    cluster.ok("create deployment d --image=numbers-api").await;
-    cluster.ok("rollout status deploy/d --timeout=60s").await;
-    let pod = cluster.ok("get pods -l app=d -o name").await;
+    cluster.run("create deployment d --image=numbers-api").await;
+    cluster.run("rollout status deploy/d --timeout=60s").await;
+    let pod = cluster.run("get pods -l app=d -o name").await;
     let pod = pod.trim();
     for kind in ["strategic", "merge"] {
         let patch = format!("patch {pod} --type={kind} -p {{\"spec\":{{\"nodeName\":\"x\"}}}}");
-        let refused = cluster.kubectl(&patch, "").await;
-        assert!(!refused.ok);
+        let rejected = cluster.kubectl(&patch, "").await;
+        assert!(!rejected.success);
         for expected in [
             "spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`",
             "NodeName: \"x\"",
         ] {
-            assert!(refused.err.contains(expected), "{}", refused.err);
+            assert!(rejected.err.contains(expected), "{}", rejected.err);
         }
     }
     for name in ["default", "kube-system", "kube-public"] {
-        let refused = cluster.kubectl(&format!("delete ns {name}"), "").await;
+        let rejected = cluster.kubectl(&format!("delete ns {name}"), "").await;
         let expected =
             format!("namespaces {name:?} is forbidden: this namespace may not be deleted");
         assert!(
-            !refused.ok && refused.err.contains(&expected),
+            !rejected.success && rejected.err.contains(&expected),
             "{}",
-            refused.err
+            rejected.err
         );
     }
-    let ready = cluster.ok("get --raw /readyz?verbose").await;
+    let ready = cluster.run("get --raw /readyz?verbose").await;
     assert!(ready.contains("[+]replicaset-controller ok\n"), "{ready}");
     assert!(ready.ends_with("readyz check passed\n"), "{ready}");
-    let metrics = cluster.ok("get --raw /metrics").await;
+    let metrics = cluster.run("get --raw /metrics").await;
     let line = "selfheal_component_panics_total{component=\"replicaset-controller\"} 0\n";
     assert!(metrics.contains(line), "{metrics}");
     let condition =
         "get node node -o jsonpath={.status.conditions[?(@.type==\"ComponentsHealthy\")].status}";
-    assert_eq!(cluster.ok(condition).await, "True");
+    assert_eq!(cluster.run(condition).await, "True");
 }

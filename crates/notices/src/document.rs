@@ -1,4 +1,4 @@
-//! The notices as one text: what is contained, then every licence with the packages that are under it.
+//! The notices as one text: a list of the contents, then every licence with its packages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -13,7 +13,7 @@ use crate::texts::{self, Text, collapse};
 
 const OWN_LICENSE: &str = "(MIT OR Apache-2.0)";
 
-/// A text and the packages that it is for, by licence and collapsed text.
+/// Texts with the packages that they apply to, by licence and collapsed text.
 #[derive(Default)]
 struct Sections(BTreeMap<(String, String), (String, BTreeSet<String>)>);
 
@@ -25,17 +25,15 @@ impl Sections {
     }
 
     fn licenses(&self) -> BTreeSet<&str> {
-        let named = self.0.keys().map(|(license, _)| license.as_str());
-        named
-            .filter(|it| *it != NOTICE && *it != VENDORED)
-            .collect()
+        let keys = self.0.keys().map(|(license, _)| license.as_str());
+        keys.filter(|it| *it != NOTICE && *it != VENDORED).collect()
     }
 }
 
 const NOTICE: &str = "Notice";
 const VENDORED: &str = "Vendored sources";
 
-/// Returns the notices of a program. Fails if a package has no licence, or none that is accepted.
+/// Returns the notices of a program. Fails if a package has no licence or no accepted one.
 pub(crate) fn render(
     program: &str,
     target: &str,
@@ -75,7 +73,7 @@ fn add_package(sections: &mut Sections, package: &Package, accepted: &Accepted) 
     for text in &found {
         if text.is_notice {
             sections.add(NOTICE, &text.content, &user);
-        } else if text.is_nested && !text.is_of("Apache-2.0") {
+        } else if text.is_nested && !text.is_license("Apache-2.0") {
             sections.add(VENDORED, &text.content, &user);
         }
     }
@@ -91,7 +89,7 @@ fn license_texts(license: &LicenseReq, package: &Package, found: &[Text]) -> Res
     }
     let own = found
         .iter()
-        .filter(|it| !it.is_nested && !it.is_notice && it.is_of(&name));
+        .filter(|it| !it.is_nested && !it.is_notice && it.is_license(&name));
     let own: Vec<String> = own.map(|it| it.content.clone()).collect();
     if own.is_empty() {
         let authors = package.authors.join(", ");

@@ -25,8 +25,8 @@ fn main() -> Result<()> {
     };
     let workspace = workspace();
     let accepted = choice::Accepted::read(&workspace.join("deny.toml"))?;
-    let linked = packages::linked(&workspace, package, target)?;
-    let notices = document::render(package, target, &linked, &accepted)?;
+    let contents = packages::find_contents(&workspace, package, target)?;
+    let notices = document::render(package, target, &contents, &accepted)?;
 
     let directory = Path::new(directory);
     fs::create_dir_all(directory)

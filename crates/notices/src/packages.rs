@@ -54,9 +54,8 @@ struct Metadata {
     packages: Vec<Package>,
 }
 
-/// Returns what a program contains on a target: no build dependencies, no
-/// procedural macros, and only the features that the program asks for.
-pub(crate) fn linked(workspace: &Path, package: &str, target: &str) -> Result<Contents> {
+/// Returns the contents of a program on a target, without build dependencies and procedural macros, and with the program's features only.
+pub(crate) fn find_contents(workspace: &Path, package: &str, target: &str) -> Result<Contents> {
     let tree = cargo(
         workspace,
         &[
@@ -94,7 +93,7 @@ pub(crate) fn linked(workspace: &Path, package: &str, target: &str) -> Result<Co
     let mut linked = BTreeSet::new();
     for line in tree.lines() {
         let (name, version) =
-            name_and_version(line).with_context(|| format!("output of cargo tree: {line:?}"))?;
+            parse_tree_line(line).with_context(|| format!("output of cargo tree: {line:?}"))?;
         let found = known
             .get(&(name, version))
             .with_context(|| format!("{line}: not in cargo metadata"))?;
@@ -116,7 +115,7 @@ pub(crate) fn linked(workspace: &Path, package: &str, target: &str) -> Result<Co
 }
 
 /// Parses `NAME vVERSION (SOURCE)`.
-fn name_and_version(line: &str) -> Option<(&str, &str)> {
+fn parse_tree_line(line: &str) -> Option<(&str, &str)> {
     let mut words = line.split(' ');
     Some((words.next()?, words.next()?.strip_prefix('v')?))
 }
@@ -148,12 +147,12 @@ mod tests {
         for (line, expected) in [
             ("ring v0.17.14", Some(("ring", "0.17.14"))),
             (
-                "pg-ready v0.1.0 (/work/crates/pg-ready)",
+                "pg-ready v0.1.0 (/src/crates/pg-ready)",
                 Some(("pg-ready", "0.1.0")),
             ),
             ("[dev-dependencies]", None),
         ] {
-            assert_eq!(name_and_version(line), expected, "{line}");
+            assert_eq!(parse_tree_line(line), expected, "{line}");
         }
     }
 }

@@ -1,11 +1,11 @@
-//! What a static program contains besides packages: Rust's library and the C library.
+//! Components of a static program that are not packages: Rust's library, the C library, included data.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 
-/// Something in a program that is not a package: a library of the compiler, or included data, which the program's Cargo.toml lists
-/// under `package.metadata.notices`.
+/// Part of a program that is not a package: a library of the compiler, or included data, which the program's Cargo.toml lists under
+/// `package.metadata.notices`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Component {
     pub(crate) name: Cow<'static, str>,

@@ -44,7 +44,7 @@ pub(crate) struct Text {
 
 impl Text {
     /// Returns `true` if the text is one of a licence (SPDX identifier).
-    pub(crate) fn is_of(&self, license: &str) -> bool {
+    pub(crate) fn is_license(&self, license: &str) -> bool {
         let collapsed = collapse(&self.content).to_lowercase();
         let marker = MARKERS.iter().find(|(name, _)| *name == license);
         marker.is_some_and(|(_, marker)| collapsed.contains(&marker.to_lowercase()))
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn file_name_tells_a_licence_from_source() {
+    fn licence_files_are_distinguished_from_sources_by_name() {
         for (name, expected) in [
             ("LICENSE", true),
             ("LICENSE-MIT", true),
@@ -139,7 +139,13 @@ mod tests {
         let found = find(package.path()).unwrap();
         let seen: Vec<(bool, bool, bool)> = found
             .iter()
-            .map(|it| (it.is_nested, it.is_of("MIT"), it.is_of("BSD-3-Clause")))
+            .map(|it| {
+                (
+                    it.is_nested,
+                    it.is_license("MIT"),
+                    it.is_license("BSD-3-Clause"),
+                )
+            })
             .collect();
         assert_eq!(seen, [(false, true, false), (true, false, true)]);
         assert_eq!(

@@ -187,7 +187,7 @@ async fn requests_are_counted_by_route_and_status() {
     let response = send(&app, Method::GET, "/metrics", "").await;
     assert_eq!(
         response.headers()[header::CONTENT_TYPE],
-        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        "text/plain; version=0.0.4; charset=utf-8"
     );
     let page = text(&app, "/metrics").await;
     for line in [
@@ -195,7 +195,7 @@ async fn requests_are_counted_by_route_and_status() {
         r#"http_requests_total{method="GET",route="/rng",status="500"} 2"#,
         r#"http_requests_total{method="GET",route="unmatched",status="404"} 2"#,
         r#"http_request_duration_seconds_count{method="GET",route="/rng",status="500"} 2"#,
-        "# EOF",
+        "# TYPE http_requests_total counter",
     ] {
         assert!(
             page.lines().any(|known| known == line),

@@ -1,4 +1,4 @@
-//! An image's archive: its config, and what lies in it.
+//! Archives of images: config and files.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -7,20 +7,20 @@ use std::path::Path;
 
 use serde_json::Value;
 
-/// The file of third-party notices, as `notices` writes it.
+/// File of third-party notices, which `notices` writes.
 const NOTICES_FILE: &str = "THIRD-PARTY-NOTICES.txt";
 
-/// What a file in an image is.
+/// A file or directory of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Its size in bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// Its mode bits.
+    /// Mode bits.
     pub mode: u32,
-    /// Whose it is.
+    /// User and group.
     pub owner: (u64, u64),
-    /// Whether it is a folder.
-    pub folder: bool,
+    /// `true` for a directory.
+    pub is_dir: bool,
     /// Content of a licence notice; `None` for all other files.
     pub notice: Option<String>,
 }
@@ -28,9 +28,9 @@ pub struct Entry {
 /// An image.
 #[derive(Debug)]
 pub struct Image {
-    /// What a container of it is run with.
+    /// Settings of its containers: the member `config` of the image configuration.
     pub config: Value,
-    /// Its files by their paths.
+    /// Files and directories by path.
     pub files: BTreeMap<String, Entry>,
 }
 
@@ -55,25 +55,25 @@ impl Image {
         assert_eq!(layers.len(), 1, "{manifest}");
         Self {
             config: json(manifest["Config"].as_str().unwrap())["config"].take(),
-            files: files(&members[layers[0].as_str().unwrap()]),
+            files: read_layer(&members[layers[0].as_str().unwrap()]),
         }
     }
 
-    /// The bytes of all its files.
+    /// Returns the size of all files in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.files.values().map(|it| it.size).sum()
     }
 
-    /// The paths of what is no folder.
+    /// Returns the paths of all files, without directories.
     #[must_use]
     pub fn paths(&self) -> Vec<&str> {
-        let files = self.files.iter().filter(|(_, entry)| !entry.folder);
+        let files = self.files.iter().filter(|(_, entry)| !entry.is_dir);
         files.map(|(path, _)| path.as_str()).collect()
     }
 }
 
-fn files(layer: &[u8]) -> BTreeMap<String, Entry> {
+fn read_layer(layer: &[u8]) -> BTreeMap<String, Entry> {
     let mut files = BTreeMap::new();
     for entry in tar::Archive::new(Cursor::new(layer)).entries().unwrap() {
         let mut entry = entry.unwrap();
@@ -87,7 +87,7 @@ fn files(layer: &[u8]) -> BTreeMap<String, Entry> {
             size: header.size().unwrap(),
             mode: header.mode().unwrap(),
             owner: (header.uid().unwrap(), header.gid().unwrap()),
-            folder: header.entry_type().is_dir(),
+            is_dir: header.entry_type().is_dir(),
             notice,
         };
         files.insert(path, entry);

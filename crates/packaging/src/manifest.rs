@@ -1,4 +1,4 @@
-//! Manifests: those of the repository's files, and those that kustomize makes of an overlay.
+//! Manifests of the files in `k8s/`, and of the overlays as kustomize renders them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,89 +9,92 @@ use test_support::{Requirement, require};
 
 use crate::repository;
 
-/// An object, and where it is from.
+/// An object and its source.
 #[derive(Debug)]
 pub struct Manifest {
-    /// A file's path within `k8s/`, or an overlay's name.
-    pub from: String,
-    /// The object.
+    /// Path of the file within `k8s/`, or name of the overlay.
+    pub source: String,
+    /// The object as JSON.
     pub object: Value,
 }
 
 impl Manifest {
-    /// Where it is from and what it is, for messages.
+    /// Returns source, kind and name, for messages.
     #[must_use]
     pub fn name(&self) -> String {
         let object = &self.object;
         format!(
             "{}: {} {}",
-            self.from,
+            self.source,
             object["kind"].as_str().unwrap_or("?"),
             object["metadata"]["name"].as_str().unwrap_or("?")
         )
     }
 
-    /// Whether it is of this kind.
+    /// Returns `true` for an object of this kind.
     #[must_use]
-    pub fn is(&self, kind: &str) -> bool {
+    pub fn is_kind(&self, kind: &str) -> bool {
         self.object["kind"] == kind
     }
 
-    /// The pod's spec that a deployment makes pods from.
+    /// Returns the pod spec in the template of a workload.
     #[must_use]
-    pub fn pod(&self) -> &Value {
+    pub fn pod_spec(&self) -> &Value {
         &self.object["spec"]["template"]["spec"]
     }
 
-    /// The containers of its pods, without init containers.
+    /// Returns the containers of the template, without init containers.
     #[must_use]
     pub fn containers(&self) -> &[Value] {
-        self.pod()["containers"]
+        self.pod_spec()["containers"]
             .as_array()
             .map_or(&[], Vec::as_slice)
     }
 
-    /// The init containers and the containers of its pods.
+    /// Iterates over init containers and containers of the template.
     pub fn all_containers(&self) -> impl Iterator<Item = &Value> {
-        let init = self.pod()["initContainers"].as_array();
+        let init = self.pod_spec()["initContainers"].as_array();
         init.into_iter().flatten().chain(self.containers())
     }
 }
 
-/// Every object of a YAML text, its numbers as Kubernetes reads them.
+/// Parses every object of a YAML text. Numbers are YAML 1.1 as in Kubernetes: 0440 is octal.
 #[must_use]
 pub fn parse(text: &str) -> Vec<Value> {
     let options = serde_saphyr::options! { legacy_octal_numbers: true };
     serde_saphyr::from_multiple_with_options(text, options).unwrap()
 }
 
-/// The manifests of `k8s/` that are whole, and so can be applied as they are.
+/// Returns the manifests of `k8s/` that can be applied without kustomize.
 #[must_use]
-pub fn files() -> Vec<Manifest> {
+pub fn applicable_files() -> Vec<Manifest> {
     let root = repository().join("k8s");
     let mut found = Vec::new();
     for file in yaml_files(&root) {
-        let from = file.strip_prefix(&root).unwrap().display().to_string();
-        let folder = from.split('/').next().unwrap_or_default();
-        if !["base", "deploy", "overlays"].contains(&folder) {
+        let source = file.strip_prefix(&root).unwrap().display().to_string();
+        let top = source.split('/').next().unwrap_or_default();
+        if !["base", "deploy", "overlays"].contains(&top) {
             let objects = parse(&fs::read_to_string(&file).unwrap());
-            let whole = |object| Manifest {
-                from: from.clone(),
+            let from_file = |object| Manifest {
+                source: source.clone(),
                 object,
             };
-            found.extend(objects.into_iter().map(whole));
+            found.extend(objects.into_iter().map(from_file));
         }
     }
     found
 }
 
-fn yaml_files(folder: &Path) -> Vec<PathBuf> {
+fn yaml_files(dir: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
+    for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             files.extend(yaml_files(&path));
-        } else if path.extension().is_some_and(|ending| ending == "yaml") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "yaml")
+        {
             files.push(path);
         }
     }
@@ -99,7 +102,7 @@ fn yaml_files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The base and the overlays, by their folders within `k8s/`.
+/// Directories of the base and the overlays within `k8s/`.
 pub const OVERLAYS: [&str; 5] = [
     "base",
     "overlays/sidecar",
@@ -108,25 +111,25 @@ pub const OVERLAYS: [&str; 5] = [
     "overlays/hardened",
 ];
 
-/// Objects of an overlay, built by kubectl's kustomize. Returns `None`, and records the test as skipped, without kubectl.
+/// Renders an overlay with the kustomize of kubectl. Returns `None`, and records the test as skipped, without kubectl.
 #[must_use]
-pub fn rendered(overlay: &str) -> Option<Vec<Manifest>> {
-    let folder = repository().join("k8s").join(overlay);
+pub fn render(overlay: &str) -> Option<Vec<Manifest>> {
+    let dir = repository().join("k8s").join(overlay);
     if !require(Requirement::Kubectl) {
         return None;
     }
     let output = Command::new("kubectl")
         .arg("kustomize")
-        .arg(&folder)
+        .arg(&dir)
         .output()
         .unwrap();
-    let problem = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{overlay}: {problem}");
-    assert!(problem.is_empty(), "{overlay}: {problem}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{overlay}: {errors}");
+    assert!(errors.is_empty(), "{overlay}: {errors}");
     let objects = parse(&String::from_utf8(output.stdout).unwrap());
-    let from = |object| Manifest {
-        from: overlay.to_owned(),
+    let from_overlay = |object| Manifest {
+        source: overlay.to_owned(),
         object,
     };
-    Some(objects.into_iter().map(from).collect())
+    Some(objects.into_iter().map(from_overlay).collect())
 }

@@ -1,4 +1,4 @@
-//! Containers of the archives, run by podman with state of its own; nothing of it is left.
+//! Containers of the archived images, run by podman in a private store that is deleted afterwards.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -8,8 +8,8 @@ use test_support::{Requirement, image_archives, require};
 
 use crate::VERSION;
 
-/// What podman needs to know to run where limits cannot be raised and cgroups are mixed.
-const CONTAINERS: &str = r#"
+/// Settings for hosts on which podman cannot raise limits and which have cgroups of both versions.
+const CONTAINERS_CONF: &str = r#"
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
 [engine]
@@ -18,9 +18,9 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 "#;
 
-/// A podman with a store of its own.
+/// podman with a private store.
 pub struct Podman {
-    folder: TempDir,
+    dir: TempDir,
     archives: PathBuf,
 }
 
@@ -31,43 +31,40 @@ impl Podman {
         if !require(Requirement::ImageArchives) || !require(Requirement::Podman) {
             return None;
         }
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("containers.conf"), CONTAINERS).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("containers.conf"), CONTAINERS_CONF).unwrap();
         let storage = format!(
             "[storage]\ndriver = \"overlay\"\ngraphroot = \"{0}/root\"\nrunroot = \"{0}/run\"\n",
-            folder.path().display()
+            dir.path().display()
         );
-        std::fs::write(folder.path().join("storage.conf"), storage).unwrap();
+        std::fs::write(dir.path().join("storage.conf"), storage).unwrap();
         Some(Self {
-            folder,
+            dir,
             archives: image_archives()?,
         })
     }
 
-    /// podman, to be given arguments.
+    /// Returns a command that runs podman; arguments have to be added.
     #[must_use]
     pub fn command(&self) -> Command {
-        self.program(Path::new("podman"))
+        self.command_of(Path::new("podman"))
     }
 
-    /// A program that runs podman.
+    /// Returns a command for a program that runs podman.
     #[must_use]
-    pub fn program(&self, program: &Path) -> Command {
+    pub fn command_of(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command
-            .env(
-                "CONTAINERS_CONF",
-                self.folder.path().join("containers.conf"),
-            )
+            .env("CONTAINERS_CONF", self.dir.path().join("containers.conf"))
             .env(
                 "CONTAINERS_STORAGE_CONF",
-                self.folder.path().join("storage.conf"),
+                self.dir.path().join("storage.conf"),
             )
             .stdin(Stdio::null());
         command
     }
 
-    /// Runs podman, which has to succeed, and returns what it printed.
+    /// Runs podman and returns its trimmed standard output. Panics if podman fails.
     #[track_caller]
     pub fn run(&self, arguments: &[&str]) -> String {
         let output = self.command().args(arguments).output().unwrap();
@@ -75,14 +72,14 @@ impl Podman {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    /// Loads an image, and returns its name.
+    /// Loads an image from its archive, and returns its name.
     pub fn load(&self, image: &str) -> String {
         let archive = self.archives.join(format!("{image}.tar"));
         self.run(&["load", "--quiet", "--input", archive.to_str().unwrap()]);
         format!("localhost/selfheal/{image}:{VERSION}")
     }
 
-    /// Starts a container with a root that cannot be written to and no capability, on the machine's network.
+    /// Starts a container on the host's network, with a read-only root file system and without capabilities.
     pub fn start(&self, image: &str, options: &[&str], arguments: &[&str]) -> Container<'_> {
         let image = self.load(image);
         let mut all = vec![
@@ -101,8 +98,8 @@ impl Podman {
         Container { podman: self, id }
     }
 
-    /// A container that runs to its end.
-    pub fn once(&self, image: &str, arguments: &[&str]) -> Output {
+    /// Runs a container until it exits.
+    pub fn run_to_completion(&self, image: &str, arguments: &[&str]) -> Output {
         let image = self.load(image);
         let mut command = self.command();
         command.args([
@@ -127,29 +124,29 @@ impl Drop for Podman {
             .output();
         let _ = self.command().args(["rmi", "--all", "--force"]).output();
         let _ = Command::new("umount")
-            .arg(self.folder.path().join("root/overlay"))
+            .arg(self.dir.path().join("root/overlay"))
             .output();
     }
 }
 
-/// A container that runs.
+/// A running container.
 pub struct Container<'a> {
     podman: &'a Podman,
     id: String,
 }
 
 impl Container<'_> {
-    /// The address in its log's line about where it listens; waits for that line.
+    /// Waits for the log line with the listen address, and returns the address.
     #[must_use]
     pub fn address(&self) -> String {
-        let line = self.said("listening address=");
+        let line = self.wait_for_log("listening address=");
         let rest = line.split("listening address=").nth(1).unwrap();
         rest.split_whitespace().next().unwrap().to_owned()
     }
 
-    /// The first line of its log with these words; waits for it, and fails if the container ends first.
+    /// Waits for a log line that contains `text`, and returns it. Panics if the container exits first.
     #[must_use]
-    pub fn said(&self, words: &str) -> String {
+    pub fn wait_for_log(&self, text: &str) -> String {
         let mut logs = self.podman.command();
         logs.args(["logs", "--follow", &self.id])
             .stdout(Stdio::piped());
@@ -161,19 +158,20 @@ impl Container<'_> {
             "--follow",
             &self.id,
         ];
-        let mut both = Command::new("sh");
-        both.args(script)
+        let mut with_stderr = Command::new("sh");
+        with_stderr
+            .args(script)
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
         for (name, value) in logs.get_envs() {
-            both.env(name, value.unwrap());
+            with_stderr.env(name, value.unwrap());
         }
-        let mut follow = both.spawn().unwrap();
+        let mut follow = with_stderr.spawn().unwrap();
         let lines = std::io::BufRead::lines(std::io::BufReader::new(follow.stdout.take().unwrap()));
         let mut seen = Vec::new();
         let mut found = None;
         for line in lines.map_while(Result::ok) {
-            if line.contains(words) {
+            if line.contains(text) {
                 found = Some(line);
                 break;
             }
@@ -181,18 +179,18 @@ impl Container<'_> {
         }
         let _ = follow.kill();
         let _ = follow.wait();
-        found.unwrap_or_else(|| panic!("it ended without {words:?}: {seen:?}"))
+        found.unwrap_or_else(|| panic!("the container exited without logging {text:?}: {seen:?}"))
     }
 
-    /// What a command in it printed, which has to succeed.
+    /// Runs a command in the container and returns its trimmed standard output. Panics if the command fails.
     #[track_caller]
     pub fn exec(&self, command: &[&str]) -> String {
         self.podman.run(&[&["exec", &self.id], command].concat())
     }
 
-    /// Who it runs as: the user's number and what it may do, as the kernel tells.
+    /// Returns the user id and the effective capabilities of the container's first process, from `/proc`.
     #[must_use]
-    pub fn rights(&self) -> (String, String) {
+    pub fn uid_and_capabilities(&self) -> (String, String) {
         let pid = self
             .podman
             .run(&["inspect", "--format", "{{.State.Pid}}", &self.id]);
@@ -204,7 +202,7 @@ impl Container<'_> {
         (field("Uid:"), field("CapEff:"))
     }
 
-    /// Asks it to end as a kubelet would, and returns its exit code; killed for being late is 137.
+    /// Sends SIGTERM, and SIGKILL after ten seconds, as a kubelet does. Returns the exit code: 137 if it was killed.
     #[must_use]
     pub fn stop(self) -> String {
         self.podman.run(&["stop", "--time", "10", &self.id]);

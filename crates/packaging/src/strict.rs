@@ -1,4 +1,4 @@
-//! Whether Kubernetes knows what is in an object: every field, with a value of its type.
+//! Strict decoding of objects: every field has to exist in its kind, with a value of the right type.
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service, ServiceAccount};
@@ -7,31 +7,31 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// The fields of an object that its kind does not have; an error where a value has another type.
+/// Returns the paths of fields that the object's kind does not have.
 ///
 /// # Errors
-/// When the kind is not known here, or a value does not fit.
+/// The kind is not in the table, or a value has another type.
 pub fn unknown_fields(object: &Value) -> Result<Vec<String>, String> {
     let api = object["apiVersion"].as_str().unwrap_or_default();
     let kind = object["kind"].as_str().unwrap_or_default();
     match (api, kind) {
-        ("apps/v1", "Deployment") => of::<Deployment>(object),
-        ("apps/v1", "StatefulSet") => of::<StatefulSet>(object),
-        ("v1", "ConfigMap") => of::<ConfigMap>(object),
-        ("v1", "Namespace") => of::<Namespace>(object),
-        ("v1", "Secret") => of::<Secret>(object),
-        ("v1", "Service") => of::<Service>(object),
-        ("v1", "ServiceAccount") => of::<ServiceAccount>(object),
-        ("networking.k8s.io/v1", "NetworkPolicy") => of::<NetworkPolicy>(object),
-        ("policy/v1", "PodDisruptionBudget") => of::<PodDisruptionBudget>(object),
-        _ => Err(format!("no kind {api} {kind} is known here")),
+        ("apps/v1", "Deployment") => unknown_fields_of::<Deployment>(object),
+        ("apps/v1", "StatefulSet") => unknown_fields_of::<StatefulSet>(object),
+        ("v1", "ConfigMap") => unknown_fields_of::<ConfigMap>(object),
+        ("v1", "Namespace") => unknown_fields_of::<Namespace>(object),
+        ("v1", "Secret") => unknown_fields_of::<Secret>(object),
+        ("v1", "Service") => unknown_fields_of::<Service>(object),
+        ("v1", "ServiceAccount") => unknown_fields_of::<ServiceAccount>(object),
+        ("networking.k8s.io/v1", "NetworkPolicy") => unknown_fields_of::<NetworkPolicy>(object),
+        ("policy/v1", "PodDisruptionBudget") => unknown_fields_of::<PodDisruptionBudget>(object),
+        _ => Err(format!("unknown kind {api} {kind}")),
     }
 }
 
-fn of<T: DeserializeOwned>(object: &Value) -> Result<Vec<String>, String> {
+fn unknown_fields_of<T: DeserializeOwned>(object: &Value) -> Result<Vec<String>, String> {
     let mut unknown = Vec::new();
     let parsed: Result<T, _> = serde_ignored::deserialize(object, |path| {
-        // A question mark stands for an optional field, which is no part of its name.
+        // serde_ignored writes a question mark for an optional field.
         unknown.push(path.to_string().replace(".?", ""));
     });
     parsed.map(|_| unknown).map_err(|error| error.to_string())

@@ -1,4 +1,4 @@
-//! Every image as a container: it starts, answers, is not root, writes nothing to its root, and ends with 0 when it is asked to.
+//! Every image as a container: it starts, responds, runs as an unprivileged user with a read-only root, and exits with 0 on SIGTERM.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -7,39 +7,39 @@ use std::net::{TcpListener, TcpStream};
 
 use selfheal_packaging::podman::{Container, Podman};
 
-/// The status and body of a page.
-fn get(address: &str, path: &str) -> String {
+/// Returns the response with its head.
+fn fetch(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(
         stream,
         "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
     )
     .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
 }
 
 #[track_caller]
-fn answers_and_ends(container: Container<'_>, path: &str) {
-    let answer = get(&container.address(), path);
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    let nobody = ("65532".to_owned(), "0000000000000000".to_owned());
-    assert_eq!(container.rights(), nobody);
+fn check_response_user_and_exit_code(container: Container<'_>, path: &str) {
+    let response = fetch(&container.address(), path);
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+    let unprivileged = ("65532".to_owned(), "0000000000000000".to_owned());
+    assert_eq!(container.uid_and_capabilities(), unprivileged);
     assert_eq!(container.stop(), "0");
 }
 
 #[test]
-fn numbers_api_serves_as_nobody_and_ends_in_order() {
+fn numbers_api_container_serves_unprivileged_and_exits_with_0_on_sigterm() {
     let Some(podman) = Podman::find() else {
         return;
     };
     let options = ["--env", "LISTEN=127.0.0.1:0"];
-    answers_and_ends(podman.start("numbers-api", &options, &[]), "/rng");
+    check_response_user_and_exit_code(podman.start("numbers-api", &options, &[]), "/rng");
 }
 
 #[test]
-fn todo_web_serves_as_nobody_and_ends_in_order() {
+fn todo_web_container_serves_unprivileged_and_exits_with_0_on_sigterm() {
     let Some(podman) = Podman::find() else {
         return;
     };
@@ -51,16 +51,16 @@ fn todo_web_serves_as_nobody_and_ends_in_order() {
         "--env",
         "SQLITE_FILE=/tmp/list.db",
     ];
-    answers_and_ends(podman.start("todo-web", &options, &[]), "/list");
+    check_response_user_and_exit_code(podman.start("todo-web", &options, &[]), "/list");
 }
 
 #[test]
-fn probe_sidecar_serves_as_nobody_and_ends_in_order() {
+fn probe_sidecar_container_serves_unprivileged_and_exits_with_0_on_sigterm() {
     let Some(podman) = Podman::find() else {
         return;
     };
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("probes.yaml");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("probes.yaml");
     std::fs::write(
         &file,
         "targets:\n- name: a\n  readinessProbe: {tcpSocket: {port: 1}}\n",
@@ -68,11 +68,11 @@ fn probe_sidecar_serves_as_nobody_and_ends_in_order() {
     .unwrap();
     let volume = format!("{}:/etc/probe-sidecar/probes.yaml:ro", file.display());
     let options = ["--env", "LISTEN=127.0.0.1:0", "--volume", &volume];
-    answers_and_ends(podman.start("probe-sidecar", &options, &[]), "/livez");
+    check_response_user_and_exit_code(podman.start("probe-sidecar", &options, &[]), "/livez");
 }
 
 #[test]
-fn pg_ready_tells_that_nobody_answers() {
+fn pg_ready_container_exits_with_2_for_a_closed_port() {
     let Some(podman) = Podman::find() else {
         return;
     };
@@ -81,13 +81,13 @@ fn pg_ready_tells_that_nobody_answers() {
         .local_addr()
         .unwrap();
     let port = free.port().to_string();
-    let told = podman.once("pg-ready", &["-h", "127.0.0.1", "-p", &port]);
-    assert_eq!(told.status.code(), Some(2), "{told:?}");
+    let output = podman.run_to_completion("pg-ready", &["-h", "127.0.0.1", "-p", &port]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
 }
 
-/// As a careful cluster runs it: the user of Alpine's image, nothing to write to but its volumes.
+/// Settings of the hardened overlay: the user of Alpine's image, no writable directory except volumes.
 #[test]
-fn todo_db_serves_as_postgres_and_ends_in_order() {
+fn todo_db_container_serves_as_postgres_and_exits_with_0_on_sigterm() {
     let Some(podman) = Podman::find() else {
         return;
     };
@@ -103,15 +103,15 @@ fn todo_db_serves_as_postgres_and_ends_in_order() {
         "POSTGRES_PASSWORD=known to the test",
     ];
     options.extend(["--env", "PGDATA=/var/lib/postgresql/data/pgdata"]);
-    for folder in [
+    for dir in [
         "/tmp",
         "/run/postgresql:mode=1777",
         "/var/lib/postgresql/data:mode=1777",
     ] {
-        options.extend(["--tmpfs", folder]);
+        options.extend(["--tmpfs", dir]);
     }
     let container = podman.start("todo-db", &options, &["-p", &port]);
-    let _ = container.said(&format!("port {port}"));
+    let _ = container.wait_for_log(&format!("port {port}"));
     container.exec(&[
         "pg-ready",
         "-h",
@@ -133,6 +133,6 @@ fn todo_db_serves_as_postgres_and_ends_in_order() {
         "select 6 * 7",
     ]);
     assert_eq!(rows, "42");
-    assert_eq!(container.rights().0, "70");
+    assert_eq!(container.uid_and_capabilities().0, "70");
     assert_eq!(container.stop(), "0");
 }

@@ -2,21 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
-use selfheal_packaging::manifest::{Manifest, files, rendered};
+use selfheal_packaging::manifest::{Manifest, applicable_files, render};
 use serde_json::{Value, json};
 
-/// The overlay's objects; empty, and reported as skipped, without kubectl.
+/// Objects of the overlay; empty, and the test is recorded as skipped, without kubectl.
 fn hardened() -> Vec<Manifest> {
-    rendered("overlays/hardened").unwrap_or_default()
+    render("overlays/hardened").unwrap_or_default()
 }
 
 fn workloads(manifests: &[Manifest]) -> impl Iterator<Item = &Manifest> {
-    let is_workload = |it: &&Manifest| it.is("Deployment") || it.is("StatefulSet");
+    let is_workload = |it: &&Manifest| it.is_kind("Deployment") || it.is_kind("StatefulSet");
     manifests.iter().filter(is_workload)
 }
 
 fn find<'a>(manifests: &'a [Manifest], kind: &str, name: &str) -> Option<&'a Manifest> {
-    let has_name = |it: &&Manifest| it.is(kind) && it.object["metadata"]["name"] == name;
+    let has_name = |it: &&Manifest| it.is_kind(kind) && it.object["metadata"]["name"] == name;
     manifests.iter().find(has_name)
 }
 
@@ -25,20 +25,20 @@ fn labels_match(selector: &Value, labels: &Value) -> bool {
     !selector.is_empty() && selector.iter().all(|(key, value)| labels[key] == *value)
 }
 
-/// The rules of the pod security standard "restricted" for the fields that these manifests have.
+/// Rules of the pod security standard "restricted" for the fields that these manifests have.
 #[test]
 fn workload_of_the_hardened_overlay_meets_pod_security_restricted() {
     for workload in workloads(&hardened()) {
         let name = workload.name();
-        let pod = &workload.pod()["securityContext"];
+        let pod = &workload.pod_spec()["securityContext"];
         assert_eq!(pod["runAsNonRoot"], true, "{name}");
-        let is_postgres = workload.is("StatefulSet");
+        let is_postgres = workload.is_kind("StatefulSet");
         let user = if is_postgres { 70 } else { 65532 };
         assert_eq!(pod["runAsUser"], user, "{name}");
         assert_eq!(pod["seccompProfile"]["type"], "RuntimeDefault", "{name}");
-        assert_eq!(workload.pod()["automountServiceAccountToken"], false);
+        assert_eq!(workload.pod_spec()["automountServiceAccountToken"], false);
         for host in ["hostNetwork", "hostPID", "hostIPC"] {
-            assert!(workload.pod()[host].is_null(), "{name}");
+            assert!(workload.pod_spec()[host].is_null(), "{name}");
         }
         for container in workload.all_containers() {
             let own = &container["securityContext"];
@@ -56,8 +56,8 @@ fn workload_of_the_hardened_overlay_meets_pod_security_restricted() {
 #[test]
 fn credentials_of_the_hardened_overlay_are_in_no_file() {
     let manifests = hardened();
-    assert!(!manifests.iter().any(|it| it.is("Secret")));
-    let shipped = files();
+    assert!(!manifests.iter().any(|it| it.is_kind("Secret")));
+    let shipped = applicable_files();
     let sample = find(&shipped, "Secret", "todo-db-secret").unwrap();
     let sample = sample.object["stringData"]["POSTGRES_PASSWORD"].as_str();
     for manifest in &manifests {
@@ -72,13 +72,16 @@ fn credentials_of_the_hardened_overlay_are_in_no_file() {
     }
 }
 
-/// Every secret that a pod mounts is one that the deployment generates, with the keys that it asks for.
 #[test]
 fn secrets_mounted_in_the_hardened_overlay_are_those_that_create_secrets_generates() {
     let script = selfheal_packaging::repository().join("k8s/deploy/create-secrets");
     let script = std::fs::read_to_string(script).unwrap();
     for workload in workloads(&hardened()) {
-        for volume in workload.pod()["volumes"].as_array().into_iter().flatten() {
+        for volume in workload.pod_spec()["volumes"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
             let Some(name) = volume["secret"]["secretName"].as_str() else {
                 continue;
             };
@@ -150,9 +153,11 @@ fn replicas_of_the_hardened_overlay_are_spread_and_have_a_disruption_budget() {
         }
         let labels = &spec["template"]["metadata"]["labels"];
         let selects = |selector: &Value| labels_match(&selector["matchLabels"], labels);
-        let spread = &workload.pod()["topologySpreadConstraints"][0];
+        let spread = &workload.pod_spec()["topologySpreadConstraints"][0];
         assert!(selects(&spread["labelSelector"]), "{}", workload.name());
-        let budgets = manifests.iter().filter(|it| it.is("PodDisruptionBudget"));
+        let budgets = manifests
+            .iter()
+            .filter(|it| it.is_kind("PodDisruptionBudget"));
         let own = budgets.filter(|it| selects(&it.object["spec"]["selector"]));
         assert_eq!(own.count(), 1, "{}", workload.name());
     }
@@ -166,7 +171,7 @@ fn network_of_the_hardened_overlay_is_closed_except_for_named_ports() {
     }
     let policies: Vec<_> = manifests
         .iter()
-        .filter(|it| it.is("NetworkPolicy"))
+        .filter(|it| it.is_kind("NetworkPolicy"))
         .map(|it| &it.object["spec"])
         .collect();
     let closed = json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]});

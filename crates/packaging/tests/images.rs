@@ -1,5 +1,5 @@
-//! The images as archives: what is in them and what is not, how large they are, that they come out the same twice.
-//! `make test-images` makes the archives first and says where they are.
+//! Archives of the images: content, size, configuration, and that building again gives the same bytes.
+//! `make test-images` builds the archives first and sets `IMAGE_ARCHIVES`.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,13 +10,14 @@ use serde_json::json;
 use test_support::{Requirement, image_archives, require};
 
 const MIB: u64 = 1024 * 1024;
-/// The programs of the workspace that are images, and the most bytes that each may have.
+/// Images of one program each, with their maximum size in bytes.
 const PROGRAMS: [(&str, u64); 4] = [
     ("numbers-api", 6 * MIB),
     ("todo-web", 6 * MIB),
     ("probe-sidecar", 6 * MIB),
     ("pg-ready", 2 * MIB),
 ];
+/// Image of the database, with its maximum size in bytes.
 const DATABASE: (&str, u64) = ("todo-db", 100 * MIB);
 
 fn archives() -> Option<PathBuf> {
@@ -27,18 +28,12 @@ fn archives() -> Option<PathBuf> {
 }
 
 fn images() -> Vec<(&'static str, u64, Image)> {
-    let Some(folder) = archives() else {
+    let Some(dir) = archives() else {
         return Vec::new();
     };
     let all = PROGRAMS.into_iter().chain([DATABASE]);
-    all.map(|(name, limit)| {
-        (
-            name,
-            limit,
-            Image::read(&folder.join(format!("{name}.tar"))),
-        )
-    })
-    .collect()
+    all.map(|(name, limit)| (name, limit, Image::read(&dir.join(format!("{name}.tar")))))
+        .collect()
 }
 
 /// Programs that stay within their budget only if they are built on musl.
@@ -103,7 +98,7 @@ fn licence_label_of_an_image_built_on_musl_is_what_its_notices_list() {
 }
 
 #[test]
-fn database_image_keeps_the_copyright_file_of_every_package() {
+fn database_image_has_the_copyright_file_of_every_package() {
     for (name, _, image) in images() {
         if name == DATABASE.0 {
             for package in [
@@ -130,24 +125,27 @@ fn database_image_keeps_the_copyright_file_of_every_package() {
 }
 
 #[test]
-fn no_file_of_an_image_has_anothers_rights_or_owner() {
+fn files_of_every_image_belong_to_root_and_have_no_setuid_bit() {
     for (name, _, image) in images() {
         for (path, entry) in &image.files {
             assert_eq!(entry.owner, (0, 0), "{name}: {path}");
             assert_eq!(
                 entry.mode & 0o6000,
                 0,
-                "{name}: {path} has its owner's rights"
+                "{name}: {path} has a setuid or setgid bit"
             );
-            let open = entry.mode & 0o002 != 0 && entry.mode & 0o1000 == 0;
-            let link = entry.mode & 0o777 == 0o777 && !entry.folder;
-            assert!(!open || link, "{name}: {path} can be written by everybody");
+            let is_open = entry.mode & 0o002 != 0 && entry.mode & 0o1000 == 0;
+            let is_link = entry.mode & 0o777 == 0o777 && !entry.is_dir;
+            assert!(
+                !is_open || is_link,
+                "{name}: {path} is writable for all users"
+            );
         }
     }
 }
 
 #[test]
-fn a_programs_container_is_nobodys_in_particular_and_starts_the_program() {
+fn program_image_runs_its_program_as_an_unprivileged_user() {
     for (name, _, image) in images() {
         if name != DATABASE.0 {
             assert_eq!(image.config["User"], "65532:65532", "{name}");
@@ -157,7 +155,7 @@ fn a_programs_container_is_nobodys_in_particular_and_starts_the_program() {
 }
 
 #[test]
-fn the_databases_container_keeps_the_official_images_contract() {
+fn database_image_has_the_contract_of_the_official_image() {
     for (name, _, image) in images() {
         if name == DATABASE.0 {
             let config = image.config;
@@ -173,7 +171,7 @@ fn the_databases_container_keeps_the_official_images_contract() {
 }
 
 #[test]
-fn every_image_says_what_it_is() {
+fn labels_of_every_image_are_complete() {
     for (name, _, image) in images() {
         let label =
             |key: &str| image.config["Labels"][format!("org.opencontainers.image.{key}")].clone();
@@ -191,26 +189,26 @@ fn every_image_says_what_it_is() {
 }
 
 #[test]
-fn an_image_made_twice_is_the_same_to_the_byte() {
-    let Some(folder) = archives() else {
+fn image_built_twice_has_the_same_bytes() {
+    let Some(dir) = archives() else {
         return;
     };
-    let again = tempfile::tempdir().unwrap();
+    let rebuilt = tempfile::tempdir().unwrap();
     for (name, _) in PROGRAMS.into_iter().chain([DATABASE]) {
-        let file = again.path().join(name);
-        let made = Command::new(repository().join("docker/build-archive"))
+        let file = rebuilt.path().join(name);
+        let status = Command::new(repository().join("docker/build-archive"))
             .args([name, &format!("localhost/selfheal/{name}:{VERSION}")])
             .arg(&file)
             .status();
-        assert!(made.unwrap().success());
-        let first = std::fs::read(folder.join(format!("{name}.tar"))).unwrap();
+        assert!(status.unwrap().success());
+        let first = std::fs::read(dir.join(format!("{name}.tar"))).unwrap();
         assert!(first == std::fs::read(file).unwrap(), "{name} differs");
     }
 }
 
-/// docker/build-archive has its own parser of the Dockerfile, which buildah's verifies.
+/// Checks the Dockerfile parser of docker/build-archive against that of buildah.
 #[test]
-fn an_archive_has_the_config_that_buildah_makes_of_the_same_dockerfile() {
+fn config_of_an_archive_is_that_of_buildah() {
     if archives().is_none() {
         return;
     }
@@ -229,7 +227,7 @@ fn an_archive_has_the_config_that_buildah_makes_of_the_same_dockerfile() {
     };
     for (name, _, image) in images() {
         let label = |key: &str| image.config["Labels"][key].as_str().unwrap().to_owned();
-        let given = |name: &str, key: &str| {
+        let build_argument = |name: &str, key: &str| {
             format!(
                 "{name}={}",
                 label(&format!("org.opencontainers.image.{key}"))
@@ -237,11 +235,11 @@ fn an_archive_has_the_config_that_buildah_makes_of_the_same_dockerfile() {
         };
         let arguments = [
             "TARGETARCH=amd64".to_owned(),
-            given("VERSION", "version"),
-            given("REVISION", "revision"),
-            given("CREATED", "created"),
+            build_argument("VERSION", "version"),
+            build_argument("REVISION", "revision"),
+            build_argument("CREATED", "created"),
         ];
-        let mut words = vec![
+        let mut command = vec![
             "build",
             "--quiet",
             "--file",
@@ -250,13 +248,13 @@ fn an_archive_has_the_config_that_buildah_makes_of_the_same_dockerfile() {
             name,
         ];
         for argument in &arguments {
-            words.extend(["--build-arg", argument]);
+            command.extend(["--build-arg", argument]);
         }
-        words.extend(["--tag", name, "."]);
-        buildah(&words);
-        let told: serde_json::Value =
+        command.extend(["--tag", name, "."]);
+        buildah(&command);
+        let inspected: serde_json::Value =
             serde_json::from_str(&buildah(&["inspect", "--type", "image", name])).unwrap();
-        let theirs = &told["Docker"]["config"];
+        let buildah_config = &inspected["Docker"]["config"];
         for field in [
             "User",
             "Entrypoint",
@@ -266,17 +264,17 @@ fn an_archive_has_the_config_that_buildah_makes_of_the_same_dockerfile() {
             "StopSignal",
             "Env",
         ] {
-            let absent = |value: &serde_json::Value| {
+            let is_absent = |value: &serde_json::Value| {
                 value.is_null() || value == "" || *value == json!([]) || *value == json!({})
             };
-            let (ours, theirs) = (&image.config[field], &theirs[field]);
+            let (archive, expected) = (&image.config[field], &buildah_config[field]);
             assert!(
-                ours == theirs || absent(ours) && absent(theirs),
-                "{name} {field}: {ours} {theirs}"
+                archive == expected || is_absent(archive) && is_absent(expected),
+                "{name} {field}: {archive} {expected}"
             );
         }
         for (key, value) in image.config["Labels"].as_object().unwrap() {
-            assert_eq!(&theirs["Labels"][key], value, "{name}");
+            assert_eq!(&buildah_config["Labels"][key], value, "{name}");
         }
     }
 }

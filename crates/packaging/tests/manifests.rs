@@ -1,42 +1,42 @@
-//! The manifests: what Kubernetes knows, what fits together, what the probes ask, what a careful cluster admits.
+//! Manifests: fields, labels and selectors, images, probes, node ports.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use selfheal_packaging::manifest::{Manifest, OVERLAYS, files, parse, rendered};
+use selfheal_packaging::manifest::{Manifest, OVERLAYS, applicable_files, parse, render};
 use selfheal_packaging::strict::unknown_fields;
 use selfheal_packaging::{VERSION, repository};
 use serde_json::{Value, json};
 
-/// What kustomize makes of every overlay; empty where it cannot be asked.
-fn all_rendered() -> Vec<Vec<Manifest>> {
-    OVERLAYS.into_iter().filter_map(rendered).collect()
+/// Renders every overlay; returns none, and records the test as skipped, without kubectl.
+fn render_all() -> Vec<Vec<Manifest>> {
+    OVERLAYS.into_iter().filter_map(render).collect()
 }
 
-/// Deployments and stateful sets.
+/// Selects Deployments and StatefulSets.
 fn workloads(manifests: &[Manifest]) -> impl Iterator<Item = &Manifest> {
-    let is_workload = |it: &&Manifest| it.is("Deployment") || it.is("StatefulSet");
+    let is_workload = |it: &&Manifest| it.is_kind("Deployment") || it.is_kind("StatefulSet");
     manifests.iter().filter(is_workload)
 }
 
-/// The pod template's labels.
+/// Returns the labels of the pod template.
 fn pod_labels(workload: &Manifest) -> &Value {
     &workload.object["spec"]["template"]["metadata"]["labels"]
 }
 
 #[test]
-fn kubernetes_knows_every_field() {
-    let shipped = files();
+fn manifests_have_only_fields_of_their_kinds() {
+    let shipped = applicable_files();
     assert!(shipped.len() >= 14, "{}", shipped.len());
-    for manifest in shipped.iter().chain(all_rendered().iter().flatten()) {
+    for manifest in shipped.iter().chain(render_all().iter().flatten()) {
         let unknown = unknown_fields(&manifest.object);
         assert_eq!(unknown, Ok(Vec::new()), "{}", manifest.name());
     }
 }
 
 #[test]
-fn a_field_that_kubernetes_does_not_know_is_found() {
+fn unknown_field_of_a_manifest_is_found() {
     let typo = json!({
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"},
         "spec": {"ports": [{"port": 1, "targetport": 2}]}
@@ -45,11 +45,11 @@ fn a_field_that_kubernetes_does_not_know_is_found() {
     assert_eq!(unknown, Ok(vec!["spec.ports.0.targetport".to_owned()]));
 }
 
-/// `kubectl apply -f` of a folder takes every .yaml in it for a manifest.
+/// `kubectl apply -f DIR` treats every .yaml file as a manifest.
 #[test]
-fn a_folder_of_the_chapter_holds_nothing_that_kubectl_would_not_apply() {
-    for manifest in files() {
-        assert!(!manifest.is("Kustomization"), "{}", manifest.name());
+fn directories_of_the_chapter_contain_only_objects_that_kubectl_applies() {
+    for manifest in applicable_files() {
+        assert!(!manifest.is_kind("Kustomization"), "{}", manifest.name());
         assert!(
             manifest.object["metadata"]["name"].is_string(),
             "{}",
@@ -59,14 +59,17 @@ fn a_folder_of_the_chapter_holds_nothing_that_kubectl_would_not_apply() {
 }
 
 #[test]
-fn image_of_every_container_has_the_programs_one_name_or_is_the_official_postgres() {
+fn image_of_every_container_is_one_of_this_project_or_the_official_postgres() {
     let programs = ["numbers-api", "todo-web", "probe-sidecar", "pg-ready"];
     let is_allowed = |image: &str| {
         let is_own = |program| image == format!("localhost/selfheal/{program}:{VERSION}");
         image == "postgres:15-alpine" || programs.into_iter().any(is_own)
     };
     let mut seen = 0;
-    for manifest in files().iter().chain(all_rendered().iter().flatten()) {
+    for manifest in applicable_files()
+        .iter()
+        .chain(render_all().iter().flatten())
+    {
         for container in manifest.all_containers() {
             let image = container["image"].as_str().unwrap();
             assert!(is_allowed(image), "{}: {image}", manifest.name());
@@ -78,7 +81,7 @@ fn image_of_every_container_has_the_programs_one_name_or_is_the_official_postgre
 
 #[test]
 fn workload_of_every_overlay_has_the_recommended_labels_beside_the_chapters() {
-    for workload in all_rendered().iter().flat_map(|it| workloads(it)) {
+    for workload in render_all().iter().flat_map(|it| workloads(it)) {
         let name = workload.name();
         for labels in [&workload.object["metadata"]["labels"], pod_labels(workload)] {
             let label = |key: &str| &labels[format!("app.kubernetes.io/{key}")];
@@ -97,7 +100,7 @@ fn workload_of_every_overlay_has_the_recommended_labels_beside_the_chapters() {
 
 #[test]
 fn sidecar_overlay_deploys_every_program_and_probes_the_database_through_the_sidecar() {
-    let Some(manifests) = rendered("overlays/sidecar") else {
+    let Some(manifests) = render("overlays/sidecar") else {
         return;
     };
     let images: BTreeSet<_> = workloads(&manifests)
@@ -109,11 +112,11 @@ fn sidecar_overlay_deploys_every_program_and_probes_the_database_through_the_sid
     }
     let find = |app: &str| workloads(&manifests).find(|it| pod_labels(it)["app"] == app);
     let database = find("todo-db").unwrap();
-    let shipped = files();
-    let alone = shipped
+    let shipped = applicable_files();
+    let standalone = shipped
         .iter()
-        .find(|it| it.from == "sidecar/todo-db/todo-db.yaml");
-    assert_eq!(database.pod(), alone.unwrap().pod());
+        .find(|it| it.source == "sidecar/todo-db/todo-db.yaml");
+    assert_eq!(database.pod_spec(), standalone.unwrap().pod_spec());
     let healed = find("numbers-healed").unwrap();
     for container in healed.containers() {
         let kubelet_probe = container.get("livenessProbe");
@@ -128,7 +131,7 @@ fn labels_match(selector: &Value, labels: &Value) -> bool {
 
 #[test]
 fn selector_of_every_workload_selects_its_pods() {
-    let (shipped, rendered) = (files(), all_rendered());
+    let (shipped, rendered) = (applicable_files(), render_all());
     let all = rendered.iter().chain([&shipped]);
     for manifest in all.flat_map(|it| workloads(it)) {
         let selector = &manifest.object["spec"]["selector"]["matchLabels"];
@@ -139,20 +142,24 @@ fn selector_of_every_workload_selects_its_pods() {
 
 #[test]
 fn service_of_every_overlay_selects_one_workload_which_has_its_port() {
-    for manifests in all_rendered() {
-        for service in manifests.iter().filter(|it| it.is("Service")) {
+    for manifests in render_all() {
+        for service in manifests.iter().filter(|it| it.is_kind("Service")) {
             let selector = &service.object["spec"]["selector"];
-            let behind: Vec<_> = workloads(&manifests)
+            let selected: Vec<_> = workloads(&manifests)
                 .filter(|it| labels_match(selector, pod_labels(it)))
                 .collect();
-            assert_eq!(behind.len(), 1, "{}", service.name());
+            assert_eq!(selected.len(), 1, "{}", service.name());
             let target = &service.object["spec"]["ports"][0]["targetPort"];
-            assert!(has_port(behind[0], target), "{}: {target}", service.name());
+            assert!(
+                has_port(selected[0], target),
+                "{}: {target}",
+                service.name()
+            );
         }
     }
 }
 
-/// Returns whether a container has a port with this name or number.
+/// Returns `true` if a container has a port with this name or number.
 fn has_port(workload: &Manifest, port: &Value) -> bool {
     let containers = workload.containers().iter();
     containers
@@ -160,14 +167,14 @@ fn has_port(workload: &Manifest, port: &Value) -> bool {
         .any(|known| known["name"] == *port || known["containerPort"] == *port)
 }
 
-fn number(probe: &Value, field: &str, default: i64) -> i64 {
+fn number_or(probe: &Value, field: &str, default: i64) -> i64 {
     probe[field].as_i64().unwrap_or(default)
 }
 
 #[test]
-fn kubelet_probes_of_every_application_restart_no_sooner_than_they_unready() {
-    for workload in all_rendered().iter().flat_map(|it| workloads(it)) {
-        // Its own sidecar probes it.
+fn kubelet_probes_of_every_application_restart_no_sooner_than_they_make_unready() {
+    for workload in render_all().iter().flat_map(|it| workloads(it)) {
+        // Its sidecar probes it instead.
         if pod_labels(workload)["app"] == "numbers-healed" {
             continue;
         }
@@ -176,13 +183,13 @@ fn kubelet_probes_of_every_application_restart_no_sooner_than_they_unready() {
             let seconds_to_fail = |name: &str| {
                 let probe = &container[name];
                 assert!(probe.is_object(), "{}: no {name}", workload.name());
-                let period = number(probe, "periodSeconds", 10);
-                assert!(number(probe, "timeoutSeconds", 1) <= period);
+                let period = number_or(probe, "periodSeconds", 10);
+                assert!(number_or(probe, "timeoutSeconds", 1) <= period);
                 for action in ["httpGet", "tcpSocket"] {
                     let port = &probe[action]["port"];
                     assert!(port.is_null() || has_port(workload, port));
                 }
-                period * number(probe, "failureThreshold", 3)
+                period * number_or(probe, "failureThreshold", 3)
             };
             let ready = seconds_to_fail("readinessProbe");
             let live = seconds_to_fail("livenessProbe");
@@ -193,15 +200,15 @@ fn kubelet_probes_of_every_application_restart_no_sooner_than_they_unready() {
 
 #[test]
 fn node_ports_of_the_kind_overlay_are_those_that_kind_maps_to_the_host() {
-    let Some(manifests) = rendered("overlays/kind") else {
+    let Some(manifests) = render("overlays/kind") else {
         return;
     };
-    let of_type = |kind: &'static str| {
+    let services_of_type = |kind: &'static str| {
         manifests
             .iter()
             .filter(move |it| it.object["spec"]["type"] == kind)
     };
-    assert_eq!(of_type("LoadBalancer").count(), 0);
+    assert_eq!(services_of_type("LoadBalancer").count(), 0);
     let config = std::fs::read_to_string(repository().join("k8s/deploy/kind.yaml")).unwrap();
     let config = &parse(&config)[0];
     let mut mapped = BTreeMap::new();
@@ -212,7 +219,7 @@ fn node_ports_of_the_kind_overlay_are_those_that_kind_maps_to_the_host() {
         );
     }
     let mut served = BTreeMap::new();
-    for service in of_type("NodePort") {
+    for service in services_of_type("NodePort") {
         let port = &service.object["spec"]["ports"][0];
         served.insert(port["nodePort"].as_i64(), port["port"].as_i64());
     }
@@ -223,10 +230,10 @@ fn node_ports_of_the_kind_overlay_are_those_that_kind_maps_to_the_host() {
 #[test]
 fn node_port_of_every_service_is_the_same_in_every_file_and_overlay_but_the_hardened_one() {
     let mut ports: BTreeMap<String, BTreeSet<Option<i64>>> = BTreeMap::new();
-    let (shipped, rendered) = (files(), all_rendered());
+    let (shipped, rendered) = (applicable_files(), render_all());
     let all = rendered.iter().chain([&shipped]).flatten();
-    for service in all.filter(|it| it.from != "overlays/hardened") {
-        if service.is("Service") && service.object["spec"]["type"] != "ClusterIP" {
+    for service in all.filter(|it| it.source != "overlays/hardened") {
+        if service.is_kind("Service") && service.object["spec"]["type"] != "ClusterIP" {
             let name = service.object["metadata"]["name"].as_str().unwrap();
             let port = service.object["spec"]["ports"][0]["nodePort"].as_i64();
             ports.entry(name.to_owned()).or_default().insert(port);

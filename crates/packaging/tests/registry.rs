@@ -12,11 +12,11 @@ use selfheal_packaging::{VERSION, repository};
 use tempfile::TempDir;
 use test_support::{Requirement, require};
 
-/// A docker-registry, as Debian packages it, on loopback.
+/// A docker-registry on loopback.
 struct Registry {
     process: Child,
     address: String,
-    _folder: TempDir,
+    _dir: TempDir,
 }
 
 impl Registry {
@@ -25,11 +25,11 @@ impl Registry {
             .unwrap()
             .local_addr()
             .unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let config = folder.path().join("config.yml");
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("config.yml");
         let text = format!(
             "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \"{free}\"}}\n",
-            folder.path().join("data").display()
+            dir.path().join("data").display()
         );
         std::fs::write(&config, text).unwrap();
         let mut command = Command::new("docker-registry");
@@ -43,17 +43,20 @@ impl Registry {
         }
         let mut process = command.spawn().unwrap();
         let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
-        let listens = |line: &Result<String, _>| {
+        let is_listening = |line: &Result<String, _>| {
             line.as_ref()
                 .is_ok_and(|line| line.contains("listening on"))
         };
-        assert!(log.any(|line| listens(&line)), "the registry did not start");
+        assert!(
+            log.any(|line| is_listening(&line)),
+            "the registry did not start"
+        );
         // Without a reader the registry would block on its log.
         std::thread::spawn(move || log.for_each(drop));
         Some(Self {
             process,
             address: free.to_string(),
-            _folder: folder,
+            _dir: dir,
         })
     }
 }
@@ -67,7 +70,7 @@ impl Drop for Registry {
 
 /// Runs docker/push with podman, and returns what it reports: the verb, and the image with its digest.
 fn push(podman: &Podman, registry: &Registry, dist: &Path) -> (String, String) {
-    let mut push = podman.program(&repository().join("docker/push"));
+    let mut push = podman.command_of(&repository().join("docker/push"));
     push.args(["podman", &registry.address, "pg-ready"])
         .envs([("VERSION", VERSION), ("ARCH", "any")])
         .env("DIST", dist);
@@ -78,7 +81,7 @@ fn push(podman: &Podman, registry: &Registry, dist: &Path) -> (String, String) {
     (verb.to_owned(), image.to_owned())
 }
 
-/// A directory as `make rootfs` leaves it: of one image, with this content.
+/// Creates an output directory of `make rootfs` with one image of this content.
 fn rootfs(content: &str) -> TempDir {
     let dist = tempfile::tempdir().unwrap();
     let image = dist.path().join("any/pg-ready");
@@ -109,7 +112,7 @@ fn pushed_image_is_pulled_by_the_printed_digest_and_runs() {
     assert!(printed.contains(VERSION), "{printed}");
 }
 
-/// Otherwise each commit would restart every pod of a deployment, for its new labels.
+/// The new labels of a commit must not restart pods.
 #[test]
 fn image_with_known_content_is_not_pushed_again() {
     let Some(podman) = Podman::find() else {

@@ -1,4 +1,4 @@
-//! The scripts of a release: what they accept, what they reject, what they print.
+//! Scripts of a release: input that they accept or reject, and their output.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -151,15 +151,15 @@ fn mode(file: &Path) -> u32 {
 #[test]
 fn compiler_of_releases_is_that_of_the_builder_image() {
     let read = |file: &str| std::fs::read_to_string(repository().join(file)).unwrap();
-    let of = |text: &str, key: &str| {
+    let value_of = |text: &str, key: &str| {
         text.lines()
             .find_map(|line| line.strip_prefix(key))
             .unwrap()
             .trim()
             .to_owned()
     };
-    let release = of(&read("release/release.mk"), "RELEASE_RUST = ");
-    let builder = of(&read("docker/Dockerfile.builder"), "ARG RUST=");
+    let release = value_of(&read("release/release.mk"), "RELEASE_RUST = ");
+    let builder = value_of(&read("docker/Dockerfile.builder"), "ARG RUST=");
     let builder = builder.split('-').next().unwrap();
     assert!(
         release == builder || release.starts_with(&format!("{builder}.")),

@@ -9,9 +9,13 @@ use crate::state::State;
 use crate::target::Target;
 use crate::tls::Mode;
 
+mod cancel;
 mod connect;
 mod login;
 mod resolver;
+mod session_attributes;
+
+pub(crate) use session_attributes::SessionAttributes;
 
 /// The state in which an attempt failed, and the reason.
 #[derive(Debug)]
@@ -46,19 +50,27 @@ impl Failure {
 /// the future cancels the attempt. Needs a tokio runtime with I/O and time enabled.
 pub async fn check(request: &Request) -> Report {
     let deadline = request.timeout.map(|timeout| Instant::now() + timeout);
-    let targets = &request.plan.targets;
+    if let Some(reason) = &request.plan.login_refusal
+        && !request.checks.is_empty()
+    {
+        return Report::no_attempt(reason.clone());
+    }
+    let targets = request.plan.ordered_targets();
     let mut last = Report::no_attempt("no server is configured".to_owned());
-    for (index, target) in targets.iter().enumerate() {
-        let share = deadline.map(|deadline| share_deadline(deadline, targets.len() - index));
-        last = ServerAttempt::new(request, target).run(share).await;
-        let is_final = match last.state {
-            State::Accepting => true,
-            // libpq stops at a server that violates the protocol or that lacks the required TLS.
-            State::Protocol | State::TlsFailed => request.checks.is_empty(),
-            _ => false,
-        };
-        if is_final {
-            break;
+    for attributes in request.plan.session_attributes.passes() {
+        for (index, target) in targets.iter().copied().enumerate() {
+            let share = deadline.map(|deadline| share_deadline(deadline, targets.len() - index));
+            let attempt = ServerAttempt::new(request, target, attributes);
+            last = attempt.run(share).await;
+            let is_final = match last.state {
+                State::Accepting => true,
+                // libpq stops at a server that violates the protocol or that lacks the required TLS.
+                State::Protocol | State::TlsFailed => request.checks.is_empty(),
+                _ => false,
+            };
+            if is_final {
+                return last;
+            }
         }
     }
     last
@@ -75,6 +87,7 @@ fn share_deadline(deadline: Instant, count: usize) -> Instant {
 struct ServerAttempt<'a> {
     request: &'a Request,
     target: &'a Target,
+    attributes: SessionAttributes,
     deadline: Option<Instant>,
     timer: PhaseTimer,
     server: ServerInfo,
@@ -82,11 +95,12 @@ struct ServerAttempt<'a> {
 }
 
 impl<'a> ServerAttempt<'a> {
-    fn new(request: &'a Request, target: &'a Target) -> Self {
+    fn new(request: &'a Request, target: &'a Target, attributes: SessionAttributes) -> Self {
         let (host, port) = target.host_and_port();
         Self {
             request,
             target,
+            attributes,
             deadline: None,
             timer: PhaseTimer::new(),
             server: ServerInfo {
@@ -131,24 +145,59 @@ impl<'a> ServerAttempt<'a> {
         let mut failure = Failure::new(State::DnsFailure, "the host name has no address");
         for (index, address) in addresses.iter().enumerate() {
             let left = addresses.len() - index;
-            match self.connect_and_encrypt(address, left).await {
-                Ok(stream) => return self.login(stream).await,
+            let starts_encrypted = self.request.tls.mode >= Mode::Prefer;
+            match self.connect(address, left, starts_encrypted).await {
+                Ok(stream) => {
+                    return match self.login(stream, address).await {
+                        Err(failure) if self.should_retry(address, &failure) => {
+                            self.retry_login(address, failure).await
+                        }
+                        result => result,
+                    };
+                }
                 Err(other) => failure = other,
             }
         }
         Err(failure)
     }
 
-    /// Connects to the first of `count` remaining addresses and negotiates TLS if the settings require it.
-    async fn connect_and_encrypt(
+    /// Returns `true` if libpq would log in again, with `prefer` without TLS and with `allow` with TLS.
+    ///
+    /// Unlike libpq, this does not repeat a login whose password is wrong: that counts as a second failed attempt.
+    fn should_retry(&self, address: &connect::Address, failure: &Failure) -> bool {
+        let is_other_possible = match self.request.tls.mode {
+            Mode::Prefer => self.server.tls,
+            Mode::Allow => address.is_ip(),
+            _ => false,
+        };
+        is_other_possible && failure.state == State::NotPermitted && self.checks.is_empty()
+    }
+
+    /// Repeats a login that failed, with TLS if it was not encrypted and the reverse.
+    async fn retry_login(
+        &mut self,
+        address: &connect::Address,
+        failure: Failure,
+    ) -> Result<Option<String>, Failure> {
+        let was_encrypted = std::mem::take(&mut self.server.tls);
+        match self.connect(address, 1, !was_encrypted).await {
+            Ok(stream) if self.server.tls != was_encrypted => self.login(stream, address).await,
+            _ => Err(failure),
+        }
+    }
+
+    /// Connects to the first of `count` remaining addresses and negotiates TLS if `encrypted` is set, except over a
+    /// Unix-domain socket.
+    async fn connect(
         &mut self,
         address: &connect::Address,
         count: usize,
+        encrypted: bool,
     ) -> Result<connect::Stream, Failure> {
         self.timer.start(Phase::Connect);
         self.server.address = Some(address.to_string());
         let plain = self.connect_with_share(address, count).await?;
-        if !self.needs_tls(address) {
+        if !encrypted || !address.is_ip() {
             return Ok(plain);
         }
         self.timer.start(Phase::Tls);
@@ -182,17 +231,15 @@ impl<'a> ServerAttempt<'a> {
             _ => connecting.await,
         }
     }
+}
 
-    /// Returns `true` if TLS has to be tried.
-    ///
-    /// Without checks the reply to the startup packet is enough, which a server sends without TLS too, so TLS matters
-    /// only if it is required.
-    fn needs_tls(&self, address: &connect::Address) -> bool {
-        let lowest_mode = if self.request.checks.is_empty() {
-            Mode::Require
-        } else {
-            Mode::Prefer
-        };
-        self.request.tls.mode >= lowest_mode && address.is_ip()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn future_of_a_check_is_send() {
+        fn assert_send(_: impl Send) {}
+        assert_send(check(&Request::parse("").unwrap()));
     }
 }

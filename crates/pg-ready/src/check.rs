@@ -7,6 +7,8 @@ use std::time::Duration;
 use crate::wait::parse_duration;
 
 pub(crate) mod run;
+mod schema;
+pub(crate) mod session;
 
 /// A check that runs after a successful login.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +16,8 @@ pub(crate) mod run;
 pub enum Check {
     /// Passes after every successful login to the requested database.
     Login,
+    /// Passes if the server executes a statement. A connection pooler may accept a login while its server is down.
+    ThroughPooler,
     /// Passes if the statement succeeds and, if it returns columns, the first value of the first row is neither null
     /// nor false.
     Query(String),
@@ -25,8 +29,9 @@ pub enum Check {
     Standby,
     /// Passes if the replication lag is at most this long. A primary has no lag.
     Lag(Duration),
-    /// Passes if the schema version is at least this one.
-    Schema(i64),
+    /// Passes if no migration failed and the schema version is at least this number, which may be dotted, or, for tools
+    /// that name migrations, if the migration of this name is applied.
+    Schema(String),
 }
 
 /// An invalid check.
@@ -35,7 +40,7 @@ pub enum Check {
 pub enum CheckError {
     /// The name is unknown, or the check has no value where it needs one or the reverse.
     #[error(
-        "unknown check {0:?}: use one of login, query=SQL, write, primary, standby, lag=DURATION, schema=N"
+        "unknown check {0:?}: use one of login, through-pooler, query=SQL, write, primary, standby, lag=DURATION, schema=N"
     )]
     Unknown(String),
     /// The value is invalid.
@@ -65,6 +70,7 @@ impl FromStr for Check {
         match text.split_once('=') {
             None => match text {
                 "login" => Ok(Self::Login),
+                "through-pooler" => Ok(Self::ThroughPooler),
                 "write" => Ok(Self::Write),
                 "primary" => Ok(Self::Primary),
                 "standby" => Ok(Self::Standby),
@@ -77,10 +83,8 @@ impl FromStr for Check {
             Some(("lag", value)) => parse_duration(value)
                 .map(Self::Lag)
                 .ok_or_else(|| invalid("lag", value, "requires a duration, such as 500ms or 10s")),
-            Some(("schema", value)) => value
-                .parse()
-                .map(Self::Schema)
-                .map_err(|_| invalid("schema", value, "requires an integer")),
+            Some(("schema", "")) => Err(invalid("schema", "", "requires a version")),
+            Some(("schema", value)) => Ok(Self::Schema(value.to_owned())),
             Some(_) => Err(CheckError::Unknown(text.to_owned())),
         }
     }
@@ -122,6 +126,7 @@ impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Login => f.write_str("login"),
+            Self::ThroughPooler => f.write_str("through-pooler"),
             Self::Query(_) => f.write_str("query"),
             Self::Write => f.write_str("write"),
             Self::Primary => f.write_str("primary"),

@@ -12,6 +12,7 @@ use nix::unistd::{Uid, User};
 use crate::conninfo::{self, Settings};
 use crate::password::Passwords;
 use crate::ping_status::PingStatus;
+use crate::report::Report;
 use crate::request::{Request, RequestError, ServiceError};
 use crate::service_file;
 use crate::target::DEFAULT_SOCKET_DIR;
@@ -51,6 +52,8 @@ pub(crate) fn run(
     } else {
         OptionSet::Extended
     };
+    let arguments: Vec<_> = arguments.collect();
+    let wants_json = option_set == OptionSet::Extended && options::requests_json(&arguments);
     let options = match Options::parse(arguments, option_set) {
         Ok(Options { help: true, .. }) => {
             write!(out, "{}", help::help_text(program, option_set))?;
@@ -68,6 +71,9 @@ pub(crate) fn run(
                 err,
                 "{program}: hint: Try \"{program} --help\" for more information."
             )?;
+            if wants_json {
+                extended::print_json(&Report::no_attempt(error.to_string()), None, 0, out)?;
+            }
             return exit(PingStatus::NoAttempt);
         }
     };
@@ -75,6 +81,9 @@ pub(crate) fn run(
         Ok(settings) => settings,
         Err(error) => {
             writeln!(err, "{program}: error: {error}")?;
+            if wants_json {
+                extended::print_json(&Report::no_attempt(error.to_string()), None, 0, out)?;
+            }
             return exit(PingStatus::NoAttempt);
         }
     };
@@ -172,9 +181,6 @@ impl<'a> Invocation<'a> {
                 return Ok(PingStatus::NoResponse);
             }
         };
-        if request.plan.requires_tls {
-            return extended::run_pg_isready_over_tls(self, request, timeout, err);
-        }
         Ok(crate::pg_isready(&request.with_timeout(timeout)))
     }
 

@@ -15,7 +15,7 @@ pub type Settings = BTreeMap<&'static str, String>;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConninfoError {
-    /// The keyword is not one of libpq 15.
+    /// The keyword is not one of libpq 18.
     #[error("invalid connection option {0:?}")]
     UnknownKeyword(String),
     /// A keyword has no value.

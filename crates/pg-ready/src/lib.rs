@@ -24,6 +24,7 @@ pub mod program;
 mod protocol;
 pub mod report;
 pub mod request;
+mod require_auth;
 mod require_peer;
 mod service_file;
 mod state;

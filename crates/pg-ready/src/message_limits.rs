@@ -6,13 +6,15 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::protocol::{MAX_AUTHENTICATION_LEN, MAX_ERROR_LEN};
+use crate::require_auth::PermittedMethods;
 
-/// Maximum number of bytes that a server may send in a session; a login takes one or two thousand.
+/// Maximum number of bytes that a server may send in a session, without rows, which are not kept; a login
+/// takes one or two thousand.
 const MAX_SESSION_BYTES: usize = 48 * 1024;
 /// Maximum number of messages other than rows in a session; a login takes about twenty.
 const MAX_SESSION_MESSAGES: usize = 256;
@@ -20,6 +22,8 @@ const MAX_SESSION_MESSAGES: usize = 256;
 const MAX_SCRAM_ITERATIONS: u32 = 200_000;
 /// Code of `AuthenticationSASLContinue`.
 const SASL_CONTINUE: [u8; 4] = 11_i32.to_be_bytes();
+/// Code of `AuthenticationOk`.
+const AUTHENTICATION_OK: i32 = 0;
 /// Type of `DataRow`. Rows are not counted, because they are not kept unless they are read.
 const DATA_ROW: u8 = b'D';
 /// Length of a message header: type and length field.
@@ -36,6 +40,8 @@ pub(crate) enum LimitExceeded {
     SessionMessages,
     #[error("{0} SCRAM iterations, more than {MAX_SCRAM_ITERATIONS}")]
     ScramIterations(u32),
+    #[error("require_auth does not permit the server's authentication method {0}")]
+    AuthenticationMethod(&'static str),
 }
 
 /// Incremental parser of the messages of a server, which may arrive in any fragments.
@@ -48,6 +54,9 @@ pub(crate) struct MessageLimits {
     authentication: Vec<u8>,
     bytes: usize,
     messages: usize,
+    permitted_methods: PermittedMethods,
+    /// `true` after a request for another method than `none`.
+    is_authenticating: bool,
 }
 
 impl MessageLimits {
@@ -65,11 +74,13 @@ impl MessageLimits {
 
     fn read_header<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], LimitExceeded> {
         let (fragment, rest) = bytes.split_at(bytes.len().min(HEADER_LEN - self.header.len()));
-        self.count_bytes(fragment.len())?;
         self.header.extend_from_slice(fragment);
         if let Some((&kind, length)) = self.header.split_first()
             && let Ok(length) = length.try_into()
         {
+            if kind != DATA_ROW {
+                self.count_bytes(HEADER_LEN)?;
+            }
             self.start_message(kind, i32::from_be_bytes(length))?;
         }
         Ok(rest)
@@ -99,16 +110,38 @@ impl MessageLimits {
 
     fn read_body<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], LimitExceeded> {
         let (fragment, rest) = bytes.split_at(bytes.len().min(self.body_left));
-        self.count_bytes(fragment.len())?;
+        if self.header.first() != Some(&DATA_ROW) {
+            self.count_bytes(fragment.len())?;
+        }
         self.body_left -= fragment.len();
         if self.header.first() == Some(&b'R') {
             self.authentication.extend_from_slice(fragment);
         }
         if self.body_left == 0 {
             self.header.clear();
+            self.check_method()?;
             check_scram_iterations(&self.authentication)?;
         }
         Ok(rest)
+    }
+
+    /// Rejects a request for a method that is not permitted, before the client replies to it.
+    fn check_method(&mut self) -> Result<(), LimitExceeded> {
+        let Some(code) = self
+            .authentication
+            .first_chunk()
+            .map(|code| i32::from_be_bytes(*code))
+        else {
+            return Ok(());
+        };
+        if code == AUTHENTICATION_OK && self.is_authenticating {
+            return Ok(());
+        }
+        self.is_authenticating = true;
+        let rejected = self.permitted_methods.find_rejected(code);
+        rejected.map_or(Ok(()), |name| {
+            Err(LimitExceeded::AuthenticationMethod(name))
+        })
     }
 
     fn count_bytes(&mut self, count: usize) -> Result<(), LimitExceeded> {
@@ -141,18 +174,21 @@ fn check_scram_iterations(authentication: &[u8]) -> Result<(), LimitExceeded> {
     Ok(())
 }
 
-/// A stream that fails with `InvalidData` when the server exceeds a limit.
+/// A stream that fails with `InvalidData` when the server exceeds a limit, and that is shut down on drop.
 #[derive(Debug)]
-pub(crate) struct LimitedStream<S> {
+pub(crate) struct LimitedStream<S: AsyncWrite + Unpin> {
     stream: S,
     limits: MessageLimits,
 }
 
-impl<S> LimitedStream<S> {
-    pub(crate) fn new(stream: S) -> Self {
+impl<S: AsyncWrite + Unpin> LimitedStream<S> {
+    pub(crate) fn new(stream: S, permitted_methods: PermittedMethods) -> Self {
         Self {
             stream,
-            limits: MessageLimits::default(),
+            limits: MessageLimits {
+                permitted_methods,
+                ..MessageLimits::default()
+            },
         }
     }
 
@@ -161,7 +197,17 @@ impl<S> LimitedStream<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for LimitedStream<S> {
+/// Sends the end of a TLS connection, without which the server logs "unexpected eof while reading", also if a login
+/// fails or an attempt is cancelled.
+impl<S: AsyncWrite + Unpin> Drop for LimitedStream<S> {
+    fn drop(&mut self) {
+        let mut context = Context::from_waker(Waker::noop());
+        // The socket of a connection that ends accepts a few bytes, or the connection is lost.
+        let _ = Pin::new(&mut self.stream).poll_shutdown(&mut context);
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for LimitedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -171,7 +217,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for LimitedStream<S> {
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
         match self.limits.check(&buffer.filled()[before..]) {
             Ok(()) => polled,
-            Err(error) => Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error))),
+            Err(error) => {
+                let kind = match error {
+                    LimitExceeded::AuthenticationMethod(_) => io::ErrorKind::PermissionDenied,
+                    _ => io::ErrorKind::InvalidData,
+                };
+                Poll::Ready(Err(io::Error::new(kind, error)))
+            }
         }
     }
 }

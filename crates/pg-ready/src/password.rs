@@ -13,6 +13,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 pub struct Passwords {
     single: Option<SecretString>,
     entries: Vec<PgpassEntry>,
+    /// Password file that is ignored because other users have access to it.
+    ignored_file: Option<PathBuf>,
 }
 
 /// A line of a password file.
@@ -35,9 +37,6 @@ pub enum PasswordError {
         /// Error of the operating system.
         error: std::io::Error,
     },
-    /// Other users can read or write the file.
-    #[error("password file {} has group or world access and is ignored; permissions should be u=rw (0600) or less", .0.display())]
-    InsecurePermissions(PathBuf),
 }
 
 impl Passwords {
@@ -46,7 +45,7 @@ impl Passwords {
     pub fn from_password(password: String) -> Self {
         Self {
             single: Some(password.into()),
-            entries: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -66,20 +65,33 @@ impl Passwords {
     /// Reads a file in libpq's `.pgpass` format; a missing file contains no passwords.
     ///
     /// # Errors
-    /// If other users have access to the file, or it cannot be read. libpq ignores the former with a warning.
+    /// If the file cannot be read. A file that other users have access to is ignored, as in libpq; the reason of a
+    /// missing password names it.
     pub fn from_pgpass_file(path: &Path) -> Result<Self, PasswordError> {
         match fs::metadata(path) {
             Ok(found) if !found.is_file() => return Ok(Self::default()),
             Ok(found) if found.permissions().mode() & 0o077 != 0 => {
-                return Err(PasswordError::InsecurePermissions(path.to_owned()));
+                return Ok(Self {
+                    ignored_file: Some(path.to_owned()),
+                    ..Self::default()
+                });
             }
             Ok(_) => {}
             Err(_) => return Ok(Self::default()),
         }
         Ok(Self {
-            single: None,
             entries: read(path)?.lines().filter_map(parse_entry).collect(),
+            ..Self::default()
         })
+    }
+
+    /// Returns the warning about a password file that is ignored.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let file = self.ignored_file.as_ref()?.display();
+        Some(format!(
+            "password file {file} has group or world access and is ignored; permissions should be u=rw (0600) or less"
+        ))
     }
 
     /// Returns the password for a role in a database of a server.

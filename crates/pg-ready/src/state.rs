@@ -41,6 +41,8 @@ pub enum State {
     Lagging,
     /// The schema version is below the required one.
     SchemaBehind,
+    /// A migration of the schema failed or is not finished.
+    SchemaFailed,
     /// A query of a check failed, or its first value is null or false.
     QueryFailed,
     /// The server does not support TLS, its certificate is not trusted, or channel binding is required and not
@@ -48,6 +50,8 @@ pub enum State {
     TlsFailed,
     /// The host name does not resolve.
     DnsFailure,
+    /// The address, the port or a keepalives setting of the server is invalid.
+    InvalidServer,
     /// The connection was refused, or the socket does not exist.
     Refused,
     /// The address is not reachable.
@@ -81,9 +85,11 @@ impl State {
         Self::Primary,
         Self::Lagging,
         Self::SchemaBehind,
+        Self::SchemaFailed,
         Self::QueryFailed,
         Self::TlsFailed,
         Self::DnsFailure,
+        Self::InvalidServer,
         Self::Refused,
         Self::Unreachable,
         Self::Timeout,
@@ -111,9 +117,11 @@ impl State {
             Self::Primary => "primary",
             Self::Lagging => "lagging",
             Self::SchemaBehind => "schema_behind",
+            Self::SchemaFailed => "schema_failed",
             Self::QueryFailed => "query_failed",
             Self::TlsFailed => "tls_failed",
             Self::DnsFailure => "dns_failure",
+            Self::InvalidServer => "invalid_server",
             Self::Refused => "refused",
             Self::Unreachable => "unreachable",
             Self::Timeout => "timeout",
@@ -130,6 +138,7 @@ impl State {
             Self::Accepting => PingStatus::Ok,
             Self::TlsFailed
             | Self::DnsFailure
+            | Self::InvalidServer
             | Self::Refused
             | Self::Unreachable
             | Self::Timeout
@@ -159,6 +168,15 @@ impl State {
             }
             "57P03" => Self::Rejecting,
             "57P01" | "57P02" => Self::ShuttingDown,
+            // PgBouncer reports each of its errors as a protocol violation before version 1.21.
+            "08P01" if contains("no such database") => Self::NoSuchDatabase,
+            "08P01" if contains("no such user") || contains("authentication failed") => {
+                Self::BadPassword
+            }
+            "08P01" if contains("no more connections allowed") => Self::TooManyConnections,
+            "08P01" if contains("does not allow connections") => Self::NotPermitted,
+            // query_canceled, because of statement_timeout or a cancel request.
+            "57014" => Self::Timeout,
             "53300" => Self::TooManyConnections,
             "28P01" => Self::BadPassword,
             "28000" if error.routine == "ClientAuthentication" || contains("pg_hba.conf") => {

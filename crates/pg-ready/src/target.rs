@@ -2,10 +2,13 @@
 //!
 //! Lists of hosts, addresses and ports are combined as in libpq; lists that do not match are an error.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use crate::attempt::SessionAttributes;
 use crate::conninfo::Settings;
+use crate::require_auth::PermittedMethods;
 
 mod inet_aton;
 mod parameters;
@@ -22,8 +25,12 @@ pub(crate) struct Plan {
     pub(crate) database: String,
     /// Shown in the server's log and in `pg_stat_activity`; empty for none.
     pub(crate) application_name: String,
-    /// `true` if `sslmode` requires TLS, so that a server without it counts as no response.
-    pub(crate) requires_tls: bool,
+    pub(crate) permitted_methods: PermittedMethods,
+    pub(crate) session_attributes: SessionAttributes,
+    /// `true` if the servers are tried in random order.
+    pub(crate) is_load_balanced: bool,
+    /// Reason why these settings are not supported for a login.
+    pub(crate) login_refusal: Option<String>,
     /// libpq's `requirepeer`: user that has to run the server at a Unix-domain socket.
     pub(crate) required_peer: Option<String>,
 }
@@ -37,14 +44,23 @@ pub(crate) enum Target {
     Address(IpAddr, u16, Option<String>),
     /// Path of a Unix-domain socket.
     Socket(PathBuf),
-    /// Invalid address, port or keepalives setting. libpq reports it only when it tries this server, not before.
-    Invalid,
+    /// Server with an invalid setting. libpq reports it only when it tries this server, not before.
+    Invalid {
+        /// Host name or address as it was given.
+        host: String,
+        /// Port, or 0 if it is invalid.
+        port: u16,
+        /// The invalid setting.
+        reason: String,
+    },
 }
 
 impl Target {
     /// Returns the names to look up: `name` itself, and in lower case, because musl's resolver compares the names in
     /// `/etc/hosts` byte by byte.
     pub(crate) fn name_variants(name: &str) -> impl Iterator<Item = String> {
+        // glibc's resolver returns the loopback addresses for `*`.
+        let name = if name == "*" { "localhost" } else { name };
         let lower = Some(name.to_ascii_lowercase()).filter(|lower| lower != name);
         std::iter::once(name.to_owned()).chain(lower)
     }
@@ -59,7 +75,7 @@ impl Target {
                 let (dir, port) = text.rsplit_once("/.s.PGSQL.").unwrap_or((&text, ""));
                 (dir.to_owned(), port.parse().unwrap_or_default())
             }
-            Self::Invalid => (String::new(), 0),
+            Self::Invalid { host, port, .. } => (host.clone(), *port),
         }
     }
 
@@ -102,6 +118,17 @@ pub enum PlanError {
         /// The invalid value.
         value: String,
     },
+    /// A setting that requires TLS contradicts `sslmode`.
+    #[error("weak sslmode {sslmode:?} may not be used with {setting}")]
+    WeakSslmode {
+        /// Value of `sslmode`.
+        sslmode: String,
+        /// The other setting, with its value.
+        setting: &'static str,
+    },
+    /// The minimum protocol version is above the maximum.
+    #[error("invalid protocol version range: min_protocol_version is above max_protocol_version")]
+    ProtocolVersions,
     /// The minimum TLS version is above the maximum.
     #[error(
         "invalid SSL protocol version range: ssl_min_protocol_version is above ssl_max_protocol_version"
@@ -112,10 +139,18 @@ pub enum PlanError {
     UnknownUser(u32),
 }
 
+/// Protocol versions of libpq 18, in ascending order; the last one means the newest version.
+pub(super) const PROTOCOL_VERSIONS: &[&str] = &["3.0", "3.2", "latest"];
+
 /// Settings with a fixed set of values.
 const CHOICES: &[(&str, &[&str])] = &[
     ("channel_binding", &["disable", "prefer", "require"]),
     ("gssencmode", &["disable", "prefer", "require"]),
+    ("load_balance_hosts", &["disable", "random"]),
+    ("max_protocol_version", PROTOCOL_VERSIONS),
+    ("min_protocol_version", PROTOCOL_VERSIONS),
+    ("sslcertmode", &["disable", "allow", "require"]),
+    ("sslnegotiation", &["postgres", "direct"]),
     (
         "sslmode",
         &[
@@ -148,6 +183,7 @@ impl Plan {
     ) -> Result<Self, PlanError> {
         check_choices(settings)?;
         parameters::check_tls_versions(settings)?;
+        parameters::check_combinations(settings)?;
         let get = |name: &str| settings.get(name).filter(|value| !value.is_empty());
         let user = match get("user") {
             Some(user) => user.clone(),
@@ -158,13 +194,30 @@ impl Plan {
             targets: parse_targets(settings)?,
             database: get("dbname").unwrap_or(&user).clone(),
             user,
+            permitted_methods: PermittedMethods::parse(
+                get("require_auth").map_or("", String::as_str),
+            )?,
+            session_attributes: get("target_session_attrs")
+                .map_or(SessionAttributes::Any, |text| {
+                    SessionAttributes::parse(text)
+                }),
+            is_load_balanced: get("load_balance_hosts").is_some_and(|value| value == "random"),
+            login_refusal: parameters::find_login_refusal(settings),
             required_peer: get("requirepeer").cloned(),
             application_name: application_name.cloned().unwrap_or_default(),
-            requires_tls: matches!(
-                get("sslmode").map(String::as_str),
-                Some("require" | "verify-ca" | "verify-full")
-            ),
         })
+    }
+}
+
+impl Plan {
+    /// Returns the servers in the order in which they are tried.
+    pub(crate) fn ordered_targets(&self) -> Vec<&Target> {
+        let mut targets: Vec<_> = self.targets.iter().collect();
+        if self.is_load_balanced {
+            // Each `RandomState` has a random key.
+            targets.sort_by_cached_key(|_| RandomState::new().hash_one(0));
+        }
+        targets
     }
 }
 
@@ -225,11 +278,18 @@ fn parse_targets(settings: &Settings) -> Result<Vec<Target>, PlanError> {
     for index in 0..count {
         let port = nth(&ports, if ports.len() == 1 { 0 } else { index });
         let target = parse_target(&nth(&hosts, index), &nth(&addresses, index), &port);
-        let is_valid = match target {
-            Target::Socket(_) => !requires_gss,
-            _ => !requires_gss && has_valid_keepalives,
+        let invalid = |reason: &str| {
+            let (host, port) = target.host_and_port();
+            let reason = reason.to_owned();
+            Target::Invalid { host, port, reason }
         };
-        targets.push(if is_valid { target } else { Target::Invalid });
+        targets.push(match target {
+            Target::Invalid { .. } => target,
+            _ if requires_gss => invalid("gssencmode=require is not supported"),
+            Target::Socket(_) => target,
+            _ if !has_valid_keepalives => invalid("invalid keepalives setting"),
+            _ => target,
+        });
         // libpq skips a port that is out of range, and stops at one that is not an integer.
         if !port.is_empty() && parameters::parse_int(&port).is_none() {
             break;
@@ -239,15 +299,22 @@ fn parse_targets(settings: &Settings) -> Result<Vec<Target>, PlanError> {
 }
 
 fn parse_target(host: &str, address: &str, port: &str) -> Target {
-    let port = if port.is_empty() { DEFAULT_PORT } else { port };
-    let port = parameters::parse_int(port).and_then(|port| u16::try_from(port).ok());
+    let invalid = |host: &str, port, reason| Target::Invalid {
+        host: host.to_owned(),
+        port,
+        reason,
+    };
+    let text = if port.is_empty() { DEFAULT_PORT } else { port };
+    let port = parameters::parse_int(text).and_then(|port| u16::try_from(port).ok());
     let Some(port) = port.filter(|port| *port > 0) else {
-        return Target::Invalid;
+        return invalid(host, 0, format!("invalid port {text:?}"));
     };
     if !address.is_empty() {
-        return inet_aton::parse_address(address).map_or(Target::Invalid, |address| {
-            Target::Address(address, port, (!host.is_empty()).then(|| host.to_owned()))
-        });
+        let name = (!host.is_empty()).then(|| host.to_owned());
+        return match inet_aton::parse_address(address) {
+            Some(address) => Target::Address(address, port, name),
+            None => invalid(address, port, format!("invalid hostaddr {address:?}")),
+        };
     }
     match host {
         "" => Target::Socket(socket_path(DEFAULT_SOCKET_DIR, port)),

@@ -14,7 +14,7 @@ const BACKOFF_FACTOR: f64 = 1.5;
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
 /// Calls `attempt` until the server accepts connections, until the attempt is invalid ([`State::NoAttempt`]), or until
-/// `limit` has passed; returns the last report.
+/// `limit` has passed; returns the last report. The last attempt starts when `limit` has passed.
 ///
 /// `attempt` gets the time that is left. `on_retry` is called with the report of each failed attempt that is retried
 /// and with the time that is left.
@@ -27,12 +27,12 @@ pub async fn wait_until_ready<F: Future<Output = Report>>(
     let mut backoff = INITIAL_BACKOFF;
     loop {
         let report = attempt(deadline - Instant::now()).await;
-        let retry_at = Instant::now() + backoff;
-        if matches!(report.state, State::Accepting | State::NoAttempt) || retry_at >= deadline {
+        let now = Instant::now();
+        if matches!(report.state, State::Accepting | State::NoAttempt) || now >= deadline {
             return report;
         }
-        on_retry(&report, deadline - Instant::now());
-        sleep_until(retry_at).await;
+        on_retry(&report, deadline - now);
+        sleep_until(deadline.min(now + backoff)).await;
         backoff = MAX_BACKOFF.min(backoff.mul_f64(BACKOFF_FACTOR));
     }
 }

@@ -1,4 +1,4 @@
-//! apt with the system's sources and keys, and lists, caches and archives of its own.
+//! apt with the system's sources and keys, and private lists, caches and archives.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,8 +10,8 @@ use crate::command::{first_error, run, stdout, untranslated};
 use crate::dpkg;
 use crate::error::{Error, file};
 
-/// Read after the system's configuration. Hooks are cleared: they are meant for root's lists and archives.
-/// Verification is never weakened, whatever the system's configuration allows.
+/// Settings that override the system's. Hooks are cleared, because they are meant for root's lists and archives. Verification is never
+/// weakened, even if the system's configuration allows it.
 const CONFIGURATION: &str = r#"
 APT::Sandbox::User "root";
 APT::Get::AllowUnauthenticated "false";
@@ -27,10 +27,10 @@ Acquire::IndexTargets::deb-src::Sources::DefaultEnabled "false";
 #clear APT::Update::Post-Invoke-Success;
 "#;
 
-/// File of the installed packages, which stays the system's.
+/// The system's file of installed packages.
 const STATUS: &str = "/var/lib/dpkg/status";
 
-/// Dependencies that only installing needs, and LLVM, which is larger than all else and only speeds up long queries.
+/// Prefixes of dependencies that only the installation needs, and of LLVM, which is larger than the rest and accelerates only long queries.
 const UNNEEDED: [&str; 19] = [
     "libllvm",
     "libz3",
@@ -72,8 +72,8 @@ impl Apt {
 
     /// Downloads the package lists into `work`, with progress on standard error. `options` are added to apt's programs.
     ///
-    /// A source that cannot be reached is no error: what is needed may come from another.
-    pub(crate) fn updated(work: &Path, options: &[String]) -> Result<Self, Error> {
+    /// An unreachable source is not an error: another source may have the packages.
+    pub(crate) fn with_updated_lists(work: &Path, options: &[String]) -> Result<Self, Error> {
         let mut apt = Self {
             options: private_options(work)?,
             update_error: None,
@@ -103,11 +103,11 @@ impl Apt {
     fn no_package(&self, package: &str) -> Error {
         let reason = self.update_error.clone();
         let package = package.to_owned();
-        let reason = reason.unwrap_or_else(|| "its sources do not have it".to_owned());
+        let reason = reason.unwrap_or_else(|| "no source has it".to_owned());
         Error::NoPackage { package, reason }
     }
 
-    /// Returns an error with the versions that there are if there is no server of this one.
+    /// Returns an error that names the available versions if there is no server of this one.
     pub(crate) fn require_server(&self, major: u32) -> Result<(), Error> {
         let package = format!("postgresql-{major}");
         let names = stdout(self.command("apt-cache").args(["pkgnames", "postgresql-"]))?;
@@ -122,7 +122,7 @@ impl Apt {
         if servers.is_empty() {
             return Err(self.no_package(&package));
         }
-        let reason = format!("there is {}", servers.join(", "));
+        let reason = format!("available: {}", servers.join(", "));
         Err(Error::NoPackage { package, reason })
     }
 
@@ -147,7 +147,7 @@ impl Apt {
             .collect())
     }
 
-    /// Downloads packages into `archives`, which is created; names without a package are left out.
+    /// Downloads packages into `archives`, which is created; names without a package are ignored.
     pub(crate) fn download(
         &self,
         names: &[String],
@@ -204,7 +204,7 @@ fn major_in(depends: &str) -> Option<u32> {
 
 /// Returns `true` for libraries, and for the package with the copyright file of GCC's.
 ///
-/// Foreign architectures, indented relations and virtual packages are no names of libraries here.
+/// Foreign architectures, indented relations and virtual packages do not match.
 fn is_library(name: &str) -> bool {
     let is_needed = !UNNEEDED.iter().any(|prefix| name.starts_with(prefix));
     let is_named_so = name.starts_with("lib") && !name.contains(':') && !name.ends_with("-perl");
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn libraries_leave_out_relations_foreign_architectures_and_what_only_installing_needs() {
+    fn libraries_exclude_relations_foreign_architectures_and_dependencies_of_the_installation() {
         for (name, expected) in [
             ("libpq5", true),
             ("libssl3t64", true),

@@ -16,10 +16,10 @@ const WORK_PREFIX: &str = ".work-";
 
 /// Returns the host's PostgreSQL, else that of the user's cache, which is filled first if it has none that runs.
 ///
-/// Needs the network only then. `progress` receives a line a step; apt writes its own to standard error.
+/// Needs the network only to fill the cache. `progress` receives one line for each step; apt writes to standard error.
 ///
 /// # Errors
-/// See [`Error`]; nothing is left behind.
+/// See [`Error`]; incomplete files are removed.
 pub fn provide(progress: &mut dyn Write) -> Result<Installation, Error> {
     let cache = installation::cache_dir();
     match installation::find(None) {
@@ -39,18 +39,18 @@ fn provide_in(
     apt_options: &[String],
     progress: &mut dyn Write,
 ) -> Result<Installation, Error> {
-    if let Some(found) = usable(cache) {
+    if let Some(found) = find_usable(cache) {
         return Ok(found);
     }
     dpkg::require_programs()?;
     fs::create_dir_all(cache).map_err(file("creating", cache))?;
     let _lock = lock(cache, progress)?;
-    // Another run may have filled it since.
-    if let Some(found) = usable(cache) {
+    // Another run may have filled the cache meanwhile.
+    if let Some(found) = find_usable(cache) {
         return Ok(found);
     }
     remove_leftovers(cache)?;
-    note(
+    report(
         progress,
         &format!(
             "PostgreSQL is not installed: unpacking its packages into {}",
@@ -59,25 +59,25 @@ fn provide_in(
     );
     let work = TempDir::with_prefix_in(WORK_PREFIX, cache)
         .map_err(file("creating a directory in", cache))?;
-    let apt = Apt::updated(work.path(), apt_options)?;
+    let apt = Apt::with_updated_lists(work.path(), apt_options)?;
     let major = apt.default_major()?;
     let tree = work.path().join("tree");
     build(&apt, major, work.path(), &tree)?;
     publish(&tree, &installation::cached_tree(cache, major), work.path())?;
-    note(progress, &format!("PostgreSQL {major} is ready"));
-    usable(cache).ok_or_else(|| Error::Program {
+    report(progress, &format!("PostgreSQL {major} is ready"));
+    find_usable(cache).ok_or_else(|| Error::Program {
         program: "postgres".to_owned(),
         reason: format!("it does not run from {}", cache.display()),
     })
 }
 
-/// A line of progress that cannot be written changes nothing.
-fn note(progress: &mut dyn Write, text: &str) {
+/// Writes a line of progress; errors are ignored.
+fn report(progress: &mut dyn Write, text: &str) {
     let _ = writeln!(progress, "selfheal: {text}");
 }
 
 /// Returns the newest installation of the cache whose programs run.
-fn usable(cache: &Path) -> Option<Installation> {
+fn find_usable(cache: &Path) -> Option<Installation> {
     let mut cached = installation::cached(cache);
     cached.sort_by_key(|it| std::cmp::Reverse(it.major));
     cached
@@ -85,14 +85,14 @@ fn usable(cache: &Path) -> Option<Installation> {
         .find(|it| programs::check(&it.bin).is_ok())
 }
 
-/// Waits until no other run fills the cache. The lock ends with the process.
+/// Waits until no other run fills the cache. The kernel releases the lock when the process exits.
 fn lock(cache: &Path, progress: &mut dyn Write) -> Result<File, Error> {
     let path = cache.join(".lock");
     let lock = File::create(&path).map_err(file("creating", &path))?;
     match lock.try_lock() {
         Ok(()) => return Ok(lock),
         Err(TryLockError::WouldBlock) => {
-            note(progress, "waiting for another run that unpacks PostgreSQL");
+            report(progress, "waiting for another run that unpacks PostgreSQL");
         }
         Err(TryLockError::Error(error)) => return Err(file("locking", &path)(error)),
     }
@@ -100,9 +100,9 @@ fn lock(cache: &Path, progress: &mut dyn Write) -> Result<File, Error> {
     Ok(lock)
 }
 
-/// Removes what an interrupted run has left, and installations whose programs do not run; to be called under the lock.
+/// Removes the files of interrupted runs, and installations whose programs do not run. The caller holds the lock.
 ///
-/// A broken installation is not kept until there is a new one: other callers find it by its files.
+/// A broken installation is removed before there is a new one, because other callers find installations by their files.
 fn remove_leftovers(cache: &Path) -> Result<(), Error> {
     let is_work = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -132,7 +132,7 @@ fn build(apt: &Apt, major: u32, work: &Path, tree: &Path) -> Result<(), Error> {
     programs::check(&tree.join("bin"))
 }
 
-/// Moves the tree to its final path in one step; what was there is removed with `work`.
+/// Moves the tree to its final path in one step; a previous tree is removed with `work`.
 fn publish(tree: &Path, target: &Path, work: &Path) -> Result<(), Error> {
     match fs::rename(target, work.join("replaced")) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -1,4 +1,4 @@
-//! Programs that are run to their end.
+//! Running programs to completion.
 
 use std::process::{Command, Output, Stdio};
 

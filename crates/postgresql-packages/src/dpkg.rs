@@ -8,7 +8,7 @@ use std::process::Stdio;
 use crate::command::{stdout, untranslated};
 use crate::error::{Error, file};
 
-/// Programs of apt and dpkg that are used.
+/// Required programs of apt and dpkg.
 const PROGRAMS: [&str; 5] = ["apt-get", "apt-cache", "dpkg", "dpkg-deb", "dpkg-query"];
 
 /// Directories that no program reads when it runs.
@@ -25,7 +25,7 @@ pub(crate) fn require_programs() -> Result<(), Error> {
     }
 }
 
-/// Names of the installed packages of the host's architecture.
+/// Returns the names of the installed packages of the host's architecture.
 pub(crate) fn installed() -> Result<BTreeSet<String>, Error> {
     let native = stdout(untranslated("dpkg").arg("--print-architecture"))?;
     let format = "--showformat=${db:Status-Status} ${Architecture} ${Package}\n";
@@ -46,7 +46,7 @@ fn installed_in(text: &str, native: &str) -> BTreeSet<String> {
     text.lines().filter_map(name).collect()
 }
 
-/// Paths of an installed package's files and directories.
+/// Returns the paths of an installed package's files and directories.
 pub(crate) fn files_of(package: &str) -> Result<Vec<PathBuf>, Error> {
     let text = stdout(untranslated("dpkg-query").args(["--listfiles", package]))?;
     let paths = text
@@ -56,7 +56,7 @@ pub(crate) fn files_of(package: &str) -> Result<Vec<PathBuf>, Error> {
     Ok(paths.filter(|path| is_wanted(path)).collect())
 }
 
-/// Archives in a directory, sorted.
+/// Returns the sorted archives in a directory.
 pub(crate) fn archives_in(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let entries = fs::read_dir(dir).map_err(file("reading", dir))?;
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
@@ -95,7 +95,7 @@ pub(crate) fn unpack(archive: &Path, tree: &Path) -> Result<Vec<PathBuf>, Error>
     let mut files = tar::Archive::new(stream);
     files.set_preserve_permissions(true);
     let unpacked = extract(&mut files, tree).map_err(file("unpacking into", tree));
-    // Its end of the pipe closes, so that it does not wait for a reader after an error here.
+    // Closes the pipe, so that dpkg-deb does not wait for a reader after an error here.
     drop(files);
     let status = child.wait().map_err(|error| failed(error.to_string()))?;
     let paths = unpacked?;
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn documentation_is_left_out() {
+    fn documentation_is_not_unpacked() {
         for (path, expected) in [
             ("./usr/share/doc/libpq5/copyright", false),
             ("/usr/share/man/man1/psql.1.gz", false),

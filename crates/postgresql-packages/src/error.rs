@@ -25,7 +25,7 @@ pub enum Error {
         /// First error of `apt-get update`, or the packages that there are instead.
         reason: String,
     },
-    /// Packages could not be downloaded, or did not pass verification.
+    /// Packages could not be downloaded or verified.
     #[error("the packages of PostgreSQL could not be downloaded: {reason}")]
     Download {
         /// First error of `apt-get download`.

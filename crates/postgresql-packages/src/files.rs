@@ -1,4 +1,4 @@
-//! Files that are copied with their permissions; symbolic links stay links.
+//! Copying of files with their permissions; symbolic links are copied as links.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -12,7 +12,7 @@ pub(crate) fn below(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
-/// Copies a file or a symbolic link; creates the directories above `target` and replaces what is there.
+/// Copies a file or a symbolic link; creates the directories above `target` and replaces an existing file.
 pub(crate) fn copy(source: &Path, target: &Path) -> Result<(), Error> {
     let copied = || {
         if let Some(dir) = target.parent() {
@@ -50,7 +50,7 @@ pub(crate) fn copy_tree(source: &Path, target: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Paths in a directory, sorted.
+/// Returns the sorted paths in a directory.
 pub(crate) fn entries(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let read = || {
         let paths = fs::read_dir(dir)?.map(|entry| Ok(entry?.path()));
@@ -61,7 +61,7 @@ pub(crate) fn entries(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     read().map_err(file("reading", dir))
 }
 
-/// Removes a file, or a directory with everything below it; a path that does not exist is no error.
+/// Removes a file, or a directory with everything below it; a path that does not exist is not an error.
 pub(crate) fn remove(path: &Path) -> Result<(), Error> {
     let removed = if path.is_dir() && !path.is_symlink() {
         fs::remove_dir_all(path)
@@ -80,7 +80,7 @@ pub(crate) fn set_mode(path: &Path, mode: u32) -> Result<(), Error> {
         .map_err(file("setting the mode of", path))
 }
 
-/// Gives everyone read access to `root` and all below it, and no one but the owner write access.
+/// Makes `root` and everything below it readable for all users, and writable only for the owner.
 pub(crate) fn open_to_all(root: &Path) -> Result<(), Error> {
     for path in entries(root)? {
         if path.is_symlink() {

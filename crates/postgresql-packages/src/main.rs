@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Takes PostgreSQL out of the packages of Debian or Ubuntu, without installing them.
+/// Unpacks PostgreSQL from the packages of Debian or Ubuntu, without installing them.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {

@@ -1,4 +1,4 @@
-//! The packages of a server and its libraries, and the tree that they are unpacked into.
+//! Packages of a server and its libraries, and the tree of their files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use crate::dpkg;
 use crate::error::{Error, file};
 use crate::files;
 
-/// Directory with one of documentation for each package.
+/// Directory of the documentation of all packages.
 const DOCUMENTATION: &str = "usr/share/doc";
 
 /// Package of each file and link in a tree, by the path below it.
@@ -50,11 +50,11 @@ pub(crate) fn unpack(
 
 /// Copies an installed package's files from the host into `tree`.
 ///
-/// A copyright file is copied from where the host's links lead, because the package that has it may not be copied.
+/// A copyright file is copied through the host's links, because its package may not be copied.
 pub(crate) fn copy_installed(name: &str, tree: &Path) -> Result<Owners, Error> {
     let mut owners = Owners::new();
     for path in dpkg::files_of(name)? {
-        // A system may leave out files of its packages; directories are created with what is in them.
+        // A system may exclude files of its packages; directories are created with their files.
         let is_file = fs::metadata(&path).map_or(path.is_symlink(), |found| !found.is_dir());
         if is_file {
             let target = files::below(tree, &path);

@@ -1,7 +1,7 @@
 //! PostgreSQL's programs in a tree of unpacked packages, started with the libraries of the tree.
 //!
-//! The server finds its templates relative to itself. Its libraries it finds only by a variable, which a script for each
-//! program sets: callers need to know nothing of it.
+//! The server finds its templates relative to its own path, but its libraries only by `LD_LIBRARY_PATH`, which a script for each program
+//! sets.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::command::{stdout, untranslated};
 use crate::error::{Error, file};
 use crate::files;
 
-/// Programs without which the tree is of no use.
+/// Programs that an installation must have.
 const CHECKED: [&str; 3] = ["postgres", "initdb", "psql"];
 
 /// Directory of the server's programs below a tree.
@@ -35,7 +35,7 @@ pub(crate) fn library_dirs(tree: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(dirs)
 }
 
-/// Removes what needs LLVM: the server would load it for long queries, and its library is not unpacked.
+/// Removes the JIT compiler: the server would load it for long queries, and its library LLVM is not unpacked.
 pub(crate) fn remove_compiler(server: &Path) -> Result<(), Error> {
     let lib = server.join("lib");
     let is_compiler = |path: &PathBuf| {
@@ -51,7 +51,7 @@ pub(crate) fn remove_compiler(server: &Path) -> Result<(), Error> {
 /// Writes a script into `tree/bin` for each program of the server.
 pub(crate) fn write_scripts(tree: &Path, major: u32) -> Result<(), Error> {
     let bin = tree.join("bin");
-    // A package may have brought a directory of this name.
+    // A package may contain a directory of this name.
     fs::create_dir_all(&bin).map_err(file("creating", &bin))?;
     let dirs = library_dirs(tree)?;
     let dirs = dirs.iter().filter_map(|dir| dir.strip_prefix(tree).ok());
@@ -73,7 +73,7 @@ fn script(libraries: &str, program: &Path) -> String {
     )
 }
 
-/// Runs the programs in `bin`: another architecture or distribution, or a missing library, is found here.
+/// Runs the programs in `bin`. Fails for another architecture or distribution, or a missing library.
 pub(crate) fn check(bin: &Path) -> Result<(), Error> {
     for name in CHECKED {
         let program = bin.join(name).to_string_lossy().into_owned();

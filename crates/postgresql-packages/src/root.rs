@@ -13,13 +13,13 @@ use crate::error::{Error, file};
 use crate::packages::Owners;
 use crate::{dpkg, files, packages, programs};
 
-/// Packages that are needed beside the server's.
+/// Packages in addition to those of the server.
 const EXTRA: [&str; 2] = ["busybox-static", "tzdata"];
 /// Package of the locale C.utf8.
 const LOCALE: &str = "libc-bin";
 /// Programs of the server that the image keeps.
 const PROGRAMS: [&str; 4] = ["postgres", "initdb", "pg_ctl", "psql"];
-/// Commands of the shell's executable.
+/// Commands that BusyBox provides.
 const COMMANDS: [&str; 9] = [
     "sh", "sleep", "cat", "ls", "id", "env", "gzip", "xz", "kill",
 ];
@@ -51,7 +51,7 @@ pub fn build(major: u32, entrypoint: &Path, pg_ready: &Path, root: &Path) -> Res
     open_dirs(root)
 }
 
-/// Packages that files are copied from by their paths; those of the libraries depend on the server.
+/// Returns the packages that the image always needs, without those of the server's libraries.
 fn named_packages(major: u32) -> BTreeSet<String> {
     let others = EXTRA.into_iter().chain([LOCALE]).map(str::to_owned);
     packages::of_server(major)
@@ -69,7 +69,7 @@ fn collect(major: u32, work: &Path, tree: &Path) -> Result<Owners, Error> {
     let apt = if has_all {
         Apt::system()
     } else {
-        Apt::updated(work, &[])?
+        Apt::with_updated_lists(work, &[])?
     };
     apt.require_server(major)?;
     let names = EXTRA
@@ -80,7 +80,7 @@ fn collect(major: u32, work: &Path, tree: &Path) -> Result<Owners, Error> {
         .into_iter()
         .chain(names)
         .partition(|name| installed.contains(name));
-    // An installed server has all that it needs; what is missing then belongs to an alternative.
+    // An installed server has all its dependencies; a missing package is an unused alternative.
     missing.retain(|name| !has_server || EXTRA.contains(&name.as_str()));
     let mut owners = packages::unpack(&apt, &missing, work, tree)?;
     for name in &here {
@@ -164,7 +164,7 @@ fn write_accounts(root: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Creates the directories that the server writes to, for whichever user the container runs as, like the official image.
+/// Creates the directories that the server writes to, for any user of the container, like the official image.
 fn open_dirs(root: &Path) -> Result<(), Error> {
     let written = ["tmp", "run/postgresql", "var/lib/postgresql/data"].map(|dir| root.join(dir));
     for dir in written

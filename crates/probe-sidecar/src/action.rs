@@ -1,30 +1,34 @@
-//! Runs configured actions when the result of a probe changes. Actions are off by default, rate-limited and logged.
+//! Runs configured actions when the status of a probe or group changes. Actions are off by default, rate-limited and logged.
 //!
-//! An action reads the current state of its probe instead of relying on events, so a lost or delayed event does no harm. A
-//! throttled action runs once its budget allows it, if the probe still has that result.
+//! An action reads the current status instead of relying on events, so a lost or delayed event does no harm. A throttled or
+//! failed action runs later, if its trigger lasts.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use serde_json::json;
-use tokio::sync::broadcast::error::RecvError;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::engine::state::Status;
-use crate::engine::{Engine, Event};
-use crate::outcome::FailureReason;
-use crate::spec::{ActionSpec, Health, endpoint_name};
+use crate::engine::Engine;
+use crate::spec::ActionSpec;
 
+mod backoff;
 mod budget;
+mod event;
 mod executor;
 mod process;
+mod runner;
+mod state_file;
+mod trigger;
 mod webhook;
 
-use budget::{Budget, Throttled};
+use budget::Budget;
+pub use event::Event;
 pub use executor::{ActionExecutor, LocalExecutor};
+pub use state_file::StateFile;
 
 /// Execution mode of actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -43,26 +47,52 @@ pub type Counts = Family<[(&'static str, String); 2], Counter>;
 /// Actions of the active configuration.
 pub struct Actions {
     shared: Arc<Shared>,
-    running: Mutex<HashMap<String, (ActionSpec, AbortOnDropHandle<()>)>>,
+    running: Mutex<HashMap<String, Running>>,
 }
+
+/// A running action.
+struct Running {
+    spec: ActionSpec,
+    progress: SharedProgress,
+    _task: AbortOnDropHandle<()>,
+}
+
+/// Progress of an action; a reload passes it on.
+#[derive(Debug)]
+struct Progress {
+    budget: Budget,
+    /// Start of the trigger for which the action ran last.
+    handled: Option<Duration>,
+    /// `true` if a message about the end of the trigger is outstanding.
+    is_open: bool,
+}
+
+type SharedProgress = Arc<Mutex<Progress>>;
 
 struct Shared {
     engine: Engine,
     executor: Arc<dyn ActionExecutor>,
     mode: Mode,
     counts: Counts,
+    state_file: Option<StateFile>,
 }
 
 impl Actions {
-    /// Creates a runner without actions.
+    /// Creates a runner without actions. Budgets are kept in `state_file`, if there is one.
     #[must_use]
-    pub fn new(engine: Engine, executor: Arc<dyn ActionExecutor>, mode: Mode) -> Self {
+    pub fn new(
+        engine: Engine,
+        executor: Arc<dyn ActionExecutor>,
+        mode: Mode,
+        state_file: Option<StateFile>,
+    ) -> Self {
         Self {
             shared: Arc::new(Shared {
                 engine,
                 executor,
                 mode,
                 counts: Counts::default(),
+                state_file,
             }),
             running: Mutex::default(),
         }
@@ -74,7 +104,7 @@ impl Actions {
         self.shared.counts.clone()
     }
 
-    /// Replaces the active actions. Unchanged actions keep their budget.
+    /// Replaces the active actions. A changed or renamed action keeps its budget and the trigger that it has handled.
     pub fn apply(&self, specs: &[ActionSpec]) {
         if self.shared.mode == Mode::Off {
             if !specs.is_empty() {
@@ -86,131 +116,77 @@ impl Actions {
             return;
         }
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut before = std::mem::take(&mut *running);
+        let mut previous = std::mem::take(&mut *running);
         for spec in specs {
-            let known = before.remove(&spec.name).filter(|(known, _)| known == spec);
-            let entry = known.unwrap_or_else(|| {
-                let task = tokio::spawn(run(self.shared.clone(), spec.clone()));
-                (spec.clone(), AbortOnDropHandle::new(task))
-            });
-            running.insert(spec.name.clone(), entry);
+            let known = previous.remove(&spec.name);
+            let known = known.or_else(|| remove_renamed(&mut previous, spec, specs));
+            let action = match known {
+                Some(known) if known.spec == *spec => known,
+                known => self.start(spec, known),
+            };
+            running.insert(spec.name.clone(), action);
         }
     }
-}
 
-/// Occurrence of the status that triggers an action.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Trigger {
-    since: Duration,
-    reason: Option<FailureReason>,
-    output: Box<str>,
-}
-
-async fn run(shared: Arc<Shared>, spec: ActionSpec) {
-    let mut changes = shared.engine.changes();
-    let mut budget = Budget::new(spec.cool_down, spec.max_runs, spec.window);
-    // Times of the triggers for which it ran last, and for which throttling was logged last.
-    let (mut executed, mut throttled) = (None, None);
-    let mut announced = None;
-    loop {
-        let trigger = shared.trigger(&spec).or(announced.take());
-        let due = trigger.filter(|now| spec.repeat || executed != Some(now.since));
-        let Some(trigger) = due else {
-            match changes.recv().await {
-                Err(RecvError::Closed) => return,
-                Ok(event) => announced = announced_trigger(&spec, &event),
-                Err(RecvError::Lagged(_)) => {}
+    fn start(&self, spec: &ActionSpec, previous: Option<Running>) -> Running {
+        let (handled, is_open, runs) = match &previous {
+            // A different trigger has not been handled.
+            Some(known) => {
+                let progress = known
+                    .progress
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                let is_same =
+                    known.spec.source == spec.source && known.spec.becomes == spec.becomes;
+                let handled = progress.handled.filter(|_| is_same);
+                (handled, progress.is_open && is_same, progress.budget.runs())
             }
-            continue;
+            None => {
+                let file = self.shared.state_file.as_ref();
+                let runs = file.map(|file| file.runs(&spec.name));
+                (None, false, runs.unwrap_or_default())
+            }
         };
-        let now = shared.engine.now();
-        if let Some((until, reason)) = budget.throttled_until(now) {
-            if throttled != Some((trigger.since, reason)) && executed != Some(trigger.since) {
-                shared.audit(&spec, "throttled", &throttling_message(reason, until - now));
-                throttled = Some((trigger.since, reason));
-            }
-            tokio::select! {
-                () = tokio::time::sleep(until - now) => {}
-                _ = changes.recv() => {}
-            }
-            continue;
+        // The task of the previous action must not run beside the new one.
+        drop(previous);
+        let progress = Arc::new(Mutex::new(Progress {
+            budget: Budget::new(spec.cool_down, spec.max_runs, spec.window, runs),
+            handled,
+            is_open,
+        }));
+        let task = runner::run(self.shared.clone(), spec.clone(), progress.clone());
+        Running {
+            spec: spec.clone(),
+            progress,
+            _task: AbortOnDropHandle::new(tokio::spawn(task)),
         }
-        budget.record(now);
-        executed = Some(trigger.since);
-        shared.execute(&spec, &trigger).await;
     }
 }
 
-/// Returns the trigger of a failure that started the startup phase of its target, so that its result is reset already.
-fn announced_trigger(spec: &ActionSpec, event: &Event) -> Option<Trigger> {
-    let Event::Transition(entry, transition) = event else {
-        return None;
+/// Removes the action that equals `spec` except for its name, if that name is not used any more.
+fn remove_renamed(
+    previous: &mut HashMap<String, Running>,
+    spec: &ActionSpec,
+    specs: &[ActionSpec],
+) -> Option<Running> {
+    let is_same = |known: &&String| {
+        let renamed = previous.get(*known).is_some_and(|action| {
+            let mut other = action.spec.clone();
+            other.name.clone_from(&spec.name);
+            other == *spec
+        });
+        renamed && !specs.iter().any(|spec| spec.name == **known)
     };
-    let is_awaited = *entry.target == *spec.target
-        && entry.spec.kind == spec.kind
-        && transition.to == Status::Unhealthy
-        && spec.becomes == Health::Unhealthy;
-    let output = entry.state().last().map(|last| last.output.clone());
-    (is_awaited && entry.waits_for_startup()).then(|| Trigger {
-        since: transition.at,
-        reason: transition.reason,
-        output: output.unwrap_or_default(),
-    })
-}
-
-fn throttling_message(reason: Throttled, left: Duration) -> String {
-    let left = left.as_secs();
-    match reason {
-        Throttled::CoolDown => format!("cool-down: {left} s left"),
-        Throttled::Budget => format!("budget exhausted: {left} s left"),
-    }
+    let name = previous.keys().find(is_same)?.clone();
+    previous.remove(&name)
 }
 
 impl Shared {
-    /// Returns the trigger if the probe has the status of the action.
-    fn trigger(&self, spec: &ActionSpec) -> Option<Trigger> {
-        if self.engine.is_stopped() {
-            return None;
-        }
-        let snapshot = self.engine.snapshot();
-        let entry = snapshot.target(&spec.target)?.probe(spec.kind)?;
-        let state = entry.state();
-        let (decided, since) = state.decided()?;
-        if decided != spec.becomes {
-            return None;
-        }
-        let last = state.last();
-        Some(Trigger {
-            since,
-            reason: last.and_then(|last| last.reason),
-            output: last.map(|last| last.output.clone()).unwrap_or_default(),
-        })
-    }
-
-    async fn execute(&self, spec: &ActionSpec, trigger: &Trigger) {
-        if spec.dry_run || self.mode == Mode::DryRun {
-            self.audit(spec, "dry_run", "would have been executed");
-            return;
-        }
-        let event = self.event_payload(spec, trigger);
-        match self.executor.execute(&spec.effect, &event).await {
-            Ok(detail) => self.audit(spec, "executed", &detail),
-            Err(error) => self.audit(spec, "failed", &error),
-        }
-    }
-
-    /// Returns the event as JSON.
-    fn event_payload(&self, spec: &ActionSpec, trigger: &Trigger) -> String {
-        json!({
-            "action": spec.name,
-            "probe": format!("{}/{}", endpoint_name(spec.kind), spec.target),
-            "became": spec.becomes,
-            "reason": trigger.reason.map(|reason| reason.kind),
-            "code": trigger.reason.and_then(|reason| reason.code),
-            "output": trigger.output,
-            "at": format!("{:.3}", self.engine.clock().now()),
-        })
-        .to_string()
+    /// Returns the wall-clock time since the epoch. It follows the clock of the engine, so it never goes back.
+    fn now(&self) -> Duration {
+        let now = self.engine.clock().now();
+        let since_epoch: SignedDuration = now.duration_since(jiff::Timestamp::UNIX_EPOCH);
+        since_epoch.unsigned_abs()
     }
 
     /// Logs and counts the outcome of an action.
@@ -220,8 +196,7 @@ impl Shared {
             ("outcome", outcome.to_owned()),
         ];
         self.counts.get_or_create(&labels).inc();
-        let probe = format!("{}/{}", endpoint_name(spec.kind), spec.target);
-        let became = spec.becomes.to_string();
+        let (probe, became) = (spec.source.to_string(), spec.becomes.as_str());
         let (action, effect) = (&spec.name, spec.effect.to_string());
         if outcome == "failed" {
             tracing::error!(action, probe, became, effect, outcome, detail, "action");

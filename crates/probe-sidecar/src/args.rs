@@ -18,21 +18,28 @@ pub struct Args {
     #[arg(
         long,
         env = "PROBES_FILE",
+        global = true,
         value_name = "FILE",
         default_value = "/etc/probe-sidecar/probes.yaml"
     )]
     pub config: PathBuf,
 
     /// Annotation that holds the configuration, if the file contains the annotations of the pod
-    #[arg(long, env = "PROBES_ANNOTATION", value_name = "KEY")]
+    #[arg(long, env = "PROBES_ANNOTATION", global = true, value_name = "KEY")]
     pub config_annotation: Option<String>,
 
     /// Check and explain the configuration, with worst-case detection times, then exit
     #[arg(long)]
     pub check_config: bool,
 
-    /// Output format of --check-config
-    #[arg(long, value_name = "FORMAT", default_value = "text", value_enum)]
+    /// Output format of --check-config and check
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        default_value = "text",
+        value_enum
+    )]
     pub output: Output,
 
     /// Address and port of the gRPC health service (off by default)
@@ -49,10 +56,15 @@ pub struct Args {
     )]
     pub actions: Mode,
 
+    /// File that keeps the budgets of actions across restarts of the sidecar
+    #[arg(long, env = "STATE_FILE", value_name = "FILE")]
+    pub state_file: Option<PathBuf>,
+
     /// Default host of probes
     #[arg(
         long,
         env = "TARGET_HOST",
+        global = true,
         value_name = "HOST",
         default_value = "127.0.0.1"
     )]
@@ -70,12 +82,27 @@ pub struct Args {
     #[arg(long, env = "POD_UID", value_name = "UID", default_value = "")]
     pub pod_uid: String,
 
+    /// Subcommand; without one the sidecar runs.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// Flags shared by all services.
     #[command(flatten)]
     pub service: http_service::Args,
 }
 
-/// Output format of `--check-config`.
+/// Subcommands of the program.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Command {
+    /// Run probes once and exit: 0 if all succeed, 1 if one fails
+    Check {
+        /// Probes: livez/TARGET, or all of the pod: livez. All probes if there is none
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+    },
+}
+
+/// Output format of `--check-config` and `check`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Output {
     /// Plain text.
@@ -86,8 +113,8 @@ pub enum Output {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0        shutdown on request, or the configuration is valid
-  1        start failed, or the shutdown grace period expired
+  0        shutdown on request, the configuration is valid, or all checks succeeded
+  1        start failed, the shutdown grace period expired, or a check failed
   2        invalid flag, variable or configuration
   CODE     an exit action ran
   128 + N  a second signal (number N) interrupted the shutdown";

@@ -3,11 +3,14 @@
 //! The text is YAML. A text with problems is read twice: for its values, and for the lines of its fields, because most
 //! problems are found after parsing.
 
+use std::collections::HashSet;
+
 use probe::ProbeKind;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_saphyr::DuplicateKeyPolicy;
 
-use crate::spec::{Config, HealthyWhen, TargetSpec};
+use crate::spec::{Config, HealthyWhen, Member, TargetSpec};
 
 mod action;
 mod document;
@@ -16,9 +19,11 @@ mod group;
 mod lines;
 mod problem;
 mod target;
+mod typed;
 
 use problem::Problems;
 pub use problem::{ConfigError, Problem};
+use typed::{typed, typed_partly};
 
 /// Maximum length of a configuration in bytes. A ConfigMap has at most one mebibyte.
 pub const MAX_BYTES: usize = 16 << 20;
@@ -28,12 +33,15 @@ pub const MAX_BYTES: usize = 16 << 20;
 pub struct ParseOptions {
     /// Default host of probes. The kubelet uses the address of the pod.
     pub host: String,
+    /// `true` to read the files that probes and actions name.
+    pub check_files: bool,
 }
 
 impl Default for ParseOptions {
     fn default() -> Self {
         Self {
             host: "127.0.0.1".to_owned(),
+            check_files: false,
         }
     }
 }
@@ -43,6 +51,7 @@ impl Default for ParseOptions {
 struct Defaults {
     healthy_when: HealthyWhen,
     stale_after: Option<i64>,
+    unknown_after: Option<i64>,
 }
 
 /// Parses a configuration. `file` is its name in messages.
@@ -70,21 +79,49 @@ pub fn parse(file: &str, text: &[u8], options: &ParseOptions) -> Result<Config, 
         let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
         whole(Some(line), "the file is not UTF-8".to_owned())
     })?;
-    let value: Value = serde_saphyr::from_str(text).map_err(|error| {
-        let error = error.without_snippet();
-        let line = error
-            .location()
-            .and_then(|at| usize::try_from(at.line()).ok());
-        whole(line.filter(|line| *line > 0), error.to_string())
-    })?;
     let mut problems = Problems::default();
+    let value = match serde_saphyr::from_str(text) {
+        Ok(value) => value,
+        Err(error) => {
+            let (line, message, is_duplicate) = describe_yaml_error(&error);
+            if !is_duplicate {
+                return Err(whole(line, message));
+            }
+            problems.push_at(line, message);
+            // A text with a duplicate key may have other problems.
+            let options = serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::LastWins };
+            serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+                let (line, message, _) = describe_yaml_error(&error);
+                whole(line, message)
+            })?
+        }
+    };
+    if value == Value::Null {
+        return Err(whole(None, "the file is empty".to_owned()));
+    }
     let config = read(value, options, &mut problems);
     problems.into_result(file, text)?;
     Ok(config)
 }
 
+/// Returns line and message of an error of the YAML parser, and `true` if a key is duplicate.
+fn describe_yaml_error(error: &serde_saphyr::Error) -> (Option<usize>, String, bool) {
+    let error = error.without_snippet();
+    let line = error
+        .location()
+        .and_then(|at| usize::try_from(at.line()).ok())
+        .filter(|line| *line > 0);
+    let message = error.to_string();
+    let duplicate = message.strip_prefix("duplicate mapping key: ");
+    let key = duplicate.and_then(|rest| rest.split_once(", set ").map(|(key, _)| key));
+    match key {
+        Some(key) => (line, format!("duplicate key {key:?}"), true),
+        None => (line, message, false),
+    }
+}
+
 fn read(value: Value, options: &ParseOptions, problems: &mut Problems) -> Config {
-    let Some(document) = typed::<document::Document>(value, "", problems) else {
+    let Some(document) = typed_partly::<document::Document>(value, "", problems) else {
         return Config::default();
     };
     if document.targets.is_empty() {
@@ -103,11 +140,21 @@ fn read(value: Value, options: &ParseOptions, problems: &mut Problems) -> Config
             "staleAfterMilliseconds",
             problems,
         ),
+        unknown_after: extensions::in_range(
+            document.unknown_after_milliseconds,
+            0,
+            "unknownAfterMilliseconds",
+            problems,
+        ),
     };
+    let declared = Declared::read(&document.targets);
     let mut targets: Vec<TargetSpec> = Vec::with_capacity(document.targets.len());
-    let mut names = std::collections::HashSet::new();
+    let mut names = HashSet::new();
     for (index, target) in document.targets.into_iter().enumerate() {
         let path = format!("targets[{index}]");
+        let Some(target) = typed::<document::Target>(target, &path, problems) else {
+            continue;
+        };
         if !names.insert(target.name.clone()) {
             problems.push(
                 format!("{path}.name"),
@@ -116,8 +163,10 @@ fn read(value: Value, options: &ParseOptions, problems: &mut Problems) -> Config
         }
         targets.push(target::read(target, &path, options, defaults, problems));
     }
-    let groups = group::read(document.groups, &targets, problems);
-    let actions = action::read(document.actions, &targets, problems);
+    let groups = typed_list(document.groups, "groups", problems);
+    let groups = group::read(groups, &declared, problems);
+    let actions = typed_list(document.actions, "actions", problems);
+    let actions = action::read(actions, &declared, &groups, options, problems);
     Config {
         targets,
         groups,
@@ -125,53 +174,40 @@ fn read(value: Value, options: &ParseOptions, problems: &mut Problems) -> Config
     }
 }
 
-/// Deserializes a value, and reports the fields that the type does not have.
-fn typed<T: DeserializeOwned>(value: Value, path: &str, problems: &mut Problems) -> Option<T> {
-    let mut unknown = Vec::new();
-    let mut record = |ignored: serde_ignored::Path<'_>| {
-        let mut field = path.to_owned();
-        write_path(&ignored, &mut field);
-        unknown.push(field);
-    };
-    let tracked = serde_ignored::Deserializer::new(value, &mut record);
-    let parsed = serde_path_to_error::deserialize(tracked);
-    for field in unknown {
-        problems.push(field, "unknown field");
-    }
-    match parsed {
-        Ok(parsed) => Some(parsed),
-        Err(error) => {
-            let within = error.path().to_string();
-            let field = match (path, within.as_str()) {
-                (path, ".") => path.to_owned(),
-                ("", within) => within.to_owned(),
-                (path, within) if within.starts_with('[') => format!("{path}{within}"),
-                (path, within) => format!("{path}.{within}"),
-            };
-            problems.push(field, error.inner().to_string());
-            None
-        }
-    }
+/// Deserializes the elements of a list, with their positions. Elements of a wrong type are reported and left out.
+fn typed_list<T: DeserializeOwned>(
+    values: Vec<Value>,
+    field: &str,
+    problems: &mut Problems,
+) -> Vec<(String, T)> {
+    let elements = values.into_iter().enumerate();
+    let typed = elements.filter_map(|(index, value)| {
+        let path = format!("{field}[{index}]");
+        let element = typed(value, &path, problems)?;
+        Some((path, element))
+    });
+    typed.collect()
 }
 
-fn write_path(path: &serde_ignored::Path<'_>, text: &mut String) {
-    use serde_ignored::Path;
-    match path {
-        Path::Root => {}
-        Path::Seq { parent, index } => {
-            write_path(parent, text);
-            text.push_str(&format!("[{index}]"));
-        }
-        Path::Map { parent, key } => {
-            write_path(parent, text);
-            if !text.is_empty() {
-                text.push('.');
-            }
-            text.push_str(key);
-        }
-        Path::Some { parent }
-        | Path::NewtypeStruct { parent }
-        | Path::NewtypeVariant { parent } => write_path(parent, text),
+/// Probes of the file, valid or not: a reference to an invalid probe is not a second problem.
+struct Declared(HashSet<Member>);
+
+impl Declared {
+    fn read(targets: &[Value]) -> Self {
+        let probes = targets.iter().flat_map(|target| {
+            let name = target.get("name").and_then(Value::as_str);
+            let kinds = ProbeKind::ALL.into_iter();
+            let kinds = kinds.filter(|kind| target.get(field(*kind)).is_some());
+            kinds.filter_map(move |kind| {
+                let target = name?.to_owned();
+                Some(Member::Probe { target, kind })
+            })
+        });
+        Self(probes.collect())
+    }
+
+    fn has(&self, probe: &Member) -> bool {
+        self.0.contains(probe)
     }
 }
 

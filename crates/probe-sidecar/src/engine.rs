@@ -1,6 +1,7 @@
 //! Runs every probe of a configuration on its own schedule, with one attempt at a time each, and keeps the results.
 //!
-//! A configuration is applied completely or not at all. Probes that do not change keep their task, counters and history.
+//! A configuration is applied completely or not at all. Probes that do not change keep their task and schedule; changed ones
+//! keep results, counters and history.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -160,8 +161,13 @@ impl Engine {
                 }
                 None => {
                     applied.stopped += usize::from(known.is_some());
-                    let (name, gate) = (target.name.clone(), target.gate.clone());
-                    let entry = ProbeHandle::new(name, probe.clone(), gate, attempt, now);
+                    let entry = match known {
+                        Some(known) => known.successor(probe.clone(), attempt),
+                        None => {
+                            let (name, gate) = (target.name.clone(), target.gate.clone());
+                            ProbeHandle::new(name, probe.clone(), gate, attempt, now)
+                        }
+                    };
                     let entry = Arc::new(entry);
                     target.probes.push(entry.clone());
                     fresh.push(entry);
@@ -193,7 +199,7 @@ impl Engine {
         applied
     }
 
-    /// Creates a target. It keeps the phase of the previous one unless the startup probe changed.
+    /// Creates a target. It keeps the phase of the previous one unless a startup probe is added or removed.
     fn target(&self, spec: &TargetSpec, old: Option<&Target>) -> Target {
         let startup = |kind: &ProbeKind| *kind == ProbeKind::Startup;
         let wanted = spec.probes.iter().find(|probe| startup(&probe.kind));
@@ -205,7 +211,7 @@ impl Engine {
             Phase::Starting
         };
         let gate = gate.unwrap_or_else(|| Arc::new(StartupGate::new(first)));
-        if wanted.is_none() || wanted != known.map(|known| &known.spec) {
+        if wanted.is_none() || known.is_none() {
             gate.set(first);
         }
         Target {

@@ -29,6 +29,16 @@ pub fn worst_case(spec: &ProbeSpec) -> (Duration, Duration) {
     (duration(spec.failure_threshold, spec.timeout), recovery)
 }
 
+/// Returns the worst-case time from a fault that cannot be judged (a stalled body, a missing command) to the status
+/// unknown, or `None` if the status is disabled.
+#[must_use]
+pub fn worst_case_unknown(spec: &ProbeSpec) -> Option<Duration> {
+    let after = spec.unknown_after?;
+    // The last result may come a timeout after the fault; the status needs one more attempt.
+    let attempt = spec.period.max(spec.timeout);
+    Some(spec.timeout.saturating_add(after.max(attempt)))
+}
+
 /// Describes a handler in one line.
 #[must_use]
 pub fn handler(handler: &Handler) -> String {
@@ -39,7 +49,9 @@ pub fn handler(handler: &Handler) -> String {
         Handler::Kubernetes(ResolvedHandler::Tcp { host, port }) => {
             format!("connect to {host}:{port}")
         }
-        Handler::Kubernetes(ResolvedHandler::Exec { command }) => format!("run {command:?}"),
+        Handler::Kubernetes(ResolvedHandler::Exec { command }) | Handler::Exec { command, .. } => {
+            format!("run {command:?}")
+        }
         Handler::Kubernetes(ResolvedHandler::Grpc {
             host,
             port,
@@ -98,11 +110,10 @@ pub fn text(config: &Config) -> String {
     for action in &config.actions {
         let _ = writeln!(
             text,
-            "action {}: when {}/{} becomes {}, {}; at most {} runs in {}, cool-down {}",
+            "action {}: when {} becomes {}, {}; at most {} runs in {}, cool-down {}",
             action.name,
-            endpoint_name(action.kind),
-            action.target,
-            action.becomes,
+            action.source,
+            action.becomes.as_str(),
             action.effect,
             action.max_runs,
             time(action.window),
@@ -120,11 +131,16 @@ pub fn text(config: &Config) -> String {
 
 fn describe(text: &mut String, target: &str, spec: &ProbeSpec) {
     let (failure, recovery) = worst_case(spec);
+    let unknown = worst_case_unknown(spec).map_or("never unknown".to_owned(), |after| {
+        format!(
+            "unknown after {} of attempts that cannot be judged",
+            time(after)
+        )
+    });
     let _ = writeln!(
         text,
         "  {} -> {}/{target}: {}\n    period {}, timeout {}, initial delay {}; failure threshold {}, success threshold {}\n    \
-         worst-case detection {}, worst-case recovery {}; stale after {} without a result, or unknown if attempts \
-         cannot be judged (a stalled body, a missing command)",
+         worst-case detection {}, worst-case recovery {}; stale after {} without a finished attempt; {unknown}",
         spec.kind.field(),
         endpoint_name(spec.kind),
         handler(&spec.handler),
@@ -157,7 +173,8 @@ pub fn json(config: &Config) -> Value {
             "healthyWhen": spec.healthy_when,
             "worstCaseDetectionMilliseconds": millis(failure),
             "worstCaseRecoveryMilliseconds": millis(recovery),
-            "worstCaseUnknownMilliseconds": millis(spec.stale_after),
+            "unknownAfterMilliseconds": millis(spec.unknown_after.unwrap_or_default()),
+            "worstCaseUnknownMilliseconds": worst_case_unknown(spec).map(millis),
         })
     };
     let targets = config.targets.iter().map(|target| {
@@ -181,8 +198,8 @@ pub fn json(config: &Config) -> Value {
         "groups": groups.collect::<Vec<_>>(),
         "actions": config.actions.iter().map(|action| json!({
             "name": action.name,
-            "probe": format!("{}/{}", endpoint_name(action.kind), action.target),
-            "becomes": action.becomes,
+            "probe": action.source.to_string(),
+            "becomes": action.becomes.as_str(),
             "effect": action.effect.to_string(),
         })).collect::<Vec<_>>(),
     })

@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -108,16 +109,11 @@ fn is_kubelet<T>(request: &Request<T>) -> bool {
     agent.is_some_and(|agent| agent.as_bytes().starts_with(KUBELET_AGENT.as_bytes()))
 }
 
-/// Counts an unhealthy response to the kubelet about the liveness of a target.
-fn count_poll(app: &AppState, service: &str) {
-    let snapshot = app.engine.snapshot();
-    let target = service.split_once('/').and_then(|(kind, name)| {
-        let kind = kind_from_endpoint(kind)?;
-        snapshot.target(name)?.probe(kind)
-    });
-    if let Some(entry) = target {
-        app.engine.count_poll(entry, KUBELET_FAILURE_THRESHOLD);
-    }
+/// Returns the probe of a service `KIND/TARGET`.
+fn service_probe(engine: &Engine, service: &str) -> Option<Arc<ProbeHandle>> {
+    let (kind, name) = service.split_once('/')?;
+    let kind = kind_from_endpoint(kind)?;
+    engine.snapshot().target(name)?.probe(kind).cloned()
 }
 
 /// Returns the names of all services.
@@ -188,10 +184,16 @@ impl UnaryService<CheckRequest> for Check {
     type Future = std::future::Ready<GrpcResult<CheckResponse>>;
 
     fn call(&mut self, request: Request<CheckRequest>) -> Self::Future {
-        let service = &request.get_ref().service;
+        let (engine, service) = (&self.0.engine, &request.get_ref().service);
+        let polled = service_probe(engine, service).filter(|_| is_kubelet(&request));
+        if let Some(entry) = &polled {
+            engine.record_poll(entry);
+        }
         let found = service_status(&self.0, service);
-        if found.is_some_and(|found| found != ServingStatus::Serving) && is_kubelet(&request) {
-            count_poll(&self.0, service);
+        if let Some(entry) = &polled
+            && found.is_some_and(|found| found != ServingStatus::Serving)
+        {
+            engine.count_poll(entry, KUBELET_FAILURE_THRESHOLD);
         }
         let response = found.map(|serving| Response::new(serving.into()));
         std::future::ready(response.ok_or_else(|| Status::not_found("unknown service")))

@@ -7,6 +7,7 @@
 pub mod action;
 pub mod args;
 pub mod attempt;
+pub mod check;
 pub mod config;
 pub mod engine;
 pub mod explain;
@@ -28,7 +29,7 @@ use probe::Clock;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
-use self::action::{Actions, LocalExecutor};
+use self::action::{Actions, LocalExecutor, StateFile};
 pub use self::args::Args;
 use self::attempt::LocalRunner;
 use self::config::ParseOptions;
@@ -52,6 +53,7 @@ pub fn source(args: &Args) -> Source {
         annotation: args.config_annotation.clone(),
         options: ParseOptions {
             host: args.target_host.clone(),
+            check_files: true,
         },
     }
 }
@@ -90,6 +92,11 @@ pub async fn run(
             })?)
         }
     };
+    let state_file = args.state_file.as_deref().map(|path| {
+        let opened = StateFile::open(path);
+        opened.with_context(|| format!("cannot use the state file {}", path.display()))
+    });
+    let state_file = state_file.transpose()?;
     let engine = Engine::new(
         Clock::new(Timestamp::now(), 1.0),
         Arc::new(LocalRunner::default()),
@@ -110,14 +117,17 @@ pub async fn run(
     };
     metrics.register(|registry| registry.register_collector(Box::new(probes)));
     let executor = Arc::new(LocalExecutor::new(shutdown.drain.clone()));
-    let actions = Actions::new(engine.clone(), executor.clone(), args.actions);
+    let actions = Actions::new(engine.clone(), executor.clone(), args.actions, state_file);
     let counts = actions.counts();
     metrics.register(|registry| {
         let help = "Total number of action runs by outcome (executed, failed, dry_run, throttled)";
         registry.register("probe_sidecar_actions", help, counts);
     });
     actions.apply(&config.actions);
-    let reloader = Reloader::new(engine.clone(), actions, source(args), &config);
+    let mut reloads = metrics::Reloads::default();
+    metrics.register(|registry| reloads = metrics::Reloads::register(registry));
+    reloads.record(true, Timestamp::now());
+    let reloader = Reloader::new(engine.clone(), actions, source(args), &config, reloads);
     let _reloading = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(reloader.run(reload)));
     let address = server.local_addr()?;
     tracing::info!(%address, probes = config.probe_count(), "listening");

@@ -3,11 +3,15 @@
 //! The values are read from the probes during a scrape; there is no second copy.
 
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 
+use jiff::Timestamp;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::registry::Unit;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
 
 use crate::engine::state::Status;
 use crate::engine::totals::BUCKETS;
@@ -34,7 +38,7 @@ pub struct Probes {
 }
 
 /// Names of all metrics of this module as scraped.
-pub const NAMES: [&str; 9] = [
+pub const NAMES: [&str; 10] = [
     "prober_probe_total",
     "prober_probe_duration_seconds",
     "probe_sidecar_probe_errors_total",
@@ -42,9 +46,54 @@ pub const NAMES: [&str; 9] = [
     "probe_sidecar_probe_transitions_total",
     "probe_sidecar_probe_status",
     "probe_sidecar_probe_healthy",
+    "probe_sidecar_certificate_expiry_timestamp_seconds",
     "probe_sidecar_group_healthy",
     "probe_sidecar_schedule_delay_seconds",
 ];
+
+/// Names of the metrics of [`Reloads`], and of the program.
+pub const RELOAD_NAMES: [&str; 3] = [
+    "probe_sidecar_config_last_reload_successful",
+    "probe_sidecar_config_last_reload_success_timestamp_seconds",
+    "probe_sidecar_build_info",
+];
+
+/// Metrics of reloads.
+#[derive(Clone, Debug, Default)]
+pub struct Reloads {
+    successful: Gauge,
+    timestamp: Gauge<f64, AtomicU64>,
+}
+
+impl Reloads {
+    /// Registers the metrics of reloads and the version of the program.
+    pub fn register(registry: &mut Registry) -> Self {
+        let reloads = Self::default();
+        registry.register(
+            RELOAD_NAMES[0],
+            "Result of the last load of the configuration (1 success, 0 failure: the previous one is active)",
+            reloads.successful.clone(),
+        );
+        registry.register(
+            RELOAD_NAMES[1],
+            "Unix time of the last successful load of the configuration",
+            reloads.timestamp.clone(),
+        );
+        let build = Family::<Labels<'static, 1>, Gauge>::default();
+        let version = [("version", env!("CARGO_PKG_VERSION"))];
+        build.get_or_create(&version).set(1);
+        registry.register(RELOAD_NAMES[2], "Version of the program (always 1)", build);
+        reloads
+    }
+
+    /// Records the result of a load of the configuration.
+    pub fn record(&self, is_success: bool, now: Timestamp) {
+        self.successful.set(i64::from(is_success));
+        if is_success {
+            self.timestamp.set(now.as_duration().as_secs_f64());
+        }
+    }
+}
 
 type Labels<'a, const N: usize> = [(&'static str, &'a str); N];
 
@@ -57,6 +106,7 @@ impl Collector for Probes {
         self.failures(&snapshot, &mut encoder)?;
         self.transitions(&snapshot, &mut encoder)?;
         self.statuses(&snapshot, &mut encoder)?;
+        self.certificates(&snapshot, &mut encoder)?;
         self.groups(&snapshot, &mut encoder)?;
         self.schedule_delay(&mut encoder)
     }
@@ -184,6 +234,23 @@ impl Probes {
         for entry in snapshot.probes() {
             let healthy = entry.is_healthy(entry.status(now));
             gauge(&mut metric, &self.labels(entry), i64::from(healthy))?;
+        }
+        Ok(())
+    }
+
+    fn certificates(
+        &self,
+        snapshot: &Snapshot,
+        encoder: &mut DescriptorEncoder<'_>,
+    ) -> fmt::Result {
+        let help = "Unix time at which the certificate of the server expires";
+        let name = "probe_sidecar_certificate_expiry_timestamp";
+        let unit = Unit::Seconds;
+        let mut metric = encoder.encode_descriptor(name, help, Some(&unit), MetricType::Gauge)?;
+        for entry in snapshot.probes() {
+            if let Some(seconds) = entry.certificate_expiry() {
+                gauge(&mut metric, &self.labels(entry), seconds)?;
+            }
         }
         Ok(())
     }

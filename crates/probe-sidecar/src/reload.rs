@@ -9,14 +9,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::action::Actions;
 use crate::engine::{Engine, ReloadSummary};
+use crate::metrics::Reloads;
 use crate::source::Source;
-use crate::spec::{Config, Handler, TlsFiles};
+use crate::spec::Config;
 
 /// Interval between checks of the files.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -31,12 +33,19 @@ pub struct Reloader {
     source: Source,
     files: Vec<PathBuf>,
     stamps: Vec<FileStamp>,
+    metrics: Reloads,
 }
 
 impl Reloader {
     /// Creates a reloader of a configuration that is already applied.
     #[must_use]
-    pub fn new(engine: Engine, actions: Actions, source: Source, config: &Config) -> Self {
+    pub fn new(
+        engine: Engine,
+        actions: Actions,
+        source: Source,
+        config: &Config,
+        metrics: Reloads,
+    ) -> Self {
         let files = files(&source, config);
         let stamps = stamps(&files);
         Self {
@@ -45,6 +54,7 @@ impl Reloader {
             source,
             files,
             stamps,
+            metrics,
         }
     }
 
@@ -78,7 +88,9 @@ impl Reloader {
             return;
         }
         self.stamps = now;
-        match self.reload() {
+        let result = self.reload();
+        self.metrics.record(result.is_ok(), Timestamp::now());
+        match result {
             Ok(applied) => tracing::info!(
                 kept = applied.kept,
                 started = applied.started,
@@ -117,7 +129,7 @@ enum ReloadError {
 fn files(source: &Source, config: &Config) -> Vec<PathBuf> {
     let mut files = vec![source.file.clone()];
     let probes = config.targets.iter().flat_map(|target| &target.probes);
-    for tls in probes.filter_map(|probe| tls(&probe.handler)) {
+    for tls in probes.filter_map(|probe| probe.handler.tls()) {
         files.extend(tls.ca.clone());
         files.extend(
             tls.client
@@ -128,14 +140,6 @@ fn files(source: &Source, config: &Config) -> Vec<PathBuf> {
     files.sort();
     files.dedup();
     files
-}
-
-fn tls(handler: &Handler) -> Option<&TlsFiles> {
-    match handler {
-        Handler::Http { tls, .. } => tls.as_ref(),
-        Handler::Grpc { tls, .. } => Some(tls),
-        _ => None,
-    }
 }
 
 fn stamps(files: &[PathBuf]) -> Vec<FileStamp> {

@@ -6,6 +6,10 @@ use std::time::Duration;
 use probe::{HttpGet, ProbeKind, ResolvedHandler};
 use serde::Serialize;
 
+use crate::engine::state::Status;
+
+mod display;
+
 /// A whole configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
@@ -49,12 +53,16 @@ pub struct ProbeSpec {
     pub timeout: Duration,
     /// Delay before the first attempt.
     pub initial_delay: Duration,
+    /// Maximum of an additional random delay before the first attempt, which spreads the instances of a deployment.
+    pub jitter: Duration,
     /// Consecutive successes until the probe is healthy.
     pub success_threshold: u32,
     /// Consecutive failures until the probe is unhealthy.
     pub failure_threshold: u32,
-    /// Age of the last result at which the probe is stale.
+    /// Time without a finished attempt after which the probe is stale.
     pub stale_after: Duration,
+    /// Time of attempts that cannot be judged after which the probe is unknown. `None`: never.
+    pub unknown_after: Option<Duration>,
     /// Statuses that count as healthy in addition to `healthy`.
     pub healthy_when: HealthyWhen,
 }
@@ -76,6 +84,13 @@ pub struct HealthyWhen {
 pub enum Handler {
     /// A handler of Kubernetes, as the kubelet runs it.
     Kubernetes(ResolvedHandler),
+    /// A command with the environment of its target.
+    Exec {
+        /// Program and arguments.
+        command: Vec<String>,
+        /// Environment variables in addition to those of the sidecar.
+        env: Vec<(String, String)>,
+    },
     /// An HTTP GET with extensions.
     Http {
         /// Request.
@@ -112,6 +127,18 @@ pub enum Handler {
     },
 }
 
+impl Handler {
+    /// Returns the TLS settings, if there are any.
+    #[must_use]
+    pub fn tls(&self) -> Option<&TlsFiles> {
+        match self {
+            Self::Http { tls, .. } => tls.as_ref(),
+            Self::Grpc { tls, .. } => Some(tls),
+            _ => None,
+        }
+    }
+}
+
 /// Files of a TLS client.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -125,6 +152,9 @@ pub struct TlsFiles {
     /// Expected name in the certificate of the server, instead of the host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
+    /// Minimum validity of the server's certificate in days; a shorter one is a failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_days_left: Option<u32>,
 }
 
 /// Expected response. The default is the rule of the kubelet: a status from 200 to 399.
@@ -180,7 +210,7 @@ pub struct GroupSpec {
 }
 
 /// A member of a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Member {
     /// A probe of a target.
     Probe {
@@ -223,26 +253,15 @@ pub enum Health {
     Unhealthy,
 }
 
-impl std::fmt::Display for Health {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Healthy => "healthy",
-            Self::Unhealthy => "unhealthy",
-        })
-    }
-}
-
 /// An action triggered by a status of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActionSpec {
     /// Name in logs and metrics.
     pub name: String,
-    /// Name of the target.
-    pub target: String,
-    /// Kind of its probe.
-    pub kind: ProbeKind,
+    /// Probe or group whose status triggers the action.
+    pub source: Member,
     /// Status that triggers the action.
-    pub becomes: Health,
+    pub becomes: Status,
     /// Effect of the action.
     pub effect: ActionKind,
     /// Minimum time between two runs.
@@ -268,6 +287,8 @@ pub enum ActionKind {
         name: String,
         /// Selection of the process.
         process: Process,
+        /// Time after which SIGKILL follows if the process has not exited. `None`: never.
+        kill_after: Option<Duration>,
     },
     /// Shuts the sidecar down with this exit code.
     Exit(u8),
@@ -288,6 +309,10 @@ pub enum ActionKind {
         timeout: Duration,
         /// TLS settings for `https:`.
         tls: Option<TlsFiles>,
+        /// Template of the body. `None`: the event as JSON.
+        body: Option<String>,
+        /// `true` to send another request when the trigger is over.
+        send_resolved: bool,
     },
     /// Writes a file atomically.
     WriteFile {
@@ -309,31 +334,6 @@ pub enum Process {
     Port(u16),
 }
 
-impl std::fmt::Display for Process {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Name(name) => write!(f, "the process named {name}"),
-            Self::Executable(path) => write!(f, "the process of {}", path.display()),
-            Self::Port(port) => write!(f, "the process that listens on port {port}"),
-        }
-    }
-}
-
-impl std::fmt::Display for ActionKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Signal { name, process, .. } => write!(f, "{name} to {process}"),
-            Self::Exit(code) => write!(f, "exit with {code}"),
-            Self::Exec { command, .. } => write!(f, "run {command:?}"),
-            // The query may contain a secret.
-            Self::Webhook { url, .. } => {
-                write!(f, "POST to {}", url.split('?').next().unwrap_or_default())
-            }
-            Self::WriteFile { path, .. } => write!(f, "write {}", path.display()),
-        }
-    }
-}
-
 /// Returns the name of the endpoint for a kind of probe.
 #[must_use]
 pub fn endpoint_name(kind: ProbeKind) -> &'static str {
@@ -350,23 +350,4 @@ pub fn kind_from_endpoint(name: &str) -> Option<ProbeKind> {
     ProbeKind::ALL
         .into_iter()
         .find(|kind| endpoint_name(*kind) == name)
-}
-
-impl std::fmt::Display for Member {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Probe { target, kind } => write!(f, "{}/{target}", endpoint_name(*kind)),
-            Self::Group(name) => write!(f, "groups/{name}"),
-        }
-    }
-}
-
-impl std::fmt::Display for Require {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::All => f.write_str("all"),
-            Self::Any => f.write_str("any"),
-            Self::AtLeast(min) => write!(f, "at least {min}"),
-        }
-    }
 }

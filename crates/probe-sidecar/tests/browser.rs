@@ -19,7 +19,7 @@ struct Page {
     browser: Browser,
     healthy: Option<TcpListener>,
     _sidecar: Program,
-    _folder: tempfile::TempDir,
+    _dir: tempfile::TempDir,
 }
 
 impl Page {
@@ -55,7 +55,7 @@ impl Page {
             browser,
             healthy: Some(healthy),
             _sidecar: sidecar,
-            _folder: dir,
+            _dir: dir,
         };
         page.wait_for("//h1[contains(., '1 of 2')]").await;
         page.wait_for("//li[@data-probe='livez/gone']//span[text()='unhealthy']")

@@ -66,10 +66,16 @@ async fn attempt(probe: &str) -> AttemptOutcome {
     let text = format!("targets: [{{name: a, readinessProbe: {{{probe}}}}}]");
     let config = config::parse("c", text.as_bytes(), &ParseOptions::default()).unwrap();
     let attempt = Attempt::build(&config.targets[0].probes[0].handler).unwrap();
-    LocalRunner::default()
+    let outcome = LocalRunner::default()
         .run(&attempt, TEST_TIMEOUT)
         .await
-        .unwrap()
+        .unwrap();
+    let has_certificate = probe.contains("tls:") && outcome.verdict == Verdict::Success;
+    if has_certificate {
+        let expiry = attempt.certificate_expiry().unwrap();
+        assert!(expiry > Timestamp::now().as_second(), "{probe}: {expiry}");
+    }
+    outcome
 }
 
 fn result_kind(outcome: &AttemptOutcome) -> &'static str {
@@ -116,6 +122,14 @@ async fn https_probe_presents_a_client_certificate_and_checks_expectations() {
             is_accepted,
             "{tls}: {found:?}"
         );
+    }
+    for (min_days_left, expected) in [(1, "ok"), (1_000_000, "certificate_expiry")] {
+        let tls = format!(
+            "{get}, extensions: {{tls: {{certFile: {dir}/client.test.crt, keyFile: {dir}/client.test.key, minDaysLeft: {min_days_left}}}}}",
+            dir = dir.path().display()
+        );
+        let found = attempt(&tls).await;
+        assert_eq!(result_kind(&found), expected, "{found:?}");
     }
     let [(tls, _), ..] = settings(dir.path());
     for (expect, expected) in [

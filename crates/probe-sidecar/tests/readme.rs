@@ -75,6 +75,7 @@ fn exit_codes_in_the_readme_match_the_help() {
 fn metrics_in_the_readme_match_the_program() {
     let mut names: Vec<String> = metrics::NAMES.map(|name| format!("`{name}`")).into();
     names.push("`probe_sidecar_actions_total`".to_owned());
+    names.extend(metrics::RELOAD_NAMES.map(|name| format!("`{name}`")));
     let found: Vec<String> = rows("Metrics")
         .into_iter()
         .map(|row| row[0].clone())

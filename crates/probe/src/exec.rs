@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
@@ -23,8 +23,30 @@ use crate::outcome::{MAX_OUTPUT, Outcome, ProbeError, Reason, Verdict};
 /// # Errors
 /// If the command cannot be started: the target's state is then unknown.
 pub async fn probe(command: &[String], timeout: Duration) -> Result<Outcome, ProbeError> {
+    run(command, &Input::default(), timeout).await
+}
+
+/// Environment and standard input of a command, in addition to what it inherits.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Input<'a> {
+    /// Additional environment variables.
+    pub env: &'a [(String, String)],
+    /// Standard input; empty if `None`.
+    pub stdin: Option<&'a str>,
+}
+
+/// Runs `command` like [`probe`], with an environment and a standard input.
+///
+/// # Errors
+/// Fails if the command cannot be started.
+pub async fn run(
+    command: &[String],
+    input: &Input<'_>,
+    timeout: Duration,
+) -> Result<Outcome, ProbeError> {
     let start = Instant::now();
-    let mut group = ProcessGroup::start(command)?;
+    let mut group = ProcessGroup::start(command, input)?;
+    group.write_stdin(input.stdin);
     let finished = tokio::time::timeout_at(start + timeout, group.finish()).await;
     let (verdict, reason, output) = match finished {
         Ok(Ok((status, output))) => classify(status, output),
@@ -71,14 +93,21 @@ struct ProcessGroup {
 }
 
 impl ProcessGroup {
-    fn start(command: &[String]) -> Result<Self, ProbeError> {
+    fn start(command: &[String], input: &Input<'_>) -> Result<Self, ProbeError> {
         let Some((program, arguments)) = command.split_first() else {
             return Err(ProbeError::unknown("no command to run"));
         };
         let mut children = TrackedChildren::lock();
-        let leader = Command::new(program)
+        let mut command = Command::new(program);
+        let marker = children.mark(&mut command);
+        let stdin = match input.stdin {
+            Some(_) => Stdio::piped(),
+            None => Stdio::null(),
+        };
+        let leader = command
             .args(arguments)
-            .stdin(Stdio::null())
+            .envs(input.env.iter().map(|(name, value)| (name, value)))
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
@@ -90,12 +119,23 @@ impl ProcessGroup {
             })?;
         let id = leader.id().and_then(|id| i32::try_from(id).ok());
         if let Some(id) = id {
-            children.track(id);
+            children.track(id, marker);
         }
         Ok(Self {
             leader,
             id: id.map(Pid::from_raw),
         })
+    }
+
+    /// Writes the standard input in the background: a command that does not read it must not block the others.
+    fn write_stdin(&mut self, text: Option<&str>) {
+        if let Some((mut stdin, text)) = self.leader.stdin.take().zip(text) {
+            let text = text.to_owned();
+            tokio::spawn(async move {
+                // The command may exit without reading it; the write then fails.
+                let _ = stdin.write_all(text.as_bytes()).await;
+            });
+        }
     }
 
     /// Reads standard output and standard error to their ends, then reaps the leader.

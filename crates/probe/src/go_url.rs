@@ -25,7 +25,7 @@ pub(crate) struct Url {
 /// The form of a `Location` header, which decides about the `Host` header of the next request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LocationForm {
-    /// It has a scheme.
+    /// With a scheme.
     Absolute,
     Relative,
 }

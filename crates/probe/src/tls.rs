@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName, UnixTime};
@@ -34,15 +35,35 @@ pub fn build_client_config(
     roots: Option<RootCertStore>,
     identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
 ) -> Result<ClientConfig, Error> {
+    client_with_verifier(verifier(roots)?, identity)
+}
+
+/// Creates the verifier of [`client`]: of certificates of `roots`, or of any certificate without them.
+///
+/// # Errors
+/// Fails if `roots` is empty.
+pub fn verifier(roots: Option<RootCertStore>) -> Result<Arc<dyn ServerCertVerifier>, Error> {
     let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()?;
-    let builder = match roots {
-        Some(roots) => builder.with_root_certificates(roots),
-        None => builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))),
+    let Some(roots) = roots else {
+        return Ok(Arc::new(AnyCertificate(provider)));
     };
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+    Ok(verifier.map_err(|error| Error::General(error.to_string()))?)
+}
+
+/// Creates settings like [`client`] with another verifier.
+///
+/// # Errors
+/// Fails if the certificate and the key do not match.
+pub fn client_with_verifier(
+    verifier: Arc<dyn ServerCertVerifier>,
+    identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+) -> Result<ClientConfig, Error> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
     match identity {
         Some((certificates, key)) => builder.with_client_auth_cert(certificates, key),
         None => Ok(builder.with_no_client_auth()),

@@ -35,7 +35,7 @@ fn scheduler(context: &Context, node_name: String) -> (WorkQueue, Scheduler) {
     let pending = queue.clone();
     context.informers.pods.on_change(move |_, new| {
         if let Some(pod) = new.filter(|pod| is_unscheduled(pod)) {
-            pending.add(Key::of(pod));
+            pending.add(Key::from_object(pod));
         }
     });
     let (retries, cache) = (queue.clone(), context.informers.pods.clone());
@@ -44,7 +44,7 @@ fn scheduler(context: &Context, node_name: String) -> (WorkQueue, Scheduler) {
             .all()
             .iter()
             .filter(|pod| is_unscheduled(pod))
-            .for_each(|pod| retries.add(Key::of(&**pod)));
+            .for_each(|pod| retries.add(Key::from_object(&**pod)));
     });
     let requeue = requeue_unscheduled.clone();
     context.informers.nodes.on_change(move |_, _| requeue());
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn pods_beyond_the_nodes_maximum_are_unschedulable() {
+    fn pods_above_the_nodes_maximum_are_unschedulable() {
         let pod = |node: Option<&str>, phase: &str| {
             let pod =
                 json!({"spec": {"containers": [], "nodeName": node}, "status": {"phase": phase}});

@@ -8,13 +8,13 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use component_helpers::load_balancer::LoadBalancer;
 use component_helpers::supervisor::Supervisor;
-use container_runtime::scripted::{Scripted, Workloads};
+use container_runtime::scripted::{ScriptedRuntime, Workloads};
 use http::{Request, Response};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{EndpointSubset, Endpoints, Service, ServicePort};
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
-use node::{DEFAULT_MAX_PODS, Node, Options};
+use node::{DEFAULT_MAX_PODS, EmbeddedNode, Options};
 use probe::Clock;
 use tokio_util::sync::CancellationToken;
 
@@ -34,7 +34,7 @@ impl Simulated {
     /// Starts a node. The time of the tokio runtime is paused, so it advances when all tasks wait.
     pub(crate) async fn start(shutdown: CancellationToken) -> anyhow::Result<Self> {
         let clock = Clock::new(Timestamp::now(), 1.0);
-        let runtime = Arc::new(Scripted::new(clock.clone(), Workloads::chapter()));
+        let runtime = Arc::new(ScriptedRuntime::new(clock.clone(), Workloads::chapter()));
         let options = Options {
             supervisor: Supervisor::new(clock.clone(), shutdown),
             runtime: runtime.clone(),
@@ -44,7 +44,9 @@ impl Simulated {
             jitter: false,
             max_pods: DEFAULT_MAX_PODS,
         };
-        let node = Node::start(options).await.context("starting the node")?;
+        let node = EmbeddedNode::start(options)
+            .await
+            .context("starting the node")?;
         let client = node.client();
         let services = SimulatedServices {
             client: client.clone(),
@@ -74,7 +76,7 @@ impl LoadBalancer for LoopbackLoadBalancer {
 /// HTTP client for services: sends requests to the ready pods in turn, as the proxy does.
 pub(crate) struct SimulatedServices {
     client: Client,
-    runtime: Arc<Scripted>,
+    runtime: Arc<ScriptedRuntime>,
     requests: AtomicUsize,
 }
 

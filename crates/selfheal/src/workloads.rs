@@ -3,11 +3,14 @@
 //! In a container the node mounts this executable under the name of the image's program, so `argv[0]` names the workload.
 //! A link with such a name works outside a container too.
 
+mod host_programs;
+mod postgres;
+
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::ExitCode;
 
-use container_runtime::local::{ImageProgram, Images, Requirement};
+use container_runtime::local::{FindHostSoftware, ImageMap, ImageProgram};
 
 /// Registry and namespace of this project's images.
 const NAMESPACE: &str = "localhost/selfheal";
@@ -19,9 +22,9 @@ const TAGS: [&str; 2] = [env!("CARGO_PKG_VERSION"), "latest"];
 struct Workload {
     /// File name of the program, and name of this project's image of it.
     name: &'static str,
-    /// Other images that the program replaces, with any tag.
+    /// Images of others that the program is run for, with any tag.
     replaced_images: &'static [&'static str],
-    requirement: Requirement,
+    host_software: Option<FindHostSoftware>,
     main: fn() -> ExitCode,
 }
 
@@ -29,31 +32,31 @@ const WORKLOADS: [Workload; 5] = [
     Workload {
         name: "numbers-api",
         replaced_images: &["kiamol/ch03-numbers-api"],
-        requirement: Requirement::None,
+        host_software: None,
         main: numbers_api::program::main,
     },
     Workload {
         name: "todo-web",
         replaced_images: &["kiamol/ch04-todo-list"],
-        requirement: Requirement::None,
+        host_software: None,
         main: todo_web::program::main,
     },
     Workload {
         name: "probe-sidecar",
         replaced_images: &[],
-        requirement: Requirement::None,
+        host_software: None,
         main: probe_sidecar::program::main,
     },
     Workload {
         name: "todo-db",
         replaced_images: &["postgres"],
-        requirement: Requirement::PostgreSql,
+        host_software: Some(postgres::find),
         main: todo_db::program::main,
     },
     Workload {
         name: "pg-ready",
         replaced_images: &[],
-        requirement: Requirement::None,
+        host_software: None,
         main: pg_ready::program::main,
     },
 ];
@@ -77,14 +80,16 @@ fn find_workload(argv0: &OsStr) -> Option<&'static Workload> {
     WORKLOADS.iter().find(|workload| name == workload.name)
 }
 
-/// Returns the images of the workloads with `executable`, this program, as their file.
-pub(crate) fn images(executable: &Path) -> Images {
-    let mut images = Images::default();
+/// Returns the images that the node runs by default: those of `executable`, this one, and of programs of the host.
+pub(crate) fn images(executable: &Path) -> ImageMap {
+    let mut images = ImageMap::default();
+    host_programs::insert_found(&mut images, host_programs::find);
     for workload in &WORKLOADS {
         let program = ImageProgram {
             file: executable.to_owned(),
             name: workload.name.to_owned(),
-            requirement: workload.requirement,
+            cmd: Vec::new(),
+            host_software: workload.host_software,
         };
         for name in image_names(workload) {
             images.insert(&name, program.clone());
@@ -102,15 +107,19 @@ fn image_names(workload: &Workload) -> Vec<String> {
     own.into_iter().chain(others).collect()
 }
 
-/// Returns the program of an image for a file of the command line. A separate build of a workload has the workload's
-/// requirement.
+/// Returns the image's program for a file that the command line names: a separate build of a workload keeps its host
+/// software, and a known program of the host its configuration.
 pub(crate) fn program_of(file: &Path) -> ImageProgram {
+    if let Some(program) = host_programs::known(file) {
+        return program;
+    }
     let name = file.file_name().unwrap_or_default();
     let known = WORKLOADS.iter().find(|workload| name == workload.name);
     ImageProgram {
         file: file.to_owned(),
         name: name.to_string_lossy().into_owned(),
-        requirement: known.map_or(Requirement::None, |workload| workload.requirement),
+        cmd: Vec::new(),
+        host_software: known.and_then(|workload| workload.host_software),
     }
 }
 
@@ -160,14 +169,14 @@ mod tests {
     }
 
     #[test]
-    fn separate_build_of_a_workload_keeps_its_requirement() {
-        for (file, requirement) in [
-            ("/elsewhere/todo-db", Requirement::PostgreSql),
-            ("/elsewhere/numbers-api", Requirement::None),
-            ("/usr/sbin/nginx", Requirement::None),
+    fn separate_build_of_a_workload_keeps_its_host_software() {
+        for (file, has_host_software) in [
+            ("/elsewhere/todo-db", true),
+            ("/elsewhere/numbers-api", false),
+            ("/usr/sbin/redis-server", false),
         ] {
             let program = program_of(Path::new(file));
-            assert_eq!(program.requirement, requirement, "{file}");
+            assert_eq!(program.host_software.is_some(), has_host_software, "{file}");
             assert_eq!(program.file, Path::new(file));
         }
     }

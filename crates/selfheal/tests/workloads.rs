@@ -49,6 +49,6 @@ fn workload_with_an_invalid_argument_has_the_exit_code_of_its_own_program() {
 
 #[test]
 fn workload_rejects_the_argument_of_a_node_role() {
-    let output = run("numbers-api", "__pod");
+    let output = run("numbers-api", "__container-shim");
     assert_eq!(output.status.code(), Some(2));
 }

@@ -100,7 +100,7 @@ fn driver() -> Program {
 fn capabilities(options: BrowserOptions) -> Map<String, Value> {
     let (width, height) = options.window;
     let mut chrome = json!({
-        // Chromium's own sandbox refuses root, as which CI runs.
+        // Chromium's sandbox does not run as root, as CI does.
         "args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", format!("--window-size={width},{height}")],
     });
     if !options.scripts {

@@ -1,4 +1,4 @@
-//! Programs under test, PostgreSQL servers, a browser, and the requirements of tests: what a test lacks is recorded as a skip.
+//! Programs under test, PostgreSQL servers, a browser, and requirements of tests, whose absence is recorded as a skip.
 
 #![expect(clippy::unwrap_used, reason = "test helpers panic as tests do")]
 

@@ -1,4 +1,4 @@
-//! Namespaces of the kernel, as `unshare` makes them for a test.
+//! Linux namespaces that `unshare` creates for a test.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! A real PostgreSQL server in a temporary directory, on a free port, run as an ordinary user, stopped with the test.
+//! A real PostgreSQL server in a temporary directory, on a free port, run by an ordinary user, stopped on drop.
 
 mod process;
 
@@ -43,7 +43,7 @@ pub(crate) fn check_installation() -> Result<(), String> {
     Err(format!("user {name} cannot run the server in {bin}"))
 }
 
-/// A server in a directory of its own, stopped on drop.
+/// A server in a private directory, stopped on drop.
 pub struct Server {
     bin: PathBuf,
     dir: TempDir,
@@ -221,7 +221,7 @@ impl Drop for Server {
     }
 }
 
-/// User that runs the server if the caller is root, whom PostgreSQL refuses; `None` if the caller is not root.
+/// User that runs the server if the caller is root, which PostgreSQL does not accept; `None` if the caller is not root.
 pub fn ordinary_user() -> Option<User> {
     let named = |name| User::from_name(name).ok().flatten();
     Uid::effective().is_root().then(|| {

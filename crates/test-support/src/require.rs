@@ -30,12 +30,16 @@ pub enum Requirement {
     Musl,
     /// PID and mount namespaces, made by root or by an ordinary user in a user namespace.
     Namespaces,
+    /// `pgbouncer`.
+    Pgbouncer,
     /// `podman` with `runc`, run by root.
     Podman,
     /// Ports 8013 and 8081 of the loopback address, which no other program uses.
     Ports,
     /// `PostgreSQL` server and client programs.
     Postgresql,
+    /// `python3` with the package `psycopg-binary`, which contains a current libpq.
+    Psycopg,
     /// User id 0.
     Root,
     /// A rustdoc whose JSON output the crate `public-api` reads.
@@ -43,7 +47,7 @@ pub enum Requirement {
 }
 
 /// Every requirement: its name in `SELFHEAL_TEST_REQUIRE`, and how a host meets it.
-const TABLE: [(Requirement, &str, &str); 14] = [
+const TABLE: [(Requirement, &str, &str); 16] = [
     (Requirement::Apt, "apt", "run on Debian or Ubuntu"),
     (
         Requirement::Browser,
@@ -78,6 +82,11 @@ const TABLE: [(Requirement, &str, &str); 14] = [
         "run as root, or let users create namespaces: sysctl kernel.unprivileged_userns_clone=1 user.max_user_namespaces=10000",
     ),
     (
+        Requirement::Pgbouncer,
+        "pgbouncer",
+        "apt-get install pgbouncer",
+    ),
+    (
         Requirement::Podman,
         "podman",
         "run as root after apt-get install podman runc",
@@ -91,6 +100,11 @@ const TABLE: [(Requirement, &str, &str); 14] = [
         Requirement::Postgresql,
         "postgresql",
         "apt-get install postgresql",
+    ),
+    (
+        Requirement::Psycopg,
+        "psycopg",
+        "pip install psycopg-binary",
     ),
     (Requirement::Root, "root", "run as root"),
     (

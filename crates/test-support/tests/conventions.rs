@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use selfheal_test_support::repository;
 
-/// Texts that no file of Rust may have, and the reason. Split here, so that this file is none of them.
+/// Texts that no Rust file may contain, and the reason. They are split here, so that this file does not contain them.
 const FORBIDDEN: [(&str, &str); 4] = [
     (
         concat!("ln!(\"", "SKIPPED"),
@@ -54,4 +54,31 @@ fn tests_record_their_skips_and_wait_for_events() {
         }
     }
     assert!(found.is_empty(), "{found:#?}");
+}
+
+/// Returns the code spans of a text that are paths of directories of this repository.
+fn paths_in(text: &str) -> Vec<&str> {
+    const DIRS: [&str; 6] = [".ci/", "checks/", "crates/", "docker/", "k8s/", "release/"];
+    let spans = text.split('`').skip(1).step_by(2);
+    let paths = spans.filter(|span| DIRS.iter().any(|dir| span.starts_with(dir)));
+    paths
+        .map(|span| span.split_whitespace().next().unwrap())
+        .filter(|path| !path.contains(['*', '{']))
+        .collect()
+}
+
+#[test]
+fn paths_in_contributing_exist() {
+    let text = fs::read_to_string(repository().join("CONTRIBUTING.md")).unwrap();
+    let paths = paths_in(&text);
+    assert!(paths.len() > 20, "{paths:?}");
+    let is_missing = |path: &&&str| !repository().join(path).exists();
+    let missing: Vec<_> = paths.iter().filter(is_missing).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn path_in_a_code_span_is_found_without_its_arguments() {
+    let text = "`crates/a/b.rs`, `release/c -x` and `other`; crates/d, `crates/*/tests/`";
+    assert_eq!(paths_in(text), ["crates/a/b.rs", "release/c"]);
 }

@@ -1,4 +1,4 @@
-//! A test without its requirement leaves a record, or fails where the requirement is demanded.
+//! A test without its requirement is recorded, or fails if the requirement is demanded.
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers panic as tests do")]
 
@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use selfheal_test_support::{Requirement, require};
 
-/// Runs the test of this name in a process of its own, in which no program is in `PATH`.
+/// Runs the test of this name in a separate process with an empty `PATH`.
 fn run_without_programs(test: &str, demanded: &str) -> (Output, String) {
     let dir = tempfile::tempdir().unwrap();
     let records = dir.path().join("records");

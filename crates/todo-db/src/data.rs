@@ -53,7 +53,7 @@ impl Initialization {
     }
 
     /// Moves the files of a new database into the data directory, which stays marked as incomplete.
-    pub(crate) fn move_into_place(&self, made: &Path) -> Result<(), EntryError> {
+    pub(crate) fn publish(&self, made: &Path) -> Result<(), EntryError> {
         let moved = || {
             for entry in fs::read_dir(made)? {
                 let entry = entry?;
@@ -152,7 +152,7 @@ mod tests {
         fs::create_dir(&made).unwrap();
         fs::write(made.join("PG_VERSION"), "15").unwrap();
         fs::write(made.join("more"), "").unwrap();
-        first.move_into_place(&made).unwrap();
+        first.publish(&made).unwrap();
         assert!(!is_initialized(data.path()));
         drop(first);
 

@@ -37,7 +37,7 @@ pub(crate) fn create(
         None => programs.run(initdb.stdin(Stdio::null()))?,
     }
     allow_network(settings, programs, options, &made)?;
-    initialization.move_into_place(&made)
+    initialization.publish(&made)
 }
 
 /// Passes the password through a pipe: other processes can read arguments and files.

@@ -15,7 +15,7 @@ use crate::{EntryError, log, system};
 
 /// Name of the server's user.
 const USER_NAME: &str = "postgres";
-/// Its user and group id in the official image, for systems without the user.
+/// User and group id in the official image, for systems without the user.
 const USER_ID: u32 = 999;
 
 /// Default directory of the server's socket.

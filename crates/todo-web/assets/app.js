@@ -1,4 +1,4 @@
-// Marks and deletes items without leaving the page. Everything works without this script too.
+// Completes and deletes items without loading the page again. Everything works without this script, too.
 "use strict";
 
 document.addEventListener("submit", async (event) => {
@@ -11,12 +11,12 @@ document.addEventListener("submit", async (event) => {
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     document.querySelector("main").replaceWith(page.querySelector("main"));
     document.title = page.title;
-    // Where the visitor was, if that is still there: the list may be long.
+    // The focus stays on the same button, or moves to the one that undoes a deletion.
     const button = document.querySelector(`[formaction="${submitter.getAttribute("formaction")}"]`);
-    (button ?? document.querySelector("main")).focus();
+    (button ?? document.querySelector(".undo button") ?? document.querySelector("main")).focus();
     document.querySelector("#status").textContent = answer.ok ? "The list is up to date." : page.querySelector("h1").textContent;
   } catch {
-    // The browser's own way shows what is wrong.
+    // The browser's own submission shows the error.
     form.removeAttribute("data-quiet");
     submitter.click();
   }

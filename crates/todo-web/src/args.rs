@@ -1,11 +1,11 @@
-//! The command line.
+//! Command line.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A to-do list on PostgreSQL, or on a file of its own.
+/// To-do list on PostgreSQL or in an SQLite file
 ///
-/// It starts while its database is down, says so, and comes back with it.
+/// The service starts without its database, reports that, and recovers with it.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(version, about, long_about = None, after_help = AFTER)]
 pub struct Args {
@@ -27,7 +27,7 @@ pub struct Args {
     )]
     pub secrets: PathBuf,
 
-    /// PostgreSQL's address as a URL or keywords; overrides the files
+    /// Connection string of PostgreSQL, as a URL or keywords; overrides the files
     #[arg(
         long,
         env = "DATABASE_URL",
@@ -36,7 +36,7 @@ pub struct Args {
     )]
     pub database: Option<String>,
 
-    /// Where items are kept if no database is named
+    /// SQLite file for items if no database is configured
     #[arg(
         long,
         env = "SQLITE_FILE",
@@ -45,7 +45,7 @@ pub struct Args {
     )]
     pub sqlite: PathBuf,
 
-    /// When /readyz says yes: while the database answers, or for good once it has answered
+    /// Condition of /readyz: the database is available now, or has been available once
     #[arg(
         long,
         env = "READY_POLICY",
@@ -55,36 +55,40 @@ pub struct Args {
     )]
     pub ready: Policy,
 
-    /// How long a request may take; after that it is answered with 503
+    /// Maximum time for a request; after it the response is 503
     #[arg(long, env = "REQUEST_TIMEOUT", value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
     pub request_timeout: Duration,
 
-    /// How long one statement, or the wait for a connection, may take
+    /// Maximum time for a statement, and for a connection
     #[arg(long, env = "QUERY_TIMEOUT", value_name = "TIME", default_value = "2s", value_parser = humantime::parse_duration)]
     pub query_timeout: Duration,
 
-    /// The most connections to the database
+    /// Maximum number of connections to the database
     #[arg(long, env = "POOL_SIZE", value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub pool: u16,
 
-    /// How many threads answer requests; the database works in processes of its own
+    /// Number of threads that serve requests; the database has processes of its own
     #[arg(long, env = "THREADS", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: u16,
 
-    /// What every service here has.
+    /// Path prefix of all links, if a proxy removes it from requests; a proxy's X-Forwarded-Prefix overrides it
+    #[arg(long, env = "PATH_PREFIX", value_name = "PATH", default_value = "", value_parser = crate::web::parse_prefix)]
+    pub path_prefix: String,
+
+    /// Flags of every service.
     #[command(flatten)]
     pub service: http_service::Args,
 }
 
-/// When the service wants traffic.
+/// Condition of readiness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Policy {
-    /// While the database answers.
+    /// The database is available.
     Strict,
-    /// Once the database has answered, even when it goes away: pages that say so are better than none.
+    /// The database has been available once: pages that report the fault are better than none.
     Degraded,
 }
 
 const AFTER: &str = "\
-Any setting of the files can be overridden by an environment variable with __ for the colon, such as Database__Provider.
-Exit codes: 0 ended in order, 1 could not serve or connections were dropped, 2 bad settings, 128+N ended by a second signal N.";
+Environment variables override settings of the files, with __ in place of the colon, such as Database__Provider.
+Exit codes: 0 graceful shutdown, 1 start failed or open connections closed, 2 invalid settings, 128+N aborted by a second signal N.";

@@ -1,6 +1,6 @@
-//! The watch over the store: it waits for the database, prepares it, and knows at any time whether it can be used.
+//! State of the database: a periodic check prepares the store and records whether requests can use it.
 //!
-//! Requests never wait for a database that is known to be away: they are told at once, and this goes on asking.
+//! Requests never wait for a database that is known to be unavailable: they fail immediately, and the check continues.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 use rand::RngExt as _;
 use tokio::sync::{Notify, watch};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::store::{Access, Store, StoreError};
@@ -21,17 +21,17 @@ mod tests;
 
 use backoff::Backoff;
 
-/// How often a database that answers is asked again.
-const PERIOD: Duration = Duration::from_secs(5);
+/// Interval between checks of an available database.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What is known about the database.
+/// State of the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It has not answered yet.
+    /// The first check has not completed.
     Unknown,
-    /// It can be used.
+    /// The database is available, with this access.
     Up(Access),
-    /// It cannot, and this is why.
+    /// The database is unavailable, for this reason.
     Down(String),
 }
 
@@ -41,15 +41,18 @@ struct Labels {
     outcome: &'static str,
 }
 
-/// A store and what is known about it.
+/// A store and the state of its database.
 pub struct Database {
     store: Arc<dyn Store>,
     state: watch::Sender<State>,
-    /// Whether it has ever answered.
+    /// `true` after the first successful check.
     answered: watch::Sender<bool>,
-    /// Somebody has met a failure that the watch should look at.
-    look: Notify,
-    forced_read_only: bool,
+    /// Notified by a request that failed: starts a check.
+    check: Notify,
+    /// Maximum time for a call of the store.
+    request_timeout: Duration,
+    /// Maximum access that the settings allow.
+    allowed: Access,
     queries: Family<Labels, Counter>,
     created: Counter,
     open: Gauge,
@@ -58,15 +61,21 @@ pub struct Database {
 }
 
 impl Database {
-    /// A store that nobody has asked anything yet.
+    /// Returns the database of a store, which has not been called yet.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, metrics: &Metrics, forced_read_only: bool) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        metrics: &Metrics,
+        access: Access,
+        request_timeout: Duration,
+    ) -> Self {
         let database = Self {
             store,
             state: watch::Sender::new(State::Unknown),
             answered: watch::Sender::new(false),
-            look: Notify::new(),
-            forced_read_only,
+            check: Notify::new(),
+            request_timeout,
+            allowed: access,
             queries: Family::default(),
             created: Counter::default(),
             open: Gauge::default(),
@@ -76,87 +85,87 @@ impl Database {
         metrics.register(|registry| {
             registry.register(
                 "todo_queries",
-                "Calls to the database",
+                "Total number of calls to the database",
                 database.queries.clone(),
             );
             registry.register(
                 "todo_items_created",
-                "Items added",
+                "Total number of items added",
                 database.created.clone(),
             );
             registry.register(
                 "todo_database_connections",
-                "Open connections to the database",
+                "Number of open connections to the database",
                 database.open.clone(),
             );
             registry.register(
                 "todo_database_connections_idle",
-                "Connections that nobody uses",
+                "Number of open connections that are not in use",
                 database.idle.clone(),
             );
             registry.register(
                 "todo_database_up",
-                "Whether the database answers",
+                "1 if the database is available",
                 database.up.clone(),
             );
         });
         database
     }
 
-    /// What is known now.
+    /// Returns the current state.
     #[must_use]
     pub fn state(&self) -> State {
         self.state.borrow().clone()
     }
 
-    /// Waits until something else is known.
-    pub async fn until(&self, wanted: impl FnMut(&State) -> bool) {
-        // The sender lives in `self`, so the wait can only end with the state.
+    /// Waits for a state.
+    pub async fn wait_for(&self, wanted: impl FnMut(&State) -> bool) {
+        // The channel stays open: `self` owns the sender.
         let _ = self.state.subscribe().wait_for(wanted).await;
     }
 
-    /// Whether the database has ever answered.
+    /// Returns `true` if a check has ever succeeded.
     #[must_use]
     pub fn has_answered(&self) -> bool {
         *self.answered.borrow()
     }
 
-    /// Whether items may be changed, as far as is known.
+    /// Returns the access of requests. An unavailable database is assumed to be writable.
     #[must_use]
     pub fn access(&self) -> Access {
         match *self.state.borrow() {
-            _ if self.forced_read_only => Access::ReadOnly,
+            _ if self.allowed == Access::ReadOnly => Access::ReadOnly,
             State::Up(access) => access,
             State::Unknown | State::Down(_) => Access::ReadWrite,
         }
     }
 
-    /// Asks the database until `ended`.
-    pub async fn watch(self: Arc<Self>, ended: CancellationToken) {
+    /// Checks the database periodically until the shutdown.
+    pub async fn run_health_check(self: Arc<Self>, shutdown: CancellationToken) {
         let mut backoff = Backoff::default();
         loop {
             let next = match self.store.prepare().await {
                 Ok(access) => {
                     backoff = Backoff::default();
-                    self.now(State::Up(access));
-                    PERIOD
+                    self.set_state(State::Up(access));
+                    CHECK_INTERVAL
                 }
-                // It is there and serves others.
-                Err(StoreError::Busy(_)) if matches!(self.state(), State::Up(_)) => PERIOD,
+                // It is available, and other requests may succeed.
+                Err(StoreError::Busy(_)) if matches!(self.state(), State::Up(_)) => CHECK_INTERVAL,
                 Err(error) => {
-                    self.now(State::Down(error.to_string()));
+                    self.set_state(State::Down(error.to_string()));
                     backoff.next(rand::rng().random())
                 }
             };
             tokio::select! {
                 () = sleep(next) => {}
-                () = self.look.notified() => {}
-                () = ended.cancelled() => return,
+                () = self.check.notified() => {}
+                () = shutdown.cancelled() => return,
             }
         }
     }
 
-    fn now(&self, state: State) {
+    pub(crate) fn set_state(&self, state: State) {
         let connections = self.store.connections();
         self.open
             .set(i64::try_from(connections.open).unwrap_or(i64::MAX));
@@ -172,16 +181,16 @@ impl Database {
             changed
         });
         match state {
-            State::Up(access) if changed => tracing::info!(?access, "the database answers"),
-            State::Down(error) if changed => tracing::warn!(%error, "the database cannot be used"),
+            State::Up(access) if changed => tracing::info!(?access, "the database is available"),
+            State::Down(error) if changed => tracing::warn!(%error, "the database is unavailable"),
             _ => {}
         }
     }
 
-    /// Calls the store to look at items.
+    /// Calls the store to read items.
     ///
     /// # Errors
-    /// The store's own, or at once while the database is known to be away.
+    /// The store's errors; immediately while the database is unavailable.
     pub async fn read<'a, T, F>(
         &'a self,
         operation: &'static str,
@@ -190,19 +199,40 @@ impl Database {
     where
         F: Future<Output = Result<T, StoreError>> + 'a,
     {
+        match self.call(operation, call).await {
+            // Nothing was to be changed.
+            Err(StoreError::Uncertain(error)) => Err(StoreError::Unavailable(error)),
+            result => result,
+        }
+    }
+
+    async fn call<'a, T, F>(
+        &'a self,
+        operation: &'static str,
+        call: impl FnOnce(&'a dyn Store) -> F,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>> + 'a,
+    {
+        let deadline = Instant::now() + self.request_timeout;
+        // Before the first check the schema may be incomplete.
+        let checked = self.wait_for(|state| *state != State::Unknown);
+        if timeout_at(deadline, checked).await.is_err() {
+            self.count_call(operation, "rejected");
+            return Err(StoreError::Unavailable("not checked yet".to_owned()));
+        }
         if let State::Down(error) = self.state() {
-            self.count(operation, "refused");
+            self.count_call(operation, "rejected");
             return Err(StoreError::Unavailable(error));
         }
-        let result = call(&*self.store).await;
-        self.count(operation, if result.is_ok() { "ok" } else { "failed" });
-        if let Err(StoreError::Unavailable(error)) = &result {
-            // The next request is not to wait as long as this one did.
-            self.now(State::Down(error.clone()));
-            self.look.notify_one();
-        }
-        if matches!(&result, Err(StoreError::Stale(_))) {
-            self.look.notify_one();
+        let result = timeout_at(deadline, call(&*self.store))
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Uncertain("the request timed out".to_owned())));
+        self.count_call(operation, if result.is_ok() { "ok" } else { "failed" });
+        if let Err(StoreError::Unavailable(error) | StoreError::Uncertain(error)) = &result {
+            // The next requests fail without this wait.
+            self.set_state(State::Down(error.clone()));
+            self.check.notify_one();
         }
         result
     }
@@ -210,7 +240,7 @@ impl Database {
     /// Calls the store to change items.
     ///
     /// # Errors
-    /// As [`Self::read`], and while nothing may be changed.
+    /// As [`Self::read`]; [`StoreError::ReadOnly`] while the database is read-only.
     pub async fn write<'a, T, F>(
         &'a self,
         operation: &'static str,
@@ -220,22 +250,22 @@ impl Database {
         F: Future<Output = Result<T, StoreError>> + 'a,
     {
         if self.access() == Access::ReadOnly {
-            self.count(operation, "refused");
+            self.count_call(operation, "rejected");
             return Err(StoreError::ReadOnly);
         }
-        let result = self.read(operation, call).await;
+        let result = self.call(operation, call).await;
         if matches!(result, Err(StoreError::ReadOnly)) {
-            self.now(State::Up(Access::ReadOnly));
+            self.set_state(State::Up(Access::ReadOnly));
         }
         result
     }
 
     /// Counts an item that was added.
-    pub fn created(&self) {
+    pub fn count_created(&self) {
         self.created.inc();
     }
 
-    fn count(&self, operation: &'static str, outcome: &'static str) {
+    fn count_call(&self, operation: &'static str, outcome: &'static str) {
         self.queries
             .get_or_create(&Labels { operation, outcome })
             .inc();

@@ -1,55 +1,59 @@
-//! An item of the list, and what its text may be.
+//! Items of the list, and the rules for their texts.
 
 use compact_str::CompactString;
 use jiff::Timestamp;
 use serde::Serialize;
+use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory as _};
 
-/// The longest text, in characters.
-pub const LONGEST: usize = 256;
+/// Maximum length of a text, in characters.
+pub const MAX_LENGTH: usize = 256;
 
-/// One thing to do.
+/// Item of the list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Item {
-    /// Its number.
+    /// Id, which increases with each item.
     pub id: i64,
-    /// What is to be done.
+    /// Task.
     pub text: CompactString,
-    /// Whether it is done.
+    /// `true` if the task is done.
     pub done: bool,
-    /// When it was added.
-    pub created_at: Timestamp,
+    /// Time of the creation; `None` if another program stored a time that cannot be represented.
+    pub created_at: Option<Timestamp>,
+    /// Number of changes, from 1. The API has it as the entity tag.
+    #[serde(skip)]
+    pub version: i64,
 }
 
-/// The text of an item: something, not too long, in one line.
+/// Text of an item: one line, visible, of at most [`MAX_LENGTH`] characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text(String);
 
-/// A text that no item may have.
+/// Error of an invalid text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
-    /// Nothing, or only blanks.
-    #[error("say what is to be done")]
+    /// The text has no visible character.
+    #[error("the text is empty: write at least one visible character")]
     Empty,
-    /// Too much.
-    #[error("{0} characters are too many; {LONGEST} are allowed")]
+    /// The text is too long.
+    #[error("the text has {0} characters; at most {MAX_LENGTH} are allowed")]
     TooLong(usize),
-    /// A line break, a zero byte …
-    #[error("control characters, such as line breaks, are not allowed")]
+    /// The text has a line break, a zero byte or another control character.
+    #[error("the text has control characters, such as line breaks, which are not allowed")]
     Control,
 }
 
 impl Text {
-    /// Reads what somebody wrote; blanks around it do not count.
+    /// Removes surrounding white space and validates the text.
     ///
     /// # Errors
-    /// When it is no text for an item.
-    pub fn parse(written: &str) -> Result<Self, TextError> {
-        let text = written.trim();
+    /// The first rule that the text violates.
+    pub fn parse(input: &str) -> Result<Self, TextError> {
+        let text = input.trim();
         let length = text.chars().count();
-        if text.chars().all(|c| c.is_whitespace() || is_invisible(c)) {
+        if !text.chars().any(is_visible) {
             return Err(TextError::Empty);
         }
-        if length > LONGEST {
+        if length > MAX_LENGTH {
             return Err(TextError::TooLong(length));
         }
         if text.chars().any(|c| c.is_control() || is_line_break(c)) {
@@ -58,19 +62,29 @@ impl Text {
         Ok(Self(text.to_owned()))
     }
 
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Takes no place: nobody could see or press an item of nothing else.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+/// Returns `true` if a character is visible on its own. A combining mark needs another character.
+fn is_visible(c: char) -> bool {
+    /// Letters and a symbol that are drawn as white space: fillers of Hangul, and the braille pattern without dots.
+    const BLANK: [char; 5] = ['\u{115f}', '\u{1160}', '\u{2800}', '\u{3164}', '\u{ffa0}'];
+    let is_blank = match c.general_category_group() {
+        GeneralCategoryGroup::Separator | GeneralCategoryGroup::Mark => true,
+        GeneralCategoryGroup::Other => !matches!(
+            c.general_category(),
+            GeneralCategory::PrivateUse | GeneralCategory::Unassigned
+        ),
+        _ => BLANK.contains(&c),
+    };
+    !is_blank
 }
 
-/// Unicode's own breaks between lines and paragraphs, which are no control characters.
+/// Returns `true` for Unicode's line and paragraph separators, which are not control characters.
 fn is_line_break(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}')
 }
@@ -80,9 +94,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_one_line_of_one_to_256_characters() {
-        let long = "é".repeat(LONGEST);
-        for (written, expected) in [
+    fn text_has_one_line_of_1_to_256_characters() {
+        let long = "é".repeat(MAX_LENGTH);
+        for (input, expected) in [
             ("a", Ok("a")),
             ("  milk  ", Ok("milk")),
             (long.as_str(), Ok(long.as_str())),
@@ -93,20 +107,44 @@ mod tests {
             ("a\u{2028}b", Err(TextError::Control)),
             ("a\u{2029}b", Err(TextError::Control)),
             ("\u{2003}milk\u{3000}", Ok("milk")),
-            (
-                "\u{200b}\u{feff}\u{ad} \u{2060}\u{202e}",
-                Err(TextError::Empty),
-            ),
-            // Joined by an invisible character: one picture, and it is seen.
+            // Joined by an invisible character.
             ("👩\u{200d}🚀", Ok("👩\u{200d}🚀")),
         ] {
-            let text = Text::parse(written);
+            let text = Text::parse(input);
             assert_eq!(text.as_ref().map(Text::as_str), expected.as_ref().copied());
         }
         let longer = format!("{long}x");
         assert_eq!(Text::parse(&longer), Err(TextError::TooLong(257)));
-        // Blanks around it do not count, and a character counts once, however many bytes it has.
-        let padded = format!("  {}\n", "🚀".repeat(LONGEST));
-        assert_eq!(Text::parse(&padded).unwrap().as_str().len(), 4 * LONGEST);
+        // Surrounding white space is not counted, and a character is counted once, whatever its number of bytes.
+        let padded = format!("  {}\n", "🚀".repeat(MAX_LENGTH));
+        assert_eq!(Text::parse(&padded).unwrap().as_str().len(), 4 * MAX_LENGTH);
+    }
+
+    #[test]
+    fn text_of_invisible_characters_is_empty() {
+        for c in [
+            '\u{ad}',
+            '\u{61c}',
+            '\u{115f}',
+            '\u{1160}',
+            '\u{180e}',
+            '\u{200b}',
+            '\u{202e}',
+            '\u{2060}',
+            '\u{2800}',
+            '\u{3164}',
+            '\u{fe0f}',
+            '\u{feff}',
+            '\u{ffa0}',
+            '\u{e0041}',
+            '\u{301}',
+        ] {
+            assert_eq!(
+                Text::parse(&format!("{c} {c}")),
+                Err(TextError::Empty),
+                "{c:?}"
+            );
+            assert!(Text::parse(&format!("a{c}")).is_ok(), "{c:?}");
+        }
     }
 }

@@ -1,7 +1,7 @@
-//! The chapter's to-do list, which protects itself: it starts without its database, says so, and comes back with it.
+//! The chapter's to-do list. It starts without its database, reports that, and recovers with it.
 //!
-//! [`settings`] says what is asked for, [`store`] keeps the items, [`database`] watches over the store and knows whether
-//! it can be used, [`web`] is what people and programs see.
+//! [`settings`] reads configuration, [`store`] stores the items, [`database`] checks the store periodically, [`web`] serves
+//! pages and the API.
 
 pub mod args;
 pub mod database;
@@ -21,46 +21,71 @@ pub use args::Args;
 
 use database::Database;
 use settings::{Provider, Settings};
-use store::Store;
+use store::{Access, Store};
 
-/// The router bounds bodies itself, to refuse them in the words of a page or a problem.
+/// The router limits bodies itself, to respond with a page or problem details.
 const LIMITS: Limits = Limits {
     body_bytes: usize::MAX,
     ..Limits::DEFAULT
 };
 
-/// Serves until told to stop.
+/// Serves until the shutdown.
 ///
 /// # Errors
-/// When it cannot listen, or the store cannot even be set up.
+/// The address cannot be bound, or the settings of the store are invalid.
 pub async fn run(
     args: &Args,
     settings: Settings,
-    stop: &Shutdown,
+    shutdown: &Shutdown,
 ) -> anyhow::Result<ShutdownOutcome> {
     let server = Server::bind(args.service.listen, LIMITS).await?;
     tracing::info!(address = %server.local_addr()?, provider = settings.provider.name(), "listening");
     let metrics = Metrics::default();
     let store = open(&settings, args)?;
-    let database = Arc::new(Database::new(store, &metrics, settings.read_only));
+    let access = match settings.read_only {
+        true => Access::ReadOnly,
+        false => Access::ReadWrite,
+    };
+    let database = Arc::new(Database::new(store, &metrics, access, args.request_timeout));
     let ready = Readiness::default();
-    let ended = CancellationToken::new();
-    let watch = tokio::spawn(database.clone().watch(ended.clone()));
+    let stop = CancellationToken::new();
+    let health_check = tokio::spawn(database.clone().run_health_check(stop.clone()));
     let app = web::App::new(database, settings, args, ready.clone());
     let result = server
-        .serve(web::router(&app, &metrics), &ready, stop)
+        .serve(web::router(&app, &metrics), &ready, shutdown)
         .await;
-    ended.cancel();
-    watch.await.context("the watch over the database")?;
+    stop.cancel();
+    health_check
+        .await
+        .context("the health check of the database failed")?;
     Ok(result)
 }
 
 fn open(settings: &Settings, args: &Args) -> anyhow::Result<Arc<dyn Store>> {
     Ok(match &settings.provider {
-        Provider::Postgres(postgres) => Arc::new(
-            store::postgres::Postgres::new(postgres, args.pool, args.query_timeout)
-                .context("the database's settings cannot be used")?,
-        ),
-        Provider::Sqlite(path) => Arc::new(store::sqlite::Sqlite::new(path)),
+        Provider::Postgres(postgres) => {
+            let store = store::postgres::Postgres::with_reload(
+                postgres,
+                Some(reload(args.clone())),
+                args.pool,
+                args.query_timeout,
+            );
+            Arc::new(store.context("invalid settings of the database")?)
+        }
+        Provider::Sqlite(path) => Arc::new(store::sqlite::Sqlite::new(path, args.query_timeout)),
+    })
+}
+
+/// Reads the settings again for each connection: a Secret that is mounted as a file can change.
+fn reload(args: Args) -> store::postgres::Reload {
+    Box::new(move || match Settings::load(&args, std::env::vars()) {
+        Ok(settings) => match settings.provider {
+            Provider::Postgres(postgres) => Some(*postgres),
+            Provider::Sqlite(_) => None,
+        },
+        Err(error) => {
+            tracing::warn!(%error, "settings cannot be read again");
+            None
+        }
     })
 }

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-/// A page of a hundred items is some hundred small pieces of memory, and the C library's allocator takes a fifth of the time
-/// of the whole request for them.
+/// A page of a hundred items needs some hundred small allocations, for which the C library's allocator takes a fifth of the
+/// request's time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,4 +1,4 @@
-//! The program: reads settings, listens for signals, serves, and returns the exit code. `selfheal` contains it too.
+//! The program: reads settings, handles signals, serves, and returns the exit code. `selfheal` contains it too.
 
 use std::io;
 use std::process::ExitCode;
@@ -9,8 +9,8 @@ use anyhow::Context;
 use http_service::ShutdownOutcome;
 use tokio::runtime::{Builder, Runtime};
 
-/// As clap's own, for settings that come from files.
-const BAD_SETTINGS: u8 = 2;
+/// Exit code for invalid settings of files, which is clap's for flags.
+const INVALID_SETTINGS: u8 = 2;
 
 /// Runs the program with this process's arguments; returns its exit code.
 #[must_use]
@@ -20,14 +20,14 @@ pub fn main() -> ExitCode {
         Err(error) => return http_service::args::report(&error),
     };
     if let Err(error) = args.service.init_log() {
-        tracing::error!(%error, "logs");
+        tracing::error!(%error, "cannot initialize the log");
         return ExitCode::FAILURE;
     }
     let settings = match Settings::load(&args, std::env::vars()) {
         Ok(settings) => settings,
         Err(error) => {
             tracing::error!("{error}");
-            return ExitCode::from(BAD_SETTINGS);
+            return ExitCode::from(INVALID_SETTINGS);
         }
     };
     let served = runtime(args.threads)
@@ -42,8 +42,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// One thread is the rule: a request is little work and much waiting for the database, and to hand it from thread to thread
-/// takes as long as the work.
+/// The default is one thread: a request mostly waits for the database, and passing it between threads takes as long as its
+/// work.
 fn runtime(threads: u16) -> io::Result<Runtime> {
     let mut builder = match threads {
         1 => Builder::new_current_thread(),
@@ -53,12 +53,12 @@ fn runtime(threads: u16) -> io::Result<Runtime> {
 }
 
 async fn serve(args: &Args, settings: Settings) -> anyhow::Result<ExitCode> {
-    let stop = args.service.shutdown();
-    let signals = http_service::signal::listen(&stop).context("cannot listen for signals")?;
-    Ok(match crate::run(args, settings, &stop).await? {
+    let shutdown = args.service.shutdown();
+    let signals = http_service::signal::listen(&shutdown).context("cannot handle signals")?;
+    Ok(match crate::run(args, settings, &shutdown).await? {
         ShutdownOutcome::Drained => ExitCode::SUCCESS,
         ShutdownOutcome::DeadlinePassed { open } => {
-            tracing::warn!(open, "the grace ran out: connections dropped");
+            tracing::warn!(open, "shutdown grace expired: open connections closed");
             ExitCode::FAILURE
         }
         ShutdownOutcome::Aborted { .. } => ExitCode::from(signals.exit_code()),

@@ -1,4 +1,4 @@
-//! What the files, the environment and the command line ask for.
+//! Settings from files, the environment and the command line.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,34 +10,34 @@ mod file;
 
 pub use connection::{ConnectionError, PostgresSettings};
 
-/// What the service is to be.
+/// Settings of the service.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where items are kept.
+    /// Storage of items.
     pub provider: Provider,
-    /// Whether items may only be read.
+    /// `true` if items must not be changed.
     pub read_only: bool,
-    /// Whether `/config` is there.
+    /// `true` if `/config` is served.
     pub config_page: bool,
-    /// Whether `/metrics` is there.
+    /// `true` if `/metrics` is served.
     pub metrics: bool,
-    /// What every page says at its top.
+    /// Message at the top of every page.
     pub banner: Option<String>,
-    /// Every setting as it may be shown: secrets are masked already.
-    pub shown: Vec<Shown>,
+    /// All settings for display, with secrets masked.
+    pub displayed: Vec<DisplayedSetting>,
 }
 
-/// Where items are kept.
+/// Storage of items.
 #[derive(Clone, Debug)]
 pub enum Provider {
-    /// In PostgreSQL.
+    /// PostgreSQL.
     Postgres(Box<PostgresSettings>),
-    /// In a file.
+    /// SQLite file.
     Sqlite(PathBuf),
 }
 
 impl Provider {
-    /// Its name in settings and pages.
+    /// Returns the name in settings and pages.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -47,18 +47,18 @@ impl Provider {
     }
 }
 
-/// A setting for people.
+/// A setting for display.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shown {
-    /// Its key.
+pub struct DisplayedSetting {
+    /// Key.
     pub key: String,
-    /// Its value, or asterisks.
+    /// Value, or asterisks.
     pub value: String,
-    /// Where it comes from.
+    /// File or variable with the value.
     pub source: String,
 }
 
-/// One value and where it comes from.
+/// A value and its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
     key: String,
@@ -66,28 +66,28 @@ struct Entry {
     source: String,
 }
 
-/// All settings by their keys in lower case, for keys are compared without regard to it.
+/// All settings by their keys in lower case, because case is not significant.
 type Entries = BTreeMap<String, Entry>;
 
-/// A setting that cannot be used.
+/// Error of an invalid setting.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// A file that cannot be read.
+    /// The file cannot be read.
     #[error("{}: {problem}", .path.display())]
     File {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Error and remedy.
         problem: String,
     },
-    /// A value.
+    /// The value is invalid.
     #[error("{source_name}: {key}: {problem}")]
     Value {
-        /// The file or the variable.
+        /// File or variable with the value.
         source_name: String,
-        /// Which key.
+        /// Key of the setting.
         key: String,
-        /// What is wrong with it.
+        /// Error and remedy.
         problem: String,
     },
 }
@@ -101,10 +101,10 @@ const CONNECTION: &str = "ConnectionStrings:ToDoDb";
 const READ_ONLY_CONNECTION: &str = "ConnectionStrings:ToDoDb-ReadOnly";
 
 impl Settings {
-    /// Reads the files and what overrides them.
+    /// Reads the files, and the variables and flags that override them.
     ///
     /// # Errors
-    /// At the first file or value that makes no sense.
+    /// The first invalid file or value.
     pub fn load(
         args: &Args,
         environment: impl Iterator<Item = (String, String)>,
@@ -113,17 +113,17 @@ impl Settings {
         file::read(&args.config, &mut entries)?;
         file::read(&args.secrets, &mut entries)?;
         for (name, value) in environment.filter(|(name, _)| name.contains("__") || name == BANNER) {
-            put(&mut entries, name.replace("__", ":"), value, name);
+            insert(&mut entries, name.replace("__", ":"), value, name);
         }
         if let Some(database) = &args.database {
             let source = "--database or DATABASE_URL";
-            put(
+            insert(
                 &mut entries,
                 CONNECTION.to_owned(),
                 database.clone(),
                 source.to_owned(),
             );
-            put(
+            insert(
                 &mut entries,
                 PROVIDER.to_owned(),
                 "Postgres".to_owned(),
@@ -136,18 +136,18 @@ impl Settings {
     fn from_entries(entries: &Entries, sqlite: &Path) -> Result<Self, SettingsError> {
         Ok(Self {
             provider: provider(entries, sqlite)?,
-            read_only: flag(entries, READ_ONLY, false)?,
-            config_page: flag(entries, CONFIG_PAGE, false)?,
-            metrics: flag(entries, METRICS, true)?,
+            read_only: bool_setting(entries, READ_ONLY, false)?,
+            config_page: bool_setting(entries, CONFIG_PAGE, false)?,
+            metrics: bool_setting(entries, METRICS, true)?,
             banner: get(entries, BANNER)
                 .map(|entry| entry.value.clone())
                 .filter(|text| !text.is_empty()),
-            shown: entries.values().map(shown).collect(),
+            displayed: entries.values().map(display).collect(),
         })
     }
 }
 
-fn put(entries: &mut Entries, key: String, value: String, source: String) {
+fn insert(entries: &mut Entries, key: String, value: String, source: String) {
     let entry = Entry { key, value, source };
     entries.insert(entry.key.to_lowercase(), entry);
 }
@@ -156,21 +156,21 @@ fn get<'a>(entries: &'a Entries, key: &str) -> Option<&'a Entry> {
     entries.get(&key.to_lowercase())
 }
 
-fn flag(entries: &Entries, key: &str, default: bool) -> Result<bool, SettingsError> {
+fn bool_setting(entries: &Entries, key: &str, default: bool) -> Result<bool, SettingsError> {
     let Some(entry) = get(entries, key) else {
         return Ok(default);
     };
     match entry.value.to_lowercase().as_str() {
         "true" => Ok(true),
         "false" => Ok(false),
-        other => Err(entry.wrong(format!("{other:?} is neither true nor false"))),
+        other => Err(entry.invalid(format!("{other:?} is neither true nor false"))),
     }
 }
 
-/// A list that is only read may have a way of its own to the database, such as a role that may do no more.
+/// Returns the connection string. A read-only list may have one of its own, with a role that cannot write for example.
 fn connection(entries: &Entries) -> Result<Option<&Entry>, SettingsError> {
     let own = get(entries, READ_ONLY_CONNECTION).filter(|entry| !entry.value.is_empty());
-    let read_only = flag(entries, READ_ONLY, false)?;
+    let read_only = bool_setting(entries, READ_ONLY, false)?;
     Ok(own
         .filter(|_| read_only)
         .or_else(|| get(entries, CONNECTION)))
@@ -179,20 +179,20 @@ fn connection(entries: &Entries) -> Result<Option<&Entry>, SettingsError> {
 fn provider(entries: &Entries, sqlite: &Path) -> Result<Provider, SettingsError> {
     let connection = connection(entries)?;
     let named = get(entries, PROVIDER);
-    // A connection string alone says as much: only PostgreSQL needs one.
+    // A connection string without a provider selects PostgreSQL, the only one that needs it.
     let name = named.map(|entry| entry.value.to_lowercase());
     match name.as_deref() {
         Some("postgres" | "postgresql") | None if connection.is_some() => {
-            let entry = connection.expect("just looked");
+            let entry = connection.expect("the pattern checked it");
             PostgresSettings::parse(&entry.value)
                 .map(|settings| Provider::Postgres(Box::new(settings)))
-                .map_err(|error| entry.wrong(error.to_string()))
+                .map_err(|error| entry.invalid(error.to_string()))
         }
         Some("postgres" | "postgresql") => Err(SettingsError::Value {
             source_name: named.map_or_else(String::new, |entry| entry.source.clone()),
             key: PROVIDER.to_owned(),
             problem: format!(
-                "Postgres needs {CONNECTION}, in the secrets' file or the environment"
+                "Postgres needs {CONNECTION}, in the file of secrets or the environment"
             ),
         }),
         Some("sqlite") | None => {
@@ -200,14 +200,14 @@ fn provider(entries: &Entries, sqlite: &Path) -> Result<Provider, SettingsError>
             Ok(Provider::Sqlite(file.unwrap_or_else(|| sqlite.to_owned())))
         }
         Some(_) => {
-            let entry = named.expect("it has a name");
-            Err(entry.wrong(format!("{:?} is neither Postgres nor Sqlite", entry.value)))
+            let entry = named.expect("name is derived from it");
+            Err(entry.invalid(format!("{:?} is neither Postgres nor Sqlite", entry.value)))
         }
     }
 }
 
 impl Entry {
-    fn wrong(&self, problem: String) -> SettingsError {
+    fn invalid(&self, problem: String) -> SettingsError {
         SettingsError::Value {
             source_name: self.source.clone(),
             key: self.key.clone(),
@@ -216,9 +216,9 @@ impl Entry {
     }
 }
 
-/// What may hold a secret is told by its key, and shown as how long it is not.
-fn shown(entry: &Entry) -> Shown {
-    const SECRET: [&str; 6] = [
+/// Masks values whose keys suggest a secret. The mask does not reveal the length.
+fn display(entry: &Entry) -> DisplayedSetting {
+    const SECRET_WORDS: [&str; 6] = [
         "connectionstring",
         "password",
         "secret",
@@ -227,10 +227,10 @@ fn shown(entry: &Entry) -> Shown {
         "credential",
     ];
     let key = entry.key.to_lowercase();
-    let secret = SECRET.iter().any(|word| key.contains(word));
-    Shown {
+    let is_secret = SECRET_WORDS.iter().any(|word| key.contains(word));
+    DisplayedSetting {
         key: entry.key.clone(),
-        value: if secret {
+        value: if is_secret {
             "********".to_owned()
         } else {
             entry.value.clone()

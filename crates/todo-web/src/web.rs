@@ -1,36 +1,46 @@
-//! What people and programs see.
+//! Pages, API, health endpoints.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
-use http::{StatusCode, header};
+use axum::{Extension, Router};
+use http::{Method, StatusCode, header};
+use http_body_util::LengthLimitError;
 use http_service::{Metrics, Readiness};
 use jiff::Timestamp;
+use tower_http::compression::CompressionLayer;
 
-use self::fault::Fault;
+use self::error::AppError;
+use self::visit::Visit;
 use crate::args::{Args, Policy};
 use crate::database::Database;
 use crate::settings::Settings;
 
 mod api;
-mod csrf;
-mod fault;
+mod error;
 mod headers;
 mod health;
+mod json;
 mod pages;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod view;
+mod visit;
 
-/// The largest body in bytes: a text of the longest characters, escaped in the longest way, and the rest of a form.
-const LONGEST_BODY: usize = 64 * 1024;
+pub(crate) use visit::parse_prefix;
 
-/// What every handler may need. Clones are cheap and share it.
+/// Maximum size of a body in bytes: the longest text in its longest encoding, and the other fields of a form.
+const MAX_BODY: usize = 64 * 1024;
+/// Maximum time for a request's body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// State of all handlers. Clones share it.
 #[derive(Clone)]
 pub struct App(Arc<Inner>);
 
@@ -39,12 +49,12 @@ struct Inner {
     settings: Settings,
     ready: Readiness,
     policy: Policy,
-    request_timeout: Duration,
+    path_prefix: String,
     started: Timestamp,
 }
 
 impl App {
-    /// The application over a database that is being watched.
+    /// Returns the application of a database whose health check runs.
     #[must_use]
     pub fn new(database: Arc<Database>, settings: Settings, args: &Args, ready: Readiness) -> Self {
         Self(Arc::new(Inner {
@@ -52,7 +62,7 @@ impl App {
             settings,
             ready,
             policy: args.ready,
-            request_timeout: args.request_timeout,
+            path_prefix: args.path_prefix.clone(),
             started: Timestamp::now(),
         }))
     }
@@ -66,7 +76,7 @@ impl App {
     }
 }
 
-/// Every path of the service.
+/// Returns the router with every path of the service.
 pub fn router(app: &App, metrics: &Metrics) -> Router {
     let pages = Router::new()
         .route("/", get(pages::home))
@@ -78,26 +88,28 @@ pub fn router(app: &App, metrics: &Metrics) -> Router {
         .route("/diagnostics", get(pages::diagnostics))
         .route("/config", get(pages::config))
         .fallback(not_found)
-        .method_not_allowed_fallback(pages::method_not_allowed)
-        .layer(middleware::from_fn(csrf::protect));
+        .method_not_allowed_fallback(pages::method_not_allowed);
+    // Pages are not compressed: they contain a token and a visitor's text, which the size of a response would reveal.
     let api = Router::new()
         .route("/api/todos", get(api::list).post(api::create))
         .route(
             "/api/todos/{id}",
-            get(api::get).patch(api::change).delete(api::delete),
+            get(api::get).patch(api::update).delete(api::delete),
         )
         .route("/api/openapi.json", get(api::description))
-        .method_not_allowed_fallback(api::method_not_allowed);
-    let timed = pages
+        .method_not_allowed_fallback(api::method_not_allowed)
+        .layer(middleware::from_fn(json::tag_responses))
+        .layer(CompressionLayer::new());
+    let assets = http_service::assets::router(
+        include_str!("../assets/style.css"),
+        include_str!("../assets/app.js"),
+        include_str!("../assets/icon.svg"),
+    );
+    let router = pages
         .merge(api)
-        .layer(DefaultBodyLimit::max(LONGEST_BODY))
-        .layer(middleware::from_fn_with_state(app.clone(), within_limits));
-    let router = timed
-        .merge(http_service::assets::router(
-            include_str!("../assets/style.css"),
-            include_str!("../assets/app.js"),
-            include_str!("../assets/icon.svg"),
-        ))
+        .layer(middleware::from_fn_with_state(app.clone(), read_body))
+        .layer(middleware::from_fn_with_state(app.clone(), visit::identify))
+        .merge(assets.layer(CompressionLayer::new()))
         .merge(health::router())
         .layer(middleware::from_fn(headers::add))
         .with_state(app.clone());
@@ -108,43 +120,70 @@ pub fn router(app: &App, metrics: &Metrics) -> Router {
     }
 }
 
-fn is_for_people(request: &Request) -> bool {
+/// Returns `true` if the response to a request is a page, not JSON.
+fn is_page(request: &Request) -> bool {
     !request.uri().path().starts_with("/api/")
 }
 
-async fn not_found(State(app): State<App>, request: Request) -> Response {
-    if is_for_people(&request) {
-        pages::not_found(State(app)).await
+async fn not_found(
+    State(app): State<App>,
+    Extension(visit): Extension<Visit>,
+    request: Request,
+) -> Response {
+    if is_page(&request) {
+        pages::not_found(&app, &visit)
     } else {
         api::not_found()
     }
 }
 
-fn is_announced_too_long(request: &Request) -> bool {
-    let length = request.headers().get(header::CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    length.is_some_and(|length| length > LONGEST_BODY as u64)
+/// Reads the body of a request within the limits of size and time.
+async fn read_body(
+    State(app): State<App>,
+    Extension(visit): Extension<Visit>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let is_page = is_page(&request);
+    match buffer_body(request).await {
+        Ok(request) => next.run(request).await,
+        Err(error) if is_page => view::error(&app, &visit, &error),
+        Err(error) => error.into_problem(),
+    }
 }
 
-/// Refuses a body that is announced as too long without waiting for it, and answers within the deadline, whatever a
-/// handler waits for. What it had begun is one statement, which the database makes or does not make.
-async fn within_limits(State(app): State<App>, request: Request, next: Next) -> Response {
-    let for_people = is_for_people(&request);
-    let answer = if is_announced_too_long(&request) {
-        let detail = format!("A request may have {LONGEST_BODY} bytes.");
-        Err(Fault::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "Too large",
-            detail,
-        ))
-    } else {
-        tokio::time::timeout(app.0.request_timeout, next.run(request))
-            .await
-            .map_err(|_| Fault::unavailable("it took too long to answer"))
-    };
-    match answer {
-        Ok(response) => response,
-        Err(fault) if for_people => view::fault(&app, &fault),
-        Err(fault) => fault.into_problem(),
+async fn buffer_body(request: Request) -> Result<Request, AppError> {
+    if [Method::GET, Method::HEAD].contains(request.method()) {
+        return Ok(request);
     }
+    if has_too_long_body(&request) {
+        return Err(body_too_long());
+    }
+    let (head, body) = request.into_parts();
+    let timed_out = || {
+        let detail = "The body of the request did not arrive in time.";
+        AppError::new(StatusCode::REQUEST_TIMEOUT, "Timed out", detail)
+    };
+    let body = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY))
+        .await
+        .map_err(|_| timed_out())?;
+    let body = body.map_err(|error| {
+        match std::error::Error::source(&error) {
+            Some(source) if source.is::<LengthLimitError>() => body_too_long(),
+            // The client closed the connection, or paused for too long.
+            _ => timed_out(),
+        }
+    })?;
+    Ok(Request::from_parts(head, Body::from(body)))
+}
+
+fn body_too_long() -> AppError {
+    let detail = format!("The body of a request can have {MAX_BODY} bytes.");
+    AppError::new(StatusCode::PAYLOAD_TOO_LARGE, "Too large", detail)
+}
+
+fn has_too_long_body(request: &Request) -> bool {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    length.is_some_and(|length| length > MAX_BODY as u64)
 }

@@ -1,9 +1,9 @@
-//! The list in a real browser, with and without scripts. Needs Chromium and its driver, and says so where they are missing.
+//! The list in a browser, with and without scripts. Needs Chromium and its driver.
 
 #![expect(
     clippy::unwrap_used,
     clippy::print_stderr,
-    reason = "a test's helpers panic as tests do, and one tells where its picture is"
+    reason = "a failed helper is a failed test, and the path of a screenshot is printed"
 )]
 
 use std::process::Command;
@@ -13,11 +13,11 @@ use test_support::browser::fantoccini::elements::Element;
 use test_support::browser::{Browser, BrowserOptions};
 use test_support::program::Program;
 
-/// A browser on a list of its own.
+/// Browser on a list of its own.
 struct Page {
     browser: Browser,
     url: String,
-    _folder: tempfile::TempDir,
+    _dir: tempfile::TempDir,
     _service: Program,
 }
 
@@ -25,17 +25,17 @@ impl Page {
     async fn open(scripts: bool) -> Option<Self> {
         let window = (500, 900);
         let browser = Browser::open(BrowserOptions { scripts, window }).await?;
-        let folder = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().unwrap();
         let mut service = Command::new(env!("CARGO_BIN_EXE_todo-web"));
         service
             .args(["--listen", "127.0.0.1:0", "--sqlite"])
-            .arg(folder.path().join("list.db"))
+            .arg(dir.path().join("list.db"))
             .env_remove("DATABASE_URL");
         let service = Program::spawn_server(service, "address=");
         Some(Self {
             browser,
             url: format!("http://{}", service.address),
-            _folder: folder,
+            _dir: dir,
             _service: service,
         })
     }
@@ -58,7 +58,7 @@ impl Page {
         found.unwrap_or_else(|error| panic!("{css}: {error}"))
     }
 
-    /// Fills in the form of a page and sends it.
+    /// Fills in the form of a page and submits it.
     async fn write(&self, text: &str) {
         let field = self.find("#text").await;
         field.clear().await.unwrap();
@@ -66,7 +66,7 @@ impl Page {
         self.find("main form button").await.click().await.unwrap();
     }
 
-    /// Presses what is labelled so beside the item.
+    /// Clicks the button or link of an item with this label.
     async fn press(&self, item: &str, label: &str) {
         let path = format!(
             "//li[.//span[text()='{item}']]//*[self::button or self::a][normalize-space()='{label}']"
@@ -81,7 +81,7 @@ impl Page {
         element.click().await.unwrap();
     }
 
-    /// The items as the list shows them, once it shows so many.
+    /// Waits until the list has the wanted number of items, and compares their texts.
     async fn items(&self, wanted: &[&str]) {
         let path = match wanted.last() {
             Some(last) => format!(
@@ -111,8 +111,8 @@ impl Page {
     }
 }
 
-/// Adds, edits, finishes and deletes items, as a visitor with a mouse and a keyboard.
-async fn a_day_with_the_list(scripts: bool) {
+/// Adds, edits, completes and deletes items with mouse and keyboard.
+async fn use_the_list(scripts: bool) {
     let Some(page) = Page::open(scripts).await else {
         return;
     };
@@ -122,7 +122,7 @@ async fn a_day_with_the_list(scripts: bool) {
         page.go("/new").await;
         page.write(text).await;
     }
-    // What looks like a tag is text.
+    // Tags in texts are escaped.
     page.items(&["Sell <b>bread</b>", "Buy milk"]).await;
 
     page.press("Buy milk", "Edit").await;
@@ -131,15 +131,15 @@ async fn a_day_with_the_list(scripts: bool) {
 
     page.press("Buy oat milk", "Done").await;
     page.find("li.done .tag").await;
-    let picture = page.browser.client.screenshot().await.unwrap();
+    let screenshot = page.browser.client.screenshot().await.unwrap();
     let name = if scripts {
         "list.png"
     } else {
         "list-without-scripts.png"
     };
     let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    std::fs::write(&file, picture).unwrap();
-    eprintln!("a picture of the list: {}", file.display());
+    std::fs::write(&file, screenshot).unwrap();
+    eprintln!("screenshot of the list: {}", file.display());
     page.press("Buy oat milk", "Not done").await;
     page.find("li:not(.done) #i1").await;
 
@@ -150,11 +150,11 @@ async fn a_day_with_the_list(scripts: bool) {
 }
 
 #[tokio::test]
-async fn items_are_added_edited_finished_and_deleted_in_a_browser() {
-    a_day_with_the_list(true).await;
+async fn items_are_added_edited_completed_and_deleted_in_a_browser() {
+    use_the_list(true).await;
 }
 
 #[tokio::test]
-async fn all_of_it_works_without_scripts() {
-    a_day_with_the_list(false).await;
+async fn items_are_added_edited_completed_and_deleted_without_scripts() {
+    use_the_list(false).await;
 }

@@ -1,4 +1,4 @@
-//! A request's body: bounded, and JSON of some dialect.
+//! Request bodies: limited in length, and JSON, YAML or protobuf.
 
 use axum::body::to_bytes;
 use bytes::Bytes;
@@ -6,24 +6,28 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use serde_json::Value;
 
-use super::{Failure, MAX_BODY, protobuf};
+use super::{MAX_BODY_LEN, StatusError, protobuf};
 
-/// A body and what it says it is.
+/// Request body with its `Content-Type`.
 pub(super) struct Body {
     pub(super) media_type: String,
     bytes: Bytes,
 }
 
 impl Body {
-    pub(super) async fn read(headers: &HeaderMap, body: axum::body::Body) -> Result<Self, Failure> {
-        let bytes = to_bytes(body, MAX_BODY)
+    /// Reads the whole body. Without a `Content-Type` it is JSON.
+    pub(super) async fn read(
+        headers: &HeaderMap,
+        body: axum::body::Body,
+    ) -> Result<Self, StatusError> {
+        let bytes = to_bytes(body, MAX_BODY_LEN)
             .await
-            .map_err(|_| Failure::too_large())?;
-        let named = headers
+            .map_err(|_| StatusError::too_large())?;
+        let content_type = headers
             .get(CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
             .unwrap_or("application/json");
-        let media_type = named
+        let media_type = content_type
             .split(';')
             .next()
             .unwrap_or_default()
@@ -32,8 +36,8 @@ impl Body {
         Ok(Self { media_type, bytes })
     }
 
-    /// A body with this in it; nothing for null.
-    pub(super) fn of(value: &Value) -> Self {
+    /// Creates a JSON body; `null` is an empty body.
+    pub(super) fn from_json(value: &Value) -> Self {
         let bytes = if value.is_null() {
             Bytes::new()
         } else {
@@ -49,29 +53,29 @@ impl Body {
         self.bytes.is_empty()
     }
 
-    /// The body as JSON. Nesting is bounded by the parser (128 deep).
-    pub(super) fn json(&self) -> Result<Value, Failure> {
+    /// Parses JSON or protobuf. The JSON parser limits nesting to 128 levels.
+    pub(super) fn json(&self) -> Result<Value, StatusError> {
         if self.media_type == protobuf::MEDIA_TYPE {
             return protobuf::decode(&self.bytes)
-                .map_err(|error| Failure::bad_request(format!("invalid protobuf: {error}")));
+                .map_err(|error| StatusError::bad_request(format!("invalid protobuf: {error}")));
         }
         serde_json::from_slice(&self.bytes)
-            .map_err(|error| Failure::bad_request(format!("invalid JSON: {error}")))
+            .map_err(|error| StatusError::bad_request(format!("invalid JSON: {error}")))
     }
 
-    /// The body as YAML, of which JSON is a part.
-    pub(super) fn yaml(&self) -> Result<Value, Failure> {
+    /// Parses YAML, of which JSON is a subset.
+    pub(super) fn yaml(&self) -> Result<Value, StatusError> {
         if let Ok(value) = serde_json::from_slice(&self.bytes) {
             return Ok(value);
         }
         serde_saphyr::from_slice(&self.bytes)
-            .map_err(|error| Failure::bad_request(format!("error decoding YAML: {error}")))
+            .map_err(|error| StatusError::bad_request(format!("error decoding YAML: {error}")))
     }
 
-    /// The body as an object, in a media type that says so.
-    pub(super) fn object(&self) -> Result<Value, Failure> {
+    /// Parses an object. Fails with 415 for other media types than JSON and protobuf.
+    pub(super) fn object(&self) -> Result<Value, StatusError> {
         if !["application/json", protobuf::MEDIA_TYPE].contains(&self.media_type.as_str()) {
-            return Err(Failure::unsupported_media_type(format!(
+            return Err(StatusError::unsupported_media_type(format!(
                 "the body of the request was in an unknown format - accepted media types include: application/json, {} (not {})",
                 protobuf::MEDIA_TYPE,
                 self.media_type
@@ -81,7 +85,7 @@ impl Body {
         if value.is_object() {
             Ok(value)
         } else {
-            Err(Failure::bad_request("the body is no JSON object"))
+            Err(StatusError::bad_request("the body is not a JSON object"))
         }
     }
 }

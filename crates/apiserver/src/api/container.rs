@@ -1,31 +1,34 @@
-//! The container that `log` and `exec` are about.
+//! Lookup of the container that a request for `log`, `exec` or `attach` selects.
 
 use std::sync::Arc;
 
 use container_runtime::{ContainerId, Runtime};
 use serde_json::Value;
 
-use super::path::Path;
 use super::query::Query;
-use super::{Api, Failure, read};
+use super::request_info::RequestInfo;
+use super::{Api, StatusError, read};
 
-/// Which instance of a container is asked for.
+/// Instance of a container.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Instance {
+    /// The latest one, whether it is running or has terminated.
     Current,
+    /// The latest one, which must be running.
     Running,
+    /// The one before the last restart.
     Previous,
 }
 
-/// The instance that a request means.
+/// Returns the ID of the container that a request selects.
 pub(super) fn find(
     api: &Api,
-    path: &Path,
+    info: &RequestInfo,
     query: &Query,
     instance: Instance,
-) -> Result<ContainerId, Failure> {
-    let pod_name = path.name.as_deref().unwrap_or_default();
-    let pod = read::object(api, path, pod_name)?;
+) -> Result<ContainerId, StatusError> {
+    let pod_name = info.name.as_deref().unwrap_or_default();
+    let pod = read::object(api, info, pod_name)?;
     let name = name(&pod, pod_name, query)?;
     let lists = ["containerStatuses", "initContainerStatuses"];
     let status = lists
@@ -38,20 +41,20 @@ pub(super) fn find(
         _ => &status["containerID"],
     };
     let id = id.as_str().filter(|id| !id.is_empty());
-    let running = status["state"].get("running").is_some();
+    let is_running = status["state"].get("running").is_some();
     match (id, instance) {
-        (Some(_), Instance::Running) if !running => Err(Failure::bad_request(format!(
+        (Some(_), Instance::Running) if !is_running => Err(StatusError::bad_request(format!(
             "container {name:?} in pod {pod_name:?} is not running"
         ))),
         (Some(id), _) => Ok(ContainerId(
             id.split_once("://").map_or(id, |(_, id)| id).to_owned(),
         )),
-        (None, Instance::Previous) => Err(Failure::bad_request(format!(
+        (None, Instance::Previous) => Err(StatusError::bad_request(format!(
             "previous terminated container {name:?} in pod {pod_name:?} not found"
         ))),
         (None, _) => {
             let reason = status["state"]["waiting"]["reason"].as_str();
-            Err(Failure::bad_request(format!(
+            Err(StatusError::bad_request(format!(
                 "container {name:?} in pod {pod_name:?} is waiting to start: {}",
                 reason.unwrap_or("ContainerCreating")
             )))
@@ -59,37 +62,42 @@ pub(super) fn find(
     }
 }
 
-/// The name in the query, or that of the only container.
-fn name(pod: &Value, pod_name: &str, query: &Query) -> Result<String, Failure> {
-    let of = |list: &str| -> Vec<String> {
+/// Returns the name in the query, or that of the pod's only container.
+fn name(pod: &Value, pod_name: &str, query: &Query) -> Result<String, StatusError> {
+    let names = |list: &str| -> Vec<String> {
         let containers = pod["spec"][list].as_array().into_iter().flatten();
         containers
             .filter_map(|container| container["name"].as_str().map(str::to_owned))
             .collect()
     };
-    let (containers, init) = (of("containers"), of("initContainers"));
+    let (containers, init_containers) = (names("containers"), names("initContainers"));
     match (query.get("container"), containers.as_slice()) {
-        (Some(name), _) if containers.iter().chain(&init).any(|known| known == name) => {
+        (Some(name), _)
+            if containers
+                .iter()
+                .chain(&init_containers)
+                .any(|known| known == name) =>
+        {
             Ok(name.to_owned())
         }
-        (Some(name), _) => Err(Failure::bad_request(format!(
+        (Some(name), _) => Err(StatusError::bad_request(format!(
             "container {name} is not valid for pod {pod_name}"
         ))),
         (None, [only]) => Ok(only.clone()),
-        (None, several) => Err(Failure::bad_request(format!(
+        (None, several) => Err(StatusError::bad_request(format!(
             "a container name must be specified for pod {pod_name}, choose one of: [{}]",
             several.join(" ")
         ))),
     }
 }
 
-/// Who runs this node's containers.
-pub(super) fn runtime(api: &Api) -> Result<Arc<dyn Runtime>, Failure> {
+/// Returns the container runtime. Fails in an API-only server.
+pub(super) fn runtime(api: &Api) -> Result<Arc<dyn Runtime>, StatusError> {
     let runtime = api.runtime.clone();
-    runtime.ok_or_else(|| Failure::bad_request("this API has no node that runs containers"))
+    runtime.ok_or_else(|| StatusError::bad_request("this API server has no container runtime"))
 }
 
-/// The runtime's refusal as the kubelet's.
-pub(super) fn refused(error: &container_runtime::RuntimeError) -> Failure {
-    Failure::bad_request(error.to_string())
+/// Converts an error of the runtime as the kubelet does: 400 with the runtime's message.
+pub(super) fn runtime_error(error: &container_runtime::RuntimeError) -> StatusError {
+    StatusError::bad_request(error.to_string())
 }

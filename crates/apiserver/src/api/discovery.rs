@@ -1,26 +1,25 @@
-//! Discovery, derived from the table of kinds: groups, resources, version, OpenAPI.
+//! Discovery of groups, resources and the version, derived from the registry of kinds.
 
 use axum::response::Response;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
-use super::Failure;
 use super::review::{REVIEWS, Review};
-use crate::kinds::{KINDS, Kind, Subresource};
+use super::{StatusError, accept};
+use crate::kinds::{KINDS, Kind, ProxyBackend, Subresource};
 
-mod openapi;
+/// Media type of aggregated discovery, which returns all resources in two responses (KEP-3352).
+const AGGREGATED_MEDIA_TYPE: &str =
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
-/// The newer form of discovery: everything in two answers.
-const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
-
-/// The answer to a path that names no objects; none if it is not one of these.
-pub(super) fn respond(path: &str, headers: &HeaderMap) -> Option<Result<Response, Failure>> {
+/// Returns the response to a path of this module; `None` for other paths.
+pub(super) fn respond(path: &str, headers: &HeaderMap) -> Option<Result<Response, StatusError>> {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     let value = match parts.as_slice() {
         ["version"] => version(),
-        ["api" | "apis"] if wants_aggregated(headers) => {
-            return Some(Ok(aggregated(parts[0] == "api")));
+        [root @ ("api" | "apis")] if accepts_aggregated(headers) => {
+            return Some(Ok(aggregated(root)));
         }
         ["api"] => {
             json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []})
@@ -30,17 +29,14 @@ pub(super) fn respond(path: &str, headers: &HeaderMap) -> Option<Result<Response
             "groups": groups().iter().filter(|group| !group.is_empty()).map(|name| group(name)).collect::<Vec<_>>(),
         }),
         ["api", version] => return Some(resources("", version)),
-        ["apis", name] if groups().contains(name) => group_alone(name),
+        ["apis", name] if groups().contains(name) => api_group(name),
         ["apis", name, version] => return Some(resources(name, version)),
-        ["openapi", "v2"] => return Some(Ok(openapi::v2::document(headers))),
-        ["openapi", "v3"] => openapi::index(),
-        ["openapi", "v3", rest @ ..] => return Some(openapi::document(&rest.join("/"))),
         _ => return None,
     };
     Some(Ok(super::json(StatusCode::OK, &value)))
 }
 
-/// Of Kubernetes there is none here; clients read it as a number.
+/// Placeholder for the commit of Kubernetes. Clients expect a hexadecimal number.
 const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 
 fn version() -> Value {
@@ -59,8 +55,8 @@ fn version() -> Value {
     })
 }
 
-/// Every group once, the core first.
-fn groups() -> Vec<&'static str> {
+/// Returns every group once; the core group is first and empty.
+pub(super) fn groups() -> Vec<&'static str> {
     let reviews = REVIEWS.iter().map(|review| review.group);
     let kinds = KINDS.iter().map(|kind| kind.group);
     let mut groups: Vec<&str> = kinds.chain(reviews).collect();
@@ -73,34 +69,35 @@ fn group(name: &str) -> Value {
     json!({"name": name, "versions": [version], "preferredVersion": version})
 }
 
-fn group_alone(name: &str) -> Value {
+fn api_group(name: &str) -> Value {
     let mut group = group(name);
     group["kind"] = json!("APIGroup");
     group["apiVersion"] = json!("v1");
     group
 }
 
-fn of_group<'a>(group: &'a str, version: &'a str) -> impl Iterator<Item = &'static Kind> + 'a {
+/// Returns the kinds of a group and version.
+pub(super) fn kinds_of<'a>(
+    group: &'a str,
+    version: &'a str,
+) -> impl Iterator<Item = &'static Kind> + 'a {
     KINDS
         .iter()
         .filter(move |kind| kind.group == group && kind.version == version)
 }
 
-fn resources(group: &str, version: &str) -> Result<Response, Failure> {
+fn resources(group: &str, version: &str) -> Result<Response, StatusError> {
     let mut resources = Vec::new();
-    for kind in of_group(group, version) {
+    for kind in kinds_of(group, version) {
         resources.push(json!({
             "name": kind.plural, "singularName": kind.singular, "namespaced": kind.namespaced, "kind": kind.kind,
             "verbs": kind.verbs(), "shortNames": kind.short_names, "categories": kind.categories,
         }));
-        for below in kind
-            .subresources
-            .iter()
-            .map(|below| Below::of(kind, *below))
-        {
+        for subresource in subresources(kind) {
             resources.push(json!({
-                "name": format!("{}/{}", kind.plural, below.name), "singularName": "", "namespaced": kind.namespaced,
-                "group": below.group, "version": below.version, "kind": below.kind, "verbs": below.verbs,
+                "name": format!("{}/{}", kind.plural, subresource.name), "singularName": "", "namespaced": kind.namespaced,
+                "group": subresource.group, "version": subresource.version, "kind": subresource.kind,
+                "verbs": subresource.verbs,
             }));
         }
     }
@@ -111,7 +108,7 @@ fn resources(group: &str, version: &str) -> Result<Response, Failure> {
         }));
     }
     if resources.is_empty() {
-        return Err(Failure::no_such_path());
+        return Err(StatusError::unknown_path());
     }
     let group_version = format!("{group}/{version}");
     let group_version = group_version.trim_start_matches('/');
@@ -119,8 +116,8 @@ fn resources(group: &str, version: &str) -> Result<Response, Failure> {
     Ok(super::json(StatusCode::OK, &list))
 }
 
-/// What discovery says of a subresource.
-struct Below {
+/// Discovery entry of a subresource.
+struct SubresourceInfo {
     name: &'static str,
     group: &'static str,
     version: &'static str,
@@ -128,9 +125,14 @@ struct Below {
     verbs: &'static [&'static str],
 }
 
-impl Below {
-    fn of(kind: &Kind, subresource: Subresource) -> Self {
-        let of = |name, (group, version, kind), verbs| Self {
+fn subresources(kind: &Kind) -> impl Iterator<Item = SubresourceInfo> {
+    let subresources = kind.subresources.iter();
+    subresources.map(|subresource| SubresourceInfo::new(kind, *subresource))
+}
+
+impl SubresourceInfo {
+    fn new(kind: &Kind, subresource: Subresource) -> Self {
+        let info = |name, (group, version, kind), verbs| Self {
             name,
             group,
             version,
@@ -138,51 +140,50 @@ impl Below {
             verbs,
         };
         let own = (kind.group, kind.version, kind.kind);
-        let change: &[&str] = &["get", "patch", "update"];
+        let update: &[&str] = &["get", "patch", "update"];
+        let connect: &[&str] = &["create", "get"];
         match subresource {
-            Subresource::Status => of("status", own, change),
-            Subresource::Scale => of("scale", ("autoscaling", "v1", "Scale"), change),
-            Subresource::Log => of("log", own, &["get"]),
-            Subresource::Exec => of("exec", ("", "v1", "PodExecOptions"), &["create", "get"]),
-            Subresource::Attach => of("attach", ("", "v1", "PodAttachOptions"), &["create", "get"]),
+            Subresource::Status => info("status", own, update),
+            Subresource::Scale => info("scale", ("autoscaling", "v1", "Scale"), update),
+            Subresource::Log => info("log", own, &["get"]),
+            Subresource::Exec => info("exec", ("", "v1", "PodExecOptions"), connect),
+            Subresource::Attach => info("attach", ("", "v1", "PodAttachOptions"), connect),
             Subresource::PortForward => {
-                let options = ("", "v1", "PodPortForwardOptions");
-                of("portforward", options, &["create", "get"])
+                info("portforward", ("", "v1", "PodPortForwardOptions"), connect)
             }
-            Subresource::Binding => of("binding", ("", "v1", "Binding"), &["create"]),
-            Subresource::Eviction => of("eviction", ("policy", "v1", "Eviction"), &["create"]),
+            Subresource::Binding => info("binding", ("", "v1", "Binding"), &["create"]),
+            Subresource::Eviction => info("eviction", ("policy", "v1", "Eviction"), &["create"]),
             Subresource::Proxy => {
-                let options = if kind.kind == "Pod" {
-                    "PodProxyOptions"
-                } else {
-                    "ServiceProxyOptions"
+                let options = match kind.proxy_backend {
+                    Some(ProxyBackend::Service) => "ServiceProxyOptions",
+                    Some(ProxyBackend::Pod) | None => "PodProxyOptions",
                 };
                 let verbs = &["create", "delete", "get", "patch", "update"];
-                of("proxy", ("", "v1", options), verbs)
+                info("proxy", ("", "v1", options), verbs)
             }
-            Subresource::Finalize => of("finalize", own, &["update"]),
+            Subresource::Finalize => info("finalize", own, &["update"]),
         }
     }
 }
 
-/// Whether the caller can read the newer form. Which of several it likes best does not matter: it asked for this one.
-fn wants_aggregated(headers: &HeaderMap) -> bool {
-    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
-    accept.unwrap_or_default().split(',').any(|range| {
-        let parameters: Vec<&str> = range.split(';').map(str::trim).collect();
-        ["g=apidiscovery.k8s.io", "v=v2", "as=APIGroupDiscoveryList"]
-            .iter()
-            .all(|wanted| parameters.contains(wanted))
-    })
+/// Returns `true` if the client accepts aggregated discovery. Clients that do prefer it, so the order does not matter.
+fn accepts_aggregated(headers: &HeaderMap) -> bool {
+    let parameters = [
+        ("g", "apidiscovery.k8s.io"),
+        ("v", "v2"),
+        ("as", "APIGroupDiscoveryList"),
+    ];
+    accept::media_ranges(headers).any(|range| range.has_parameters(&parameters))
 }
 
-fn aggregated(core: bool) -> Response {
+/// Returns aggregated discovery of the core group (`api`) or of all others (`apis`).
+fn aggregated(root: &str) -> Response {
     let groups = groups()
         .into_iter()
-        .filter(|group| group.is_empty() == core);
+        .filter(|group| group.is_empty() == (root == "api"));
     let items: Vec<Value> = groups
         .map(|group| {
-            let kinds = of_group(group, "v1").map(aggregated_resource);
+            let kinds = kinds_of(group, "v1").map(aggregated_resource);
             let resources: Vec<Value> =
                 kinds.chain(reviews(group).map(aggregated_review)).collect();
             json!({
@@ -195,9 +196,10 @@ fn aggregated(core: bool) -> Response {
         "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items,
     });
     let mut response = super::json(StatusCode::OK, &list);
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(AGGREGATED));
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static(AGGREGATED_MEDIA_TYPE),
+    );
     response
 }
 
@@ -220,11 +222,10 @@ fn aggregated_review(review: &Review) -> Value {
 }
 
 fn aggregated_resource(kind: &Kind) -> Value {
-    let below = kind.subresources.iter().map(|below| {
-        let below = Below::of(kind, *below);
+    let subresources = subresources(kind).map(|subresource| {
         json!({
-            "subresource": below.name, "verbs": below.verbs,
-            "responseKind": {"group": below.group, "version": below.version, "kind": below.kind},
+            "subresource": subresource.name, "verbs": subresource.verbs,
+            "responseKind": {"group": subresource.group, "version": subresource.version, "kind": subresource.kind},
         })
     });
     json!({
@@ -235,6 +236,6 @@ fn aggregated_resource(kind: &Kind) -> Value {
         "verbs": kind.verbs(),
         "shortNames": kind.short_names,
         "categories": kind.categories,
-        "subresources": below.collect::<Vec<_>>(),
+        "subresources": subresources.collect::<Vec<_>>(),
     })
 }

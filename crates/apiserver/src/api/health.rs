@@ -1,7 +1,7 @@
 //! Health checks and metrics: `/livez`, `/readyz`, `/healthz` and `/metrics`.
 //!
-//! The answers are kube-apiserver's. Each component of the node is a check of `/readyz` and `/healthz`; `/livez` does not
-//! depend on them, because a restart of the whole node would not help a component that restarts by itself.
+//! The response format is kube-apiserver's. Each component of the node is a check of `/readyz` and `/healthz`; `/livez`
+//! does not depend on them, because a restart of the whole node would not help a component that restarts by itself.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -11,12 +11,12 @@ use axum::response::Response;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 
-use super::{Api, Failure};
+use super::{Api, StatusError};
 
-/// `text/plain` would reject the closing `# EOF`.
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// Prometheus rejects the final `# EOF` in `text/plain`.
+const OPENMETRICS_MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// A check that always succeeds: the server answers.
+/// Name of the check that always succeeds: the server responds.
 const PING: &str = "ping";
 
 struct Check {
@@ -24,8 +24,8 @@ struct Check {
     is_ok: bool,
 }
 
-/// Returns the answer to a path of this module; `None` for other paths.
-pub(super) fn respond(api: &Api, path: &str, query: &str) -> Option<Result<Response, Failure>> {
+/// Returns the response to a path of this module; `None` for other paths.
+pub(super) fn respond(api: &Api, path: &str, query: &str) -> Option<Result<Response, StatusError>> {
     let mut parts = path.trim_matches('/').split('/');
     let endpoint = parts.next()?;
     let check = parts.collect::<Vec<_>>().join("/");
@@ -40,12 +40,12 @@ pub(super) fn respond(api: &Api, path: &str, query: &str) -> Option<Result<Respo
         _ => return None,
     };
     if check.is_empty() {
-        return Some(Ok(all(endpoint, &checks, query)));
+        return Some(Ok(report(endpoint, &checks, query)));
     }
-    let found = checks.into_iter().find(|one| one.name == check);
+    let found = checks.into_iter().find(|found| found.name == check);
     Some(found.map_or_else(
-        || Err(Failure::no_such_path()),
-        |found| Ok(all(&check, &[found], query)),
+        || Err(StatusError::unknown_path()),
+        |found| Ok(report(&check, &[found], query)),
     ))
 }
 
@@ -64,9 +64,9 @@ fn component_checks(api: &Api) -> impl Iterator<Item = Check> {
     })
 }
 
-/// Runs the checks and lists them if one fails or the query has `verbose`. Reasons are withheld, because the answer needs
-/// no token.
-fn all(name: &str, checks: &[Check], query: &str) -> Response {
+/// Reports the checks, and lists them if one fails or the query has `verbose`. Reasons are withheld, because the endpoint
+/// needs no token.
+fn report(name: &str, checks: &[Check], query: &str) -> Response {
     let pairs: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).collect();
     let excluded = pairs.iter().filter(|(key, _)| key == "exclude");
     let mut excluded: BTreeSet<&str> = excluded.map(|(_, value)| &**value).collect();
@@ -81,7 +81,7 @@ fn all(name: &str, checks: &[Check], query: &str) -> Response {
             failed = true;
             writeln!(text, "[-]{} failed: reason withheld", check.name)
         };
-        result.expect("a String takes everything that is written to it");
+        result.expect("writing to a String cannot fail");
     }
     if !excluded.is_empty() {
         let names: Vec<String> = excluded.iter().map(|name| format!("{name:?}")).collect();
@@ -100,18 +100,18 @@ fn all(name: &str, checks: &[Check], query: &str) -> Response {
 }
 
 fn metrics(api: &Api) -> Response {
-    answer(
+    text_response(
         StatusCode::OK,
-        OPEN_METRICS,
+        OPENMETRICS_MEDIA_TYPE,
         api.supervisor.encode_metrics(),
     )
 }
 
 fn plain(status: StatusCode, text: String) -> Response {
-    answer(status, "text/plain; charset=utf-8", text)
+    text_response(status, "text/plain; charset=utf-8", text)
 }
 
-fn answer(status: StatusCode, media_type: &str, text: String) -> Response {
+fn text_response(status: StatusCode, media_type: &str, text: String) -> Response {
     Response::builder()
         .status(status)
         .header(CONTENT_TYPE, media_type)

@@ -1,4 +1,4 @@
-//! What the API server itself writes into an object's metadata.
+//! Metadata that the API server itself writes into objects.
 
 use jiff::Timestamp;
 use rand::RngExt as _;
@@ -6,44 +6,39 @@ use serde_json::{Map, Value, json};
 
 use crate::kinds::Kind;
 
-/// The characters of generated names: no vowels, so no words.
-const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-/// The longest base that a generated suffix is put behind.
-const MAX_BASE: usize = 58;
+/// Alphabet of generated suffixes. It has no vowels, so a suffix never forms a word (`k8s.io/apimachinery` `rand`).
+const SUFFIX_ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+/// Number of characters of a generated suffix.
+const SUFFIX_LEN: usize = 5;
+/// Maximum number of characters of `generateName` that a generated name keeps.
+const MAX_BASE_LEN: usize = 58;
 
-/// Chooses the random parts of names.
-#[derive(Default)]
-pub(super) struct Names;
-
-impl Names {
-    /// A name that begins with `base`.
-    pub(super) fn generate(&self, base: &str) -> String {
-        let mut random = rand::rng();
-        let suffix = (0..5).map(|_| char::from(ALPHABET[random.random_range(0..ALPHABET.len())]));
-        let end = base
-            .char_indices()
-            .map(|(at, _)| at)
-            .nth(MAX_BASE)
-            .unwrap_or(base.len());
-        base[..end].chars().chain(suffix).collect()
-    }
+/// Returns `base`, truncated to [`MAX_BASE_LEN`], with a random suffix (`SimpleNameGenerator`).
+pub(super) fn generate_name(base: &str) -> String {
+    let mut random = rand::rng();
+    let mut random_char =
+        || char::from(SUFFIX_ALPHABET[random.random_range(0..SUFFIX_ALPHABET.len())]);
+    let mut name: String = base.chars().take(MAX_BASE_LEN).collect();
+    name.extend((0..SUFFIX_LEN).map(|_| random_char()));
+    name
 }
 
-/// A time as objects show it: whole seconds.
-pub(super) fn time(at: Timestamp) -> Value {
+/// Formats a time as `metav1.Time` does: RFC 3339 with whole seconds.
+pub(super) fn rfc3339_seconds(at: Timestamp) -> Value {
     json!(at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
-/// An object's metadata, made if it is missing.
+/// Returns the metadata of `object`, which is created if it is missing.
 pub(super) fn metadata(object: &mut Value) -> &mut Map<String, Value> {
     if !object["metadata"].is_object() {
         object["metadata"] = json!({});
     }
     object["metadata"]
         .as_object_mut()
-        .expect("it has just been made sure of")
+        .expect("metadata is an object")
 }
 
+/// Returns a text field of the metadata; `None` if it is absent or empty.
 pub(super) fn text<'a>(object: &'a Value, field: &str) -> Option<&'a str> {
     object["metadata"][field]
         .as_str()
@@ -60,14 +55,8 @@ pub(super) fn finalizers(object: &Value) -> &[Value] {
         .map_or(&[], Vec::as_slice)
 }
 
-/// The kinds whose changes of `spec` are numbered.
-pub(super) fn counts_generations(kind: &Kind) -> bool {
-    matches!(kind.group, "apps" | "networking.k8s.io" | "policy")
-        || matches!(kind.kind, "Pod" | "ReplicationController")
-}
-
-/// Fills in the metadata of a new object.
-pub(super) fn stamp_new(kind: &Kind, object: &mut Value, now: Timestamp) {
+/// Fills in the metadata of a new object (`RESTCreateStrategy`).
+pub(super) fn prepare_for_create(kind: &Kind, object: &mut Value, now: Timestamp) {
     let metadata = metadata(object);
     for field in [
         "deletionTimestamp",
@@ -79,15 +68,16 @@ pub(super) fn stamp_new(kind: &Kind, object: &mut Value, now: Timestamp) {
         metadata.remove(field);
     }
     metadata.insert("uid".to_owned(), json!(uuid::Uuid::new_v4().to_string()));
-    metadata.insert("creationTimestamp".to_owned(), time(now));
-    if counts_generations(kind) {
+    metadata.insert("creationTimestamp".to_owned(), rfc3339_seconds(now));
+    if kind.tracks_generation {
         metadata.insert("generation".to_owned(), json!(1));
     }
 }
 
-/// Takes over from `old` what a writer cannot change, and numbers a change of the rest.
-pub(super) fn stamp_changed(kind: &Kind, object: &mut Value, old: &Value) {
-    let kept = [
+/// Restores the fields of `old` that a client cannot change, and increments `generation` if `spec` differs
+/// (`RESTUpdateStrategy`).
+pub(super) fn prepare_for_update(kind: &Kind, object: &mut Value, old: &Value) {
+    let read_only = [
         "uid",
         "creationTimestamp",
         "deletionTimestamp",
@@ -100,13 +90,13 @@ pub(super) fn stamp_changed(kind: &Kind, object: &mut Value, old: &Value) {
         "selfLink",
     ];
     let metadata = metadata(object);
-    for field in kept {
+    for field in read_only {
         match &old["metadata"][field] {
             Value::Null => metadata.remove(field),
             value => metadata.insert(field.to_owned(), value.clone()),
         };
     }
-    if counts_generations(kind) && object["spec"] != old["spec"] {
+    if kind.tracks_generation && object["spec"] != old["spec"] {
         let generation = old["metadata"]["generation"].as_i64().unwrap_or(0);
         object["metadata"]["generation"] = json!(generation + 1);
     }
@@ -117,13 +107,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_generated_name_is_its_base_cut_at_58_and_five_characters() {
+    fn generated_name_keeps_at_most_58_characters_and_gets_a_suffix() {
         let check = |base: &str, kept: usize| {
-            let name = Names.generate(base);
+            let name = generate_name(base);
             assert_eq!(&name[..kept], &base[..kept]);
-            assert_eq!(name.len(), kept + 5);
+            assert_eq!(name.len(), kept + SUFFIX_LEN);
             assert!(
-                name[kept..].bytes().all(|byte| ALPHABET.contains(&byte)),
+                name[kept..]
+                    .bytes()
+                    .all(|byte| SUFFIX_ALPHABET.contains(&byte)),
                 "{name}"
             );
         };
@@ -133,8 +125,8 @@ mod tests {
     }
 
     #[test]
-    fn times_are_whole_seconds() {
+    fn timestamp_is_formatted_in_whole_seconds() {
         let at: Timestamp = "2026-01-02T03:04:05.999Z".parse().unwrap();
-        assert_eq!(time(at), "2026-01-02T03:04:05Z");
+        assert_eq!(rfc3339_seconds(at), "2026-01-02T03:04:05Z");
     }
 }

@@ -1,8 +1,9 @@
-//! Bodies in protobuf, which kubectl's own commands (`create deployment`, `create secret` …) send: read, never written.
+//! Decoding of protobuf bodies, which kubectl's generators (`create deployment`, `create secret` …) send. Responses are
+//! always JSON.
 //!
-//! What a message's fields are called in JSON is data (`messages.txt`: a message a line, `tag:name:type` a field; `*` for
-//! a message whose fields are those of the one around it). `k8s-pb` has the messages as Rust types, and those know neither
-//! the JSON names nor which fields are written into the message around them.
+//! `messages.txt` maps fields to JSON: one message per line, each field as `tag:name:type`, and `*` as the name of an
+//! embedded message whose fields belong to the enclosing object. The crate `k8s-pb` has the messages as Rust types, but
+//! without JSON names and without marking embedded messages.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -12,17 +13,17 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-/// How such a body calls itself.
 pub(super) const MEDIA_TYPE: &str = "application/vnd.kubernetes.protobuf";
-/// What it begins with.
+/// Prefix of the envelope (`runtime.Unknown`).
 const MAGIC: &[u8] = b"k8s\0";
-/// How deep messages are read, as with JSON.
+const TRUNCATED: &str = "the message is truncated";
+/// Maximum nesting of messages, as for JSON.
 const MAX_DEPTH: usize = 128;
 
 static MESSAGES: LazyLock<HashMap<&str, HashMap<u64, Field>>> = LazyLock::new(|| {
     include_str!("protobuf/messages.txt")
         .lines()
-        .filter_map(message)
+        .filter_map(parse_message)
         .collect()
 });
 
@@ -32,80 +33,83 @@ struct Field {
     kind: &'static str,
 }
 
-fn message(line: &'static str) -> Option<(&'static str, HashMap<u64, Field>)> {
-    let mut words = line.split(' ');
-    let name = words.next()?;
-    let field = |word: &'static str| {
-        let mut parts = word.splitn(3, ':');
+/// Parses a line of `messages.txt`.
+fn parse_message(line: &'static str) -> Option<(&'static str, HashMap<u64, Field>)> {
+    let mut columns = line.split(' ');
+    let name = columns.next()?;
+    let field = |column: &'static str| {
+        let mut parts = column.splitn(3, ':');
         let tag = parts.next()?.parse().ok()?;
         let (name, kind) = (parts.next()?, parts.next()?);
         Some((tag, Field { name, kind }))
     };
-    Some((name, words.filter_map(field).collect()))
+    Some((name, columns.filter_map(field).collect()))
 }
 
-/// An object, with the type that its envelope says it has.
+/// Decodes an object. Its type is that of the envelope.
 pub(super) fn decode(bytes: &[u8]) -> Result<Value, String> {
-    let unknown = bytes.strip_prefix(MAGIC).ok_or("it lacks its envelope")?;
+    let unknown = bytes.strip_prefix(MAGIC).ok_or("missing envelope")?;
     let (mut raw, mut kind, mut version) = (&[][..], String::new(), String::new());
-    for (tag, wire) in Wires(unknown).collect::<Result<Vec<_>, _>>()? {
-        match (tag, wire) {
-            (1, Wire::Bytes(types)) => {
-                for (tag, wire) in Wires(types).collect::<Result<Vec<_>, _>>()? {
-                    match tag {
-                        1 => version = wire.text()?,
-                        2 => kind = wire.text()?,
+    for field in FieldReader(unknown) {
+        match field? {
+            (1, WireValue::Bytes(type_meta)) => {
+                for field in FieldReader(type_meta) {
+                    match field? {
+                        (1, value) => version = value.text()?,
+                        (2, value) => kind = value.text()?,
                         _ => {}
                     }
                 }
             }
-            (2, Wire::Bytes(bytes)) => raw = bytes,
+            (2, WireValue::Bytes(bytes)) => raw = bytes,
             _ => {}
         }
     }
     if !MESSAGES.contains_key(kind.as_str()) {
-        return Err(format!("this node knows no message of the kind {kind:?}"));
+        return Err(format!(
+            "unsupported kind {kind:?}: send the object as JSON"
+        ));
     }
     let mut object = Map::new();
-    read(&kind, raw, &mut object, 0)?;
+    decode_message(&kind, raw, &mut object, 0)?;
     object.insert("apiVersion".to_owned(), json!(version));
     object.insert("kind".to_owned(), json!(kind));
     Ok(Value::Object(object))
 }
 
-/// Reads a message's fields into an object.
-fn read(
+/// Decodes the fields of a message into `object`.
+fn decode_message(
     message: &str,
     bytes: &[u8],
     object: &mut Map<String, Value>,
     depth: usize,
 ) -> Result<(), String> {
     if depth > MAX_DEPTH {
-        return Err("it is nested too deep".to_owned());
+        return Err(format!("messages are nested more than {MAX_DEPTH} levels"));
     }
     let fields = MESSAGES
         .get(message)
-        .ok_or_else(|| format!("no message {message}"))?;
-    for wire in Wires(bytes) {
-        let (tag, wire) = wire?;
+        .ok_or_else(|| format!("unsupported message {message}"))?;
+    for entry in FieldReader(bytes) {
+        let (tag, wire) = entry?;
         let Some(field) = fields.get(&tag) else {
             continue;
         };
         if field.name == "*" {
-            read(field.kind, wire.bytes()?, object, depth + 1)?;
+            decode_message(field.kind, wire.bytes()?, object, depth + 1)?;
         } else if let Some(kind) = field.kind.strip_prefix("[]") {
-            let element = value(kind, wire, depth)?;
+            let element = decode_value(kind, wire, depth)?;
             let list = object.entry(field.name).or_insert_with(|| json!([]));
             if let Value::Array(list) = list {
                 list.push(element);
             }
         } else if let Some(kind) = field.kind.strip_prefix("{}") {
-            let (key, element) = entry(kind, wire.bytes()?, depth)?;
+            let (key, element) = decode_map_entry(kind, wire.bytes()?, depth)?;
             let map = object.entry(field.name).or_insert_with(|| json!({}));
             map[key] = element;
         } else {
-            let value = value(field.kind, wire, depth)?;
-            if !is_absent(field.name, &value) {
+            let value = decode_value(field.kind, wire, depth)?;
+            if !is_unset(field.name, &value) {
                 object.insert(field.name.to_owned(), value);
             }
         }
@@ -113,9 +117,9 @@ fn read(
     Ok(())
 }
 
-/// What Go writes for a field that is not set and is no pointer. Other numbers of 0 mean something, or mean their default
-/// like none at all.
-fn is_absent(name: &str, value: &Value) -> bool {
+/// Returns `true` for the zero value that Go writes for an unset field which is not a pointer. In other numeric fields 0 is
+/// a valid value or means the default.
+fn is_unset(name: &str, value: &Value) -> bool {
     match name {
         "nodePort" | "hostPort" | "healthCheckNodePort" | "generation" | "targetPort" => {
             *value == 0
@@ -124,12 +128,12 @@ fn is_absent(name: &str, value: &Value) -> bool {
     }
 }
 
-fn entry(kind: &str, bytes: &[u8], depth: usize) -> Result<(String, Value), String> {
+fn decode_map_entry(kind: &str, bytes: &[u8], depth: usize) -> Result<(String, Value), String> {
     let (mut key, mut element) = (String::new(), Value::Null);
-    for wire in Wires(bytes) {
-        match wire? {
+    for field in FieldReader(bytes) {
+        match field? {
             (1, wire) => key = wire.text()?,
-            (2, wire) => element = value(kind, wire, depth)?,
+            (2, wire) => element = decode_value(kind, wire, depth)?,
             _ => {}
         }
     }
@@ -139,15 +143,15 @@ fn entry(kind: &str, bytes: &[u8], depth: usize) -> Result<(String, Value), Stri
     Ok((key, element))
 }
 
-fn value(kind: &str, wire: Wire<'_>, depth: usize) -> Result<Value, String> {
+fn decode_value(kind: &str, wire: WireValue<'_>, depth: usize) -> Result<Value, String> {
     Ok(match kind {
         "string" => json!(wire.text()?),
         "bytes" => json!(STANDARD.encode(wire.bytes()?)),
         "bool" => json!(wire.number()? != 0),
-        // Negative numbers are written as 64 bits, whatever their type.
+        // Protobuf encodes negative numbers of both types as 64 bits.
         "int32" | "int64" => json!(wire.number()?.cast_signed()),
         "Time" => time(wire.bytes()?)?.map_or(Value::Null, |at| json!(at.to_string())),
-        // Go reads it with so many digits only.
+        // Go's `MicroTime` requires exactly six fractional digits.
         "MicroTime" => time(wire.bytes()?)?.map_or(Value::Null, |at| json!(format!("{at:.6}"))),
         "Quantity" => field(wire.bytes()?, 1)?
             .map_or(Ok(json!("0")), |wire| wire.text().map(|text| json!(text)))?,
@@ -158,18 +162,18 @@ fn value(kind: &str, wire: Wire<'_>, depth: usize) -> Result<Value, String> {
         },
         message => {
             let mut object = Map::new();
-            read(message, wire.bytes()?, &mut object, depth + 1)?;
+            decode_message(message, wire.bytes()?, &mut object, depth + 1)?;
             Value::Object(object)
         }
     })
 }
 
-/// The last field of this tag.
-fn field(bytes: &[u8], tag: u64) -> Result<Option<Wire<'_>>, String> {
+/// Returns the last field with this tag.
+fn field(bytes: &[u8], wanted_tag: u64) -> Result<Option<WireValue<'_>>, String> {
     let mut found = None;
-    for wire in Wires(bytes) {
-        let (at, wire) = wire?;
-        if at == tag {
+    for entry in FieldReader(bytes) {
+        let (tag, wire) = entry?;
+        if tag == wanted_tag {
             found = Some(wire);
         }
     }
@@ -180,7 +184,7 @@ fn number(bytes: &[u8], tag: u64) -> Result<i64, String> {
     field(bytes, tag)?.map_or(Ok(0), |wire| Ok(wire.number()?.cast_signed()))
 }
 
-/// An empty one is no time.
+/// Decodes a time; an empty message is an unset time.
 fn time(bytes: &[u8]) -> Result<Option<Timestamp>, String> {
     if bytes.is_empty() {
         return Ok(None);
@@ -194,29 +198,29 @@ fn int_or_string(bytes: &[u8]) -> Result<Value, String> {
     if number(bytes, 1)? == 0 {
         return Ok(json!(number(bytes, 2)?));
     }
-    let text = field(bytes, 3)?.map_or(Ok(String::new()), Wire::text)?;
+    let text = field(bytes, 3)?.map_or(Ok(String::new()), WireValue::text)?;
     Ok(json!(text))
 }
 
-/// A field's value as it is on the wire.
+/// Undecoded value of a field.
 #[derive(Clone, Copy)]
-enum Wire<'a> {
+enum WireValue<'a> {
     Number(u64),
     Bytes(&'a [u8]),
 }
 
-impl<'a> Wire<'a> {
+impl<'a> WireValue<'a> {
     fn bytes(self) -> Result<&'a [u8], String> {
         match self {
             Self::Bytes(bytes) => Ok(bytes),
-            Self::Number(_) => Err("a number stands where a message should".to_owned()),
+            Self::Number(_) => Err("found a number instead of a message".to_owned()),
         }
     }
 
     fn number(self) -> Result<u64, String> {
         match self {
             Self::Number(number) => Ok(number),
-            Self::Bytes(_) => Err("a message stands where a number should".to_owned()),
+            Self::Bytes(_) => Err("found a message instead of a number".to_owned()),
         }
     }
 
@@ -225,59 +229,59 @@ impl<'a> Wire<'a> {
     }
 }
 
-/// The fields of a message, one after the other.
-struct Wires<'a>(&'a [u8]);
+/// Iterates over the tags and values of a message. It ends after the first error.
+struct FieldReader<'a>(&'a [u8]);
 
-impl<'a> Wires<'a> {
+impl<'a> FieldReader<'a> {
     fn varint(&mut self) -> Result<u64, String> {
         let mut number = 0_u64;
         for shift in (0..u64::BITS).step_by(7) {
-            let (first, rest) = self.0.split_first().ok_or("it is cut short")?;
+            let (first, rest) = self.0.split_first().ok_or(TRUNCATED)?;
             self.0 = rest;
             number |= u64::from(first & 0x7f) << shift;
             if first & 0x80 == 0 {
                 return Ok(number);
             }
         }
-        Err("a number is too long".to_owned())
+        Err("a varint is longer than 64 bits".to_owned())
     }
 
     fn take(&mut self, length: u64) -> Result<&'a [u8], String> {
         let length = usize::try_from(length).map_err(|error| error.to_string())?;
-        let (taken, rest) = self.0.split_at_checked(length).ok_or("it is cut short")?;
+        let (taken, rest) = self.0.split_at_checked(length).ok_or(TRUNCATED)?;
         self.0 = rest;
         Ok(taken)
     }
 
-    fn one(&mut self) -> Result<(u64, Wire<'a>), String> {
+    fn read_field(&mut self) -> Result<(u64, WireValue<'a>), String> {
         let key = self.varint()?;
         let wire = match key & 7 {
-            0 => Wire::Number(self.varint()?),
-            1 => Wire::Bytes(self.take(8)?),
+            0 => WireValue::Number(self.varint()?),
+            1 => WireValue::Bytes(self.take(8)?),
             2 => {
                 let length = self.varint()?;
-                Wire::Bytes(self.take(length)?)
+                WireValue::Bytes(self.take(length)?)
             }
-            5 => Wire::Bytes(self.take(4)?),
-            other => return Err(format!("it has a field of the unknown wire type {other}")),
+            5 => WireValue::Bytes(self.take(4)?),
+            other => return Err(format!("a field has the unknown wire type {other}")),
         };
         Ok((key >> 3, wire))
     }
 }
 
-impl<'a> Iterator for Wires<'a> {
-    type Item = Result<(u64, Wire<'a>), String>;
+impl<'a> Iterator for FieldReader<'a> {
+    type Item = Result<(u64, WireValue<'a>), String>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.0.is_empty() {
             return None;
         }
-        let one = self.one();
-        if one.is_err() {
-            // There is no way on from here.
+        let field = self.read_field();
+        if field.is_err() {
+            // The start of the next field is unknown.
             self.0 = &[];
         }
-        Some(one)
+        Some(field)
     }
 }
 

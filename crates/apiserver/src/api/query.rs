@@ -1,4 +1,4 @@
-//! A request's options.
+//! Query parameters and the user agent of a request.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,50 +6,51 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::header::USER_AGENT;
 
-/// Who writes, where nobody says it: the controllers and the kubelet of this node.
-const OWN_AGENT: &str = "selfheal";
-/// The longest name of a manager of fields.
-const MAX_MANAGER: usize = 128;
+/// Field manager of requests with neither `fieldManager` nor `User-Agent`: those of this node's own components.
+const DEFAULT_FIELD_MANAGER: &str = "selfheal";
+/// Maximum number of characters of a field manager's name.
+const MAX_FIELD_MANAGER_LEN: usize = 128;
 
-/// The query part of a URL; of a repeated name the last value counts.
+/// Parsed query of a URL. The last value of a repeated parameter counts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Query {
-    options: BTreeMap<String, String>,
-    agent: Option<String>,
+    parameters: BTreeMap<String, String>,
+    /// Product name of the `User-Agent` header.
+    user_agent: Option<String>,
 }
 
 impl Query {
     pub(super) fn parse(text: &str) -> Self {
         Self {
-            options: url::form_urlencoded::parse(text.as_bytes())
+            parameters: url::form_urlencoded::parse(text.as_bytes())
                 .into_owned()
                 .collect(),
-            agent: None,
+            user_agent: None,
         }
     }
 
-    /// The same request, of the program that its headers name.
-    pub(super) fn of_agent(self, headers: &HeaderMap) -> Self {
-        let agent = headers
+    /// Adds the product name of the `User-Agent` header, which is the default field manager.
+    pub(super) fn with_user_agent(self, headers: &HeaderMap) -> Self {
+        let user_agent = headers
             .get(USER_AGENT)
             .and_then(|value| value.to_str().ok());
-        let name = agent.and_then(|agent| agent.split('/').next());
-        let cut = |name: &str| name.chars().take(MAX_MANAGER).collect();
+        let product = user_agent.and_then(|agent| agent.split('/').next());
+        let truncate = |name: &str| name.chars().take(MAX_FIELD_MANAGER_LEN).collect();
         Self {
-            agent: name.filter(|name| !name.is_empty()).map(cut),
+            user_agent: product.filter(|name| !name.is_empty()).map(truncate),
             ..self
         }
     }
 
-    /// Who owns the fields that this request writes.
-    pub(super) fn manager(&self) -> &str {
-        let given = self.get("fieldManager").or(self.agent.as_deref());
-        given.unwrap_or(OWN_AGENT)
+    /// Returns the manager that owns the fields which this request writes.
+    pub(super) fn field_manager(&self) -> &str {
+        let given = self.get("fieldManager").or(self.user_agent.as_deref());
+        given.unwrap_or(DEFAULT_FIELD_MANAGER)
     }
 
-    /// The value of an option that is given and not empty.
+    /// Returns the value of a parameter; `None` if it is absent or empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.options
+        self.parameters
             .get(name)
             .map(String::as_str)
             .filter(|value| !value.is_empty())
@@ -59,11 +60,11 @@ impl Query {
         matches!(self.get(name), Some("true" | "1"))
     }
 
-    pub(super) fn watches(&self) -> bool {
+    pub(super) fn is_watch(&self) -> bool {
         self.is_set("watch")
     }
 
-    pub(super) fn dry_run(&self) -> bool {
+    pub(super) fn is_dry_run(&self) -> bool {
         self.get("dryRun") == Some("All")
     }
 

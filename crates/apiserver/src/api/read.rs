@@ -1,76 +1,80 @@
-//! Reading one object or a list.
+//! GET of one object or of a list.
+
+use std::sync::Arc;
 
 use axum::response::Response;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::page::Page;
-use super::path::Path;
+use super::pagination::ListOptions;
 use super::query::Query;
+use super::request_info::RequestInfo;
 use super::selector::Selector;
-use super::table::{self, Form};
-use super::{Api, Failure};
+use super::table::{self, ResponseFormat};
+use super::{Api, StatusError};
 
 pub(super) fn respond(
     api: &Api,
-    path: &Path,
+    info: &RequestInfo,
     query: &Query,
-    form: Form,
-) -> Result<Response, Failure> {
-    let Some(name) = &path.name else {
-        return list(api, path, query, form);
+    format: ResponseFormat,
+) -> Result<Response, StatusError> {
+    let Some(name) = &info.name else {
+        return list(api, info, query, format);
     };
-    let object = object(api, path, name)?;
-    Ok(match form {
-        Form::Objects => super::json(StatusCode::OK, &*object),
-        Form::Table(carried) => {
+    let object = object(api, info, name)?;
+    Ok(match format {
+        ResponseFormat::Objects => super::json(StatusCode::OK, &*object),
+        ResponseFormat::Table(include_object) => {
             let version = &object["metadata"]["resourceVersion"];
-            let table = table::of(api, &path.kind, carried, version, std::iter::once(&*object));
+            let objects = std::iter::once(&*object);
+            let table = table::build(api, info.kind, include_object, version, objects);
             super::json(StatusCode::OK, &table)
         }
     })
 }
 
-/// The object that a path names.
-pub(super) fn object(api: &Api, path: &Path, name: &str) -> Result<std::sync::Arc<Value>, Failure> {
+/// Returns the object of this name in the request's namespace.
+pub(super) fn object(api: &Api, info: &RequestInfo, name: &str) -> Result<Arc<Value>, StatusError> {
     api.store
-        .get(&path.key(name))
-        .ok_or_else(|| Failure::not_found(&path.kind, name))
+        .get(&info.key(name))
+        .ok_or_else(|| StatusError::not_found(info.kind, name))
 }
 
-fn list(api: &Api, path: &Path, query: &Query, form: Form) -> Result<Response, Failure> {
-    let selector = Selector::of(query)?;
-    selector.check(&path.kind)?;
-    let (objects, version) = api.store.list(&path.resource(), path.namespace.as_deref());
+fn list(
+    api: &Api,
+    info: &RequestInfo,
+    query: &Query,
+    format: ResponseFormat,
+) -> Result<Response, StatusError> {
+    let selector = Selector::from_query(query)?;
+    selector.check_fields(info.kind)?;
+    let (objects, version) = api.store.list(&info.resource(), info.namespace.as_deref());
     let matching = objects
         .iter()
         .map(|object| &**object)
-        .filter(|object| selector.matches(&path.kind, object));
-    let piece = Page::of(api, query)?.cut(matching, version, !selector.is_empty());
-    let mut metadata = json!({"resourceVersion": piece.version.to_string()});
-    if let Some(next) = piece.next {
+        .filter(|object| selector.matches(info.kind, object));
+    let chunk = ListOptions::from_query(api, query)?.paginate(matching, version);
+    let mut metadata = json!({"resourceVersion": chunk.version.to_string()});
+    if let Some(next) = chunk.next {
         metadata["continue"] = json!(next);
     }
-    if let Some(remaining) = piece.remaining {
-        metadata["remainingItemCount"] = json!(remaining);
+    // The API reference: unset if the request has a selector or the list is complete.
+    if chunk.remaining > 0 && selector.is_empty() {
+        metadata["remainingItemCount"] = json!(chunk.remaining);
     }
-    let list = match form {
-        Form::Table(carried) => {
-            let mut table = table::of(
-                api,
-                &path.kind,
-                carried,
-                &Value::Null,
-                piece.objects.into_iter(),
-            );
+    let list = match format {
+        ResponseFormat::Table(include_object) => {
+            let objects = chunk.objects.into_iter();
+            let mut table = table::build(api, info.kind, include_object, &Value::Null, objects);
             table["metadata"] = metadata;
             table
         }
-        Form::Objects => json!({
-            "kind": format!("{}List", path.kind.kind),
-            "apiVersion": path.kind.api_version(),
+        ResponseFormat::Objects => json!({
+            "kind": format!("{}List", info.kind.kind),
+            "apiVersion": info.kind.api_version(),
             "metadata": metadata,
-            "items": piece.objects,
+            "items": chunk.objects,
         }),
     };
     Ok(super::json(StatusCode::OK, &list))

@@ -1,34 +1,34 @@
-//! Reviews: what clients ask about themselves before they begin. They are answered and not kept.
+//! Authentication and authorization reviews, which are answered and not stored.
 //!
-//! Whoever comes here has the token, and may do everything; of other users this node knows nothing.
+//! Every authenticated client has the token and with it all permissions. This node has no other users.
 
 use axum::response::Response;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::Failure;
+use super::StatusError;
 use super::body::Body;
-use super::table::Form;
+use super::table::ResponseFormat;
 
-/// As the kubeconfig calls whoever has the token.
+/// User name of clients with the token, as in the kubeconfig.
 const USER: &str = "selfheal";
-const MASTERS: &str = "system:masters";
+const ADMIN_GROUP: &str = "system:masters";
 
 const AUTHENTICATION: &str = "authentication.k8s.io";
 const AUTHORIZATION: &str = "authorization.k8s.io";
 
-/// A question.
+/// Kind of review.
 pub(super) struct Review {
     pub(super) group: &'static str,
     pub(super) kind: &'static str,
     pub(super) plural: &'static str,
     pub(super) singular: &'static str,
     pub(super) namespaced: bool,
-    /// The `status` that answers a `spec`.
-    answer: fn(&Value) -> Result<Value, Failure>,
+    /// Returns the `status` for a `spec`.
+    evaluate: fn(&Value) -> Result<Value, StatusError>,
 }
 
-/// Every question that is answered, by group.
+/// Supported reviews, sorted by group.
 pub(super) const REVIEWS: [Review; 5] = [
     Review {
         group: AUTHENTICATION,
@@ -36,8 +36,9 @@ pub(super) const REVIEWS: [Review; 5] = [
         plural: "selfsubjectreviews",
         singular: "selfsubjectreview",
         namespaced: false,
-        answer: |_| {
-            Ok(json!({"userInfo": {"username": USER, "groups": [MASTERS, "system:authenticated"]}}))
+        evaluate: |_| {
+            let groups = [ADMIN_GROUP, "system:authenticated"];
+            Ok(json!({"userInfo": {"username": USER, "groups": groups}}))
         },
     },
     Review {
@@ -46,7 +47,7 @@ pub(super) const REVIEWS: [Review; 5] = [
         plural: "localsubjectaccessreviews",
         singular: "localsubjectaccessreview",
         namespaced: true,
-        answer: of_subject,
+        evaluate: review_subject,
     },
     Review {
         group: AUTHORIZATION,
@@ -54,7 +55,7 @@ pub(super) const REVIEWS: [Review; 5] = [
         plural: "selfsubjectaccessreviews",
         singular: "selfsubjectaccessreview",
         namespaced: false,
-        answer: |spec| about_one_thing(spec).map(|()| allowed()),
+        evaluate: |spec| check_attributes(spec).map(|()| allowed()),
     },
     Review {
         group: AUTHORIZATION,
@@ -62,7 +63,7 @@ pub(super) const REVIEWS: [Review; 5] = [
         plural: "selfsubjectrulesreviews",
         singular: "selfsubjectrulesreview",
         namespaced: false,
-        answer: |_| {
+        evaluate: |_| {
             let all = ["*"];
             Ok(json!({
                 "resourceRules": [{"verbs": all, "apiGroups": all, "resources": all}],
@@ -77,11 +78,11 @@ pub(super) const REVIEWS: [Review; 5] = [
         plural: "subjectaccessreviews",
         singular: "subjectaccessreview",
         namespaced: false,
-        answer: of_subject,
+        evaluate: review_subject,
     },
 ];
 
-/// The question that a path asks; none if it asks none.
+/// Returns the review at a path; `None` if the path is not one of a review.
 pub(super) fn find(path: &str) -> Option<&'static Review> {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     let (group, plural, namespaced) = match parts.as_slice() {
@@ -94,45 +95,45 @@ pub(super) fn find(path: &str) -> Option<&'static Review> {
     })
 }
 
-/// What is asked, with its answer.
+/// Returns the review with its `status` filled in.
 pub(super) fn respond(
     review: &Review,
     method: &Method,
-    form: Form,
+    format: ResponseFormat,
     body: &Body,
-) -> Result<Response, Failure> {
+) -> Result<Response, StatusError> {
     if method != Method::POST {
-        return Err(Failure::method_not_allowed());
+        return Err(StatusError::method_not_allowed());
     }
-    if form != Form::Objects {
-        return Err(Failure::not_acceptable());
+    if format != ResponseFormat::Objects {
+        return Err(StatusError::not_acceptable());
     }
-    let mut asked = body.object()?;
-    asked["kind"] = json!(review.kind);
-    asked["apiVersion"] = json!(format!("{}/v1", review.group));
-    asked["status"] = (review.answer)(&asked["spec"])?;
-    Ok(super::json(StatusCode::CREATED, &asked))
+    let mut object = body.object()?;
+    object["kind"] = json!(review.kind);
+    object["apiVersion"] = json!(format!("{}/v1", review.group));
+    object["status"] = (review.evaluate)(&object["spec"])?;
+    Ok(super::json(StatusCode::CREATED, &object))
 }
 
-fn of_subject(spec: &Value) -> Result<Value, Failure> {
-    about_one_thing(spec)?;
+fn review_subject(spec: &Value) -> Result<Value, StatusError> {
+    check_attributes(spec)?;
     let mut groups = spec["groups"].as_array().into_iter().flatten();
-    if spec["user"] == USER || groups.any(|group| group == MASTERS) {
+    if spec["user"] == USER || groups.any(|group| group == ADMIN_GROUP) {
         return Ok(allowed());
     }
-    let reason = format!("this node has one user, {USER}");
+    let reason = format!("unknown user: this node has one user, {USER}");
     Ok(json!({"allowed": false, "reason": reason}))
 }
 
 fn allowed() -> Value {
-    json!({"allowed": true, "reason": "whoever has this node's token may do everything"})
+    json!({"allowed": true, "reason": "the node's token grants all permissions"})
 }
 
-fn about_one_thing(spec: &Value) -> Result<(), Failure> {
+fn check_attributes(spec: &Value) -> Result<(), StatusError> {
     if spec["resourceAttributes"].is_object() != spec["nonResourceAttributes"].is_object() {
         return Ok(());
     }
-    Err(Failure::bad_request(
+    Err(StatusError::bad_request(
         "spec: exactly one of nonResourceAttributes or resourceAttributes must be specified",
     ))
 }

@@ -1,4 +1,4 @@
-//! How many replicas an object asks for, as every scaler sees it.
+//! The subresource `scale`: the replica count as an `autoscaling/v1` `Scale`.
 
 use std::sync::Arc;
 
@@ -8,55 +8,57 @@ use probe::spec::field::validate_not_negative;
 use serde_json::{Value, json};
 
 use super::body::Body;
-use super::path::Path;
+use super::patch::Patch;
 use super::query::Query;
-use super::update::{self, Patch};
-use super::{Api, Failure, read};
+use super::request_info::RequestInfo;
+use super::update::{self, OnConflict};
+use super::{Api, StatusError, read};
 use crate::kinds::{Kind, selected};
 
 pub(super) fn respond(
     api: &Api,
-    path: &Path,
+    info: &RequestInfo,
     method: &Method,
     query: &Query,
     body: &Body,
-) -> Result<Response, Failure> {
-    let name = path.name.as_deref().unwrap_or_default();
-    let scale = |old: &Value| -> Result<Value, Failure> {
+) -> Result<Response, StatusError> {
+    let name = info.name.as_deref().unwrap_or_default();
+    let requested = |old: &Value| -> Result<Value, StatusError> {
         match *method {
             Method::PUT => body.object(),
-            _ => Patch::read(body)?.apply(&path.kind, &of(old)),
+            _ => Patch::parse(body)?.apply(info.kind, &scale_of(old)),
         }
     };
-    let names_version = match *method {
+    let has_resource_version = match *method {
         Method::GET => {
-            let scale = of(&*read::object(api, path, name)?);
+            let scale = scale_of(&*read::object(api, info, name)?);
             return Ok(super::json(StatusCode::OK, &scale));
         }
         Method::PUT => body.object()?["metadata"]["resourceVersion"]
             .as_str()
             .is_some_and(|version| !version.is_empty()),
-        Method::PATCH => Patch::read(body)?.names_version(),
-        _ => return Err(Failure::method_not_allowed()),
+        Method::PATCH => Patch::parse(body)?.has_resource_version(),
+        _ => return Err(StatusError::method_not_allowed()),
     };
-    let changed = update::again(path, names_version, || {
-        let old = read::object(api, path, name)?;
-        change(api, path, query, &old, &scale(&old)?)
+    let on_conflict = OnConflict::for_write(has_resource_version);
+    let updated = update::retry_on_conflict(info, on_conflict, || {
+        let old = read::object(api, info, name)?;
+        set_replicas(api, info, query, &old, &requested(&old)?)
     })?;
-    Ok(super::json(StatusCode::OK, &of(&changed)))
+    Ok(super::json(StatusCode::OK, &scale_of(&updated)))
 }
 
-/// Gives the object the size that a scale asks for.
-fn change(
+/// Writes the replica count of a scale to its object.
+fn set_replicas(
     api: &Api,
-    path: &Path,
+    info: &RequestInfo,
     query: &Query,
     old: &Arc<Value>,
-    wanted: &Value,
-) -> Result<Arc<Value>, Failure> {
-    let name = path.name.as_deref().unwrap_or_default();
-    let replicas = wanted_replicas(path, name, wanted)?;
-    let version = wanted["metadata"]["resourceVersion"]
+    scale: &Value,
+) -> Result<Arc<Value>, StatusError> {
+    let name = info.name.as_deref().unwrap_or_default();
+    let replicas = requested_replicas(info, name, scale)?;
+    let version = scale["metadata"]["resourceVersion"]
         .as_str()
         .unwrap_or_default();
     let mut object = (**old).clone();
@@ -64,19 +66,19 @@ fn change(
     if !version.is_empty() {
         object["metadata"]["resourceVersion"] = json!(version);
     }
-    let whole = Path {
+    let object_info = RequestInfo {
         subresource: None,
-        ..path.clone()
+        ..info.clone()
     };
-    update::replace(api, &whole, query, old, object)
+    update::replace(api, &object_info, query, old, object)
 }
 
-/// The count that is asked for, none meaning zero.
-fn wanted_replicas(path: &Path, name: &str, wanted: &Value) -> Result<Value, Failure> {
-    let replicas = wanted["spec"].get("replicas").cloned().unwrap_or(json!(0));
+/// Returns the requested count, which defaults to 0 (`omitempty`). Fails unless it is a non-negative integer.
+fn requested_replicas(info: &RequestInfo, name: &str, scale: &Value) -> Result<Value, StatusError> {
+    let replicas = scale["spec"].get("replicas").cloned().unwrap_or(json!(0));
     let count = replicas.as_i64().ok_or_else(|| {
-        Failure::bad_request(format!(
-            "Scale in version \"v1\" cannot be handled as a Scale: spec.replicas: {replicas} is no whole number"
+        StatusError::bad_request(format!(
+            "Scale in version \"v1\" cannot be handled as a Scale: spec.replicas: {replicas} is not an integer"
         ))
     })?;
     match validate_not_negative("spec.replicas", Some(count)) {
@@ -85,14 +87,15 @@ fn wanted_replicas(path: &Path, name: &str, wanted: &Value) -> Result<Value, Fai
             let kind = Kind {
                 kind: "Scale",
                 group: "autoscaling",
-                ..(*path.kind).clone()
+                ..info.kind.clone()
             };
-            Err(Failure::invalid(&kind, name, &[error]))
+            Err(StatusError::invalid(&kind, name, &[error]))
         }
     }
 }
 
-fn of(object: &Value) -> Value {
+/// Builds the `Scale` of an object.
+fn scale_of(object: &Value) -> Value {
     let metadata = &object["metadata"];
     json!({
         "kind": "Scale",
@@ -104,12 +107,13 @@ fn of(object: &Value) -> Value {
         "spec": {"replicas": object["spec"].get("replicas").cloned().unwrap_or(json!(1))},
         "status": {
             "replicas": object["status"].get("replicas").cloned().unwrap_or(json!(0)),
-            "selector": selector(selected(object)),
+            "selector": selector_text(selected(object)),
         },
     })
 }
 
-fn selector(labels: &Value) -> String {
+/// Formats labels as a label selector.
+fn selector_text(labels: &Value) -> String {
     let pairs = labels.as_object().into_iter().flatten();
     let pairs: Vec<String> = pairs
         .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))

@@ -1,75 +1,66 @@
-//! Lists as tables: what `kubectl get` prints, made by the server so that every client shows the same.
+//! Server-side tables (`meta.k8s.io/v1` `Table`), which `kubectl get` prints.
 
 use http::HeaderMap;
-use http::header::ACCEPT;
 use serde_json::{Value, json};
 
 use super::Api;
+use super::accept::{self, MediaRange};
 use super::query::Query;
 use crate::kinds::Kind;
 
-/// How a caller wants its answer.
+/// Representation of objects in a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
-    /// As objects.
+pub(super) enum ResponseFormat {
+    /// The objects themselves.
     Objects,
-    /// As a table whose rows carry this.
-    Table(Carried),
+    /// A table.
+    Table(IncludeObject),
 }
 
-/// What a row of a table carries of its object.
+/// Part of the object that a row of a table includes (query parameter `includeObject`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Carried {
-    Nothing,
+pub(super) enum IncludeObject {
+    None,
     Metadata,
     Object,
 }
 
-impl Form {
-    /// The first form in the Accept header that is known here.
-    pub(super) fn of(headers: &HeaderMap, query: &Query) -> Self {
-        let accept = headers
-            .get(ACCEPT)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        let wanted = accept.split(',').map(str::trim).find_map(|range| {
-            let mut parts = range.split(';').map(str::trim);
-            let media_type = parts.next().unwrap_or_default();
-            let parameters: Vec<_> = parts.collect();
-            match (
-                media_type,
-                parameters
-                    .iter()
-                    .find_map(|parameter| parameter.strip_prefix("as=")),
-            ) {
-                ("application/json", Some("Table")) if parameters.contains(&"g=meta.k8s.io") => {
-                    Some(true)
-                }
-                ("application/json" | "*/*", None) => Some(false),
-                _ => None,
-            }
-        });
-        if wanted != Some(true) {
+impl ResponseFormat {
+    /// Returns the first supported format of the `Accept` header; objects if none is supported.
+    pub(super) fn negotiate(headers: &HeaderMap, query: &Query) -> Self {
+        let is_table = accept::media_ranges(headers).find_map(is_table);
+        if is_table != Some(true) {
             return Self::Objects;
         }
         Self::Table(match query.get("includeObject") {
-            Some("None") => Carried::Nothing,
-            Some("Object") => Carried::Object,
-            _ => Carried::Metadata,
+            Some("None") => IncludeObject::None,
+            Some("Object") => IncludeObject::Object,
+            _ => IncludeObject::Metadata,
         })
     }
 }
 
-/// Objects as a table.
-pub(super) fn of<'a>(
+/// Returns `true` for a table, `false` for objects, and `None` for a range that is not supported.
+fn is_table(range: MediaRange<'_>) -> Option<bool> {
+    match (range.media_type, range.parameter("as")) {
+        ("application/json", Some("Table")) => range
+            .has_parameters(&[("g", "meta.k8s.io")])
+            .then_some(true),
+        ("application/json" | "*/*", None) => Some(false),
+        _ => None,
+    }
+}
+
+/// Builds a table of `objects` with the list's resource version.
+pub(super) fn build<'a>(
     api: &Api,
     kind: &Kind,
-    carried: Carried,
+    include_object: IncludeObject,
     version: &Value,
     objects: impl Iterator<Item = &'a Value>,
 ) -> Value {
     let rows: Vec<_> = objects
-        .map(|object| row(api, kind, carried, object))
+        .map(|object| row(api, kind, include_object, object))
         .collect();
     json!({
         "kind": "Table",
@@ -93,12 +84,12 @@ fn columns(kind: &Kind) -> Vec<Value> {
     kind.columns.iter().map(definition).collect()
 }
 
-fn row(api: &Api, kind: &Kind, carried: Carried, object: &Value) -> Value {
+fn row(api: &Api, kind: &Kind, include_object: IncludeObject, object: &Value) -> Value {
     let mut row = json!({"cells": (kind.cells)(object, api.clock.now())});
-    match carried {
-        Carried::Nothing => {}
-        Carried::Object => row["object"] = object.clone(),
-        Carried::Metadata => {
+    match include_object {
+        IncludeObject::None => {}
+        IncludeObject::Object => row["object"] = object.clone(),
+        IncludeObject::Metadata => {
             row["object"] = json!({
                 "kind": "PartialObjectMetadata",
                 "apiVersion": "meta.k8s.io/v1",
@@ -111,37 +102,37 @@ fn row(api: &Api, kind: &Kind, carried: Carried, object: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use http::header::ACCEPT;
+
     use super::*;
 
     #[track_caller]
-    fn check(accept: &str, query: &str, expected: Form) {
+    fn check(accept: &str, query: &str, expected: ResponseFormat) {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, accept.parse().unwrap());
         assert_eq!(
-            Form::of(&headers, &Query::parse(query)),
+            ResponseFormat::negotiate(&headers, &Query::parse(query)),
             expected,
             "{accept}"
         );
     }
 
     #[test]
-    fn a_table_is_made_for_whoever_asks_for_one_first() {
+    fn table_is_returned_if_accept_header_prefers_it() {
+        use IncludeObject::{Metadata, None, Object};
+        use ResponseFormat::{Objects, Table};
         let table = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
-        check(table, "", Form::Table(Carried::Metadata));
-        check(table, "includeObject=Object", Form::Table(Carried::Object));
-        check(table, "includeObject=None", Form::Table(Carried::Nothing));
-        check("application/json", "", Form::Objects);
-        check(
+        check(table, "", Table(Metadata));
+        check(table, "includeObject=Object", Table(Object));
+        check(table, "includeObject=None", Table(None));
+        for accept in [
+            "application/json",
             "application/json, application/json;as=Table;g=meta.k8s.io",
-            "",
-            Form::Objects,
-        );
-        check(
             "application/vnd.kubernetes.protobuf;as=Table;g=meta.k8s.io",
+            "application/json;as=Table;g=other",
             "",
-            Form::Objects,
-        );
-        check("application/json;as=Table;g=other", "", Form::Objects);
-        check("", "", Form::Objects);
+        ] {
+            check(accept, "", Objects);
+        }
     }
 }

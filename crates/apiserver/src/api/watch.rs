@@ -1,7 +1,7 @@
-//! Following changes: one JSON document a line, for as long as the caller listens.
+//! Watches: a stream of events, one JSON document per line, until the client disconnects or the watch times out.
 //!
-//! An object that comes to match the selector arrives as ADDED and one that no longer does leaves as DELETED, whatever
-//! happened to it in the store.
+//! An object that starts to match the selector is reported as ADDED, and one that no longer matches as DELETED, whether it
+//! was created, changed or deleted in the store.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -16,54 +16,54 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::path::Path;
 use super::query::Query;
+use super::request_info::RequestInfo;
 use super::selector::Selector;
-use super::table::{self, Form};
-use super::{Api, Failure};
-use crate::store::Change;
+use super::table::{self, ResponseFormat};
+use super::{Api, StatusError};
+use crate::store::StoreEvent;
 
-/// How often a watcher that asks for it is told how far it has come.
-const BOOKMARK: Duration = Duration::from_secs(60);
+/// Time without events after which a bookmark is sent, if the client allows bookmarks.
+const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
 
 struct Watch {
     api: Api,
-    form: Form,
+    format: ResponseFormat,
     latest: watch::Receiver<u64>,
-    path: Path,
+    info: RequestInfo,
     selector: Selector,
-    /// The version up to which everything has been told.
+    /// Resource version up to which all changes are in `queue` or sent.
     seen: u64,
     queue: VecDeque<Value>,
-    bookmarks: bool,
-    ends: Option<Instant>,
-    over: bool,
+    allow_bookmarks: bool,
+    deadline: Option<Instant>,
+    is_finished: bool,
 }
 
 pub(super) fn respond(
     api: &Api,
-    path: &Path,
+    info: &RequestInfo,
     query: &Query,
-    form: Form,
-) -> Result<Response, Failure> {
-    let selector = Selector::of(query)?.named(path.name.as_deref());
-    selector.check(&path.kind)?;
+    format: ResponseFormat,
+) -> Result<Response, StatusError> {
+    let selector = Selector::from_query(query)?.with_name(info.name.as_deref());
+    selector.check_fields(info.kind)?;
     let mut watch = Watch {
         api: api.clone(),
-        form,
+        format,
         latest: api.store.latest(),
-        path: path.clone(),
+        info: info.clone(),
         selector,
         seen: 0,
         queue: VecDeque::new(),
-        bookmarks: query.is_set("allowWatchBookmarks"),
-        ends: query.timeout().map(|timeout| Instant::now() + timeout),
-        over: false,
+        allow_bookmarks: query.is_set("allowWatchBookmarks"),
+        deadline: query.timeout().map(|timeout| Instant::now() + timeout),
+        is_finished: false,
     };
     watch.start(query)?;
     let body = Body::from_stream(stream::unfold(watch, |mut watch| async move {
         let event = watch.next().await?;
-        let event = watch.formed(event);
+        let event = watch.format_event(event);
         let mut line = serde_json::to_vec(&event).expect("JSON values serialise");
         line.push(b'\n');
         Some((Ok::<_, Infallible>(Bytes::from(line)), watch))
@@ -75,114 +75,124 @@ pub(super) fn respond(
 }
 
 impl Watch {
-    fn start(&mut self, query: &Query) -> Result<(), Failure> {
-        let initial = query.is_set("sendInitialEvents");
+    /// Starts after the requested resource version, or with events for all existing objects.
+    fn start(&mut self, query: &Query) -> Result<(), StatusError> {
+        let send_initial_events = query.is_set("sendInitialEvents");
         match query.get("resourceVersion") {
-            Some(version) if !initial && version != "0" => {
+            Some(version) if !send_initial_events && version != "0" => {
                 self.seen = version.parse().map_err(|_| {
-                    Failure::bad_request(format!(
-                        "Invalid value: {version:?}: resourceVersion is no number"
+                    StatusError::bad_request(format!(
+                        "Invalid value: {version:?}: resourceVersion is not a number"
                     ))
                 })?;
                 self.api.store.changes(self.seen)?;
             }
-            _ => self.list(initial && self.bookmarks),
+            _ => {
+                self.queue_existing();
+                if send_initial_events && self.allow_bookmarks {
+                    let mut bookmark = self.bookmark();
+                    bookmark["object"]["metadata"]["annotations"] =
+                        json!({"k8s.io/initial-events-end": "true"});
+                    self.queue.push_back(bookmark);
+                }
+            }
         }
         Ok(())
     }
 
-    fn list(&mut self, marked: bool) {
+    fn queue_existing(&mut self) {
         let (objects, version) = self
             .api
             .store
-            .list(&self.path.resource(), self.path.namespace.as_deref());
+            .list(&self.info.resource(), self.info.namespace.as_deref());
         self.seen = version;
         let matching = objects
             .iter()
-            .filter(|object| self.selector.matches(&self.path.kind, object));
+            .filter(|object| self.selector.matches(self.info.kind, object));
         self.queue = matching
             .map(|object| json!({"type": "ADDED", "object": **object}))
             .collect();
-        if marked {
-            let mut mark = self.bookmark();
-            mark["object"]["metadata"]["annotations"] =
-                json!({"k8s.io/initial-events-end": "true"});
-            self.queue.push_back(mark);
-        }
     }
 
+    /// Returns the next event; `None` when the watch has finished.
     async fn next(&mut self) -> Option<Value> {
         loop {
             if let Some(event) = self.queue.pop_front() {
                 return Some(event);
             }
-            if self.over {
+            if self.is_finished {
                 return None;
             }
             self.latest.borrow_and_update();
             match self.api.store.changes(self.seen) {
                 Ok(changes) if changes.is_empty() => self.wait().await?,
-                Ok(changes) => self.tell(&changes),
-                Err(too_old) => {
-                    self.over = true;
+                Ok(changes) => self.queue_events(&changes),
+                Err(compacted) => {
+                    self.is_finished = true;
                     return Some(
-                        json!({"type": "ERROR", "object": Failure::from(too_old).to_status()}),
+                        json!({"type": "ERROR", "object": StatusError::from(compacted).to_status()}),
                     );
                 }
             }
         }
     }
 
-    /// Waits for a change; queues a bookmark when none comes for long. None once the watch is over.
+    /// Waits for a change, or queues a bookmark after [`BOOKMARK_INTERVAL`]. Returns `None` at the deadline or when the
+    /// store is closed.
     async fn wait(&mut self) -> Option<()> {
-        let forever = Duration::from_secs(365 * 24 * 3600);
-        let ends = self.ends.unwrap_or_else(|| Instant::now() + forever);
+        let deadline = self.deadline;
+        let expired = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             changed = self.latest.changed() => changed.ok(),
-            () = tokio::time::sleep_until(ends) => None,
-            () = tokio::time::sleep(BOOKMARK), if self.bookmarks => {
+            () = expired => None,
+            () = tokio::time::sleep(BOOKMARK_INTERVAL), if self.allow_bookmarks => {
                 self.queue.push_back(self.bookmark());
                 Some(())
             }
         }
     }
 
-    fn tell(&mut self, changes: &[Change]) {
-        let resource = self.path.resource();
+    fn queue_events(&mut self, changes: &[StoreEvent]) {
+        let resource = self.info.resource();
         for change in changes {
             self.seen = change.version;
-            let here = self
-                .path
+            let is_in_namespace = self
+                .info
                 .namespace
                 .as_ref()
                 .is_none_or(|namespace| *namespace == change.key.namespace);
-            if here && change.key.resource == resource {
+            if is_in_namespace && change.key.resource == resource {
                 self.queue.extend(self.event(change));
             }
         }
     }
 
-    fn event(&self, change: &Change) -> Option<Value> {
-        let (kind, object) = match (
+    fn event(&self, change: &StoreEvent) -> Option<Value> {
+        let (event_type, object) = match (
             self.matching(change.before.as_deref()),
             self.matching(change.after.as_deref()),
         ) {
             (None, Some(after)) => ("ADDED", after.clone()),
             (Some(_), Some(after)) => ("MODIFIED", after.clone()),
             (Some(before), None) => {
-                // It is gone for this watcher at the version of the change that took it away.
+                // The event has the version of the change that removed the object from the selection.
                 let mut last = before.clone();
                 last["metadata"]["resourceVersion"] = json!(change.version.to_string());
                 ("DELETED", last)
             }
             (None, None) => return None,
         };
-        Some(json!({"type": kind, "object": object}))
+        Some(json!({"type": event_type, "object": object}))
     }
 
-    /// An event in the form that was asked for. Errors and bookmarks are what they are.
-    fn formed(&self, mut event: Value) -> Value {
-        if let Form::Table(carried) = self.form
+    /// Converts an event to the requested format. Errors and bookmarks have no table format.
+    fn format_event(&self, mut event: Value) -> Value {
+        if let ResponseFormat::Table(include_object) = self.format
             && matches!(
                 event["type"].as_str(),
                 Some("ADDED" | "MODIFIED" | "DELETED")
@@ -190,20 +200,21 @@ impl Watch {
         {
             let object = event["object"].take();
             let version = object["metadata"]["resourceVersion"].clone();
-            let one = std::iter::once(&object);
-            event["object"] = table::of(&self.api, &self.path.kind, carried, &version, one);
+            let objects = std::iter::once(&object);
+            event["object"] =
+                table::build(&self.api, self.info.kind, include_object, &version, objects);
         }
         event
     }
 
     fn matching<'a>(&self, object: Option<&'a Value>) -> Option<&'a Value> {
-        object.filter(|object| self.selector.matches(&self.path.kind, object))
+        object.filter(|object| self.selector.matches(self.info.kind, object))
     }
 
     fn bookmark(&self) -> Value {
         json!({"type": "BOOKMARK", "object": {
-            "kind": self.path.kind.kind,
-            "apiVersion": self.path.kind.api_version(),
+            "kind": self.info.kind.kind,
+            "apiVersion": self.info.kind.api_version(),
             "metadata": {"resourceVersion": self.seen.to_string()},
         }})
     }

@@ -1,6 +1,6 @@
-//! The rules for names, as the API server words them. Each returns what a name breaks.
+//! Rules for names. Each function returns the messages of the API server for a name that violates the rule.
 
-/// A rule for names.
+/// Returns the violations of a rule.
 pub(super) type Rule = fn(&str) -> Vec<String>;
 
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
@@ -11,8 +11,8 @@ const VALUE: &str = "a valid label must be an empty string or consist of alphanu
 const DATA_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
 const ENVIRONMENT: &str = "a valid environment variable name must consist only of printable ASCII characters other than '='";
 
-fn limit(name: &str, most: usize) -> Option<String> {
-    (name.len() > most).then(|| format!("must be no more than {most} characters"))
+fn limit(name: &str, max_len: usize) -> Option<String> {
+    (name.len() > max_len).then(|| format!("must be no more than {max_len} characters"))
 }
 
 fn broken(holds: bool, detail: &str) -> Option<String> {
@@ -27,13 +27,13 @@ fn is_label(name: &str) -> bool {
     edge(name.bytes().next()) && edge(name.bytes().last()) && name.bytes().all(inner)
 }
 
-fn is_word(name: &str) -> bool {
+fn is_alphanumeric_word(name: &str) -> bool {
     let edge = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     edge(name.bytes().next()) && edge(name.bytes().last()) && name.bytes().all(inner)
 }
 
-/// Names of namespaces, containers and volumes.
+/// Validates names of namespaces, containers and volumes.
 pub(super) fn label(name: &str) -> Vec<String> {
     limit(name, 63)
         .into_iter()
@@ -41,7 +41,7 @@ pub(super) fn label(name: &str) -> Vec<String> {
         .collect()
 }
 
-/// Names of most objects.
+/// Validates names of most objects.
 pub(super) fn subdomain(name: &str) -> Vec<String> {
     let holds = name.split('.').all(is_label);
     limit(name, 253)
@@ -50,7 +50,7 @@ pub(super) fn subdomain(name: &str) -> Vec<String> {
         .collect()
 }
 
-/// Names of services.
+/// Validates names of services.
 pub(super) fn dns_1035(name: &str) -> Vec<String> {
     let holds = is_label(name)
         && name
@@ -63,7 +63,7 @@ pub(super) fn dns_1035(name: &str) -> Vec<String> {
         .collect()
 }
 
-/// Keys of labels and annotations.
+/// Validates keys of labels and annotations.
 pub(super) fn qualified(key: &str) -> Vec<String> {
     let (prefix, name) = match key.split_once('/') {
         Some((prefix, name)) => (Some(prefix), name),
@@ -78,20 +78,20 @@ pub(super) fn qualified(key: &str) -> Vec<String> {
         );
     }
     errors.extend(limit(name, 63).map(|detail| format!("name part {detail}")));
-    errors.extend(broken(is_word(name), QUALIFIED));
+    errors.extend(broken(is_alphanumeric_word(name), QUALIFIED));
     errors
 }
 
-/// Values of labels.
+/// Validates values of labels.
 pub(super) fn label_value(value: &str) -> Vec<String> {
-    let holds = value.is_empty() || is_word(value);
+    let holds = value.is_empty() || is_alphanumeric_word(value);
     limit(value, 63)
         .into_iter()
         .chain(broken(holds, VALUE))
         .collect()
 }
 
-/// Keys of what config maps and secrets hold, which become names of files.
+/// Validates keys of config maps and secrets, which are file names in volumes.
 pub(super) fn data_key(key: &str) -> Vec<String> {
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let holds = !key.is_empty() && key.bytes().all(inner);
@@ -107,7 +107,7 @@ pub(super) fn data_key(key: &str) -> Vec<String> {
         .collect()
 }
 
-/// Names of environment variables.
+/// Validates names of environment variables.
 pub(super) fn environment(name: &str) -> Vec<String> {
     let holds = name
         .bytes()
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_keep_to_their_rules() {
+    fn names_are_validated_by_their_rules() {
         let long = "a".repeat(64);
         let rules: [(Rule, &[&str], &[&str]); 6] = [
             (

@@ -1,19 +1,19 @@
-//! A pod's class of service, which says who has to go first where room is short.
+//! QoS class of a pod, which orders evictions under resource pressure.
 
 use component_helpers::quantity::milli_value;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde_json::Value;
 
-/// The resources that count.
+/// Resources that determine the class.
 const RESOURCES: [&str; 2] = ["cpu", "memory"];
 
-/// An amount of a container's that is more than nothing.
+/// Returns a container's quantity if it is positive.
 fn amount(container: &Value, list: &str, resource: &str) -> Option<i128> {
     let text = container["resources"][list][resource].as_str()?;
     milli_value(&Quantity(text.to_owned())).filter(|amount| *amount > 0)
 }
 
-/// `Guaranteed`, `Burstable` or `BestEffort`, of a spec with its defaults filled in.
+/// Returns the class of a pod spec with its defaults: `Guaranteed`, `Burstable` or `BestEffort`.
 pub(crate) fn qos_class(spec: &Value) -> &'static str {
     let lists = ["initContainers", "containers"];
     let containers = lists.iter().filter_map(|list| spec[*list].as_array());
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_class_is_what_all_containers_ask_for() {
+    fn class_follows_from_the_requests_and_limits_of_all_containers() {
         let none = json!({});
         let zero = json!({"requests": {"cpu": "0"}});
         let other = json!({"requests": {"ephemeral-storage": "1Gi"}});

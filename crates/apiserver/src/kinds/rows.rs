@@ -1,4 +1,4 @@
-//! The table of kinds.
+//! Table of the served kinds.
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -10,11 +10,14 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
-use super::tables::{network, others, pods, workloads};
-use super::{Kind, Subresource, defaults, selectable, typed, unsupported, validate};
+use super::tables::{core, network, pods, workloads};
+use super::{
+    Kind, ProxyBackend, Subresource, allocation, defaults, field_selectors, merge_lists, schema,
+    strategy, unsupported, validate,
+};
 
-/// What a kind has that says nothing else of itself.
-const PLAIN: Kind = Kind {
+/// Defaults of an entry.
+const BASE: Kind = Kind {
     group: "",
     version: "v1",
     kind: "",
@@ -30,87 +33,108 @@ const PLAIN: Kind = Kind {
     unsupported: |_| Vec::new(),
     columns: &[],
     cells: |_, _| Vec::new(),
-    selectable: |_| Vec::new(),
+    field_selectors: |_| Vec::new(),
     schema: |_| schemars::json_schema!({"type": "object"}),
+    tracks_generation: false,
+    has_delete_collection: true,
+    has_spec_finalizers: false,
+    protected_names: &[],
+    prepare_for_create: |_| {},
+    prepare_for_delete: |_| {},
+    grace_period_seconds: None,
+    allocate: None,
+    merge_lists: &[],
+    proxy_backend: None,
+    deprecation: None,
 };
 
-/// Every kind that this node serves.
+/// Served kinds.
 pub static KINDS: &[Kind] = &[
     Kind {
         kind: "ConfigMap",
         validate: validate::config_map,
-        unknown_fields: typed::unknown_fields::<ConfigMap>,
-        schema: typed::schema::<ConfigMap>,
-        columns: others::CONFIG_MAPS,
-        cells: others::config_map,
+        unknown_fields: schema::unknown_fields::<ConfigMap>,
+        schema: schema::schema::<ConfigMap>,
+        columns: core::CONFIG_MAPS,
+        cells: core::config_map,
         plural: "configmaps",
         singular: "configmap",
         short_names: &["cm"],
-        ..PLAIN
+        ..BASE
     },
     Kind {
         kind: "Endpoints",
-        unknown_fields: typed::unknown_fields::<Endpoints>,
-        schema: typed::schema::<Endpoints>,
+        unknown_fields: schema::unknown_fields::<Endpoints>,
+        schema: schema::schema::<Endpoints>,
         columns: network::ENDPOINTS,
         cells: network::endpoints,
         plural: "endpoints",
         singular: "endpoints",
         short_names: &["ep"],
-        ..PLAIN
+        deprecation: Some(
+            "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+        ),
+        ..BASE
     },
     Kind {
         kind: "Event",
-        unknown_fields: typed::unknown_fields::<Event>,
-        schema: typed::schema::<Event>,
-        columns: others::EVENTS,
-        cells: others::event,
-        selectable: selectable::event,
+        unknown_fields: schema::unknown_fields::<Event>,
+        schema: schema::schema::<Event>,
+        columns: core::EVENTS,
+        cells: core::event,
+        field_selectors: field_selectors::event,
         plural: "events",
         singular: "event",
         short_names: &["ev"],
-        ..PLAIN
+        ..BASE
     },
     Kind {
         kind: "Namespace",
         validate: validate::namespace,
-        unknown_fields: typed::unknown_fields::<Namespace>,
-        schema: typed::schema::<Namespace>,
-        columns: others::NAMESPACES,
-        cells: others::namespace,
-        selectable: selectable::namespace,
+        unknown_fields: schema::unknown_fields::<Namespace>,
+        schema: schema::schema::<Namespace>,
+        columns: core::NAMESPACES,
+        cells: core::namespace,
+        field_selectors: field_selectors::namespace,
         plural: "namespaces",
         singular: "namespace",
         short_names: &["ns"],
         namespaced: false,
         subresources: &[Subresource::Status, Subresource::Finalize],
-        ..PLAIN
+        // Upstream's namespace storage has no collection deleter.
+        has_delete_collection: false,
+        has_spec_finalizers: true,
+        protected_names: strategy::IMMORTAL_NAMESPACES,
+        prepare_for_create: strategy::prepare_new_namespace,
+        prepare_for_delete: strategy::set_phase_terminating,
+        ..BASE
     },
     Kind {
         kind: "Node",
         validate: validate::node,
-        unknown_fields: typed::unknown_fields::<Node>,
-        schema: typed::schema::<Node>,
-        columns: others::NODES,
-        cells: others::node,
-        selectable: selectable::node,
+        unknown_fields: schema::unknown_fields::<Node>,
+        schema: schema::schema::<Node>,
+        columns: core::NODES,
+        cells: core::node,
+        field_selectors: field_selectors::node,
         plural: "nodes",
         singular: "node",
         short_names: &["no"],
         namespaced: false,
         subresources: &[Subresource::Status],
-        ..PLAIN
+        merge_lists: merge_lists::NODE,
+        ..BASE
     },
     Kind {
         kind: "Pod",
         default: defaults::pod,
         validate: validate::pod,
         unsupported: unsupported::pod,
-        unknown_fields: typed::unknown_fields::<Pod>,
-        schema: typed::schema::<Pod>,
+        unknown_fields: schema::unknown_fields::<Pod>,
+        schema: schema::schema::<Pod>,
         columns: pods::COLUMNS,
         cells: pods::cells,
-        selectable: selectable::pod,
+        field_selectors: field_selectors::pod,
         plural: "pods",
         singular: "pod",
         short_names: &["po"],
@@ -125,77 +149,90 @@ pub static KINDS: &[Kind] = &[
             Subresource::Eviction,
             Subresource::Proxy,
         ],
-        ..PLAIN
+        tracks_generation: true,
+        prepare_for_create: strategy::prepare_new_pod,
+        grace_period_seconds: Some(strategy::pod_grace_period_seconds),
+        merge_lists: merge_lists::POD,
+        proxy_backend: Some(ProxyBackend::Pod),
+        ..BASE
     },
     Kind {
         kind: "PodTemplate",
         default: defaults::pod_template,
         validate: validate::pod_template,
-        unknown_fields: typed::unknown_fields::<PodTemplate>,
-        schema: typed::schema::<PodTemplate>,
+        unknown_fields: schema::unknown_fields::<PodTemplate>,
+        schema: schema::schema::<PodTemplate>,
         columns: workloads::POD_TEMPLATES,
         cells: workloads::pod_template,
         plural: "podtemplates",
         singular: "podtemplate",
-        ..PLAIN
+        merge_lists: merge_lists::POD,
+        ..BASE
     },
     Kind {
         kind: "ReplicationController",
         default: defaults::replication_controller,
         validate: validate::replication_controller,
         unsupported: unsupported::workload,
-        unknown_fields: typed::unknown_fields::<ReplicationController>,
-        schema: typed::schema::<ReplicationController>,
+        unknown_fields: schema::unknown_fields::<ReplicationController>,
+        schema: schema::schema::<ReplicationController>,
         columns: workloads::REPLICA_SETS,
         cells: workloads::replica_set,
-        selectable: selectable::replica_set,
+        field_selectors: field_selectors::replica_set,
         plural: "replicationcontrollers",
         singular: "replicationcontroller",
         short_names: &["rc"],
         categories: &["all"],
         subresources: &[Subresource::Status, Subresource::Scale],
-        ..PLAIN
+        tracks_generation: true,
+        prepare_for_create: strategy::reset_status,
+        merge_lists: merge_lists::POD,
+        ..BASE
     },
     Kind {
         kind: "Secret",
         validate: validate::secret,
         default: defaults::secret,
-        unknown_fields: typed::unknown_fields::<Secret>,
-        schema: typed::schema::<Secret>,
-        columns: others::SECRETS,
-        cells: others::secret,
-        selectable: selectable::secret,
+        unknown_fields: schema::unknown_fields::<Secret>,
+        schema: schema::schema::<Secret>,
+        columns: core::SECRETS,
+        cells: core::secret,
+        field_selectors: field_selectors::secret,
         plural: "secrets",
         singular: "secret",
-        ..PLAIN
+        ..BASE
     },
     Kind {
         kind: "ServiceAccount",
-        unknown_fields: typed::unknown_fields::<ServiceAccount>,
-        schema: typed::schema::<ServiceAccount>,
-        columns: others::SERVICE_ACCOUNTS,
-        cells: others::service_account,
+        unknown_fields: schema::unknown_fields::<ServiceAccount>,
+        schema: schema::schema::<ServiceAccount>,
+        columns: core::SERVICE_ACCOUNTS,
+        cells: core::service_account,
         plural: "serviceaccounts",
         singular: "serviceaccount",
         short_names: &["sa"],
-        ..PLAIN
+        ..BASE
     },
     Kind {
         kind: "Service",
         default: defaults::service,
         validate: validate::service,
         unsupported: unsupported::service,
-        unknown_fields: typed::unknown_fields::<Service>,
-        schema: typed::schema::<Service>,
+        unknown_fields: schema::unknown_fields::<Service>,
+        schema: schema::schema::<Service>,
         columns: network::SERVICES,
         cells: network::service,
-        selectable: selectable::service,
+        field_selectors: field_selectors::service,
         plural: "services",
         singular: "service",
         short_names: &["svc"],
         categories: &["all"],
         subresources: &[Subresource::Status, Subresource::Proxy],
-        ..PLAIN
+        prepare_for_create: strategy::prepare_new_service,
+        allocate: Some(allocation::allocate_service),
+        merge_lists: merge_lists::SERVICE,
+        proxy_backend: Some(ProxyBackend::Service),
+        ..BASE
     },
     Kind {
         group: "apps",
@@ -203,8 +240,8 @@ pub static KINDS: &[Kind] = &[
         default: defaults::deployment,
         validate: validate::deployment,
         unsupported: unsupported::workload,
-        unknown_fields: typed::unknown_fields::<Deployment>,
-        schema: typed::schema::<Deployment>,
+        unknown_fields: schema::unknown_fields::<Deployment>,
+        schema: schema::schema::<Deployment>,
         columns: workloads::DEPLOYMENTS,
         cells: workloads::deployment,
         plural: "deployments",
@@ -212,7 +249,10 @@ pub static KINDS: &[Kind] = &[
         short_names: &["deploy"],
         categories: &["all"],
         subresources: &[Subresource::Status, Subresource::Scale],
-        ..PLAIN
+        tracks_generation: true,
+        prepare_for_create: strategy::reset_status,
+        merge_lists: merge_lists::POD,
+        ..BASE
     },
     Kind {
         group: "apps",
@@ -220,66 +260,72 @@ pub static KINDS: &[Kind] = &[
         default: defaults::replica_set,
         validate: validate::replica_set,
         unsupported: unsupported::workload,
-        unknown_fields: typed::unknown_fields::<ReplicaSet>,
-        schema: typed::schema::<ReplicaSet>,
+        unknown_fields: schema::unknown_fields::<ReplicaSet>,
+        schema: schema::schema::<ReplicaSet>,
         columns: workloads::REPLICA_SETS,
         cells: workloads::replica_set,
-        selectable: selectable::replica_set,
+        field_selectors: field_selectors::replica_set,
         plural: "replicasets",
         singular: "replicaset",
         short_names: &["rs"],
         categories: &["all"],
         subresources: &[Subresource::Status, Subresource::Scale],
-        ..PLAIN
+        tracks_generation: true,
+        prepare_for_create: strategy::reset_status,
+        merge_lists: merge_lists::POD,
+        ..BASE
     },
     Kind {
         group: "coordination.k8s.io",
         kind: "Lease",
-        unknown_fields: typed::unknown_fields::<Lease>,
-        schema: typed::schema::<Lease>,
-        columns: others::LEASES,
-        cells: others::lease,
+        unknown_fields: schema::unknown_fields::<Lease>,
+        schema: schema::schema::<Lease>,
+        columns: core::LEASES,
+        cells: core::lease,
         plural: "leases",
         singular: "lease",
-        ..PLAIN
+        ..BASE
     },
     Kind {
         group: "discovery.k8s.io",
         kind: "EndpointSlice",
         validate: validate::endpoint_slice,
-        unknown_fields: typed::unknown_fields::<EndpointSlice>,
-        schema: typed::schema::<EndpointSlice>,
+        unknown_fields: schema::unknown_fields::<EndpointSlice>,
+        schema: schema::schema::<EndpointSlice>,
         columns: network::ENDPOINT_SLICES,
         cells: network::endpoint_slice,
         plural: "endpointslices",
         singular: "endpointslice",
-        ..PLAIN
+        ..BASE
     },
     Kind {
         group: "networking.k8s.io",
         kind: "NetworkPolicy",
         unsupported: unsupported::network_policy,
-        unknown_fields: typed::unknown_fields::<NetworkPolicy>,
-        schema: typed::schema::<NetworkPolicy>,
+        unknown_fields: schema::unknown_fields::<NetworkPolicy>,
+        schema: schema::schema::<NetworkPolicy>,
         columns: network::POLICIES,
         cells: network::policy,
         plural: "networkpolicies",
         singular: "networkpolicy",
         short_names: &["netpol"],
-        ..PLAIN
+        tracks_generation: true,
+        ..BASE
     },
     Kind {
         group: "policy",
         kind: "PodDisruptionBudget",
         validate: validate::disruption_budget,
-        unknown_fields: typed::unknown_fields::<PodDisruptionBudget>,
-        schema: typed::schema::<PodDisruptionBudget>,
-        columns: others::BUDGETS,
-        cells: others::budget,
+        unknown_fields: schema::unknown_fields::<PodDisruptionBudget>,
+        schema: schema::schema::<PodDisruptionBudget>,
+        columns: core::BUDGETS,
+        cells: core::budget,
         plural: "poddisruptionbudgets",
         singular: "poddisruptionbudget",
         short_names: &["pdb"],
         subresources: &[Subresource::Status],
-        ..PLAIN
+        tracks_generation: true,
+        prepare_for_create: strategy::reset_status,
+        ..BASE
     },
 ];

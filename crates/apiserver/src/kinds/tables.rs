@@ -1,12 +1,12 @@
-//! What `kubectl get` shows of each kind: the columns of the API server's tables.
+//! Table columns of each kind, which `kubectl get` prints.
 
 use serde_json::{Value, json};
 
 use super::Column;
 
 pub(super) mod age;
+pub(super) mod core;
 pub(super) mod network;
-pub(super) mod others;
 pub(super) mod pods;
 pub(super) mod workloads;
 
@@ -18,7 +18,7 @@ pub(super) const NAME: Column = Column {
 };
 pub(super) const AGE: Column = text("Age");
 
-/// A column of text that is always shown.
+/// Creates a text column.
 pub(super) const fn text(name: &'static str) -> Column {
     Column {
         name,
@@ -28,7 +28,7 @@ pub(super) const fn text(name: &'static str) -> Column {
     }
 }
 
-/// A column of text that is shown with `-o wide`.
+/// Creates a text column for `-o wide`.
 pub(super) const fn wide(name: &'static str) -> Column {
     Column {
         name,
@@ -38,7 +38,7 @@ pub(super) const fn wide(name: &'static str) -> Column {
     }
 }
 
-/// A column of numbers that is always shown.
+/// Creates a column of integers.
 pub(super) const fn number(name: &'static str) -> Column {
     Column {
         name,
@@ -52,7 +52,7 @@ fn name(object: &Value) -> Value {
     object["metadata"]["name"].clone()
 }
 
-/// A text, or what stands for none.
+/// Returns the text, or `<none>` if it is empty.
 fn or_none(text: &str) -> Value {
     if text.is_empty() {
         json!("<none>")
@@ -61,7 +61,7 @@ fn or_none(text: &str) -> Value {
     }
 }
 
-/// `a=b,c=d`, or what stands for none.
+/// Formats a map as `a=b,c=d`; `<none>` if it is empty.
 fn pairs(map: &Value) -> Value {
     let pairs = map.as_object().into_iter().flatten();
     let texts: Vec<_> = pairs

@@ -1,10 +1,10 @@
-//! Fields that change what a pod or a service does, and that this node does not honour: refused by name, or warned of.
+//! Fields that would change behaviour and that this node does not honour: rejected, or reported in a warning.
 
 use serde_json::Value;
 
 use super::Unsupported;
 
-/// Volume sources that this node has.
+/// Volume sources that this node supports.
 const VOLUMES: [&str; 6] = [
     "name",
     "emptyDir",
@@ -13,17 +13,17 @@ const VOLUMES: [&str; 6] = [
     "downwardAPI",
     "projected",
 ];
-/// What a volume may be projected of.
+/// Supported sources of projected volumes.
 const PROJECTED: [&str; 3] = ["configMap", "secret", "downwardAPI"];
 const NO_VOLUME: &str =
     "this node has volumes of the kinds emptyDir, configMap, secret, downwardAPI and projected";
 const NO_PROJECTION: &str = "this node projects configMap, secret and downwardAPI";
 
-fn field(path: String, message: &str, refused: bool) -> Unsupported {
+fn field(path: String, message: &str, is_rejected: bool) -> Unsupported {
     Unsupported {
         field: path,
         message: message.to_owned(),
-        refused,
+        is_rejected,
     }
 }
 
@@ -46,7 +46,7 @@ fn is_set(value: &Value) -> bool {
 
 fn pod_spec(spec: &Value, path: &str) -> Vec<Unsupported> {
     let mut found = Vec::new();
-    for (name, message, refused) in [
+    for (name, message, is_rejected) in [
         (
             "ephemeralContainers",
             "this node does not run ephemeral containers",
@@ -89,34 +89,34 @@ fn pod_spec(spec: &Value, path: &str) -> Vec<Unsupported> {
         ),
     ] {
         if is_set(&spec[name]) {
-            found.push(field(format!("{path}.{name}"), message, refused));
+            found.push(field(format!("{path}.{name}"), message, is_rejected));
         }
     }
     for list in ["initContainers", "containers"] {
         let containers = spec[list].as_array().into_iter().flatten();
         for (at, container) in containers.enumerate() {
             let path = format!("{path}.{list}[{at}]");
-            found.extend(of_container(container, &path));
-            if list == "containers" && is_set(&container["restartPolicy"]) {
-                let message = "containers of this node are restarted by their pod's policy";
-                found.push(field(format!("{path}.restartPolicy"), message, true));
+            found.extend(unsupported_container_fields(container, &path));
+            if list == "initContainers" && is_set(&container["restartPolicyRules"]) {
+                let message = "this node supports restart rules of regular containers only";
+                found.push(field(format!("{path}.restartPolicyRules"), message, true));
             }
         }
     }
     for (at, volume) in spec["volumes"].as_array().into_iter().flatten().enumerate() {
         let path = format!("{path}.volumes[{at}]");
-        found.extend(other_than(&VOLUMES, volume, &path, NO_VOLUME));
+        found.extend(fields_other_than(&VOLUMES, volume, &path, NO_VOLUME));
         let sources = volume["projected"]["sources"].as_array();
         for (at, source) in sources.into_iter().flatten().enumerate() {
             let path = format!("{path}.projected.sources[{at}]");
-            found.extend(other_than(&PROJECTED, source, &path, NO_PROJECTION));
+            found.extend(fields_other_than(&PROJECTED, source, &path, NO_PROJECTION));
         }
     }
     found
 }
 
-/// Every field of an object that is not among the known ones.
-fn other_than<'a>(
+/// Returns the fields of an object that are not in `known`.
+fn fields_other_than<'a>(
     known: &'a [&str],
     object: &'a Value,
     path: &'a str,
@@ -127,22 +127,15 @@ fn other_than<'a>(
     others.map(move |(name, _)| field(format!("{path}.{name}"), message, true))
 }
 
-fn of_container(container: &Value, path: &str) -> Vec<Unsupported> {
+fn unsupported_container_fields(container: &Value, path: &str) -> Vec<Unsupported> {
     let mut found = Vec::new();
-    for (name, message, refused) in [
-        (
-            "restartPolicyRules",
-            "containers of this node are restarted by their pod's policy",
-            true,
-        ),
-        (
-            "volumeDevices",
-            "this node has no block devices for pods",
-            true,
-        ),
-    ] {
+    for (name, message, is_rejected) in [(
+        "volumeDevices",
+        "this node has no block devices for pods",
+        true,
+    )] {
         if is_set(&container[name]) {
-            found.push(field(format!("{path}.{name}"), message, refused));
+            found.push(field(format!("{path}.{name}"), message, is_rejected));
         }
     }
     if is_set(&container["resources"]["limits"]) {
@@ -192,23 +185,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_honoured_is_named_and_what_is_empty_is_not() {
+    fn fields_that_are_not_honoured_are_named_unless_empty() {
         let given = json!({"spec": {
-            "initContainers": [{"name": "i", "restartPolicy": "Always", "resources": {"limits": {"cpu": "1"}}}],
+            "initContainers": [{"name": "i", "restartPolicy": "Always", "restartPolicyRules": [{}], "resources": {"limits": {"cpu": "1"}}}],
             "hostNetwork": true, "hostPID": false, "nodeSelector": {},
-            "containers": [{"restartPolicy": "Never", "resources": {"limits": {"cpu": "1"}}}],
+            "containers": [{"restartPolicy": "Never", "restartPolicyRules": [{}], "resources": {"limits": {"cpu": "1"}}}],
             "volumes": [{"name": "v", "emptyDir": {}}, {"name": "h", "hostPath": {"path": "/"}},
                 {"name": "p", "projected": {"sources": [{"secret": {}}, {"serviceAccountToken": {"path": "t"}}]}}],
         }});
         let found: Vec<(String, bool)> = pod(&given)
             .into_iter()
-            .map(|found| (found.field, found.refused))
+            .map(|found| (found.field, found.is_rejected))
             .collect();
         let expected = [
             ("spec.hostNetwork", true),
             ("spec.initContainers[0].resources.limits", false),
+            ("spec.initContainers[0].restartPolicyRules", true),
             ("spec.containers[0].resources.limits", false),
-            ("spec.containers[0].restartPolicy", true),
             ("spec.volumes[1].hostPath", true),
             (
                 "spec.volumes[2].projected.sources[1].serviceAccountToken",
@@ -217,7 +210,7 @@ mod tests {
         ];
         assert_eq!(
             found,
-            expected.map(|(field, refused)| (field.to_owned(), refused))
+            expected.map(|(field, is_rejected)| (field.to_owned(), is_rejected))
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What the API server refuses, in its words.
+//! Validation with the API server's messages.
 
 use serde_json::Value;
 
@@ -12,6 +12,7 @@ mod lifecycle;
 mod node;
 mod pod;
 mod pod_update;
+mod restart_policy;
 mod service;
 mod workload;
 
@@ -23,7 +24,7 @@ pub(super) use pod::pod;
 pub(super) use service::service;
 pub(super) use workload::{deployment, pod_template, replica_set, replication_controller};
 
-/// Objects about which nothing is checked but their names.
+/// Validates the metadata of kinds without rules of their own.
 pub(super) fn named(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     metadata(new, old, names::subdomain)
 }
@@ -32,7 +33,7 @@ pub(super) fn namespace(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     metadata(new, old, names::label)
 }
 
-/// Names and labels. An object that is there already has a name that counts.
+/// Validates name and labels. The name of an existing object is not validated again.
 fn metadata(new: &Value, old: Option<&Value>, rule: Rule) -> Vec<FieldError> {
     let metadata = &new["metadata"];
     let mut errors = Vec::new();
@@ -65,7 +66,7 @@ fn metadata(new: &Value, old: Option<&Value>, rule: Rule) -> Vec<FieldError> {
     errors
 }
 
-/// An object that is being deleted gets no new finalizers. Upstream: `ValidateNoNewFinalizers`.
+/// Rejects new finalizers of an object that is being deleted. Upstream: `ValidateNoNewFinalizers`.
 fn added_finalizers(new: &Value, old: &Value) -> Option<FieldError> {
     if !old["deletionTimestamp"].is_string() {
         return None;
@@ -104,7 +105,7 @@ fn labels(labels: &Value, path: &str) -> Vec<FieldError> {
     errors
 }
 
-/// A field that may not change once it has a value.
+/// Rejects a change of a field that has a value.
 fn immutable(new: &Value, old: Option<&Value>, pointer: &str, path: &str) -> Option<FieldError> {
     let (new, old) = (new.pointer(pointer)?, old?.pointer(pointer)?);
     (new != old).then(|| FieldError::invalid(path, new.to_string(), "field is immutable"))

@@ -1,4 +1,4 @@
-//! Limits of connections: how many are open, and which idle one is closed for a new one.
+//! Limit of open connections, at which the connection that has been idle longest is closed for a new one.
 //!
 //! A connection is idle while no request on it is in flight: before its TLS handshake is complete, before its first
 //! request, and between requests. A watch, a followed log, and an upgraded connection are in flight until they end.
@@ -22,7 +22,7 @@ struct Shared {
     permits: Arc<Semaphore>,
     /// Connections that can be closed while they are idle, in the order in which they were opened.
     open: Mutex<BTreeMap<u64, Arc<Activity>>>,
-    /// A connection has become idle.
+    /// Notified when a connection becomes idle.
     became_idle: Notify,
     next_id: AtomicU64,
 }
@@ -128,7 +128,7 @@ impl Connections {
 }
 
 impl Activity {
-    /// Notes that a request has arrived.
+    /// Records the start of a request.
     pub(super) fn start_request(self: &Arc<Self>) -> InFlight {
         self.state.send_modify(|state| {
             state.requests += 1;
@@ -137,13 +137,13 @@ impl Activity {
         InFlight(self.clone())
     }
 
-    /// Notes that a request is answered with an upgrade: from then on the connection is never idle.
+    /// Records an upgrade, after which the connection is never idle.
     pub(super) fn mark_upgraded(&self) {
         self.state.send_modify(|state| state.is_upgraded = true);
     }
 
-    /// The connection is closed, or upgraded and no longer this server's to close.
-    pub(super) fn end(&self) {
+    /// Unregisters a connection that was closed or upgraded.
+    pub(super) fn unregister(&self) {
         self.connections.open().remove(&self.id);
     }
 
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn at_the_limit_the_connection_that_has_been_idle_longest_is_closed() {
+    async fn at_the_limit_the_longest_idle_connection_is_closed() {
         let connections = Connections::new(2);
         let mut permits = vec![connections.permit().await];
         let first = connections.open_connection();
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_new_connection_waits_while_all_have_requests_in_flight() {
+    async fn new_connection_waits_while_all_others_have_requests_in_flight() {
         let connections = Connections::new(2);
         let permits = [connections.permit().await, connections.permit().await];
         let (busy, upgraded) = (connections.open_connection(), connections.open_connection());
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_times_out_sooner_before_its_first_request() {
+    async fn connection_without_a_request_has_a_shorter_timeout() {
         let connections = Connections::new(1);
         let activity = connections.open_connection();
         let idle_for = || activity.idle_for(10 * SECOND, 90 * SECOND);

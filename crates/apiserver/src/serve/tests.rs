@@ -23,7 +23,7 @@ struct Fixture {
 }
 
 impl Fixture {
-    /// A server with a limit of connections. Its clock is so fast that a restart takes some milliseconds.
+    /// Starts a server with a connection limit. Its clock runs at 100 times real time, so that a restart takes some milliseconds.
     async fn start(max_connections: usize) -> Self {
         let stop = CancellationToken::new();
         let clock = Clock::new(Timestamp::UNIX_EPOCH, 100.0);
@@ -73,7 +73,7 @@ impl Fixture {
         read_until(client, "\r\n\r\n").await
     }
 
-    /// Makes a request on a connection that stays open.
+    /// Sends a request on a connection that stays open.
     async fn keep_alive(&self) -> Client {
         let mut client = self.connect_tls(b"http/1.1").await.unwrap();
         let head = self.request(&mut client, "/livez", "").await.unwrap();
@@ -91,10 +91,10 @@ async fn read_until(client: &mut Client, end: &str) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// Returns once the server has closed the connection.
+/// Waits until the server closes the connection.
 async fn wait_for_close(mut client: impl AsyncRead + Unpin) {
     let mut rest = Vec::new();
-    // A reset is a close as well.
+    // A reset closes the connection, too.
     let _ = client.read_to_end(&mut rest).await;
 }
 
@@ -164,7 +164,7 @@ async fn watches_and_upgraded_connections_are_not_idle() {
 }
 
 #[tokio::test]
-async fn an_http2_connection_with_an_open_stream_is_not_idle() {
+async fn http2_connection_with_an_open_stream_is_not_idle() {
     let server = Fixture::start(2).await;
     let stream = server.connect_tls(b"h2").await.unwrap();
     let io = TokioIo::new(stream);
@@ -220,7 +220,7 @@ async fn health_and_version_need_no_token() {
 }
 
 #[tokio::test]
-async fn the_server_accepts_connections_again_after_a_panic() {
+async fn server_accepts_connections_after_a_panic() {
     let server = Fixture::start(8).await;
     let mut open = server.keep_alive().await;
     server.supervisor.arm("kube-apiserver", 1);

@@ -1,4 +1,4 @@
-//! Tracks when requests are in flight, and how long a connection's socket is open.
+//! Tracks requests in flight, and the lifetime of a connection's socket.
 
 use std::io;
 use std::pin::Pin;
@@ -16,7 +16,7 @@ use tower::ServiceExt as _;
 
 use super::connections::{Activity, InFlight};
 
-/// A service whose requests are in flight until the body of their response ends.
+/// HTTP service whose requests are in flight until the end of the response body.
 #[derive(Clone)]
 pub(super) struct TrackedService {
     pub(super) router: axum::Router,
@@ -44,7 +44,7 @@ impl hyper::service::Service<Request<Incoming>> for TrackedService {
     }
 }
 
-/// A socket that counts against the limit of connections until it is dropped, also after an upgrade.
+/// Socket that counts against the connection limit until it is dropped, also after an upgrade.
 pub(super) struct Permitted<S> {
     pub(super) stream: S,
     pub(super) _permit: OwnedSemaphorePermit,
@@ -78,7 +78,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Permitted<S> {
     }
 }
 
-/// A response's body.
+/// Response body; the request is in flight until it is dropped.
 pub(super) struct TrackedBody {
     body: axum::body::Body,
     _in_flight: InFlight,

@@ -15,7 +15,7 @@ fn object(name: &str) -> Value {
 }
 
 #[test]
-fn every_write_has_the_next_version() {
+fn every_write_increments_the_resource_version() {
     let store = Store::default();
     let first = store.create(key("a", "x"), object("x")).unwrap();
     let second = store.replace(&key("a", "x"), &first, object("x")).unwrap();
@@ -27,7 +27,7 @@ fn every_write_has_the_next_version() {
 }
 
 #[test]
-fn a_write_over_what_has_changed_is_a_conflict_and_changes_nothing() {
+fn write_over_a_changed_object_is_a_conflict_and_changes_nothing() {
     let store = Store::default();
     let first = store.create(key("a", "x"), object("x")).unwrap();
     store.replace(&key("a", "x"), &first, object("x")).unwrap();
@@ -51,7 +51,7 @@ fn a_write_over_what_has_changed_is_a_conflict_and_changes_nothing() {
 }
 
 #[test]
-fn a_list_holds_one_kind_and_one_namespace_in_order() {
+fn list_has_the_objects_of_one_kind_and_namespace_in_order() {
     let store = Store::default();
     for (namespace, name) in [("b", "x"), ("a", "z"), ("a", "y"), ("ab", "x")] {
         store.create(key(namespace, name), object(name)).unwrap();
@@ -75,7 +75,7 @@ fn a_list_holds_one_kind_and_one_namespace_in_order() {
 }
 
 #[test]
-fn changes_go_on_from_any_version_that_is_remembered() {
+fn events_continue_from_every_version_that_is_not_compacted() {
     let store = Store::with_history(2);
     for name in ["x", "y", "z"] {
         store.create(key("a", name), object(name)).unwrap();
@@ -90,7 +90,7 @@ fn changes_go_on_from_any_version_that_is_remembered() {
     };
     assert_eq!(
         seen(0),
-        Err(TooOld {
+        Err(Compacted {
             asked: 0,
             oldest: 1
         })
@@ -101,7 +101,7 @@ fn changes_go_on_from_any_version_that_is_remembered() {
 }
 
 #[test]
-fn a_change_tells_what_was_and_what_is() {
+fn event_has_the_object_before_and_after_the_change() {
     let store = Store::default();
     let first = store.create(key("a", "x"), object("x")).unwrap();
     store.remove(&key("a", "x"), &first).unwrap();
@@ -115,7 +115,7 @@ fn a_change_tells_what_was_and_what_is() {
 }
 
 #[tokio::test]
-async fn a_watcher_is_woken_by_the_next_write() {
+async fn watcher_is_notified_of_the_next_write() {
     let store = Store::default();
     let mut latest = store.latest();
     latest.borrow_and_update();

@@ -1,4 +1,4 @@
-//! What a container prints, kept while its instance is known, and bounded: the oldest lines go first.
+//! A container's log, in memory and bounded: when it is full, the oldest lines are dropped.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -9,92 +9,95 @@ use probe::Clock;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::watch;
 
-use super::taps::Taps;
+use super::attach_output::OutputFanout;
 use crate::LogLine;
 
-/// As much as the kubelet keeps of a container before it rotates.
-const MAX_BYTES: usize = 10 << 20;
+/// Maximum size of a log in bytes (the kubelet's `containerLogMaxSize`).
+const MAX_LOG_BYTES: usize = 10 << 20;
 
-/// A longer line is several.
-const MAX_LINE: usize = 16 << 10;
+/// Maximum length of a line in bytes; longer lines are split (containerd's `max_container_log_line_size`).
+const MAX_LINE_BYTES: usize = 16 << 10;
 
-/// The most that is read at a time.
-const CHUNK: usize = 8 << 10;
+/// Size of a read in bytes.
+const CHUNK_BYTES: usize = 8 << 10;
 
-/// A log. Clones share it.
+/// Reads a log. Clones share it.
 #[derive(Clone)]
 pub(super) struct Log {
     lines: Arc<Mutex<Lines>>,
-    /// How many lines there have been; the sender goes when there will be no more.
-    changed: watch::Receiver<u64>,
+    /// Number of lines written so far. Closed when the log is complete.
+    line_count: watch::Receiver<u64>,
 }
 
 #[derive(Default)]
 struct Lines {
     kept: VecDeque<LogLine>,
     bytes: usize,
-    /// The number of the first line that is kept.
+    /// Number of the first line that is kept.
     first: u64,
 }
 
-/// Writes a log. Dropping the last one ends it.
+/// Writes a log. Dropping the last clone completes it.
 #[derive(Clone)]
-pub(super) struct Writer {
+pub(super) struct LogWriter {
     lines: Arc<Mutex<Lines>>,
-    changed: Arc<watch::Sender<u64>>,
+    line_count: Arc<watch::Sender<u64>>,
     clock: Clock,
 }
 
-pub(super) fn new(clock: Clock) -> (Writer, Log) {
+pub(super) fn new(clock: Clock) -> (LogWriter, Log) {
     let lines = Arc::<Mutex<Lines>>::default();
-    let (sender, changed) = watch::channel(0);
-    let writer = Writer {
+    let (sender, line_count) = watch::channel(0);
+    let writer = LogWriter {
         lines: lines.clone(),
-        changed: Arc::new(sender),
+        line_count: Arc::new(sender),
         clock,
     };
-    (writer, Log { lines, changed })
+    (writer, Log { lines, line_count })
 }
 
 fn lock(lines: &Mutex<Lines>) -> MutexGuard<'_, Lines> {
-    lines.lock().expect("nothing panics while it holds a log")
+    lines.lock().expect("no code panics while it holds a log")
 }
 
-/// The first line, if it is whole or as long as one may be. A copy: what is kept of a log is not to keep what it was read into.
-fn line(pending: &mut BytesMut) -> Option<Bytes> {
+/// Takes the first line, if it is complete or has the maximum length. The line is copied, so that the log does not keep the
+/// read buffer alive.
+fn take_line(pending: &mut BytesMut) -> Option<Bytes> {
     let end = pending
         .iter()
-        .take(MAX_LINE)
+        .take(MAX_LINE_BYTES)
         .position(|byte| *byte == b'\n');
-    let longest = (pending.len() >= MAX_LINE).then_some(MAX_LINE);
-    let length = end.map(|at| at + 1).or(longest)?;
+    let is_full = pending.len() >= MAX_LINE_BYTES;
+    let length = end
+        .map(|index| index + 1)
+        .or(is_full.then_some(MAX_LINE_BYTES))?;
     let line = Bytes::copy_from_slice(&pending[..length]);
     pending.advance(length);
     Some(line)
 }
 
-impl Writer {
-    /// Copies a stream to its end, and shows it to whoever is attached.
-    pub(super) async fn copy(self, mut stream: impl AsyncRead + Unpin, taps: Taps) {
+impl LogWriter {
+    /// Copies a stream to the log and to attached clients, until it ends.
+    pub(super) async fn copy(self, mut stream: impl AsyncRead + Unpin, fanout: OutputFanout) {
         let mut pending = BytesMut::new();
         loop {
             let before = pending.len();
-            pending.reserve(CHUNK);
+            pending.reserve(CHUNK_BYTES);
             let Ok(1..) = stream.read_buf(&mut pending).await else {
                 break;
             };
-            taps.show(&pending[before..]).await;
-            while let Some(line) = line(&mut pending) {
-                self.add(line);
+            fanout.send(&pending[before..]).await;
+            while let Some(line) = take_line(&mut pending) {
+                self.append(line);
             }
         }
         if !pending.is_empty() {
-            self.add(pending.freeze());
+            self.append(pending.freeze());
         }
-        taps.end();
+        fanout.close();
     }
 
-    fn add(&self, text: Bytes) {
+    fn append(&self, text: Bytes) {
         let line = LogLine {
             at: self.clock.now(),
             text,
@@ -102,7 +105,7 @@ impl Writer {
         let mut lines = lock(&self.lines);
         lines.bytes += line.text.len();
         lines.kept.push_back(line);
-        while lines.bytes > MAX_BYTES
+        while lines.bytes > MAX_LOG_BYTES
             && let Some(oldest) = lines.kept.pop_front()
         {
             lines.bytes -= oldest.text.len();
@@ -110,22 +113,22 @@ impl Writer {
         }
         let count = lines.first + lines.kept.len() as u64;
         drop(lines);
-        self.changed.send_replace(count);
+        self.line_count.send_replace(count);
     }
 }
 
 impl Log {
-    /// The lines from the first that is kept, and those to come if `follow`.
+    /// Streams the lines from the first that is kept; with `follow`, until the log is complete.
     pub(super) fn read(&self, follow: bool) -> BoxStream<'static, LogLine> {
         let log = self.clone();
         stream::unfold((log, 0), move |(mut log, next)| async move {
             loop {
-                if let Some((line, after)) = log.line(next) {
+                if let Some((line, after)) = log.line_from(next) {
                     return Some((line, (log, after)));
                 }
-                if !follow || log.changed.changed().await.is_err() {
-                    // The writer may have gone right after its last line.
-                    let (line, after) = log.line(next)?;
+                if !follow || log.line_count.changed().await.is_err() {
+                    // The writer may have been dropped right after its last line.
+                    let (line, after) = log.line_from(next)?;
                     return Some((line, (log, after)));
                 }
             }
@@ -133,17 +136,17 @@ impl Log {
         .boxed()
     }
 
-    /// All lines that are kept.
+    /// Returns all lines that are kept.
     pub(super) fn lines(&self) -> Vec<LogLine> {
         lock(&self.lines).kept.iter().cloned().collect()
     }
 
-    /// Line `number`, or the first after it that is kept, and the number of the one after that.
-    fn line(&self, number: u64) -> Option<(LogLine, u64)> {
+    /// Returns line `number`, or the first after it that is kept, and the number of the next line.
+    fn line_from(&self, number: u64) -> Option<(LogLine, u64)> {
         let lines = lock(&self.lines);
         let number = number.max(lines.first);
-        let at = usize::try_from(number - lines.first).ok()?;
-        Some((lines.kept.get(at)?.clone(), number + 1))
+        let index = usize::try_from(number - lines.first).ok()?;
+        Some((lines.kept.get(index)?.clone(), number + 1))
     }
 }
 
@@ -166,53 +169,53 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_follower_sees_what_was_and_what_comes_until_the_end() {
+    async fn follower_reads_old_and_new_lines_until_the_log_is_complete() {
         let (writer, log) = new(clock());
-        writer.add("one\n".into());
+        writer.append("one\n".into());
         let following = tokio::spawn(texts(log.read(true)));
         tokio::task::yield_now().await;
-        writer.copy(&b"two\nthree"[..], Taps::new()).await;
+        writer.copy(&b"two\nthree"[..], OutputFanout::new()).await;
         assert_eq!(following.await.unwrap(), ["one\n", "two\n", "three"]);
         assert_eq!(texts(log.read(false)).await.len(), 3);
     }
 
     #[tokio::test]
-    async fn a_line_that_is_too_long_is_several() {
+    async fn line_above_the_maximum_length_is_split() {
         let (writer, log) = new(clock());
-        let text = "x".repeat(MAX_LINE) + "\n" + &"y".repeat(MAX_LINE - 1) + "\nz";
-        writer.copy(text.as_bytes(), Taps::new()).await;
+        let text = "x".repeat(MAX_LINE_BYTES) + "\n" + &"y".repeat(MAX_LINE_BYTES - 1) + "\nz";
+        writer.copy(text.as_bytes(), OutputFanout::new()).await;
         let lengths = texts(log.read(false))
             .await
             .iter()
             .map(String::len)
             .collect::<Vec<_>>();
-        assert_eq!(lengths, [MAX_LINE, 1, MAX_LINE, 1]);
+        assert_eq!(lengths, [MAX_LINE_BYTES, 1, MAX_LINE_BYTES, 1]);
     }
 
     #[tokio::test]
-    async fn whoever_is_attached_sees_it_before_a_line_is_whole() {
+    async fn attached_client_receives_output_before_its_line_is_complete() {
         let (writer, log) = new(clock());
-        let (mut printing, printed) = tokio::io::duplex(64);
-        let taps = Taps::new();
-        let mut seen = taps.add(&CancellationToken::new());
-        let copying = tokio::spawn(writer.copy(printed, taps));
-        printing.write_all(b"prompt> ").await.unwrap();
+        let (mut container, output) = tokio::io::duplex(64);
+        let fanout = OutputFanout::new();
+        let mut attached = fanout.subscribe(&CancellationToken::new());
+        let copying = tokio::spawn(writer.copy(output, fanout));
+        container.write_all(b"prompt> ").await.unwrap();
         let mut prompt = [0; 8];
-        seen.read_exact(&mut prompt).await.unwrap();
+        attached.read_exact(&mut prompt).await.unwrap();
         assert_eq!(&prompt, b"prompt> ");
         assert!(texts(log.read(false)).await.is_empty());
-        drop(printing);
+        drop(container);
         copying.await.unwrap();
         assert_eq!(texts(log.read(false)).await, ["prompt> "]);
-        assert_eq!(seen.read(&mut prompt).await.unwrap(), 0);
+        assert_eq!(attached.read(&mut prompt).await.unwrap(), 0);
     }
 
     #[tokio::test]
-    async fn the_oldest_lines_go_when_there_are_too_many() {
+    async fn full_log_drops_its_oldest_lines() {
         let (writer, log) = new(clock());
         let line = Bytes::from(vec![b'x'; 1 << 20]);
         for _ in 0..12 {
-            writer.add(line.clone());
+            writer.append(line.clone());
         }
         assert_eq!(texts(log.read(false)).await.len(), 10);
     }

@@ -1,4 +1,4 @@
-//! Probes from the node's side of the pod network, and commands in the containers themselves.
+//! Probes of pods: network probes from the node's namespace of the pod network, exec probes in the container.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,15 +11,15 @@ use probe::{
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Shared, command};
+use super::{Shared, exec};
 use crate::{ContainerId, ExecError, ExecResult};
 
-pub(super) struct Prober {
+pub(super) struct PodProber {
     shared: Arc<Shared>,
     network: LocalProber,
 }
 
-impl Prober {
+impl PodProber {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self {
             shared,
@@ -27,7 +27,7 @@ impl Prober {
         }
     }
 
-    async fn exec(
+    async fn probe_exec(
         &self,
         target: &ProbeTarget,
         argv: &[String],
@@ -40,14 +40,14 @@ impl Prober {
             .shared
             .container(&id)
             .map_err(|error| unknown(&error))?;
-        let (verdict, reason, output) = match command::run(&container, argv, timeout).await {
-            Ok(result) if result.code == 0 => (Verdict::Success, None, output(&result)),
+        let (verdict, reason, output) = match exec::run(&container, argv, timeout).await {
+            Ok(result) if result.code == 0 => (Verdict::Success, None, combined_output(&result)),
             Ok(result) => {
                 let reason = Reason::ExitCode(result.code);
-                (Verdict::Failure, Some(reason), output(&result))
+                (Verdict::Failure, Some(reason), combined_output(&result))
             }
             Err(ExecError::Timeout { .. }) => {
-                // The deadline as the probe's spec has it, however hurried the clock is.
+                // The message has the timeout of the probe's spec, in the clock's time.
                 let text = timeout_message(argv, self.shared.clock.from_real(timeout));
                 (Verdict::Failure, Some(Reason::ExecTimeout), text)
             }
@@ -62,7 +62,7 @@ impl Prober {
     }
 }
 
-fn output(result: &ExecResult) -> String {
+fn combined_output(result: &ExecResult) -> String {
     let mut bytes = result.stdout.to_vec();
     bytes.extend_from_slice(&result.stderr);
     bytes.truncate(MAX_OUTPUT);
@@ -70,7 +70,7 @@ fn output(result: &ExecResult) -> String {
 }
 
 #[async_trait]
-impl probe::Prober for Prober {
+impl probe::Prober for PodProber {
     async fn probe(
         &self,
         target: &ProbeTarget,
@@ -78,11 +78,11 @@ impl probe::Prober for Prober {
         timeout: Duration,
     ) -> Result<Outcome, ProbeError> {
         if let ResolvedHandler::Exec { command } = action {
-            return self.exec(target, command, timeout).await;
+            return self.probe_exec(target, command, timeout).await;
         }
         let (network, target, action) = (self.network.clone(), target.clone(), action.clone());
         let attempt = async move { network.probe(&target, &action, timeout).await };
-        // A socket is of the network in which it is made: that runtime's threads are in it.
+        // A socket belongs to the network namespace of the thread that opens it.
         let attempt = AbortOnDropHandle::new(self.shared.network.handle().spawn(attempt));
         attempt
             .await

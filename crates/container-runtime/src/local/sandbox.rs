@@ -1,4 +1,4 @@
-//! A pod's part of the node: its network, its volumes, and the files that tell its containers where they are.
+//! A pod on the node: its network, its volumes, and its `/etc/hosts`, `/etc/hostname` and `/etc/resolv.conf`.
 
 use std::collections::HashMap;
 use std::fs;
@@ -9,62 +9,57 @@ use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, umount2};
 
-use super::files;
-use super::network::{Network, Place};
-use super::processes::Processes;
-use super::spec::Bind;
+use super::atomic_writer;
+use super::network::{Network, PodNetwork};
+use super::shared_pid_ns::SharedPidNamespace;
+use super::spec::BindMount;
 use super::system;
-use super::volumes::{self, below};
-use crate::{Dns, Mount, RuntimeError, SandboxConfig, Volume, VolumeSource};
+use super::volumes::{self, join_below};
+use crate::{DnsConfig, Mount, RuntimeError, SandboxConfig, Volume, VolumeSource};
 
-pub(super) struct Pod {
-    pub(super) place: Place,
+pub(super) struct PodSandbox {
+    pub(super) network: PodNetwork,
     pub(super) hostname: String,
-    pub(super) folder: PathBuf,
-    /// What its containers share, if they do.
-    pub(super) processes: Option<Processes>,
-    /// Which volumes there are, and whether they may be written to.
+    pub(super) dir: PathBuf,
+    /// `None` unless `shareProcessNamespace` is set.
+    pub(super) shared_pid_ns: Option<SharedPidNamespace>,
+    /// `true` for volumes that are writable, by name.
     volumes: HashMap<String, bool>,
-    /// The group that may use them.
-    group: Option<u32>,
+    /// Group that owns the volumes.
+    fs_group: Option<u32>,
 }
 
-impl Pod {
-    pub(super) async fn make(
+impl PodSandbox {
+    pub(super) async fn create(
         network: &Network,
-        pods: &Path,
+        pods_dir: &Path,
         config: &SandboxConfig,
     ) -> Result<Self, RuntimeError> {
-        let place = network.add(&config.uid).await;
-        let place = place.map_err(system("making the pod's network"))?;
-        let folder = pods.join(&config.uid);
+        let pod_network = network.add_pod(&config.uid).await;
+        let pod_network = pod_network.map_err(system("creating the pod's network"))?;
+        let is_writable = |volume: &Volume| matches!(volume.source, VolumeSource::EmptyDir { .. });
         let mut pod = Self {
-            place,
+            network: pod_network,
             hostname: config.hostname.clone(),
-            folder,
-            processes: None,
+            dir: pods_dir.join(&config.uid),
+            shared_pid_ns: None,
             volumes: config
                 .volumes
                 .iter()
-                .map(|volume| {
-                    (
-                        volume.name.clone(),
-                        matches!(volume.source, VolumeSource::EmptyDir { .. }),
-                    )
-                })
+                .map(|volume| (volume.name.clone(), is_writable(volume)))
                 .collect(),
-            group: config.fs_group,
+            fs_group: config.fs_group,
         };
-        if let Err(error) = pod.fill(config) {
+        if let Err(error) = pod.create_files(config) {
             pod.remove(network).await;
-            return Err(system("making the pod's volumes")(error));
+            return Err(system("creating the pod's volumes")(error));
         }
-        if config.share_processes {
-            match Processes::start(&pod.folder.join("processes")).await {
-                Ok(processes) => pod.processes = Some(processes),
+        if config.share_process_namespace {
+            match SharedPidNamespace::create(&pod.dir.join("processes")).await {
+                Ok(namespace) => pod.shared_pid_ns = Some(namespace),
                 Err(error) => {
                     pod.remove(network).await;
-                    return Err(system("making the pod's process namespace")(error));
+                    return Err(system("creating the pod's process namespace")(error));
                 }
             }
         }
@@ -72,52 +67,54 @@ impl Pod {
     }
 
     pub(super) fn ip(&self) -> Ipv4Addr {
-        self.place.ip
+        self.network.ip
     }
 
-    fn fill(&self, config: &SandboxConfig) -> io::Result<()> {
-        fs::create_dir_all(self.folder.join("volumes"))?;
-        fs::create_dir_all(self.folder.join("containers"))?;
+    fn volume_dir(&self, name: &str) -> PathBuf {
+        self.dir.join("volumes").join(name)
+    }
+
+    fn create_files(&self, config: &SandboxConfig) -> io::Result<()> {
+        fs::create_dir_all(self.dir.join("volumes"))?;
+        fs::create_dir_all(self.dir.join("containers"))?;
         for volume in &config.volumes {
-            let folder = self.folder.join("volumes").join(&volume.name);
-            volumes::make(&folder, &volume.source, config.fs_group)?;
+            let dir = self.volume_dir(&volume.name);
+            volumes::create(&dir, &volume.source, config.fs_group)?;
         }
-        self.names(config)
+        self.write_etc_files(config)
     }
 
-    /// Gives the volumes of files that it has what these have.
-    pub(super) fn update(&self, volumes: &[Volume]) -> io::Result<()> {
+    /// Replaces the content of the pod's volumes of files.
+    pub(super) fn update_volumes(&self, volumes: &[Volume]) -> io::Result<()> {
         for volume in volumes {
             if let VolumeSource::Files(files) = &volume.source
                 && self.volumes.contains_key(&volume.name)
             {
-                let folder = self.folder.join("volumes").join(&volume.name);
-                files::write(&folder, files, self.group)?;
+                atomic_writer::write(&self.volume_dir(&volume.name), files, self.fs_group)?;
             }
         }
         Ok(())
     }
 
-    /// `/etc/hosts`, `/etc/hostname` and `/etc/resolv.conf`.
-    fn names(&self, config: &SandboxConfig) -> io::Result<()> {
+    fn write_etc_files(&self, config: &SandboxConfig) -> io::Result<()> {
         let mut hosts = format!(
             "127.0.0.1\tlocalhost\n{}\t{}\n",
-            self.place.ip, self.hostname
+            self.network.ip, self.hostname
         );
         for (ip, names) in &config.host_aliases {
             hosts.push_str(&format!("{ip}\t{}\n", names.join("\t")));
         }
-        fs::write(self.folder.join("hosts"), hosts)?;
-        fs::write(self.folder.join("hostname"), format!("{}\n", self.hostname))?;
-        fs::write(self.folder.join("resolv.conf"), resolv_conf(&config.dns))
+        fs::write(self.dir.join("hosts"), hosts)?;
+        fs::write(self.dir.join("hostname"), format!("{}\n", self.hostname))?;
+        fs::write(self.dir.join("resolv.conf"), resolv_conf(&config.dns))
     }
 
-    /// What a container sees of all this.
-    pub(super) fn binds(&self, mounts: &[Mount]) -> io::Result<Vec<Bind>> {
-        let mut binds: Vec<Bind> = ["hosts", "hostname", "resolv.conf"]
+    /// Returns the mounts of a container: the files in `/etc` and its volume mounts.
+    pub(super) fn bind_mounts(&self, mounts: &[Mount]) -> io::Result<Vec<BindMount>> {
+        let mut bind_mounts: Vec<BindMount> = ["hosts", "hostname", "resolv.conf"]
             .iter()
-            .map(|name| Bind {
-                source: self.folder.join(name),
+            .map(|name| BindMount {
+                source: self.dir.join(name),
                 target: format!("/etc/{name}"),
                 read_only: false,
             })
@@ -126,57 +123,63 @@ impl Pod {
             let writable = self.volumes.get(&mount.volume).copied();
             let writable = writable
                 .ok_or_else(|| io::Error::other(format!("no volume named {:?}", mount.volume)))?;
-            let folder = self.folder.join("volumes").join(&mount.volume);
+            let dir = self.volume_dir(&mount.volume);
             let source = match mount.sub_path.as_deref().filter(|path| !path.is_empty()) {
-                None => folder,
-                Some(path) if writable => sub_path(&folder, path, true)?,
-                // Of the state that there is now, whatever comes later.
-                Some(path) => sub_path(&files::newest(&folder)?, path, false)?,
+                None => dir,
+                Some(path) if writable => resolve_sub_path(&dir, path, Missing::Create)?,
+                // A subPath mount keeps the current content when the volume is updated.
+                Some(path) => {
+                    resolve_sub_path(&atomic_writer::current(&dir)?, path, Missing::Reject)?
+                }
             };
-            binds.push(Bind {
+            bind_mounts.push(BindMount {
                 source,
                 target: mount.path.clone(),
                 read_only: mount.read_only || !writable,
             });
         }
-        Ok(binds)
+        Ok(bind_mounts)
     }
 
     pub(super) async fn remove(&self, network: &Network) {
-        if let Some(processes) = &self.processes {
-            processes.end();
+        if let Some(namespace) = &self.shared_pid_ns {
+            namespace.kill();
         }
         for name in self.volumes.keys() {
-            let _ = umount2(
-                &self.folder.join("volumes").join(name),
-                MntFlags::MNT_DETACH,
-            );
+            let _ = umount2(&self.volume_dir(name), MntFlags::MNT_DETACH);
         }
-        if let Err(error) = fs::remove_dir_all(&self.folder) {
-            tracing::debug!(%error, folder = %self.folder.display(), "a pod's folder stays");
+        if let Err(error) = fs::remove_dir_all(&self.dir) {
+            tracing::debug!(%error, dir = %self.dir.display(), "cannot remove the pod's directory");
         }
-        network.remove(&self.place).await;
+        network.remove_pod(&self.network).await;
     }
 }
 
-fn resolv_conf(dns: &Dns) -> String {
+fn resolv_conf(dns: &DnsConfig) -> String {
     let mut text = String::new();
     for server in &dns.nameservers {
         text.push_str(&format!("nameserver {server}\n"));
     }
-    for (word, list) in [("search", &dns.searches), ("options", &dns.options)] {
+    for (keyword, list) in [("search", &dns.searches), ("options", &dns.options)] {
         if !list.is_empty() {
-            text.push_str(&format!("{word} {}\n", list.join(" ")));
+            text.push_str(&format!("{keyword} {}\n", list.join(" ")));
         }
     }
     text
 }
 
-/// A folder in a volume. A container may have put links there that lead elsewhere: none is followed.
-fn sub_path(volume: &Path, path: &str, writable: bool) -> io::Result<PathBuf> {
-    let wanted = below(volume, path)?;
+/// Treatment of a `subPath` that does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Missing {
+    Create,
+    Reject,
+}
+
+/// Returns the path of `sub_path` in a volume. Symbolic links, which a container may have created, are not followed.
+fn resolve_sub_path(volume: &Path, sub_path: &str, missing: Missing) -> io::Result<PathBuf> {
+    let target = join_below(volume, sub_path)?;
     let mut reached = volume.to_owned();
-    for component in wanted
+    for component in target
         .strip_prefix(volume)
         .map_err(io::Error::other)?
         .components()
@@ -185,11 +188,11 @@ fn sub_path(volume: &Path, path: &str, writable: bool) -> io::Result<PathBuf> {
         match fs::symlink_metadata(&reached) {
             Ok(metadata) if metadata.is_symlink() => {
                 return Err(io::Error::other(format!(
-                    "subPath {path:?} goes through a link"
+                    "subPath {sub_path:?} goes through a symbolic link"
                 )));
             }
             Ok(_) => {}
-            Err(_) if writable => {
+            Err(_) if missing == Missing::Create => {
                 fs::create_dir(&reached)?;
                 fs::set_permissions(&reached, fs::Permissions::from_mode(0o777))?;
             }
@@ -204,30 +207,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_resolv_conf_has_a_line_for_what_there_is() {
+    fn resolv_conf_has_lines_for_the_fields_that_are_set() {
         let list = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-        let dns = Dns {
+        let dns = DnsConfig {
             nameservers: list(&["10.96.0.10", "1.1.1.1"]),
             searches: list(&["a", "b"]),
             options: list(&["ndots:5"]),
         };
         let expected = "nameserver 10.96.0.10\nnameserver 1.1.1.1\nsearch a b\noptions ndots:5\n";
         assert_eq!(resolv_conf(&dns), expected);
-        assert_eq!(resolv_conf(&Dns::default()), "");
+        assert_eq!(resolv_conf(&DnsConfig::default()), "");
     }
 
     #[test]
-    fn a_sub_path_stays_in_its_volume() {
+    fn sub_path_outside_its_volume_is_an_error() {
         let outside = tempfile::tempdir().unwrap();
         let volume = tempfile::tempdir().unwrap();
-        let at = volume.path();
-        std::os::unix::fs::symlink(outside.path(), at.join("link")).unwrap();
-        assert_eq!(sub_path(at, "a/./b", true).unwrap(), at.join("a/b"));
-        assert!(at.join("a/b").is_dir());
+        let dir = volume.path();
+        std::os::unix::fs::symlink(outside.path(), dir.join("link")).unwrap();
+        let created = resolve_sub_path(dir, "a/./b", Missing::Create).unwrap();
+        assert_eq!(created, dir.join("a/b"));
+        assert!(created.is_dir());
         for path in ["../x", "/etc", "a/../../x", "link", "link/x"] {
-            assert!(sub_path(at, path, true).is_err(), "{path}");
+            let resolved = resolve_sub_path(dir, path, Missing::Create);
+            assert!(resolved.is_err(), "{path}");
         }
-        assert!(sub_path(at, "missing", false).is_err());
+        assert!(resolve_sub_path(dir, "missing", Missing::Reject).is_err());
         assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
     }
 }

@@ -1,78 +1,81 @@
-//! What the node tells its other roles.
+//! Messages from the node to its re-executed children, as JSON.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::User;
+use crate::ContainerUser;
 
-/// Everything a container is made from, with every path resolved.
+/// Configuration of a container with every path resolved.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ContainerSpec {
-    /// The pod's network namespace.
+    /// File of the pod's network namespace.
     pub(super) network: PathBuf,
-    /// Where the number of the container's first process is written.
+    /// File for the PID of the container's first process in the node's PID namespace.
     pub(super) pid_file: PathBuf,
-    /// The processes that the pod's containers share; none where each has its own.
-    pub(super) processes: Option<SharedProcesses>,
-    /// An empty folder that the root is mounted on.
+    /// `None` if the container has a PID namespace of its own.
+    pub(super) shared_processes: Option<SharedProcesses>,
+    /// Empty directory on which the root file system is mounted.
     pub(super) root: PathBuf,
-    /// The pipe that its program reads from, if it does.
+    /// Named pipe of the program's standard input; `/dev/null` by default.
     pub(super) stdin: Option<PathBuf>,
-    /// Whether its streams are a terminal, which its output is given as.
+    /// `true` if standard output is a terminal, which then is standard input too.
     pub(super) tty: bool,
     pub(super) hostname: String,
     /// The executable of the image's program.
     pub(super) program: PathBuf,
-    /// Its file name in the container.
+    /// File name of the program in the container.
     pub(super) program_name: String,
     pub(super) argv: Vec<String>,
     pub(super) env: Vec<(String, String)>,
     pub(super) cwd: Option<String>,
-    pub(super) binds: Vec<Bind>,
-    pub(super) user: User,
-    pub(super) read_only_root: bool,
-    pub(super) fittings: Fittings,
+    pub(super) bind_mounts: Vec<BindMount>,
+    pub(super) user: ContainerUser,
+    pub(super) read_only_root_filesystem: bool,
+    pub(super) image_files: ImageFiles,
 }
 
-/// Where a container joins its pod's other processes.
+/// The PID namespace that a pod's containers share.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct SharedProcesses {
-    /// Their first process, as the node counts.
-    pub(super) first: i32,
-    /// Where what names the container's mounts is written: they tell its processes from the others'.
-    pub(super) mounts_file: PathBuf,
+    /// PID of its first process in the node's PID namespace.
+    pub(super) init_pid: i32,
+    /// File for the ID of the container's mount namespace, which identifies the container's processes.
+    pub(super) mount_ns_file: PathBuf,
 }
 
-/// What an image has in its root beside its program.
+/// Content of an image's root file system besides its program.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Fittings {
-    /// Folders that anyone may write to.
-    pub(super) folders: Vec<String>,
-    /// Lines of `/etc/passwd`.
-    pub(super) users: Vec<String>,
-    /// Lines of `/etc/group`.
-    pub(super) groups: Vec<String>,
-    /// Folders of this machine, seen where they are.
-    pub(super) trees: Vec<PathBuf>,
+pub struct ImageFiles {
+    /// World-writable directories.
+    pub writable_dirs: Vec<String>,
+    /// Additional lines of `/etc/passwd`.
+    pub passwd_lines: Vec<String>,
+    /// Additional lines of `/etc/group`.
+    pub group_lines: Vec<String>,
+    /// Files, as absolute path and content.
+    pub files: Vec<(String, String)>,
+    /// Directories of the host, mounted read-only at the same path.
+    pub host_trees: Vec<PathBuf>,
 }
 
-/// Something of the node seen in a container.
+/// A file or directory of the node that is mounted in a container.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Bind {
+pub(super) struct BindMount {
     pub(super) source: PathBuf,
+    /// Absolute path in the container.
     pub(super) target: String,
     pub(super) read_only: bool,
 }
 
-/// A command in a container that runs.
+/// A command in a running container.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ExecSpec {
-    /// The container's first process, as the node counts.
+    /// PID of the container's first process in the node's PID namespace.
     pub(super) pid: i32,
     pub(super) argv: Vec<String>,
     pub(super) env: Vec<(String, String)>,
     pub(super) cwd: Option<String>,
-    pub(super) user: User,
+    pub(super) user: ContainerUser,
     pub(super) tty: bool,
 }

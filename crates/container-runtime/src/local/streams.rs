@@ -1,4 +1,4 @@
-//! The standard streams of a container's own process, and whoever attaches to them.
+//! Standard streams of a container's main process, and clients that attach to them.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -12,137 +12,141 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::taps::Taps;
-use super::terminal::Terminal;
+use super::attach_output::OutputFanout;
+use super::pty::Pty;
 use crate::{Input, Output, StreamsConfig};
 
 pub(super) struct Streams {
     config: StreamsConfig,
-    /// Where it reads from, if it does and from no terminal.
-    stdin: Option<Stdin>,
-    stdout: Taps,
-    stderr: Taps,
-    terminal: Option<Terminal>,
+    /// `None` if the container has no standard input or reads it from the terminal.
+    stdin: Option<StdinPipe>,
+    stdout: OutputFanout,
+    stderr: OutputFanout,
+    pty: Option<Pty>,
 }
 
-/// What whoever attaches gets.
-pub(super) struct Attached {
+/// Streams of an attached client.
+pub(super) struct AttachedStreams {
     pub(super) stdin: Option<Input>,
     pub(super) stdout: Output,
     pub(super) stderr: Option<Output>,
     pub(super) resize: Option<mpsc::Sender<(u16, u16)>>,
-    /// Once it did not take what was printed.
-    pub(super) late: CancellationToken,
+    /// Cancelled when the client does not read the output.
+    pub(super) stalled: CancellationToken,
 }
 
 impl Streams {
-    /// Streams for a container that has this folder, and its end of its terminal, if it has one.
-    pub(super) fn open(
-        config: StreamsConfig,
-        folder: &Path,
-    ) -> io::Result<(Self, Option<OwnedFd>)> {
-        let (terminal, end) = match config.tty {
-            true => Terminal::open().map(|(terminal, end)| (Some(terminal), Some(end)))?,
+    /// Opens the streams of a container with the directory `dir`. With `tty`, also returns the replica of its terminal.
+    pub(super) fn open(config: StreamsConfig, dir: &Path) -> io::Result<(Self, Option<OwnedFd>)> {
+        let (pty, replica) = match config.tty {
+            true => Pty::open().map(|(pty, replica)| (Some(pty), Some(replica)))?,
             false => (None, None),
         };
-        let reads = config.stdin && !config.tty;
-        let stdin = reads.then(|| Stdin::in_folder(folder)).transpose()?;
+        let has_pipe = config.stdin && !config.tty;
+        let stdin = has_pipe.then(|| StdinPipe::create(dir)).transpose()?;
         let streams = Self {
             config,
             stdin,
-            stdout: Taps::new(),
-            stderr: Taps::new(),
-            terminal,
+            stdout: OutputFanout::new(),
+            stderr: OutputFanout::new(),
+            pty,
         };
-        Ok((streams, end))
+        Ok((streams, replica))
     }
 
-    /// The file that its process reads from.
+    /// Returns the path of the named pipe that is standard input.
     pub(super) fn stdin(&self) -> Option<PathBuf> {
         self.stdin.as_ref().map(|stdin| stdin.path.clone())
     }
 
-    /// All that the container prints, each with those who see it.
-    pub(super) fn printed(&self, child: &mut Child) -> io::Result<Vec<(Output, Taps)>> {
-        if let Some(terminal) = &self.terminal {
-            self.stderr.end();
-            return Ok(vec![(Box::new(terminal.reader()?), self.stdout.clone())]);
+    /// Returns the output streams of the container, each with its subscribers.
+    pub(super) fn output_streams(
+        &self,
+        shim: &mut Child,
+    ) -> io::Result<Vec<(Output, OutputFanout)>> {
+        if let Some(pty) = &self.pty {
+            self.stderr.close();
+            return Ok(vec![(Box::new(pty.reader()?), self.stdout.clone())]);
         }
-        let stdout = child.stdout.take().map(|stream| Box::new(stream) as Output);
-        let stderr = child.stderr.take().map(|stream| Box::new(stream) as Output);
+        let stdout = shim.stdout.take().map(|stream| Box::new(stream) as Output);
+        let stderr = shim.stderr.take().map(|stream| Box::new(stream) as Output);
         let streams = [(stdout, &self.stdout), (stderr, &self.stderr)].into_iter();
         Ok(streams
-            .filter_map(|(stream, taps)| Some((stream?, taps.clone())))
+            .filter_map(|(stream, fanout)| Some((stream?, fanout.clone())))
             .collect())
     }
 
-    pub(super) fn attach(&self, stdin: bool) -> io::Result<Attached> {
+    pub(super) fn attach(&self, stdin: bool) -> io::Result<AttachedStreams> {
         let stdin = stdin && self.config.stdin;
-        let late = CancellationToken::new();
-        let stdout = Box::new(self.stdout.add(&late));
-        if let Some(terminal) = &self.terminal {
-            let stdin = stdin.then(|| terminal.writer()).transpose()?;
-            return Ok(Attached {
+        let stalled = CancellationToken::new();
+        let stdout = Box::new(self.stdout.subscribe(&stalled));
+        if let Some(pty) = &self.pty {
+            let stdin = stdin.then(|| pty.writer()).transpose()?;
+            return Ok(AttachedStreams {
                 stdin: stdin.map(|stdin| Box::new(stdin) as Input),
                 stdout,
                 stderr: None,
-                resize: Some(terminal.resize()?),
-                late,
+                resize: Some(pty.resize_sender()?),
+                stalled,
             });
         }
-        let once = self.config.stdin_once;
-        let stdin = self.stdin.as_ref().filter(|_| stdin);
-        let stdin = stdin.map(|stdin| stdin.writer(once)).transpose()?.flatten();
-        Ok(Attached {
+        let stdin = match self.stdin.as_ref().filter(|_| stdin) {
+            Some(pipe) if self.config.stdin_once => pipe.take_only_writer(),
+            Some(pipe) => Some(pipe.open_writer()?),
+            None => None,
+        };
+        Ok(AttachedStreams {
             stdin: stdin.map(|stdin| Box::new(stdin) as Input),
             stdout,
-            stderr: Some(Box::new(self.stderr.add(&late))),
+            stderr: Some(Box::new(self.stderr.subscribe(&stalled))),
             resize: None,
-            late,
+            stalled,
         })
     }
 }
 
-/// What the container's streams are, before its process has begun.
-pub(super) fn give(command: &mut Command, terminal: Option<OwnedFd>) -> io::Result<()> {
-    match terminal {
-        Some(end) => command.stdout(end.try_clone()?).stderr(end),
+/// Sets standard output and standard error of a shim: the terminal's replica, or pipes.
+pub(super) fn configure_stdio(command: &mut Command, replica: Option<OwnedFd>) -> io::Result<()> {
+    match replica {
+        Some(replica) => command.stdout(replica.try_clone()?).stderr(replica),
         None => command.stdout(Stdio::piped()).stderr(Stdio::piped()),
     };
     Ok(())
 }
 
-/// A pipe with a name, so that those who attach come and go without its end.
-struct Stdin {
+/// A named pipe, so that clients attach and detach without closing the container's standard input.
+struct StdinPipe {
     path: PathBuf,
-    /// While somebody has it, the container's input has not ended.
-    kept: Mutex<Option<pipe::Sender>>,
+    /// A writer that keeps standard input open.
+    keep_open: Mutex<Option<pipe::Sender>>,
 }
 
-impl Stdin {
-    fn in_folder(folder: &Path) -> io::Result<Self> {
-        let path = folder.join("stdin");
+impl StdinPipe {
+    fn create(dir: &Path) -> io::Result<Self> {
+        let path = dir.join("stdin");
         nix::unistd::mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR)?;
-        // Read, too, or it could not be opened before the container reads it.
+        // Opened for reading too: a write-only open fails while no process reads the pipe.
         let sender = pipe::OpenOptions::new()
             .read_write(true)
             .open_sender(&path)?;
         Ok(Self {
             path,
-            kept: Mutex::new(Some(sender)),
+            keep_open: Mutex::new(Some(sender)),
         })
     }
 
-    /// A writer for one who attaches; `once` there is one, and the container's input ends with it.
-    fn writer(&self, once: bool) -> io::Result<Option<pipe::Sender>> {
-        if once {
-            let mut kept = self
-                .kept
-                .lock()
-                .expect("nothing panics while it holds this");
-            return Ok(kept.take());
-        }
-        pipe::OpenOptions::new().open_sender(&self.path).map(Some)
+    /// Returns the only writer, for `stdinOnce`: standard input closes when it is dropped. Returns `None` if it was taken
+    /// before.
+    fn take_only_writer(&self) -> Option<pipe::Sender> {
+        let mut keep_open = self
+            .keep_open
+            .lock()
+            .expect("no code panics while it holds the writer");
+        keep_open.take()
+    }
+
+    fn open_writer(&self) -> io::Result<pipe::Sender> {
+        pipe::OpenOptions::new().open_sender(&self.path)
     }
 }
 
@@ -154,17 +158,17 @@ mod tests {
 
     use super::*;
 
-    fn reads(once: bool) -> StreamsConfig {
+    fn stdin_config(stdin_once: bool) -> StreamsConfig {
         StreamsConfig {
             stdin: true,
-            stdin_once: once,
+            stdin_once,
             tty: false,
         }
     }
 
-    /// All that is read until the end.
-    fn read(path: PathBuf) -> tokio::task::JoinHandle<String> {
-        // Opened here and now: what is written afterwards is not lost.
+    /// Reads the pipe to its end.
+    fn read_to_end(path: PathBuf) -> tokio::task::JoinHandle<String> {
+        // Opened before the task starts, so that nothing that is written meanwhile is lost.
         let mut file = std::fs::File::open(path).unwrap();
         tokio::task::spawn_blocking(move || {
             let mut text = String::new();
@@ -173,7 +177,8 @@ mod tests {
         })
     }
 
-    async fn say(streams: &Streams, text: &str) -> bool {
+    /// Attaches, writes `text` and detaches. Returns `false` if the client got no standard input.
+    async fn attach_and_write(streams: &Streams, text: &str) -> bool {
         let Some(mut stdin) = streams.attach(true).unwrap().stdin else {
             return false;
         };
@@ -182,38 +187,38 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn input_goes_on_after_each_who_attached() {
-        let folder = tempfile::tempdir().unwrap();
-        let (streams, _) = Streams::open(reads(false), folder.path()).unwrap();
-        let read = read(streams.stdin().unwrap());
-        assert!(say(&streams, "one, ").await);
-        assert!(say(&streams, "two").await);
-        // The container's own end.
+    async fn stdin_stays_open_when_a_client_detaches() {
+        let dir = tempfile::tempdir().unwrap();
+        let (streams, _) = Streams::open(stdin_config(false), dir.path()).unwrap();
+        let read = read_to_end(streams.stdin().unwrap());
+        assert!(attach_and_write(&streams, "one, ").await);
+        assert!(attach_and_write(&streams, "two").await);
+        // Drops the writer that keeps it open.
         drop(streams);
         assert_eq!(read.await.unwrap(), "one, two");
     }
 
     #[tokio::test]
-    async fn input_that_is_given_once_ends_with_the_first_who_attached() {
-        let folder = tempfile::tempdir().unwrap();
-        let (streams, _) = Streams::open(reads(true), folder.path()).unwrap();
-        let read = read(streams.stdin().unwrap());
+    async fn stdin_with_stdin_once_closes_when_the_first_client_detaches() {
+        let dir = tempfile::tempdir().unwrap();
+        let (streams, _) = Streams::open(stdin_config(true), dir.path()).unwrap();
+        let read = read_to_end(streams.stdin().unwrap());
         drop(streams.attach(false).unwrap());
-        assert!(say(&streams, "one").await);
+        assert!(attach_and_write(&streams, "one").await);
         assert_eq!(read.await.unwrap(), "one");
-        assert!(!say(&streams, "two").await);
+        assert!(!attach_and_write(&streams, "two").await);
     }
 
     #[tokio::test]
-    async fn a_container_without_input_gives_none_to_write_to() {
-        let folder = tempfile::tempdir().unwrap();
+    async fn container_without_stdin_gives_clients_none() {
+        let dir = tempfile::tempdir().unwrap();
         for tty in [false, true] {
             let config = StreamsConfig {
                 tty,
                 ..StreamsConfig::default()
             };
-            let (streams, end) = Streams::open(config, folder.path()).unwrap();
-            assert_eq!((end.is_some(), streams.stdin()), (tty, None));
+            let (streams, replica) = Streams::open(config, dir.path()).unwrap();
+            assert_eq!((replica.is_some(), streams.stdin()), (tty, None));
             let attached = streams.attach(true).unwrap();
             assert!(attached.stdin.is_none());
             assert_eq!(

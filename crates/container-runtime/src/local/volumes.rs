@@ -1,4 +1,4 @@
-//! A pod's volumes as folders of the node.
+//! Volumes of a pod as directories of the node.
 
 use std::fs;
 use std::io;
@@ -9,56 +9,58 @@ use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::unistd::{Gid, chown};
 
-use super::files;
-use super::user::explain;
+use super::atomic_writer;
+use super::io_context;
 use crate::VolumeSource;
 
-/// What the owner and the group of a volume's files may at least, by whether it can be written to (SetVolumeOwnership).
-pub(super) const READ: u32 = 0o440;
-const READ_AND_WRITE: u32 = 0o660;
-/// What they may with folders beside it: go into them, and have what is made there belong to the same group.
-const FOLDER: u32 = 0o2110;
+/// Mode bits that `fsGroup` adds to the files of a read-only volume (`roMask` of the kubelet's `SetVolumeOwnership`).
+pub(super) const RO_MASK: u32 = 0o440;
+/// Mode bits that `fsGroup` adds to the files of a writable volume (`rwMask`).
+const RW_MASK: u32 = 0o660;
+/// Mode bits that `fsGroup` adds to directories (`execMask` and setgid: new files inherit the group).
+const DIR_MASK: u32 = 0o2110;
 
-/// Makes a volume in a folder that is not there yet, for `group` if there is one.
-pub(super) fn make(folder: &Path, source: &VolumeSource, group: Option<u32>) -> io::Result<()> {
-    fs::create_dir(folder)?;
-    let may = match source {
+/// Creates a volume in `dir`, which does not exist yet, owned by `fs_group` if it is set.
+pub(super) fn create(dir: &Path, source: &VolumeSource, fs_group: Option<u32>) -> io::Result<()> {
+    fs::create_dir(dir)?;
+    let mask = match source {
         VolumeSource::EmptyDir { size_limit } => {
-            empty(folder, *size_limit)?;
-            READ_AND_WRITE
+            prepare_empty_dir(dir, *size_limit)?;
+            RW_MASK
         }
-        VolumeSource::Files(_) => READ,
+        VolumeSource::Files(_) => RO_MASK,
     };
-    if let Some(group) = group {
-        give_to(folder, group, may)?;
+    if let Some(group) = fs_group {
+        set_volume_ownership(dir, group, mask)?;
     }
     match source {
         VolumeSource::EmptyDir { .. } => Ok(()),
-        VolumeSource::Files(files) => files::write(folder, files, group),
+        VolumeSource::Files(files) => atomic_writer::write(dir, files, fs_group),
     }
 }
 
-/// An empty folder for everybody, bounded by a file system of its own where it has a limit.
-fn empty(folder: &Path, limit: Option<u64>) -> io::Result<()> {
-    if let Some(limit) = limit {
-        let size = format!("size={limit},mode=777");
+/// Makes `dir` world-writable, and mounts a tmpfs on it if its size is limited.
+fn prepare_empty_dir(dir: &Path, size_limit: Option<u64>) -> io::Result<()> {
+    if let Some(limit) = size_limit {
+        let options = format!("size={limit},mode=777");
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
         mount(
             Some("tmpfs"),
-            folder,
+            dir,
             Some("tmpfs"),
             flags,
-            Some(size.as_str()),
+            Some(options.as_str()),
         )?;
     }
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o777))
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o777))
 }
 
-pub(super) fn below(folder: &Path, path: &str) -> io::Result<PathBuf> {
-    let mut below = folder.to_owned();
+/// Joins a relative path without `..` to a directory.
+pub(super) fn join_below(dir: &Path, path: &str) -> io::Result<PathBuf> {
+    let mut joined = dir.to_owned();
     for component in Path::new(path).components() {
         match component {
-            Component::Normal(name) => below.push(name),
+            Component::Normal(name) => joined.push(name),
             Component::CurDir => {}
             _ => {
                 return Err(io::Error::other(format!(
@@ -67,23 +69,23 @@ pub(super) fn below(folder: &Path, path: &str) -> io::Result<PathBuf> {
             }
         }
     }
-    Ok(below)
+    Ok(joined)
 }
 
-/// Gives a folder and all in it to a group.
-pub(super) fn give_to(path: &Path, group: u32, may: u32) -> io::Result<()> {
+/// Changes the group of a file or directory tree and adds the mode bits of `mask`.
+pub(super) fn set_volume_ownership(path: &Path, group: u32, mask: u32) -> io::Result<()> {
     match chown(path, None, Some(Gid::from_raw(group))) {
-        // Where only one user is mapped there are no other groups, and everything belongs to the one that runs.
+        // In a user namespace that maps one user, every file belongs to that user, and no other group exists.
         Err(Errno::EINVAL) => return Ok(()),
-        owned => owned.map_err(explain(format!("giving a volume to group {group}")))?,
+        result => result.map_err(io_context(format!("changing a volume's group to {group}")))?,
     }
     let metadata = fs::metadata(path)?;
-    let folder = if metadata.is_dir() { FOLDER } else { 0 };
-    let mode = metadata.mode() & 0o7777 | may | folder;
+    let dir_mask = if metadata.is_dir() { DIR_MASK } else { 0 };
+    let mode = metadata.mode() & 0o7777 | mask | dir_mask;
     fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
     if metadata.is_dir() {
         for entry in fs::read_dir(path)? {
-            give_to(&entry?.path(), group, may)?;
+            set_volume_ownership(&entry?.path(), group, mask)?;
         }
     }
     Ok(())

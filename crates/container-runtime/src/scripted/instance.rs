@@ -1,16 +1,16 @@
-//! One run of a scripted workload: what it counts, and what it answers.
+//! One instance of a scripted workload, with its call count.
 
-use super::workload::{Answer, Reply, Workload};
+use super::workload::{HttpReply, RouteBehavior, Workload};
 use crate::{ContainerConfig, Mount, SandboxId};
 
 pub(super) struct Instance {
     pub(super) sandbox: SandboxId,
     pub(super) workload: Workload,
     pub(super) mounts: Vec<Mount>,
-    /// How many counted calls succeed; none is without limit.
+    /// Number of counted calls that succeed; `None` is unlimited.
     limit: Option<u32>,
     calls: u32,
-    ended: bool,
+    has_exited: bool,
 }
 
 impl Instance {
@@ -24,7 +24,7 @@ impl Instance {
                 .map(|(_, value)| value)
         };
         let limit = workload
-            .limit_from
+            .call_limit_variable
             .as_ref()
             .and_then(value)
             .and_then(|text| text.parse().ok())
@@ -35,37 +35,42 @@ impl Instance {
             mounts: config.mounts.clone(),
             limit,
             calls: 0,
-            ended: false,
+            has_exited: false,
         }
     }
 
-    pub(super) fn runs(&self) -> bool {
-        !self.ended
+    pub(super) fn is_running(&self) -> bool {
+        !self.has_exited
     }
 
-    pub(super) fn listens(&self, port: u16) -> bool {
-        self.runs() && self.workload.ports.contains(&port)
+    pub(super) fn is_listening(&self, port: u16) -> bool {
+        self.is_running() && self.workload.ports.contains(&port)
     }
 
-    /// Marks it ended; says whether it ran until now.
-    pub(super) fn end(&mut self) -> bool {
-        !std::mem::replace(&mut self.ended, true)
+    /// Marks the instance as exited. Returns `true` if it was running.
+    pub(super) fn exit(&mut self) -> bool {
+        !std::mem::replace(&mut self.has_exited, true)
     }
 
-    pub(super) fn answer(&mut self, path: &str) -> (u16, String) {
+    /// Returns status and body of a GET request, and counts the call.
+    pub(super) fn respond(&mut self, path: &str) -> (u16, String) {
         let path = path.split('?').next().unwrap_or(path);
-        let spent = self.limit.is_some_and(|limit| self.calls >= limit);
+        let is_exhausted = self.limit.is_some_and(|limit| self.calls >= limit);
         let Some(route) = self.workload.routes.iter().find(|route| route.path == path) else {
             return (404, String::new());
         };
-        let Reply(status, body) = match &route.answer {
-            Answer::Counted { broken, .. } | Answer::Health { broken, .. } if spent => broken,
-            Answer::Counted { well, .. } => {
-                self.calls = self.calls.saturating_add(1);
-                well
+        let HttpReply(status, body) = match &route.behavior {
+            RouteBehavior::Counted { unhealthy, .. } | RouteBehavior::Health { unhealthy, .. }
+                if is_exhausted =>
+            {
+                unhealthy
             }
-            Answer::Health { well, .. } => well,
-            Answer::Reset(reply) => {
+            RouteBehavior::Counted { healthy, .. } => {
+                self.calls = self.calls.saturating_add(1);
+                healthy
+            }
+            RouteBehavior::Health { healthy, .. } => healthy,
+            RouteBehavior::Reset(reply) => {
                 self.calls = 0;
                 reply
             }

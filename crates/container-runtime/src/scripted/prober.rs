@@ -1,4 +1,4 @@
-//! Answers probes from the script, in the kubelet's words.
+//! Probes of scripted workloads. Messages are those of the kubelet.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use probe::{Outcome, ProbeError, ProbeTarget, Prober, Reason, ResolvedHandler, V
 use super::Shared;
 use crate::ContainerId;
 
-pub(super) struct Scripted(pub(super) Arc<Shared>);
+pub(super) struct ScriptedProber(pub(super) Arc<Shared>);
 
 #[async_trait]
-impl Prober for Scripted {
+impl Prober for ScriptedProber {
     async fn probe(
         &self,
         target: &ProbeTarget,
@@ -22,18 +22,18 @@ impl Prober for Scripted {
     ) -> Result<Outcome, ProbeError> {
         match action {
             ResolvedHandler::Http(get) => Ok(self.http(&get.url)),
-            ResolvedHandler::Tcp { host, port } => Ok(self.dial(host, *port)),
+            ResolvedHandler::Tcp { host, port } => Ok(self.tcp(host, *port)),
             ResolvedHandler::Exec { command } => self.exec(target, command),
-            ResolvedHandler::Grpc { .. } => {
-                Err(ProbeError::unknown("scripted workloads speak no gRPC"))
-            }
+            ResolvedHandler::Grpc { .. } => Err(ProbeError::unknown(
+                "scripted workloads do not support gRPC",
+            )),
         }
     }
 }
 
-impl Scripted {
+impl ScriptedProber {
     fn http(&self, url: &str) -> Outcome {
-        let Some((ip, port, path)) = parts(url) else {
+        let Some((ip, port, path)) = split_url(url) else {
             return failure(
                 Reason::Dns,
                 format!("Get {url:?}: dial tcp: lookup failed: no such host"),
@@ -52,7 +52,7 @@ impl Scripted {
         }
     }
 
-    fn dial(&self, host: &str, port: i32) -> Outcome {
+    fn tcp(&self, host: &str, port: i32) -> Outcome {
         let state = self.0.state();
         let sandbox = state
             .sandboxes
@@ -61,7 +61,9 @@ impl Scripted {
             .map(|(id, _)| id);
         let port_number = u16::try_from(port).ok();
         match sandbox.zip(port_number) {
-            Some((sandbox, number)) if state.listens(sandbox, number) => success(String::new()),
+            Some((sandbox, number)) if state.is_listening(sandbox, number) => {
+                success(String::new())
+            }
             _ => failure(
                 Reason::Refused,
                 format!("dial tcp {host}:{port}: connect: connection refused"),
@@ -86,7 +88,7 @@ impl Scripted {
     }
 }
 
-fn parts(url: &str) -> Option<(Ipv4Addr, u16, String)> {
+fn split_url(url: &str) -> Option<(Ipv4Addr, u16, String)> {
     let url = url::Url::parse(url).ok()?;
     let ip = url.host_str()?.parse().ok()?;
     Some((ip, url.port_or_known_default()?, url.path().to_owned()))

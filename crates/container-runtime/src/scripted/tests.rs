@@ -1,13 +1,13 @@
 use jiff::Timestamp;
 
 use super::*;
-use crate::{Dns, Mount, StreamsConfig, Termination, User, Volume, VolumeSource};
+use crate::{ContainerUser, DnsConfig, Mount, StreamsConfig, Termination, Volume, VolumeSource};
 
-fn runtime() -> Scripted {
-    Scripted::new(Clock::new(Timestamp::UNIX_EPOCH, 1.0), Workloads::chapter())
+fn runtime() -> ScriptedRuntime {
+    ScriptedRuntime::new(Clock::new(Timestamp::UNIX_EPOCH, 1.0), Workloads::chapter())
 }
 
-async fn sandbox(runtime: &Scripted) -> Sandbox {
+async fn sandbox(runtime: &ScriptedRuntime) -> Sandbox {
     let config = SandboxConfig {
         uid: "u".into(),
         name: "p".into(),
@@ -18,14 +18,19 @@ async fn sandbox(runtime: &Scripted) -> Sandbox {
             source: VolumeSource::EmptyDir { size_limit: None },
         }],
         fs_group: None,
-        dns: Dns::default(),
-        share_processes: false,
+        dns: DnsConfig::default(),
+        share_process_namespace: false,
         host_aliases: vec![],
     };
     runtime.run_sandbox(config).await.unwrap()
 }
 
-async fn start(runtime: &Scripted, image: &str, command: &[&str], attempt: u32) -> ContainerId {
+async fn start(
+    runtime: &ScriptedRuntime,
+    image: &str,
+    command: &[&str],
+    attempt: u32,
+) -> ContainerId {
     let mount = Mount {
         volume: "data".into(),
         path: "/data".into(),
@@ -41,8 +46,8 @@ async fn start(runtime: &Scripted, image: &str, command: &[&str], attempt: u32) 
         env: vec![("FailAfterCallCount".into(), "1".into())],
         working_dir: None,
         mounts: vec![mount],
-        user: User::default(),
-        read_only_root: false,
+        user: ContainerUser::default(),
+        read_only_root_filesystem: false,
         streams: StreamsConfig::default(),
         termination: Termination::default(),
     };
@@ -52,7 +57,7 @@ async fn start(runtime: &Scripted, image: &str, command: &[&str], attempt: u32) 
         .unwrap()
 }
 
-async fn exec(runtime: &Scripted, container: &ContainerId, command: &[&str]) -> i32 {
+async fn exec(runtime: &ScriptedRuntime, container: &ContainerId, command: &[&str]) -> i32 {
     let command: Vec<String> = command.iter().map(|part| (*part).to_owned()).collect();
     runtime
         .exec(container, &command, Duration::from_secs(1))
@@ -62,7 +67,7 @@ async fn exec(runtime: &Scripted, container: &ContainerId, command: &[&str]) -> 
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_numbers_api_breaks_after_its_calls_and_a_new_instance_is_whole() {
+async fn numbers_api_fails_after_its_call_limit_and_a_new_instance_works() {
     let runtime = runtime();
     let ip = sandbox(&runtime).await.ip;
     let first = start(&runtime, "kiamol/ch03-numbers-api", &[], 0).await;
@@ -87,7 +92,7 @@ async fn the_numbers_api_breaks_after_its_calls_and_a_new_instance_is_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sleep_in_the_databases_place_ignores_term_for_the_whole_grace() {
+async fn sleep_that_replaces_the_database_ignores_sigterm_until_the_grace_period_ends() {
     let runtime = runtime();
     sandbox(&runtime).await;
     let container = start(
@@ -114,7 +119,7 @@ async fn a_sleep_in_the_databases_place_ignores_term_for_the_whole_grace() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_database_listens_and_pg_isready_says_so() {
+async fn pg_isready_succeeds_while_the_database_listens() {
     let runtime = runtime();
     let ip = sandbox(&runtime).await.ip;
     let container = start(&runtime, "postgres:11.6-alpine", &[], 0).await;
@@ -123,7 +128,7 @@ async fn the_database_listens_and_pg_isready_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_volumes_files_outlive_the_container() {
+async fn files_of_a_volume_outlive_the_container() {
     let runtime = runtime();
     sandbox(&runtime).await;
     let first = start(&runtime, "numbers-api", &[], 0).await;
@@ -140,9 +145,18 @@ async fn a_volumes_files_outlive_the_container() {
 }
 
 #[tokio::test]
-async fn an_unknown_image_is_refused_by_name() {
+async fn unknown_image_is_an_error_that_lists_the_available_images() {
     let runtime = runtime();
-    assert!(
-        matches!(runtime.resolve_image("nginx").await, Err(ImageError::Unknown(image)) if image == "nginx")
-    );
+    let error = runtime
+        .resolve_image("nginx:1")
+        .await
+        .unwrap_err()
+        .to_string();
+    for part in [
+        "image \"nginx:1\": ",
+        "available: kiamol/ch03-numbers-api, localhost/selfheal/numbers-api, numbers-api, postgres;",
+        "--image nginx=PROGRAM",
+    ] {
+        assert!(error.contains(part), "{error}");
+    }
 }

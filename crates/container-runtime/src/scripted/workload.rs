@@ -1,154 +1,113 @@
-//! What a scripted container does, as data.
+//! Behaviour of a scripted container, as data.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::{ContainerConfig, Image, RuntimeError};
+use crate::{ContainerConfig, Image, ImageError, RuntimeError};
 
-/// Every workload that the runtime knows.
+/// The workloads of a runtime.
 #[derive(Clone, Debug, Default)]
 pub struct Workloads {
-    /// Image references and the program each one runs.
+    /// Image references, each with the name of its program.
     pub images: Vec<(String, String)>,
-    /// Programs and what they do.
+    /// Programs by name.
     pub programs: Vec<(String, Workload)>,
 }
 
-/// What a program does.
+/// Behaviour of a program.
 #[derive(Clone, Debug)]
 pub struct Workload {
-    /// Ports it listens on.
+    /// Ports that it listens on.
     pub ports: Vec<u16>,
-    /// What it answers, by path; anything else is 404.
+    /// HTTP routes. Other paths respond with status 404.
     pub routes: Vec<Route>,
-    /// The variable that holds how many counted calls succeed; unset or 0 is no limit.
-    pub limit_from: Option<String>,
-    /// Commands that can be run beside it.
-    pub execs: Vec<(String, Exec)>,
-    /// How it takes TERM.
-    pub term: Term,
-    /// After how long it ends by itself, and how.
+    /// Environment variable with the number of counted calls that succeed; unlimited if it is unset or 0.
+    pub call_limit_variable: Option<String>,
+    /// Commands that can be run in the container, by name.
+    pub execs: Vec<(String, ScriptedExec)>,
+    /// Reaction to SIGTERM.
+    pub on_term: OnTerm,
+    /// Time after which it exits, and the exit code; `None` if it runs until it is stopped.
     pub exit_after: Option<(Duration, i32)>,
 }
 
 impl Default for Workload {
-    /// Listens nowhere and dies of TERM.
+    /// Returns a program that listens on no port and is terminated by SIGTERM.
     fn default() -> Self {
         Self {
             ports: vec![],
             routes: vec![],
-            limit_from: None,
+            call_limit_variable: None,
             execs: vec![],
-            term: Term::Dies,
+            on_term: OnTerm::Default,
             exit_after: None,
         }
     }
 }
 
-/// An answer at a path.
+/// An HTTP route.
 #[derive(Clone, Debug)]
 pub struct Route {
     /// The path, without a query.
     pub path: String,
-    /// What it answers.
-    pub answer: Answer,
+    /// Behaviour of the route.
+    pub behavior: RouteBehavior,
 }
 
-/// How a path answers.
+/// Behaviour of an HTTP route.
 #[derive(Clone, Debug)]
-pub enum Answer {
-    /// Counts the call; `broken` once the limit was used up.
+pub enum RouteBehavior {
+    /// Counts the call.
     Counted {
-        /// While calls are left.
-        well: Reply,
-        /// After the last one.
-        broken: Reply,
+        /// Response below the call limit.
+        healthy: HttpReply,
+        /// Response at the call limit.
+        unhealthy: HttpReply,
     },
-    /// Says whether calls are left, and counts nothing.
+    /// Reports whether the call limit is reached, without counting the call.
     Health {
-        /// While calls are left.
-        well: Reply,
-        /// After the last one.
-        broken: Reply,
+        /// Response below the call limit.
+        healthy: HttpReply,
+        /// Response at the call limit.
+        unhealthy: HttpReply,
     },
-    /// Forgets the count.
-    Reset(Reply),
+    /// Resets the count.
+    Reset(HttpReply),
 }
 
-/// Status and body.
+/// Status and body of an HTTP response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply(pub u16, pub String);
+pub struct HttpReply(pub u16, pub String);
 
-/// How a command run beside the workload ends.
+/// Result of a command in a scripted container.
 #[derive(Clone, Debug)]
-pub enum Exec {
-    /// Always alike: exit code and output.
+pub enum ScriptedExec {
+    /// A fixed exit code and output.
     Fixed(i32, String),
-    /// By whether something in the pod listens at a port: `pg_isready` and its like.
+    /// Depends on whether a container of the pod listens on a port, as `pg_isready` does.
     IfListening {
         /// The port.
         port: u16,
-        /// Exit code and output while something does.
-        yes: (i32, String),
-        /// And while nothing does.
-        no: (i32, String),
+        /// Exit code and output while a container listens.
+        listening: (i32, String),
+        /// Exit code and output otherwise.
+        refused: (i32, String),
     },
 }
 
-/// How a program takes TERM.
+/// Reaction of a program to SIGTERM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Term {
-    /// Ends by itself with this code, at once.
+pub enum OnTerm {
+    /// Exits immediately with this code.
     Exit(i32),
-    /// The signal ends it.
-    Dies,
-    /// Not at all, as a shell that is the first process of its namespace.
-    Ignored,
+    /// The signal's default action terminates it.
+    Default,
+    /// Ignores the signal, as a shell that is PID 1 does.
+    Ignore,
 }
 
 impl Workloads {
-    /// The workloads of the chapter: the numbers API, the database, and `sleep` in its place.
-    #[must_use]
-    pub fn chapter() -> Self {
-        let image = |reference: &str, program: &str| (reference.to_owned(), program.to_owned());
-        let program = |name: &str, workload: Workload| (name.to_owned(), workload);
-        Self {
-            images: vec![
-                image("kiamol/ch03-numbers-api", "numbers-api"),
-                image("numbers-api", "numbers-api"),
-                image(
-                    concat!("localhost/selfheal/numbers-api:", env!("CARGO_PKG_VERSION")),
-                    "numbers-api",
-                ),
-                image("postgres", "postgres"),
-            ],
-            programs: vec![
-                program("numbers-api", Workload::numbers_api()),
-                program(
-                    "postgres",
-                    Workload {
-                        ports: vec![5432],
-                        ..Workload::database()
-                    },
-                ),
-                program(
-                    "sleep",
-                    Workload {
-                        term: Term::Ignored,
-                        ..Workload::database()
-                    },
-                ),
-                program(
-                    "sh",
-                    Workload {
-                        term: Term::Ignored,
-                        ..Workload::database()
-                    },
-                ),
-            ],
-        }
-    }
-
-    /// The image that `reference` names: by the whole reference, else without its tag.
+    /// Returns the image of the whole reference, else of the reference without its tag.
     pub(super) fn image(&self, reference: &str) -> Option<Image> {
         let find = |name: &str| self.images.iter().find(|(image, _)| image == name);
         let (_, program) = find(reference).or_else(|| find(without_tag(reference)))?;
@@ -156,18 +115,26 @@ impl Workloads {
             reference: reference.to_owned(),
             id: format!("scripted://{program}"),
             entrypoint: vec![program.clone()],
+            cmd: vec![],
             env: vec![],
             stop_signal: None,
         })
     }
 
-    /// What a container does: the program of its command, else its image's.
+    pub(super) fn unknown_image(&self, reference: &str) -> ImageError {
+        let names = self.images.iter().map(|(image, _)| without_tag(image));
+        let names: BTreeSet<&str> = names.collect();
+        ImageError::Unknown {
+            image: reference.to_owned(),
+            name: without_tag(reference).to_owned(),
+            available: Vec::from_iter(names).join(", "),
+        }
+    }
+
+    /// Returns the workload of a container: that of the program in its command line.
     pub(super) fn find(&self, config: &ContainerConfig) -> Result<Workload, RuntimeError> {
-        let program = config
-            .command
-            .first()
-            .or(config.image.entrypoint.first())
-            .map_or("", String::as_str);
+        let argv = config.argv();
+        let program = argv.first().map_or("", String::as_str);
         let name = base_name(program);
         let found = self
             .programs
@@ -182,56 +149,7 @@ impl Workloads {
     }
 }
 
-impl Workload {
-    /// The random-number API. Its number is always the same one.
-    #[must_use]
-    pub fn numbers_api() -> Self {
-        let route = |path: &str, answer| Route {
-            path: path.to_owned(),
-            answer,
-        };
-        let reply = |status, body: &str| Reply(status, body.to_owned());
-        let health = Answer::Health {
-            well: reply(200, "Ok"),
-            broken: reply(500, r#"{"message":"Unhealthy"}"#),
-        };
-        Self {
-            ports: vec![80],
-            routes: vec![
-                route(
-                    "/rng",
-                    Answer::Counted {
-                        well: reply(200, "42"),
-                        broken: reply(500, r#"{"message":"Unhealthy!"}"#),
-                    },
-                ),
-                route("/healthz", health.clone()),
-                route("/health", health),
-                route("/reset", Answer::Reset(reply(200, "Ok"))),
-            ],
-            limit_from: Some("FailAfterCallCount".to_owned()),
-            term: Term::Exit(0),
-            ..Self::default()
-        }
-    }
-
-    /// A container with PostgreSQL's tools in it, whatever it runs.
-    fn database() -> Self {
-        let said = |code, text: &str| (code, format!("localhost:5432 - {text}\n"));
-        let ready = Exec::IfListening {
-            port: 5432,
-            yes: said(0, "accepting connections"),
-            no: said(2, "no response"),
-        };
-        Self {
-            execs: vec![("pg_isready".to_owned(), ready)],
-            term: Term::Exit(0),
-            ..Self::default()
-        }
-    }
-}
-
-/// A reference without its tag or digest; a colon before a slash belongs to a registry's port.
+/// Returns a reference without its tag and digest. A colon before a slash separates the port of a registry.
 fn without_tag(reference: &str) -> &str {
     let name = reference.split('@').next().unwrap_or(reference);
     match name.rsplit_once(':') {
@@ -240,7 +158,7 @@ fn without_tag(reference: &str) -> &str {
     }
 }
 
-/// The last part of a path.
+/// Returns the last component of a path.
 pub(super) fn base_name(program: &str) -> &str {
     program.rsplit('/').next().unwrap_or(program)
 }

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn oldest_idle_revisions_beyond_the_limit_are_deleted() {
+    fn oldest_idle_revisions_above_the_limit_are_deleted() {
         let sets = [
             old(10, 0, 2),
             old(9, 0, 2),

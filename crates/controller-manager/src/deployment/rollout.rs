@@ -41,7 +41,7 @@ impl<'a> Rollout<'a> {
     ) -> Self {
         let sets = revisions::sort_by_age(sets);
         let new = revisions::find_new(deployment, &sets);
-        let limits = RolloutLimits::of(deployment);
+        let limits = RolloutLimits::from_deployment(deployment);
         let shown = deployment.status.clone();
         Self {
             context,

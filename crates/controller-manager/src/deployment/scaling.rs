@@ -17,7 +17,7 @@ pub(super) struct RolloutLimits {
 }
 
 impl RolloutLimits {
-    pub(super) fn of(deployment: &Deployment) -> Self {
+    pub(super) fn from_deployment(deployment: &Deployment) -> Self {
         let spec = deployment.spec.as_ref();
         let replicas = spec.and_then(|spec| spec.replicas).unwrap_or(1);
         let strategy = spec.and_then(|spec| spec.strategy.as_ref());

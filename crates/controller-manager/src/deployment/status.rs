@@ -16,7 +16,7 @@ pub(super) fn counts(
     all: &[&ReplicaSet],
     now: Timestamp,
 ) -> DeploymentStatus {
-    let limits = RolloutLimits::of(deployment);
+    let limits = RolloutLimits::from_deployment(deployment);
     let old = deployment.status.clone().unwrap_or_default();
     let statuses = || all.iter().filter_map(|set| set.status.as_ref());
     let available = all.iter().copied().map(available).sum::<i32>();

@@ -23,7 +23,7 @@ pub(super) fn pods_to_delete<'a>(pods: &[&'a Pod], count: usize, now: Timestamp)
         *pods_on_node.entry(node_name(pod)).or_default() += 1;
     }
     let mut ranked = pods.to_vec();
-    ranked.sort_by_cached_key(|pod| Rank::of(pod, pods_on_node[node_name(pod)], now));
+    ranked.sort_by_cached_key(|pod| Rank::for_pod(pod, pods_on_node[node_name(pod)], now));
     ranked.truncate(count);
     ranked
 }
@@ -48,7 +48,7 @@ struct Rank<'a> {
 }
 
 impl<'a> Rank<'a> {
-    fn of(pod: &'a Pod, pods_on_node: usize, now: Timestamp) -> Self {
+    fn for_pod(pod: &'a Pod, pods_on_node: usize, now: Timestamp) -> Self {
         let created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
         let is_ready = pods::is_ready(pod);
         Self {
@@ -57,9 +57,9 @@ impl<'a> Rank<'a> {
             is_ready,
             cost: deletion_cost(pod),
             pods_on_node: Reverse(pods_on_node),
-            ready_age: is_ready.then(|| AgeBucket::of(pods::ready_since(pod), now)),
+            ready_age: is_ready.then(|| AgeBucket::for_time(pods::ready_since(pod), now)),
             restarts: Reverse(pods::max_restart_count(pod)),
-            age: AgeBucket::of(created, now),
+            age: AgeBucket::for_time(created, now),
             uid: pod.metadata.uid.as_deref(),
         }
     }
@@ -76,7 +76,7 @@ enum AgeBucket {
 }
 
 impl AgeBucket {
-    fn of(since: Option<Timestamp>, now: Timestamp) -> Self {
+    fn for_time(since: Option<Timestamp>, now: Timestamp) -> Self {
         let Some(since) = since else {
             return Self::Unset;
         };

@@ -23,6 +23,7 @@ use tower::ServiceExt as _;
 use super::Peer;
 use super::activity::Activity;
 use super::admission::Slot;
+use super::framing;
 use super::observed::{ResponseBody, Stream};
 use crate::Limits;
 
@@ -133,7 +134,9 @@ async fn respond(
     limits: Limits,
 ) -> Response<Body> {
     let is_allowed = class == Class::Any || limits.is_health_path(request.uri().path());
-    let mut response = if is_allowed {
+    let mut response = if let Some(rejection) = framing::rejection(&request) {
+        rejection
+    } else if is_allowed {
         match router.oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},

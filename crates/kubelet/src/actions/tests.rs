@@ -1,125 +1,200 @@
-use container_runtime::{ContainerId, Image};
-use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use super::*;
-use crate::instance::{Exited, Instance};
+use crate::test_fixtures::State::{
+    Exited, ExitedAndFailing, Failing, NeverRan, Running, StartedAndFailing,
+};
+use crate::test_fixtures::{State, with_state};
+use ContainerAction::Start;
 
-const WELL: Probed = Probed {
-    liveness_failed: false,
-    startup_failed: false,
-};
-const DEAD: Probed = Probed {
-    liveness_failed: true,
-    startup_failed: false,
-};
-const NEVER_UP: Probed = Probed {
-    liveness_failed: false,
-    startup_failed: true,
-};
-const BOTH: Probed = Probed {
-    liveness_failed: true,
-    startup_failed: true,
-};
+const POLICIES: [&str; 3] = ["Always", "OnFailure", "Never"];
 
-fn instance(exit: Option<i32>) -> Record {
-    let image = Image {
-        reference: "i".into(),
-        id: "i".into(),
-        entrypoint: vec![],
-        env: vec![],
-        stop_signal: None,
-    };
-    let exit = exit.map(|code| Exited {
-        code,
-        signal: None,
-        at: Timestamp::UNIX_EPOCH,
-    });
-    let id = ContainerId("c".into());
-    let current = Some(Instance {
-        id,
-        attempt: 0,
-        image,
-        started_at: Timestamp::UNIX_EPOCH,
-        exit,
-        message: None,
-    });
-    Record {
-        current,
-        ..Record::default()
+const LIVENESS: State = Failing(ProbeKind::Liveness);
+const STARTUP: State = Failing(ProbeKind::Startup);
+
+fn kill(failed_probe: FailedProbe, restart: bool) -> ContainerAction {
+    ContainerAction::Kill {
+        failed_probe,
+        restart,
     }
 }
 
+/// Checks the actions on a pod; `None` is [`PodActions::KillPod`].
 #[track_caller]
-fn check(policy: RestartPolicy, record: &Record, probed: Probed, expected: &Step) {
-    assert_eq!(decide(policy, record, probed), *expected);
+fn check(spec: &Value, states: &[(&str, State)], expected: Option<&[(&str, ContainerAction)]>) {
+    let pod_spec: PodSpec = serde_json::from_value(spec.clone()).unwrap();
+    let actions = with_state(states, |state| match compute_actions(&pod_spec, state) {
+        PodActions::KillPod => None,
+        PodActions::Containers(actions) => {
+            let actions = actions.into_iter();
+            let named = actions.map(|(container, action)| (container.name.clone(), action));
+            Some(named.collect::<Vec<_>>())
+        }
+    });
+    let expected = expected.map(|expected| {
+        let expected = expected.iter();
+        let named = expected.map(|(name, action)| ((*name).to_owned(), *action));
+        named.collect::<Vec<_>>()
+    });
+    assert_eq!(actions, expected, "{spec} {states:?}");
+}
+
+/// Checks the action on the container `a` beside a container that keeps running.
+#[track_caller]
+fn check_container(
+    policy: &str,
+    mut container: Value,
+    state: State,
+    expected: Option<ContainerAction>,
+) {
+    container["name"] = json!("a");
+    let spec = json!({"restartPolicy": policy, "containers": [container, {"name": "b"}]});
+    let expected: Vec<_> = expected.into_iter().map(|action| ("a", action)).collect();
+    check(&spec, &[("a", state), ("b", Running)], Some(&expected));
 }
 
 #[test]
-fn a_container_that_never_ran_is_started_under_every_policy() {
-    for policy in [
-        RestartPolicy::Always,
-        RestartPolicy::OnFailure,
-        RestartPolicy::Never,
-    ] {
-        check(policy, &Record::default(), BOTH, &Step::Start);
+fn container_that_never_ran_starts_under_every_policy() {
+    for policy in POLICIES {
+        check_container(policy, json!({}), NeverRan, Some(Start));
     }
 }
 
 #[test]
-fn an_exit_is_followed_by_a_start_where_the_policy_says_so() {
-    use RestartPolicy::{Always, Never, OnFailure};
-    check(Always, &instance(Some(0)), WELL, &Step::Start);
-    check(Always, &instance(Some(1)), WELL, &Step::Start);
-    check(OnFailure, &instance(Some(0)), WELL, &Step::Finished);
-    check(OnFailure, &instance(Some(1)), WELL, &Step::Start);
-    check(Never, &instance(Some(0)), WELL, &Step::Finished);
-    check(Never, &instance(Some(1)), WELL, &Step::Finished);
+fn terminated_container_restarts_by_the_pods_policy() {
+    for (policy, code, expected) in [
+        ("Always", 0, Some(Start)),
+        ("Always", 1, Some(Start)),
+        ("OnFailure", 0, None),
+        ("OnFailure", 1, Some(Start)),
+        ("Never", 0, None),
+        ("Never", 1, None),
+    ] {
+        check_container(policy, json!({}), Exited(code), expected);
+    }
 }
 
 #[test]
-fn stale_results_do_not_touch_an_instance_that_ended() {
-    check(
-        RestartPolicy::Never,
-        &instance(Some(137)),
-        BOTH,
-        &Step::Finished,
-    );
+fn terminated_container_restarts_by_its_own_policy_and_rules() {
+    let own_policy = |policy: &str| json!({"restartPolicy": policy});
+    let with_rule = json!({"restartPolicy": "Never", "restartPolicyRules": [
+        {"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}]});
+    for (container, policy, code, expected) in [
+        (own_policy("Always"), "Never", 0, Some(Start)),
+        (own_policy("OnFailure"), "Never", 1, Some(Start)),
+        (own_policy("Never"), "Always", 1, None),
+        (with_rule.clone(), "Always", 42, Some(Start)),
+        (with_rule, "Always", 41, None),
+    ] {
+        check_container(policy, container, Exited(code), expected);
+    }
 }
 
 #[test]
-fn a_failed_probe_kills_and_restarts_unless_never() {
-    use RestartPolicy::{Always, Never, OnFailure};
-    let kill = |failed, restart| Step::Kill { failed, restart };
-    check(Always, &instance(None), WELL, &Step::Keep);
-    check(Always, &instance(None), DEAD, &kill(Failed::Liveness, true));
-    check(
-        OnFailure,
-        &instance(None),
-        DEAD,
-        &kill(Failed::Liveness, true),
-    );
-    check(Never, &instance(None), DEAD, &kill(Failed::Liveness, false));
-    check(
-        Always,
-        &instance(None),
-        NEVER_UP,
-        &kill(Failed::Startup, true),
-    );
-    check(Always, &instance(None), BOTH, &kill(Failed::Liveness, true));
+fn probe_results_of_a_terminated_container_are_ignored() {
+    check_container("Never", json!({}), ExitedAndFailing(137), None);
 }
 
 #[test]
-fn the_message_names_the_probe_and_whether_it_comes_back() {
-    assert_eq!(
-        kill_message("api", Failed::Liveness, true, false),
-        "Container api failed liveness probe, will be restarted"
-    );
-    assert_eq!(
-        kill_message("api", Failed::Startup, false, false),
-        "Container api failed startup probe"
-    );
-    assert_eq!(
-        kill_message("log", Failed::Liveness, true, true),
-        "Init container log failed liveness probe"
-    );
+fn failed_probe_kills_the_container_and_restarts_it_unless_the_policy_is_never() {
+    let liveness = |restart| Some(kill(FailedProbe::Liveness, restart));
+    let startup = |restart| Some(kill(FailedProbe::Startup, restart));
+    for (policy, container, state, expected) in [
+        ("Always", json!({}), Running, None),
+        ("Always", json!({}), LIVENESS, liveness(true)),
+        ("Always", json!({}), StartedAndFailing, liveness(true)),
+        ("Always", json!({}), STARTUP, startup(true)),
+        ("OnFailure", json!({}), LIVENESS, liveness(true)),
+        ("Never", json!({}), LIVENESS, liveness(false)),
+        ("Never", json!({}), STARTUP, startup(false)),
+        (
+            "Always",
+            json!({"restartPolicy": "Never"}),
+            LIVENESS,
+            liveness(false),
+        ),
+        (
+            "Never",
+            json!({"restartPolicy": "Always"}),
+            LIVENESS,
+            liveness(true),
+        ),
+    ] {
+        check_container(policy, container, state, expected);
+    }
+}
+
+#[test]
+fn pod_is_killed_when_all_regular_containers_are_finished() {
+    let spec = |policy: &str| {
+        json!({
+            "restartPolicy": policy,
+            "initContainers": [{"name": "side", "restartPolicy": "Always"}],
+            "containers": [{"name": "a"}, {"name": "b"}],
+        })
+    };
+    let states = |a, b| [("side", Running), ("a", a), ("b", b)];
+    check(&spec("Never"), &states(Exited(0), Exited(1)), None);
+    check(&spec("OnFailure"), &states(Exited(0), Exited(0)), None);
+    check(&spec("Never"), &states(Exited(0), Running), Some(&[]));
+    let restart: &[_] = &[("b", Start)];
+    let failed = states(Exited(0), Exited(1));
+    check(&spec("OnFailure"), &failed, Some(restart));
+}
+
+#[test]
+fn pod_is_killed_when_an_init_container_has_failed() {
+    let spec = |policy: &str| {
+        json!({
+            "restartPolicy": policy,
+            "initContainers": [{"name": "i"}],
+            "containers": [{"name": "a"}],
+        })
+    };
+    check(&spec("Never"), &[("i", Exited(1))], None);
+    let restart: &[_] = &[("i", Start)];
+    check(&spec("OnFailure"), &[("i", Exited(1))], Some(restart));
+}
+
+#[test]
+fn regular_containers_start_when_the_init_containers_are_complete() {
+    let spec = json!({
+        "initContainers": [{"name": "i"}, {"name": "side", "restartPolicy": "Always"}],
+        "containers": [{"name": "a"}, {"name": "b"}],
+    });
+    check(&spec, &[], Some(&[("i", Start)]));
+    check(&spec, &[("i", Exited(0))], Some(&[("side", Start)]));
+    let complete = [("i", Exited(0)), ("side", Running)];
+    check(&spec, &complete, Some(&[("a", Start), ("b", Start)]));
+    let crashed = [("i", Exited(0)), ("side", Exited(1)), ("a", Exited(1))];
+    let all: &[_] = &[("side", Start), ("a", Start), ("b", Start)];
+    check(&spec, &crashed, Some(all));
+}
+
+#[test]
+fn kill_message_names_the_container_the_probe_and_the_restart() {
+    use ContainerType::{Init, Regular};
+    for (container_type, failed_probe, restart, expected) in [
+        (
+            Regular,
+            FailedProbe::Liveness,
+            true,
+            "Container api failed liveness probe, will be restarted",
+        ),
+        (
+            Regular,
+            FailedProbe::Startup,
+            false,
+            "Container api failed startup probe",
+        ),
+        (
+            Init,
+            FailedProbe::Liveness,
+            true,
+            "Init container api failed liveness probe",
+        ),
+    ] {
+        let message = kill_message("api", container_type, failed_probe, restart);
+        assert_eq!(message, expected);
+    }
 }

@@ -15,9 +15,9 @@ fn pod() -> Pod {
     .unwrap()
 }
 
-fn with_facts<T>(look: impl FnOnce(&Facts<'_>) -> T) -> T {
+fn with_context<T>(read: impl FnOnce(&DownwardContext<'_>) -> T) -> T {
     let amount = |text: &str| Quantity(text.to_owned());
-    look(&Facts {
+    read(&DownwardContext {
         pod: &pod(),
         pod_ip: "10.244.0.2".to_owned(),
         node_ip: "10.0.0.1",
@@ -35,7 +35,7 @@ fn check_field(path: &str, expected: &str) {
         field_path: path.to_owned(),
         ..ObjectFieldSelector::default()
     };
-    let found = with_facts(|facts| facts.field(&selector));
+    let found = with_context(|downward| downward.field_value(&selector));
     assert_eq!(
         found.unwrap_or_else(|error| error.to_string()),
         expected,
@@ -44,7 +44,7 @@ fn check_field(path: &str, expected: &str) {
 }
 
 #[test]
-fn a_field_is_found_by_its_path() {
+fn field_paths_select_the_pods_values() {
     check_field("metadata.name", "p");
     check_field("metadata.namespace", "n");
     check_field("metadata.uid", "u");
@@ -69,7 +69,7 @@ fn check_resource(container: &str, resource: &str, divisor: Option<&str>, expect
         resource: resource.to_owned(),
         divisor: divisor.map(|divisor| Quantity(divisor.to_owned())),
     };
-    let found = with_facts(|facts| facts.resource_of_named(&selector));
+    let found = with_context(|downward| downward.resource_of_named_container(&selector));
     assert_eq!(
         found.unwrap_or_else(|error| error.to_string()),
         expected,
@@ -78,7 +78,7 @@ fn check_resource(container: &str, resource: &str, divisor: Option<&str>, expect
 }
 
 #[test]
-fn an_amount_is_told_in_units_of_its_divisor_and_rounded_up() {
+fn resource_is_divided_by_its_divisor_and_rounded_up() {
     check_resource("c", "limits.cpu", None, "2");
     check_resource("c", "limits.cpu", Some("0"), "2");
     check_resource("c", "limits.cpu", Some("1m"), "1250");
@@ -90,7 +90,7 @@ fn an_amount_is_told_in_units_of_its_divisor_and_rounded_up() {
 }
 
 #[test]
-fn without_a_limit_it_is_what_the_node_has() {
+fn missing_limit_is_the_nodes_allocatable_resource() {
     check_resource("d", "limits.cpu", None, "2");
     check_resource("d", "limits.memory", Some("1Mi"), "4096");
     check_resource("d", "limits.ephemeral-storage", None, "0");
@@ -99,7 +99,7 @@ fn without_a_limit_it_is_what_the_node_has() {
 }
 
 #[test]
-fn what_is_no_amount_is_named() {
+fn unknown_containers_resources_and_quantities_are_errors() {
     check_resource("e", "limits.cpu", None, "container e not found");
     for resource in ["cpu", "limits.pods", "others.cpu"] {
         let expected = format!("unsupported container resource : {resource}");

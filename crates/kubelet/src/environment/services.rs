@@ -1,15 +1,15 @@
-//! The variables that tell a container of the services beside it.
+//! Variables with the addresses of the services in the pod's namespace.
 //!
 //! Source: the Kubernetes documentation, "Service environment variables".
 
 use k8s_openapi::api::core::v1::Service;
 
-/// The variables of all services that have an address.
-pub(super) fn variables(services: &[Service]) -> Vec<(String, String)> {
-    services.iter().flat_map(of_service).collect()
+/// Returns the variables of all services that have a cluster IP.
+pub(super) fn service_variables(services: &[Service]) -> Vec<(String, String)> {
+    services.iter().flat_map(variables_of_service).collect()
 }
 
-fn of_service(service: &Service) -> Vec<(String, String)> {
+fn variables_of_service(service: &Service) -> Vec<(String, String)> {
     let Some(spec) = &service.spec else {
         return Vec::new();
     };
@@ -21,14 +21,14 @@ fn of_service(service: &Service) -> Vec<(String, String)> {
     else {
         return Vec::new();
     };
-    let name = spelled(service.metadata.name.as_deref().unwrap_or_default());
+    let name = env_name(service.metadata.name.as_deref().unwrap_or_default());
     let mut variables = vec![
         (format!("{name}_SERVICE_HOST"), address.to_owned()),
         (format!("{name}_SERVICE_PORT"), first.port.to_string()),
     ];
     for port in ports
         .iter()
-        .filter_map(|port| Some((spelled(port.name.as_deref()?), port.port)))
+        .filter_map(|port| Some((env_name(port.name.as_deref()?), port.port)))
     {
         variables.push((
             format!("{name}_SERVICE_PORT_{}", port.0),
@@ -50,6 +50,6 @@ fn of_service(service: &Service) -> Vec<(String, String)> {
     variables
 }
 
-fn spelled(name: &str) -> String {
+fn env_name(name: &str) -> String {
     name.to_uppercase().replace('-', "_")
 }

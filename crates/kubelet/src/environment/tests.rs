@@ -22,16 +22,16 @@ fn sources() -> Sources {
 }
 
 fn variables(container: &serde_json::Value) -> Result<Vec<(String, String)>, String> {
-    let mut whole = container.clone();
-    whole["name"] = json!("c");
-    let container: Container = serde_json::from_value(whole).unwrap();
-    let facts = Facts {
+    let mut named = container.clone();
+    named["name"] = json!("c");
+    let container: Container = serde_json::from_value(named).unwrap();
+    let downward = DownwardContext {
         pod: &pod(),
         pod_ip: "10.244.0.2".to_owned(),
         node_ip: "10.0.0.1",
         allocatable: &BTreeMap::new(),
     };
-    resolve(&facts, &container, &sources()).map_err(|error| error.to_string())
+    resolve(&downward, &container, &sources()).map_err(|error| error.to_string())
 }
 
 #[expect(
@@ -52,7 +52,7 @@ fn check(container: serde_json::Value, name: &str, expected: Option<&str>) {
 }
 
 #[test]
-fn values_are_expanded_by_what_was_named_before() {
+fn values_are_expanded_with_variables_set_before() {
     check(
         json!({"env": [{"name": "A", "value": "1"}, {"name": "B", "value": "$(A)2$(C)"}]}),
         "B",
@@ -62,7 +62,7 @@ fn values_are_expanded_by_what_was_named_before() {
 }
 
 #[test]
-fn values_come_from_maps_secrets_and_fields() {
+fn value_from_reads_config_maps_secrets_fields_and_resources() {
     let from = |source: serde_json::Value| json!({"env": [{"name": "A", "valueFrom": source}]});
     check(
         from(json!({"configMapKeyRef": {"name": "map", "key": "key"}})),
@@ -98,26 +98,27 @@ fn values_come_from_maps_secrets_and_fields() {
 }
 
 #[test]
-fn what_is_missing_is_named() {
+fn missing_references_are_errors_that_name_them() {
     let from = |source: serde_json::Value| {
         variables(&json!({"env": [{"name": "A", "valueFrom": source}]})).unwrap_err()
     };
     let key = from(json!({"configMapKeyRef": {"name": "map", "key": "other"}}));
     assert_eq!(key, "couldn't find key other in ConfigMap n/map");
     assert_eq!(
-        from(json!({"secretKeyRef": {"name": "gone", "key": "key"}})),
-        "Secret \"gone\" not found"
+        from(json!({"secretKeyRef": {"name": "absent", "key": "key"}})),
+        "Secret \"absent\" not found"
     );
     assert_eq!(
         from(json!({"fieldRef": {"fieldPath": "spec.colour"}})),
         "unsupported fieldPath: spec.colour"
     );
-    let whole = variables(&json!({"envFrom": [{"configMapRef": {"name": "none"}}]})).unwrap_err();
-    assert_eq!(whole, "configmap \"none\" not found");
+    let env_from =
+        variables(&json!({"envFrom": [{"configMapRef": {"name": "none"}}]})).unwrap_err();
+    assert_eq!(env_from, "configmap \"none\" not found");
 }
 
 #[test]
-fn whole_maps_are_imported_and_overridden_by_single_variables() {
+fn env_from_imports_all_keys_and_env_overrides_them() {
     let import = json!([{"prefix": "P_", "configMapRef": {"name": "map"}}, {"secretRef": {"name": "secret"}}]);
     check(json!({"envFrom": import}), "P_key", Some("m"));
     check(json!({"envFrom": import}), "key", Some("s"));
@@ -134,7 +135,7 @@ fn whole_maps_are_imported_and_overridden_by_single_variables() {
 }
 
 #[test]
-fn services_are_told_of() {
+fn service_variables_are_set() {
     for (name, value) in [
         ("MY_API_SERVICE_HOST", "10.96.0.9"),
         ("MY_API_SERVICE_PORT", "80"),
@@ -150,13 +151,13 @@ fn services_are_told_of() {
 }
 
 #[test]
-fn clock_speed_is_a_variable_unless_it_is_one_or_the_container_sets_it() {
-    let own = || vec![(CLOCK_SPEED.to_owned(), "1".to_owned())];
+fn clock_speed_variable_is_added_unless_the_speed_is_one_or_it_is_set() {
+    let set_by_container = || vec![(CLOCK_SPEED_VARIABLE.to_owned(), "1".to_owned())];
     for (mut env, speed, expected) in [
         (vec![], 1.0, None),
         (vec![], 5.0, Some("5")),
         (vec![], 0.5, Some("0.5")),
-        (own(), 5.0, Some("1")),
+        (set_by_container(), 5.0, Some("1")),
     ] {
         add_clock_speed(&mut env, speed);
         let found = env.first().map(|(_, value)| value.as_str());

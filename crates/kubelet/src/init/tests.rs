@@ -1,199 +1,160 @@
-use container_runtime::{ContainerId, Image};
-use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use super::*;
-use crate::instance::{Exited, Instance};
+use crate::test_fixtures::State::{Exited, Failing, NeverRan, Running, Started, StartedAndFailing};
+use crate::test_fixtures::{State, with_state};
+use ContainerAction::Start;
 
-/// How far an init container is.
-#[derive(Clone, Copy)]
-enum Is {
-    New,
-    Runs,
-    Ended(i32),
+/// Type of an init container in a test.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Regular,
+    Sidecar,
+    /// Sidecar with a startup probe.
+    ProbedSidecar,
 }
 
-fn record(is: Is) -> Record {
-    let exit = match is {
-        Is::New => return Record::default(),
-        Is::Runs => None,
-        Is::Ended(code) => Some(Exited {
-            code,
-            signal: None,
-            at: Timestamp::UNIX_EPOCH,
-        }),
-    };
-    let image = Image {
-        reference: "i".into(),
-        id: "i".into(),
-        entrypoint: vec![],
-        env: vec![],
-        stop_signal: None,
-    };
-    let current = Some(Instance {
-        id: ContainerId("c".into()),
-        attempt: 0,
-        image,
-        started_at: Timestamp::UNIX_EPOCH,
-        exit,
-        message: None,
-    });
-    Record {
-        current,
-        ..Record::default()
+use Kind::{ProbedSidecar, Regular, Sidecar};
+
+const NAMES: [&str; 3] = ["0", "1", "2"];
+
+fn init_container(name: &str, kind: Kind) -> Value {
+    match kind {
+        Regular => json!({"name": name}),
+        Sidecar => json!({"name": name, "restartPolicy": "Always"}),
+        ProbedSidecar => json!({"name": name, "restartPolicy": "Always", "startupProbe": {}}),
     }
 }
 
-struct Row {
-    sidecar: bool,
-    is: Is,
-    started: bool,
-    probed: Probed,
-}
-
-fn plain(is: Is) -> Row {
-    Row {
-        sidecar: false,
-        is,
-        started: false,
-        probed: Probed::default(),
-    }
-}
-
-fn sidecar(is: Is) -> Row {
-    Row {
-        sidecar: true,
-        is,
-        started: true,
-        probed: Probed::default(),
-    }
-}
-
-fn starting(is: Is) -> Row {
-    Row {
-        started: false,
-        ..sidecar(is)
-    }
-}
-
-fn probed(liveness_failed: bool, startup_failed: bool) -> Row {
-    let probed = Probed {
-        liveness_failed,
-        startup_failed,
-    };
-    Row {
-        probed,
-        started: !startup_failed,
-        ..sidecar(Is::Runs)
-    }
-}
-
-fn planned(policy: RestartPolicy, rows: &[Row], has_run: bool) -> Plan {
-    let records: Vec<_> = rows.iter().map(|row| record(row.is)).collect();
-    let inits: Vec<_> = rows
-        .iter()
-        .zip(&records)
-        .map(|(row, record)| Init {
-            sidecar: row.sidecar,
-            record,
-            started: row.started,
-            probed: row.probed,
-        })
+/// Returns actions by index, `is_complete` and `failed`.
+fn compute(
+    policy: &str,
+    inits: &[(Kind, State)],
+    main: State,
+) -> (Vec<(usize, ContainerAction)>, bool, bool) {
+    let named = NAMES.into_iter().zip(inits);
+    let containers: Vec<Value> = named
+        .clone()
+        .map(|(name, (kind, _))| init_container(name, *kind))
         .collect();
-    plan(policy, &inits, has_run)
+    let spec = json!({"restartPolicy": policy, "initContainers": containers, "containers": [{"name": "main"}]});
+    let spec: PodSpec = serde_json::from_value(spec).unwrap();
+    let mut states: Vec<_> = named.map(|(name, (_, state))| (name, *state)).collect();
+    states.push(("main", main));
+    with_state(&states, |state| {
+        let plan = compute_init_actions(&spec, state);
+        let index = |container: &Container| container.name.parse().unwrap();
+        let actions = plan
+            .actions
+            .iter()
+            .map(|(container, action)| (index(container), *action));
+        (actions.collect(), plan.is_complete, plan.failed)
+    })
 }
 
+/// Checks the plan under the policies `Always` and `OnFailure`.
 #[track_caller]
-fn check(rows: &[Row], has_run: bool, steps: &[(usize, Step)], done: bool) {
-    for policy in [RestartPolicy::Always, RestartPolicy::OnFailure] {
-        let expected = Plan {
-            steps: steps.to_vec(),
-            done,
-            failed: false,
-        };
-        assert_eq!(planned(policy, rows, has_run), expected, "{policy:?}");
+fn check(
+    inits: &[(Kind, State)],
+    main: State,
+    actions: &[(usize, ContainerAction)],
+    is_complete: bool,
+) {
+    for policy in ["Always", "OnFailure"] {
+        let expected = (actions.to_vec(), is_complete, false);
+        assert_eq!(compute(policy, inits, main), expected, "{policy} {inits:?}");
     }
 }
 
-use Is::{Ended, New, Runs};
-use Step::Start;
-
 #[test]
-fn plain_ones_run_one_after_the_other_and_each_has_to_succeed() {
-    check(&[], false, &[], true);
-    check(&[plain(New), plain(New)], false, &[(0, Start)], false);
-    check(&[plain(Runs), plain(New)], false, &[], false);
-    check(&[plain(Ended(0)), plain(New)], false, &[(1, Start)], false);
-    check(&[plain(Ended(1)), plain(New)], false, &[(0, Start)], false);
-    check(&[plain(Ended(0)), plain(Runs)], false, &[], false);
-    check(&[plain(Ended(0)), plain(Ended(0))], false, &[], true);
+fn regular_init_containers_run_one_after_the_other_until_each_succeeds() {
+    for (first, second, actions, is_complete) in [
+        (NeverRan, NeverRan, vec![(0, Start)], false),
+        (Running, NeverRan, vec![], false),
+        (Exited(0), NeverRan, vec![(1, Start)], false),
+        (Exited(1), NeverRan, vec![(0, Start)], false),
+        (Exited(0), Running, vec![], false),
+        (Exited(0), Exited(0), vec![], true),
+    ] {
+        let inits = [(Regular, first), (Regular, second)];
+        check(&inits, NeverRan, &actions, is_complete);
+    }
+    check(&[], NeverRan, &[], true);
 }
 
 #[test]
-fn once_the_pod_has_run_plain_ones_do_not_matter_any_more() {
-    check(&[plain(Ended(0))], true, &[], true);
-    check(&[plain(Ended(1)), plain(New)], true, &[], true);
+fn regular_init_containers_do_not_run_again_after_a_regular_container() {
+    check(&[(Regular, Exited(0))], Running, &[], true);
+    let inits = [(Regular, Exited(1)), (Regular, NeverRan)];
+    check(&inits, Exited(1), &[], true);
 }
 
 #[test]
-fn a_failure_under_never_is_the_pods() {
-    let rows = [sidecar(Ended(1)), plain(Ended(3)), plain(New)];
-    let expected = Plan {
-        failed: true,
-        ..Plan::default()
-    };
-    assert_eq!(planned(RestartPolicy::Never, &rows, false), expected);
+fn failed_init_container_fails_the_pod_under_the_policy_never() {
+    let inits = [
+        (Sidecar, Exited(1)),
+        (Regular, Exited(3)),
+        (Regular, NeverRan),
+    ];
+    assert_eq!(compute("Never", &inits, NeverRan), (vec![], false, true));
 }
 
 #[test]
-fn a_sidecar_lets_the_next_one_start_once_it_has_started() {
-    check(&[sidecar(New), plain(New)], false, &[(0, Start)], false);
-    check(&[starting(Runs), plain(New)], false, &[], false);
-    check(&[sidecar(Runs), plain(New)], false, &[(1, Start)], false);
-    check(&[starting(Runs)], false, &[], false);
-    check(&[sidecar(Runs)], false, &[], true);
+fn next_init_container_starts_after_the_start_of_a_sidecar() {
+    for (sidecar, actions) in [
+        ((ProbedSidecar, NeverRan), vec![(0, Start)]),
+        ((ProbedSidecar, Running), vec![]),
+        ((ProbedSidecar, Started), vec![(1, Start)]),
+        ((Sidecar, Running), vec![(1, Start)]),
+    ] {
+        check(&[sidecar, (Regular, NeverRan)], NeverRan, &actions, false);
+    }
+    check(&[(ProbedSidecar, Running)], NeverRan, &[], false);
+    check(&[(ProbedSidecar, Started)], NeverRan, &[], true);
 }
 
 #[test]
-fn a_sidecar_that_ends_is_started_again_at_any_time_and_under_any_policy() {
-    check(
-        &[sidecar(Ended(0)), plain(Runs)],
-        false,
-        &[(0, Start)],
-        false,
-    );
-    check(
-        &[sidecar(Ended(1)), plain(Ended(0))],
-        true,
-        &[(0, Start)],
-        true,
-    );
-    check(&[sidecar(New)], true, &[(0, Start)], true);
-    let never = planned(RestartPolicy::Never, &[sidecar(Ended(0))], true);
-    assert_eq!(never.steps, [(0, Start)]);
+fn terminated_sidecar_restarts_at_any_time_under_every_policy() {
+    let start: &[_] = &[(0, Start)];
+    let initializing = [(Sidecar, Exited(0)), (Regular, Running)];
+    check(&initializing, NeverRan, start, false);
+    let initialized = [(Sidecar, Exited(1)), (Regular, Exited(0))];
+    check(&initialized, Running, start, true);
+    check(&[(Sidecar, NeverRan)], Running, start, true);
+    let under_never = compute("Never", &[(Sidecar, Exited(0))], Running);
+    assert_eq!(under_never, (start.to_vec(), true, false));
 }
 
 #[test]
-fn a_failed_probe_restarts_a_sidecar_and_liveness_does_not_hold_up_the_next_one() {
-    let kill = |failed| Step::Kill {
-        failed,
+fn failed_probe_restarts_a_sidecar_and_liveness_does_not_block_the_next_container() {
+    let kill = |failed_probe| ContainerAction::Kill {
+        failed_probe,
         restart: true,
     };
+    let next = (Regular, NeverRan);
     check(
-        &[probed(false, true), plain(New)],
-        false,
-        &[(0, kill(Failed::Startup))],
+        &[(ProbedSidecar, Failing(ProbeKind::Startup)), next],
+        NeverRan,
+        &[(0, kill(FailedProbe::Startup))],
         false,
     );
     check(
-        &[probed(true, false), plain(New)],
-        false,
-        &[(1, Start), (0, kill(Failed::Liveness))],
+        &[(ProbedSidecar, StartedAndFailing), next],
+        NeverRan,
+        &[(1, Start), (0, kill(FailedProbe::Liveness))],
         false,
     );
     check(
-        &[probed(true, false)],
+        &[(ProbedSidecar, StartedAndFailing)],
+        Running,
+        &[(0, kill(FailedProbe::Liveness))],
         true,
-        &[(0, kill(Failed::Liveness))],
+    );
+    // A liveness result from before the start does not count.
+    check(
+        &[(ProbedSidecar, Failing(ProbeKind::Liveness))],
+        Running,
+        &[],
         true,
     );
 }

@@ -1,12 +1,13 @@
-//! The conditions of a pod that the kubelet writes, and what happens to those it does not.
+//! Conditions of a pod: the kubelet's own, merged with those of other owners.
 
+use component_helpers::pods;
 use component_helpers::time::truncate_to_seconds;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
 
 use super::PodCondition;
 
-/// The conditions that are the kubelet's; all others belong to somebody else.
+/// Types of the kubelet's conditions. Conditions of other types belong to other components.
 const OWNED: [&str; 5] = [
     "PodReadyToStartContainers",
     "Initialized",
@@ -15,18 +16,18 @@ const OWNED: [&str; 5] = [
     "PodScheduled",
 ];
 
-/// The kubelet's conditions, without times.
-pub(super) fn all(
+/// Returns the kubelet's conditions, without transition times.
+pub(super) fn kubelet_conditions(
     pod: &Pod,
     phase: &str,
-    sandbox: bool,
+    has_sandbox: bool,
     statuses: &PodStatus,
 ) -> Vec<PodCondition> {
-    let containers = containers_ready(pod, phase, statuses);
-    let ready = ready(pod, &containers);
+    let containers = containers_ready_condition(pod, phase, statuses);
+    let ready = ready_condition(pod, &containers);
     let mut conditions = vec![
-        condition("PodReadyToStartContainers", sandbox),
-        initialized(pod, phase, statuses),
+        condition("PodReadyToStartContainers", has_sandbox),
+        initialized_condition(pod, phase, statuses),
         ready,
         containers,
         condition("PodScheduled", true),
@@ -46,7 +47,7 @@ fn condition(kind: &str, status: bool) -> PodCondition {
     }
 }
 
-fn not(kind: &str, reason: &str, message: Option<String>) -> PodCondition {
+fn false_condition(kind: &str, reason: &str, message: Option<String>) -> PodCondition {
     PodCondition {
         reason: Some(reason.to_owned()),
         message,
@@ -54,10 +55,10 @@ fn not(kind: &str, reason: &str, message: Option<String>) -> PodCondition {
     }
 }
 
-/// Once true it stays so, whatever becomes of a sidecar.
-fn initialized(pod: &Pod, phase: &str, statuses: &PodStatus) -> PodCondition {
+/// Returns the condition `Initialized`. Once true it stays true, also when a sidecar terminates.
+fn initialized_condition(pod: &Pod, phase: &str, statuses: &PodStatus) -> PodCondition {
     let kind = "Initialized";
-    let incomplete: Vec<&str> = inits(pod, statuses)
+    let incomplete: Vec<&str> = init_statuses(pod, statuses)
         .filter(|(status, sidecar)| {
             !if *sidecar {
                 status.started == Some(true)
@@ -88,34 +89,27 @@ fn initialized(pod: &Pod, phase: &str, statuses: &PodStatus) -> PodCondition {
     } else {
         let list = incomplete.join(" ");
         let message = format!("containers with incomplete status: [{list}]");
-        not(kind, "ContainersNotInitialized", Some(message))
+        false_condition(kind, "ContainersNotInitialized", Some(message))
     }
 }
 
-/// Each init container's status, and whether it is a sidecar.
-fn inits<'a>(
+/// Returns each init container's status, and `true` if the container is a sidecar.
+fn init_statuses<'a>(
     pod: &'a Pod,
     statuses: &'a PodStatus,
 ) -> impl Iterator<Item = (&'a ContainerStatus, bool)> {
-    let sidecar = |status: &ContainerStatus| {
-        let spec = pod.spec.iter();
-        let mut inits = spec.flat_map(|spec| spec.init_containers.iter().flatten());
-        inits.any(|init| {
-            init.name == status.name && init.restart_policy.as_deref() == Some("Always")
-        })
-    };
     let statuses = statuses.init_container_statuses.iter().flatten();
-    statuses.map(move |status| (status, sidecar(status)))
+    statuses.map(|status| (status, pods::has_sidecar(pod, &status.name)))
 }
 
-fn containers_ready(pod: &Pod, phase: &str, statuses: &PodStatus) -> PodCondition {
+fn containers_ready_condition(pod: &Pod, phase: &str, statuses: &PodStatus) -> PodCondition {
     let kind = "ContainersReady";
     match phase {
-        "Succeeded" => return not(kind, "PodCompleted", None),
-        "Failed" => return not(kind, "PodFailed", None),
+        "Succeeded" => return false_condition(kind, "PodCompleted", None),
+        "Failed" => return false_condition(kind, "PodFailed", None),
         _ => {}
     }
-    let sidecars = inits(pod, statuses)
+    let sidecars = init_statuses(pod, statuses)
         .filter(|(_, sidecar)| *sidecar)
         .map(|(status, _)| status);
     let unready: Vec<&str> = sidecars
@@ -126,7 +120,7 @@ fn containers_ready(pod: &Pod, phase: &str, statuses: &PodStatus) -> PodConditio
     if unready.is_empty() {
         return condition(kind, true);
     }
-    not(
+    false_condition(
         kind,
         "ContainersNotReady",
         Some(format!(
@@ -136,7 +130,7 @@ fn containers_ready(pod: &Pod, phase: &str, statuses: &PodStatus) -> PodConditio
     )
 }
 
-fn ready(pod: &Pod, containers: &PodCondition) -> PodCondition {
+fn ready_condition(pod: &Pod, containers: &PodCondition) -> PodCondition {
     if containers.status != "True" {
         return PodCondition {
             type_: "Ready".to_owned(),
@@ -172,16 +166,16 @@ fn ready(pod: &Pod, containers: &PodCondition) -> PodCondition {
     if messages.is_empty() {
         return condition("Ready", true);
     }
-    not("Ready", "ReadinessGatesNotReady", Some(messages.join(", ")))
+    false_condition("Ready", "ReadinessGatesNotReady", Some(messages.join(", ")))
 }
 
-/// Dates the conditions: a time moves only when the status flips. Adds what others own.
-pub(super) fn carry_over(
-    mut ours: Vec<PodCondition>,
+/// Sets the transition times, which change only with the status, and adds the conditions of other owners.
+pub(super) fn merge_conditions(
+    mut conditions: Vec<PodCondition>,
     before: &[PodCondition],
     now: Timestamp,
 ) -> Vec<PodCondition> {
-    for condition in &mut ours {
+    for condition in &mut conditions {
         let same = before
             .iter()
             .find(|old| old.type_ == condition.type_ && old.status == condition.status);
@@ -189,10 +183,10 @@ pub(super) fn carry_over(
             .and_then(|old| old.last_transition_time.clone())
             .or_else(|| Some(truncate_to_seconds(now)));
     }
-    let theirs = before
+    let foreign = before
         .iter()
         .filter(|condition| !OWNED.contains(&condition.type_.as_str()))
         .cloned();
-    ours.extend(theirs);
-    ours
+    conditions.extend(foreign);
+    conditions
 }

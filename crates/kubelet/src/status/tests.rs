@@ -1,11 +1,11 @@
-use container_runtime::{ContainerId, Image};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
 
 use super::*;
-use crate::instance::{Exited, Waiting};
+use crate::instance::{InstanceExit, StatusReason};
+use crate::test_fixtures;
 
-fn at(second: i64) -> Timestamp {
+fn timestamp(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
@@ -23,61 +23,56 @@ fn pod(policy: &str, names: &[&str]) -> Pod {
 
 fn instance(attempt: u32, exit: Option<i32>) -> Instance {
     Instance {
-        id: ContainerId(format!("c{attempt}")),
-        attempt,
-        image: Image {
-            reference: "i".into(),
-            id: "sha".into(),
-            entrypoint: vec![],
-            env: vec![],
-            stop_signal: None,
-        },
-        started_at: at(10),
-        exit: exit.map(|code| Exited {
+        started_at: timestamp(10),
+        exit: exit.map(|code| InstanceExit {
             code,
             signal: None,
-            at: at(20),
+            at: timestamp(20),
         }),
-        message: None,
+        ..test_fixtures::instance(attempt)
     }
 }
 
-fn record(exit: Option<i32>) -> Record {
-    Record {
+fn history(exit: Option<i32>) -> ContainerHistory {
+    ContainerHistory {
         current: Some(instance(0, exit)),
-        ..Record::default()
+        ..ContainerHistory::default()
     }
 }
 
-fn observed(names: &[&str], records: &[Record]) -> Observed {
+fn observed(names: &[&str], histories: &[ContainerHistory]) -> Observed {
     let names = names.iter().map(|name| (*name).to_owned());
     Observed {
-        containers: names.zip(records.iter().cloned()).collect(),
+        containers: names.zip(histories.iter().cloned()).collect(),
         ..Observed::default()
     }
 }
 
 #[track_caller]
-fn check_phase(policy: &str, records: &[Record], expected: &str) {
+fn check_phase(policy: &str, histories: &[ContainerHistory], expected: &str) {
     let names = ["a", "b"];
-    let pod = pod(policy, &names[..records.len()]);
-    assert_eq!(phase(&pod, &observed(&names, records)), expected);
+    let pod = pod(policy, &names[..histories.len()]);
+    assert_eq!(phase(&pod, &observed(&names, histories)), expected);
 }
 
 #[test]
-fn the_phase_follows_the_containers_and_the_policy() {
-    check_phase("Always", &[Record::default()], "Pending");
-    check_phase("Always", &[record(None), Record::default()], "Pending");
-    check_phase("Always", &[record(None)], "Running");
-    check_phase("Always", &[record(Some(0))], "Running");
-    check_phase("OnFailure", &[record(Some(1))], "Running");
-    check_phase("OnFailure", &[record(Some(0))], "Succeeded");
-    check_phase("Never", &[record(Some(0)), record(Some(0))], "Succeeded");
-    check_phase("Never", &[record(Some(0)), record(Some(1))], "Failed");
-    check_phase("Never", &[record(Some(0)), record(None)], "Running");
+fn phase_depends_on_the_containers_and_the_restart_policy() {
+    check_phase("Always", &[ContainerHistory::default()], "Pending");
+    check_phase(
+        "Always",
+        &[history(None), ContainerHistory::default()],
+        "Pending",
+    );
+    check_phase("Always", &[history(None)], "Running");
+    check_phase("Always", &[history(Some(0))], "Running");
+    check_phase("OnFailure", &[history(Some(1))], "Running");
+    check_phase("OnFailure", &[history(Some(0))], "Succeeded");
+    check_phase("Never", &[history(Some(0)), history(Some(0))], "Succeeded");
+    check_phase("Never", &[history(Some(0)), history(Some(1))], "Failed");
+    check_phase("Never", &[history(Some(0)), history(None)], "Running");
 }
 
-/// A pod with a plain init container `i`, a sidecar `s` and a container `a`.
+/// Returns a pod with a regular init container `i`, a sidecar `s` and a container `a`.
 fn with_inits(policy: &str) -> Pod {
     let mut pod = pod(policy, &["a"]);
     let inits = json!([{"name": "i"}, {"name": "s", "restartPolicy": "Always"}]);
@@ -86,59 +81,63 @@ fn with_inits(policy: &str) -> Pod {
 }
 
 #[track_caller]
-fn check_init_phase(policy: &str, records: &[Record; 3], expected: &str) {
-    let observed = observed(&["i", "s", "a"], records);
+fn check_init_phase(policy: &str, histories: &[ContainerHistory; 3], expected: &str) {
+    let observed = observed(&["i", "s", "a"], histories);
     assert_eq!(phase(&with_inits(policy), &observed), expected);
 }
 
 #[test]
-fn a_pod_is_pending_until_its_own_containers_run_and_ends_with_its_last_sidecar() {
-    let new = Record::default;
-    check_init_phase("Always", &[record(None), new(), new()], "Pending");
-    check_init_phase("Always", &[record(Some(1)), new(), new()], "Pending");
-    check_init_phase("OnFailure", &[record(Some(1)), new(), new()], "Pending");
-    check_init_phase("Never", &[record(Some(1)), new(), new()], "Failed");
-    check_init_phase("Never", &[record(Some(1)), record(None), new()], "Pending");
-    let done = record(Some(0));
-    check_init_phase("Never", &[done.clone(), record(None), new()], "Pending");
+fn pod_is_pending_until_its_regular_containers_run_and_terminal_after_its_last_sidecar() {
+    let new = ContainerHistory::default;
+    check_init_phase("Always", &[history(None), new(), new()], "Pending");
+    check_init_phase("Always", &[history(Some(1)), new(), new()], "Pending");
+    check_init_phase("OnFailure", &[history(Some(1)), new(), new()], "Pending");
+    check_init_phase("Never", &[history(Some(1)), new(), new()], "Failed");
     check_init_phase(
         "Never",
-        &[done.clone(), record(None), record(None)],
+        &[history(Some(1)), history(None), new()],
+        "Pending",
+    );
+    let done = history(Some(0));
+    check_init_phase("Never", &[done.clone(), history(None), new()], "Pending");
+    check_init_phase(
+        "Never",
+        &[done.clone(), history(None), history(None)],
         "Running",
     );
     check_init_phase(
         "Never",
-        &[done.clone(), record(None), record(Some(0))],
+        &[done.clone(), history(None), history(Some(0))],
         "Running",
     );
-    // How a sidecar ended does not matter.
+    // The exit code of a sidecar is ignored.
     check_init_phase(
         "Never",
-        &[done.clone(), record(Some(137)), done.clone()],
+        &[done.clone(), history(Some(137)), done.clone()],
         "Succeeded",
     );
     check_init_phase(
         "OnFailure",
-        &[done, record(Some(0)), record(Some(1))],
+        &[done, history(Some(0)), history(Some(1))],
         "Running",
     );
 }
 
 #[test]
-fn init_containers_that_are_not_over_are_named_and_sidecars_have_to_be_ready_too() {
+fn conditions_name_incomplete_init_containers_and_unready_sidecars() {
     let pod = with_inits("Always");
     let observed = Observed::default();
-    let mut partial = containers(&pod, &observed);
+    let mut partial = container_statuses(&pod, &observed);
     let reasons = |statuses: &Option<Vec<ContainerStatus>>| {
         let waiting =
             |status: &ContainerStatus| status.state.as_ref()?.waiting.as_ref()?.reason.clone();
         statuses.iter().flatten().map(waiting).collect::<Vec<_>>()
     };
-    let at_first = || Some("PodInitializing".to_owned());
-    assert_eq!(reasons(&partial.container_statuses), [at_first()]);
-    let both = [at_first(), at_first()];
+    let initializing = || Some("PodInitializing".to_owned());
+    assert_eq!(reasons(&partial.container_statuses), [initializing()]);
+    let both = [initializing(), initializing()];
     assert_eq!(reasons(&partial.init_container_statuses), both);
-    let status = complete(&pod, &observed, partial.clone(), "10.0.0.1", at(5));
+    let status = build_status(&pod, &observed, partial.clone(), "10.0.0.1", timestamp(5));
     let initialized = find(&status, "Initialized");
     assert_eq!(
         initialized.reason.as_deref(),
@@ -152,32 +151,32 @@ fn init_containers_that_are_not_over_are_named_and_sidecars_have_to_be_ready_too
     let inits = partial.init_container_statuses.as_mut().unwrap();
     inits[0].ready = true;
     inits[1].started = Some(true);
-    let status = complete(&pod, &observed, partial, "10.0.0.1", at(5));
+    let status = build_status(&pod, &observed, partial, "10.0.0.1", timestamp(5));
     assert_eq!(find(&status, "Initialized").status, "True");
 }
 
 #[test]
-fn a_terminal_phase_stays() {
+fn terminal_phase_does_not_change() {
     let mut pod = pod("Always", &["a"]);
     pod.status = Some(PodStatus {
         phase: Some("Failed".into()),
         ..PodStatus::default()
     });
-    assert_eq!(phase(&pod, &observed(&["a"], &[record(None)])), "Failed");
+    assert_eq!(phase(&pod, &observed(&["a"], &[history(None)])), "Failed");
 }
 
 #[test]
-fn a_restarted_container_shows_its_last_end() {
-    let record = Record {
+fn restarted_container_has_its_previous_exit_as_last_state() {
+    let history = ContainerHistory {
         previous: Some(instance(0, Some(137))),
         current: Some(instance(1, None)),
         waiting: None,
     };
-    let status = container("a", "i", &record, "ContainerCreating");
+    let status = container_status("a", "i", &history, "ContainerCreating");
     assert_eq!(status.restart_count, 1);
     assert_eq!(
         status.state.unwrap().running.unwrap().started_at,
-        Some(Time(at(10)))
+        Some(Time(timestamp(10)))
     );
     let last = status.last_state.unwrap().terminated.unwrap();
     assert_eq!(
@@ -188,14 +187,14 @@ fn a_restarted_container_shows_its_last_end() {
 }
 
 #[test]
-fn a_container_in_back_off_waits_and_keeps_its_end_as_the_last_state() {
-    let waiting = Some(Waiting::new("CrashLoopBackOff", "back-off 10s"));
-    let record = Record {
+fn container_in_back_off_is_waiting_with_its_exit_as_last_state() {
+    let waiting = Some(StatusReason::new("CrashLoopBackOff", "back-off 10s"));
+    let history = ContainerHistory {
         current: Some(instance(4, Some(0))),
         previous: Some(instance(3, Some(1))),
         waiting,
     };
-    let status = container("a", "i", &record, "ContainerCreating");
+    let status = container_status("a", "i", &history, "ContainerCreating");
     assert_eq!(
         status.state.unwrap().waiting.unwrap().reason.as_deref(),
         Some("CrashLoopBackOff")
@@ -236,14 +235,14 @@ fn find<'a>(status: &'a PodStatus, kind: &str) -> &'a PodCondition {
 }
 
 #[test]
-fn an_unready_container_is_named_by_both_conditions() {
+fn unready_container_is_named_by_both_conditions() {
     let pod = pod("Always", &["a", "b"]);
-    let status = complete(
+    let status = build_status(
         &pod,
         &Observed::default(),
         ready_statuses(&[true, false]),
         "10.0.0.1",
-        at(5),
+        timestamp(5),
     );
     for kind in ["Ready", "ContainersReady"] {
         let condition = find(&status, kind);
@@ -258,32 +257,38 @@ fn an_unready_container_is_named_by_both_conditions() {
 }
 
 #[test]
-fn a_transition_time_moves_only_with_the_status() {
+fn transition_time_changes_only_with_the_status() {
     let mut pod = pod("Always", &["a"]);
     let observed = Observed {
         ip: Some(Ipv4Addr::LOCALHOST),
         ..Observed::default()
     };
-    pod.status = Some(complete(
+    pod.status = Some(build_status(
         &pod,
         &observed,
         ready_statuses(&[true]),
         "10.0.0.1",
-        at(5),
+        timestamp(5),
     ));
-    let status = complete(&pod, &observed, ready_statuses(&[false]), "10.0.0.1", at(9));
+    let status = build_status(
+        &pod,
+        &observed,
+        ready_statuses(&[false]),
+        "10.0.0.1",
+        timestamp(9),
+    );
     assert_eq!(
         find(&status, "Ready").last_transition_time,
-        Some(Time(at(9)))
+        Some(Time(timestamp(9)))
     );
     assert_eq!(
         find(&status, "PodScheduled").last_transition_time,
-        Some(Time(at(5)))
+        Some(Time(timestamp(5)))
     );
 }
 
 #[test]
-fn a_missing_gate_is_not_ready_and_another_owners_condition_is_kept() {
+fn missing_readiness_gate_is_not_ready_and_foreign_conditions_are_kept() {
     let mut pod = pod("Always", &["a"]);
     let gates = json!([{"conditionType": "x"}, {"conditionType": "y"}]);
     pod.spec.as_mut().unwrap().readiness_gates = serde_json::from_value(gates).unwrap();
@@ -296,12 +301,12 @@ fn a_missing_gate_is_not_ready_and_another_owners_condition_is_kept() {
         conditions: Some(vec![other.clone()]),
         ..PodStatus::default()
     });
-    let status = complete(
+    let status = build_status(
         &pod,
         &Observed::default(),
         ready_statuses(&[true]),
         "10.0.0.1",
-        at(5),
+        timestamp(5),
     );
     let ready = find(&status, "Ready");
     assert_eq!(ready.reason.as_deref(), Some("ReadinessGatesNotReady"));
@@ -312,8 +317,8 @@ fn a_missing_gate_is_not_ready_and_another_owners_condition_is_kept() {
 }
 
 #[test]
-fn what_a_pods_containers_say_of_their_ends_is_bounded_together() {
-    let said = |text: &str| Record {
+fn termination_messages_of_a_pod_are_truncated_to_a_total_length() {
+    let with_message = |text: &str| ContainerHistory {
         current: Some(Instance {
             message: Some(text.to_owned()),
             ..instance(1, Some(1))
@@ -322,17 +327,17 @@ fn what_a_pods_containers_say_of_their_ends_is_bounded_together() {
             message: Some("before".to_owned()),
             ..instance(0, Some(1))
         }),
-        ..Record::default()
+        ..ContainerHistory::default()
     };
     let long = "€".repeat(5000);
-    let observed = observed(&["a", "b"], &[said(&long), said("b")]);
-    let status = containers(&pod("Always", &["a", "b"]), &observed);
+    let observed = observed(&["a", "b"], &[with_message(&long), with_message("b")]);
+    let status = container_statuses(&pod("Always", &["a", "b"]), &observed);
     let statuses = status.container_statuses.unwrap();
     let message = |state: &Option<ContainerState>| {
-        let ended = state.as_ref().unwrap().terminated.clone();
-        ended.unwrap().message.unwrap()
+        let terminated = state.as_ref().unwrap().terminated.clone();
+        terminated.unwrap().message.unwrap()
     };
-    // Half of 12 KiB, in whole letters of three bytes.
+    // Half of 12 KiB, in whole characters of three bytes.
     assert_eq!(message(&statuses[0].state), "€".repeat(2048));
     assert_eq!(message(&statuses[1].state), "b");
     assert_eq!(message(&statuses[1].last_state), "before");

@@ -1,4 +1,4 @@
-//! Fetches what one volume contains.
+//! Resolves one volume: reads its content from the API.
 
 use std::collections::BTreeMap;
 
@@ -12,18 +12,18 @@ use k8s_openapi::api::core::v1::{
 use kube::{Api, Client};
 
 use super::VolumeError;
-use super::select::{Keys, bits, inside, select};
-use crate::downward::Facts;
+use super::select::{KeySelection, checked_path, file_mode, select_keys};
+use crate::downward::DownwardContext;
 
-/// One volume of a pod.
-pub(super) struct Content<'a> {
+/// Resolves one volume of a pod.
+pub(super) struct VolumeResolver<'a> {
     pub(super) client: &'a Client,
-    pub(super) facts: &'a Facts<'a>,
+    pub(super) downward: &'a DownwardContext<'a>,
     pub(super) volume: &'a str,
 }
 
-impl Content<'_> {
-    pub(super) async fn of(&self, volume: &Volume) -> Result<VolumeSource, VolumeError> {
+impl VolumeResolver<'_> {
+    pub(super) async fn resolve(&self, volume: &Volume) -> Result<VolumeSource, VolumeError> {
         if let Some(empty) = &volume.empty_dir {
             let limit = empty.size_limit.as_ref().and_then(quantity::value);
             let size_limit = limit
@@ -32,14 +32,14 @@ impl Content<'_> {
             return Ok(VolumeSource::EmptyDir { size_limit });
         }
         let files = if let Some(map) = &volume.config_map {
-            let keys = Keys {
+            let keys = KeySelection {
                 items: map.items.as_deref(),
                 mode: map.default_mode,
                 optional: map.optional,
             };
             self.config_map(&map.name, &keys).await?
         } else if let Some(secret) = &volume.secret {
-            let keys = Keys {
+            let keys = KeySelection {
                 items: secret.items.as_deref(),
                 mode: secret.default_mode,
                 optional: secret.optional,
@@ -49,7 +49,7 @@ impl Content<'_> {
             self.secret(name, &keys).await?
         } else if let Some(downward) = &volume.downward_api {
             let items = downward.items.as_deref().unwrap_or_default();
-            self.downward(items, downward.default_mode)?
+            self.downward_files(items, downward.default_mode)?
         } else if let Some(projected) = &volume.projected {
             self.projected(projected).await?
         } else {
@@ -58,7 +58,7 @@ impl Content<'_> {
         Ok(VolumeSource::Files(files))
     }
 
-    /// One source after the other; a later one's file takes an earlier one's place.
+    /// Merges the files of all sources. A later source replaces files of the same path.
     async fn projected(&self, projected: &ProjectedVolumeSource) -> Result<Files, VolumeError> {
         let mode = projected.default_mode;
         let mut files = Files::new();
@@ -68,7 +68,7 @@ impl Content<'_> {
                     config_map: Some(map),
                     ..
                 } => {
-                    let keys = Keys {
+                    let keys = KeySelection {
                         items: map.items.as_deref(),
                         mode,
                         optional: map.optional,
@@ -79,7 +79,7 @@ impl Content<'_> {
                     secret: Some(secret),
                     ..
                 } => {
-                    let keys = Keys {
+                    let keys = KeySelection {
                         items: secret.items.as_deref(),
                         mode,
                         optional: secret.optional,
@@ -89,7 +89,7 @@ impl Content<'_> {
                 VolumeProjection {
                     downward_api: Some(downward),
                     ..
-                } => self.downward(downward.items.as_deref().unwrap_or_default(), mode)?,
+                } => self.downward_files(downward.items.as_deref().unwrap_or_default(), mode)?,
                 _ => return Err(self.unsupported()),
             };
             files.extend(part);
@@ -97,12 +97,12 @@ impl Content<'_> {
         Ok(files)
     }
 
-    async fn config_map(&self, name: &str, keys: &Keys<'_>) -> Result<Files, VolumeError> {
+    async fn config_map(&self, name: &str, keys: &KeySelection<'_>) -> Result<Files, VolumeError> {
         let found = self.api::<ConfigMap>().get_opt(name).await?;
         self.files("configmap", name, found.map(config_map_data), keys)
     }
 
-    async fn secret(&self, name: &str, keys: &Keys<'_>) -> Result<Files, VolumeError> {
+    async fn secret(&self, name: &str, keys: &KeySelection<'_>) -> Result<Files, VolumeError> {
         let found = self.api::<Secret>().get_opt(name).await?;
         self.files("secret", name, found.map(secret_data), keys)
     }
@@ -112,7 +112,7 @@ impl Content<'_> {
         K: kube::Resource<Scope = NamespaceResourceScope>,
         K::DynamicType: Default,
     {
-        let namespace = self.facts.pod.metadata.namespace.as_deref();
+        let namespace = self.downward.pod.metadata.namespace.as_deref();
         Api::namespaced(self.client.clone(), namespace.unwrap_or_default())
     }
 
@@ -121,10 +121,10 @@ impl Content<'_> {
         kind: &'static str,
         name: &str,
         data: Option<BTreeMap<String, Bytes>>,
-        keys: &Keys<'_>,
+        keys: &KeySelection<'_>,
     ) -> Result<Files, VolumeError> {
         match data {
-            Some(data) => select(self.volume, kind, &data, keys),
+            Some(data) => select_keys(self.volume, kind, &data, keys),
             None if keys.optional == Some(true) => Ok(Files::new()),
             None => Err(VolumeError::Missing {
                 volume: self.volume.to_owned(),
@@ -134,7 +134,7 @@ impl Content<'_> {
         }
     }
 
-    fn downward(
+    fn downward_files(
         &self,
         items: &[DownwardAPIVolumeFile],
         mode: Option<i32>,
@@ -142,16 +142,16 @@ impl Content<'_> {
         let mut files = Files::new();
         for item in items {
             let value = match (&item.field_ref, &item.resource_field_ref) {
-                (Some(field), _) => self.facts.field(field),
-                (None, Some(resource)) => self.facts.resource_of_named(resource),
+                (Some(field), _) => self.downward.field_value(field),
+                (None, Some(resource)) => self.downward.resource_of_named_container(resource),
                 (None, None) => continue,
             };
             let value = value.map_err(|source| VolumeError::Downward {
                 volume: self.volume.to_owned(),
                 source,
             })?;
-            let path = inside(self.volume, &item.path)?;
-            files.insert(path, (value.into(), bits(item.mode, mode)));
+            let path = checked_path(self.volume, &item.path)?;
+            files.insert(path, (value.into(), file_mode(item.mode, mode)));
         }
         Ok(files)
     }

@@ -1,4 +1,4 @@
-//! Which keys of an object become files of a volume, where, and with which mode.
+//! Selects the keys of an object that become files of a volume, with their paths and modes.
 
 use std::collections::BTreeMap;
 
@@ -8,25 +8,28 @@ use k8s_openapi::api::core::v1::KeyToPath;
 
 use super::VolumeError;
 
-/// The mode of a file that names none.
-const MODE: i32 = 0o644;
+/// Mode of a file if neither the item nor the volume sets one.
+const DEFAULT_FILE_MODE: i32 = 0o644;
 
-/// Which keys of an object become files.
-pub(super) struct Keys<'a> {
+/// Selection of an object's keys: `items`, `defaultMode` and `optional` of a volume source.
+pub(super) struct KeySelection<'a> {
     pub(super) items: Option<&'a [KeyToPath]>,
     pub(super) mode: Option<i32>,
     pub(super) optional: Option<bool>,
 }
 
-/// All keys under their own names, or the chosen ones at their paths.
-pub(super) fn select(
+/// Returns the selected keys as files at their paths, or all keys as files of the same name if `items` is empty.
+///
+/// # Errors
+/// If a key does not exist and the source is not optional, or if a path is not inside the volume.
+pub(super) fn select_keys(
     volume: &str,
     kind: &'static str,
     data: &BTreeMap<String, Bytes>,
-    keys: &Keys<'_>,
+    keys: &KeySelection<'_>,
 ) -> Result<Files, VolumeError> {
     let Some(items @ [_, ..]) = keys.items else {
-        let mode = bits(None, keys.mode);
+        let mode = file_mode(None, keys.mode);
         let all = data.iter();
         return Ok(all
             .map(|(key, bytes)| (key.clone(), (bytes.clone(), mode)))
@@ -34,10 +37,10 @@ pub(super) fn select(
     };
     let mut files = Files::new();
     for item in items {
-        let path = inside(volume, &item.path)?;
+        let path = checked_path(volume, &item.path)?;
         match data.get(&item.key) {
             Some(bytes) => {
-                files.insert(path, (bytes.clone(), bits(item.mode, keys.mode)));
+                files.insert(path, (bytes.clone(), file_mode(item.mode, keys.mode)));
             }
             None if keys.optional == Some(true) => {}
             None => {
@@ -52,8 +55,12 @@ pub(super) fn select(
     Ok(files)
 }
 
-pub(super) fn inside(volume: &str, path: &str) -> Result<String, VolumeError> {
-    if stays_inside(path) {
+/// Returns `path`.
+///
+/// # Errors
+/// If the path is not inside the volume.
+pub(super) fn checked_path(volume: &str, path: &str) -> Result<String, VolumeError> {
+    if is_inside_volume(path) {
         return Ok(path.to_owned());
     }
     Err(VolumeError::Escapes {
@@ -62,14 +69,15 @@ pub(super) fn inside(volume: &str, path: &str) -> Result<String, VolumeError> {
     })
 }
 
-/// A file's mode: its own, or the volume's.
-pub(super) fn bits(own: Option<i32>, of_volume: Option<i32>) -> u32 {
-    let mode = own.or(of_volume).unwrap_or(MODE);
+/// Returns a file's mode: the item's, or else the volume's.
+pub(super) fn file_mode(item: Option<i32>, volume: Option<i32>) -> u32 {
+    let mode = item.or(volume).unwrap_or(DEFAULT_FILE_MODE);
     u32::try_from(mode).unwrap_or(0) & 0o777
 }
 
-/// Whether a relative path names a file below where it begins, and none that the runtime makes beside the files.
-fn stays_inside(path: &str) -> bool {
+/// Returns `true` if the path is relative and stays inside the volume. Paths that begin with `..` are reserved for the
+/// runtime's atomic writer.
+fn is_inside_volume(path: &str) -> bool {
     !path.is_empty()
         && !path.starts_with("..")
         && path

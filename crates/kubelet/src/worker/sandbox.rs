@@ -1,126 +1,123 @@
-//! A pod's sandbox: its volumes, its address, and what is said when one of them is not to be had.
+//! Pod sandbox: its creation, and the content of its volumes.
 
-use component_helpers::events::EventType;
-use container_runtime::{SandboxConfig, Volume};
+use container_runtime::{RuntimeError, SandboxConfig, Volume};
 use k8s_openapi::api::core::v1::Pod;
 
-use super::{RESYNC, RETRY, Worker};
+use super::{MAX_RESYNC_INTERVAL, Worker};
+use crate::volumes::VolumeError;
 use crate::{dns, volumes};
 
-/// The kernel has room for one more.
-const LONGEST_HOST_NAME: usize = 63;
+/// Maximum length of a host name in Linux; Kubernetes uses one character less (`hostnameMaxLen`).
+const MAX_HOSTNAME_LEN: usize = 63;
 
-impl Worker {
-    pub(super) async fn has_sandbox(&mut self, pod: &Pod) -> bool {
-        if self.sandbox.is_some() {
-            self.refresh_volumes(pod).await;
-            return true;
-        }
-        let Some(volumes) = self.resolved_volumes(pod).await else {
-            return false;
-        };
-        let (meta, spec) = (&pod.metadata, pod.spec.as_ref());
-        let name = meta.name.clone().unwrap_or_default();
-        let config = SandboxConfig {
-            uid: meta.uid.clone().unwrap_or_default(),
-            namespace: meta.namespace.clone().unwrap_or_default(),
-            hostname: host_name(
-                spec.and_then(|spec| spec.hostname.as_deref())
-                    .unwrap_or(&name),
-            ),
-            name,
-            volumes: volumes.clone(),
-            fs_group: spec
-                .and_then(|spec| spec.security_context.as_ref()?.fs_group)
-                .and_then(|group| u32::try_from(group).ok()),
-            dns: dns::of(pod, self.context.config.cluster_dns),
-            share_processes: spec
-                .and_then(|spec| spec.share_process_namespace)
-                .unwrap_or(false),
-            host_aliases: spec
-                .iter()
-                .flat_map(|spec| spec.host_aliases.iter().flatten())
-                .map(|alias| {
-                    (
-                        alias.ip.clone(),
-                        alias.hostnames.clone().unwrap_or_default(),
-                    )
-                })
-                .collect(),
-        };
-        match self.context.runtime.run_sandbox(config).await {
-            Ok(sandbox) => {
-                self.state.ip = Some(sandbox.ip);
-                self.sandbox = Some(sandbox);
-                self.volumes = volumes;
-                if volumes::may_change(pod) {
-                    self.look_again(RESYNC);
-                }
-                true
-            }
-            Err(error) => {
-                let message = format!("Failed to create pod sandbox: {error}");
-                self.event(
-                    pod,
-                    None,
-                    EventType::Warning,
-                    "FailedCreatePodSandBox",
-                    &message,
-                );
-                self.look_again(RETRY);
-                false
-            }
-        }
-    }
+/// Error of [`Worker::ensure_sandbox`].
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SandboxError {
+    #[error(transparent)]
+    Resolve(#[from] VolumeError),
+    #[error(transparent)]
+    UpdateVolumes(RuntimeError),
+    #[error("Failed to create pod sandbox: {0}")]
+    Create(RuntimeError),
+}
 
-    /// What its volumes are to have now; none, and word of it, where that cannot be said.
-    async fn resolved_volumes(&mut self, pod: &Pod) -> Option<Vec<Volume>> {
-        let context = self.context.clone();
-        let facts = context.facts(pod, self.state.ip);
-        match volumes::resolve(&context.client, &facts).await {
-            Ok(volumes) => Some(volumes),
-            Err(error) => {
-                let message = error.to_string();
-                self.event(pod, None, EventType::Warning, "FailedMount", &message);
-                self.look_again(RETRY);
-                None
-            }
-        }
-    }
-
-    /// Gives its volumes what they are made of has now. The kubelet, too, sees it when it looks at the pod the next time.
-    async fn refresh_volumes(&mut self, pod: &Pod) {
-        if !volumes::may_change(pod) {
-            return;
-        }
-        self.look_again(RESYNC);
-        let Some(sandbox) = self.sandbox.as_ref().map(|sandbox| sandbox.id.clone()) else {
-            return;
-        };
-        let Some(volumes) = self.resolved_volumes(pod).await else {
-            return;
-        };
-        if volumes == self.volumes {
-            return;
-        }
-        match self
-            .context
-            .runtime
-            .update_volumes(&sandbox, &volumes)
-            .await
-        {
-            Ok(()) => self.volumes = volumes,
-            Err(error) => {
-                let message = error.to_string();
-                self.event(pod, None, EventType::Warning, "FailedMount", &message);
-            }
+impl SandboxError {
+    /// Returns the reason of the event.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::Resolve(_) | Self::UpdateVolumes(_) => "FailedMount",
+            Self::Create(_) => "FailedCreatePodSandBox",
         }
     }
 }
 
-/// As much of a pod's name as a host name may have.
-fn host_name(name: &str) -> String {
-    let name: String = name.chars().take(LONGEST_HOST_NAME).collect();
+impl Worker {
+    /// Creates the sandbox, or updates its volumes if it exists.
+    ///
+    /// # Errors
+    /// If the content of a volume cannot be read, or the runtime fails. An existing sandbox keeps its previous volumes.
+    pub(super) async fn ensure_sandbox(&mut self, pod: &Pod) -> Result<(), SandboxError> {
+        if volumes::can_change(pod) {
+            self.requeue_after(MAX_RESYNC_INTERVAL);
+        }
+        if self.sandbox.is_some() {
+            self.update_volumes(pod).await
+        } else {
+            self.create_sandbox(pod).await
+        }
+    }
+
+    async fn create_sandbox(&mut self, pod: &Pod) -> Result<(), SandboxError> {
+        let volumes = self.resolve_volumes(pod).await?;
+        let config = self.sandbox_config(pod, volumes.clone());
+        let created = self.context.runtime.run_sandbox(config).await;
+        let sandbox = created.map_err(SandboxError::Create)?;
+        self.state.ip = Some(sandbox.ip);
+        self.sandbox = Some(sandbox);
+        self.volumes = volumes;
+        Ok(())
+    }
+
+    fn sandbox_config(&self, pod: &Pod, volumes: Vec<Volume>) -> SandboxConfig {
+        let (meta, spec) = (&pod.metadata, pod.spec.as_ref());
+        let name = meta.name.clone().unwrap_or_default();
+        let host_aliases = spec
+            .iter()
+            .flat_map(|spec| spec.host_aliases.iter().flatten())
+            .map(|alias| {
+                let names = alias.hostnames.clone().unwrap_or_default();
+                (alias.ip.clone(), names)
+            });
+        SandboxConfig {
+            uid: meta.uid.clone().unwrap_or_default(),
+            namespace: meta.namespace.clone().unwrap_or_default(),
+            hostname: truncate_hostname(
+                spec.and_then(|spec| spec.hostname.as_deref())
+                    .unwrap_or(&name),
+            ),
+            name,
+            volumes,
+            fs_group: spec
+                .and_then(|spec| spec.security_context.as_ref()?.fs_group)
+                .and_then(|group| u32::try_from(group).ok()),
+            dns: dns::dns_config(pod, self.context.config.cluster_dns),
+            share_process_namespace: spec
+                .and_then(|spec| spec.share_process_namespace)
+                .unwrap_or(false),
+            host_aliases: host_aliases.collect(),
+        }
+    }
+
+    async fn resolve_volumes(&mut self, pod: &Pod) -> Result<Vec<Volume>, VolumeError> {
+        let context = self.context.clone();
+        let downward = context.downward(pod, self.state.ip);
+        volumes::resolve(&context.client, &downward).await
+    }
+
+    /// Replaces the content of the volumes if it has changed. The content is polled at each sync, as upstream.
+    async fn update_volumes(&mut self, pod: &Pod) -> Result<(), SandboxError> {
+        let sandbox = self.sandbox.as_ref().map(|sandbox| sandbox.id.clone());
+        let Some(sandbox) = sandbox.filter(|_| volumes::can_change(pod)) else {
+            return Ok(());
+        };
+        let volumes = self.resolve_volumes(pod).await?;
+        if volumes == self.volumes {
+            return Ok(());
+        }
+        let updated = self
+            .context
+            .runtime
+            .update_volumes(&sandbox, &volumes)
+            .await;
+        updated.map_err(SandboxError::UpdateVolumes)?;
+        self.volumes = volumes;
+        Ok(())
+    }
+}
+
+/// Truncates a name to the maximum length of a host name.
+fn truncate_hostname(name: &str) -> String {
+    let name: String = name.chars().take(MAX_HOSTNAME_LEN).collect();
     name.trim_end_matches(['-', '.']).to_owned()
 }
 
@@ -129,12 +126,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_name_is_as_much_of_a_pods_name_as_the_kernel_takes() {
-        assert_eq!(host_name("web-0"), "web-0");
-        let long = "a".repeat(63);
-        assert_eq!(host_name(&long), long);
-        assert_eq!(host_name(&format!("{long}b")), long);
-        let ends_badly = format!("{}-.-bcd", "a".repeat(60));
-        assert_eq!(host_name(&ends_badly), "a".repeat(60));
+    fn long_pod_name_is_truncated_to_a_valid_host_name() {
+        assert_eq!(truncate_hostname("web-0"), "web-0");
+        let longest = "a".repeat(63);
+        assert_eq!(truncate_hostname(&longest), longest);
+        assert_eq!(truncate_hostname(&format!("{longest}b")), longest);
+        let cut_at_hyphen = format!("{}-.-bcd", "a".repeat(60));
+        assert_eq!(truncate_hostname(&cut_at_hyphen), "a".repeat(60));
     }
 }

@@ -1,47 +1,30 @@
-//! Starting a container: its image, its environment, and what is said when one of them is not to be had.
-
-use std::time::Duration;
+//! Starts a container: image, environment, runtime, postStart hook.
 
 use component_helpers::events::EventType::{Normal, Warning};
 use container_runtime::{
-    ContainerConfig, ContainerId, Image, Mount, StreamsConfig, Termination, User,
+    ContainerConfig, ContainerId, ContainerUser, Image, Mount, StreamsConfig, Termination,
 };
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
     Container, Pod, PodSecurityContext, SecurityContext, VolumeMount,
 };
 use probe::expand::expand;
+use probe::restart::should_restart;
 
-use super::{RETRY, Waiting, Worker};
-use crate::actions::RestartPolicy;
+use super::{ERROR_RETRY_INTERVAL, Worker};
 use crate::environment::{self, EnvironmentError, Sources};
-use crate::instance::Instance;
-use crate::pods::Desired;
-
-/// The first and the longest wait for an image that cannot be had.
-const PULL_WAITS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(300));
-
-/// The waits for a container's image.
-pub(super) struct Pull {
-    delay: Duration,
-    until: Timestamp,
-    error: String,
-}
+use crate::instance::{Instance, StatusReason};
+use crate::pods::PodUpdate;
 
 impl Worker {
-    pub(super) async fn start(&mut self, pod: &Pod, container: &Container) {
-        let Some(image) = self.image(pod, container).await else {
+    pub(super) async fn start_container(&mut self, pod: &Pod, container: &Container) {
+        let Some(image) = self.ensure_image(pod, container).await else {
             return;
         };
-        let config = match self.config(pod, container, image.clone()).await {
+        let config = match self.container_config(pod, container, image.clone()).await {
             Ok(config) => config,
             Err(error) => {
-                return self.not_started(
-                    pod,
-                    container,
-                    "CreateContainerConfigError",
-                    &error.to_string(),
-                );
+                let message = error.to_string();
+                return self.on_start_error(pod, container, "CreateContainerConfigError", &message);
             }
         };
         let Some(sandbox) = self.sandbox.as_ref().map(|sandbox| sandbox.id.clone()) else {
@@ -51,7 +34,8 @@ impl Worker {
         let id = match self.context.runtime.start_container(&sandbox, config).await {
             Ok(id) => id,
             Err(error) => {
-                return self.not_started(pod, container, "RunContainerError", &error.to_string());
+                let message = error.to_string();
+                return self.on_start_error(pod, container, "RunContainerError", &message);
             }
         };
         let instance = Instance {
@@ -62,166 +46,79 @@ impl Worker {
             exit: None,
             message: None,
         };
-        let record = self
-            .state
-            .containers
-            .entry(container.name.clone())
-            .or_default();
-        let forgotten = record.started(instance);
+        self.on_started(pod, container, instance).await;
+        self.run_post_start_hook(pod, container, id).await;
+        self.publish();
+    }
+
+    /// Records the new instance, and removes the container of the one that leaves the history.
+    async fn on_started(&mut self, pod: &Pod, container: &Container, instance: Instance) {
+        let name = &container.name;
+        let history = self.state.containers.entry(name.clone()).or_default();
+        let superseded = history.record_start(instance);
         for (reason, message) in [
             ("Created", "Container created"),
             ("Started", "Container started"),
         ] {
-            self.event(pod, Some(&container.name), Normal, reason, message);
+            self.event(pod, Some(name), Normal, reason, message);
         }
-        if let Some(forgotten) = forgotten
-            && let Err(error) = self.context.runtime.remove_container(&forgotten.id).await
+        if let Some(superseded) = superseded
+            && let Err(error) = self.context.runtime.remove_container(&superseded.id).await
         {
-            tracing::debug!(%error, "an old container was not removed");
+            tracing::debug!(%error, container = name, "cannot remove terminated container");
         }
-        self.after_its_start(pod, container, id).await;
-        self.publish();
     }
 
-    /// Runs the hook, before the container's start is published: no probe and no other container comes before its end.
-    async fn after_its_start(&mut self, pod: &Pod, container: &Container, id: ContainerId) {
+    /// Runs the postStart hook. The start is published afterwards, so that no probe runs and no other container starts before
+    /// the hook has finished.
+    async fn run_post_start_hook(&mut self, pod: &Pod, container: &Container, id: ContainerId) {
         let lifecycle = container.lifecycle.as_ref();
         let Some(hook) = lifecycle.and_then(|lifecycle| lifecycle.post_start.clone()) else {
             return;
         };
-        let subject = self.subject(pod, container, id);
-        let hook = async move { subject.run(&hook).await };
+        let handle = self.container_handle(pod, container, id);
+        let hook = async move { handle.run_hook(&hook).await };
         let Some(Err(error)) = self.unless_deleted(hook).await else {
             return;
         };
         let name = &container.name;
-        self.event(
-            pod,
-            Some(name),
-            Warning,
-            "FailedPostStartHook",
-            "PostStartHook failed",
-        );
-        self.kill(pod, container, None, "FailedPostStartHook").await;
-        let policy = pod.spec.iter().find_map(|s| s.restart_policy.as_deref());
-        let exit = self.record(name).newest_exit();
-        if exit.is_some_and(|exit| RestartPolicy::parse(policy).restarts(exit.code)) {
-            self.wait_for(name, Waiting::new("PostStartHookError", error));
-            self.look_again(RETRY);
+        let reason = "FailedPostStartHook";
+        self.event(pod, Some(name), Warning, reason, "PostStartHook failed");
+        self.kill_container(pod, container, None, reason).await;
+        let spec = pod.spec.as_ref();
+        let policy = spec.and_then(|spec| spec.restart_policy.as_deref());
+        let exit = self.history(name).last_exit();
+        if exit.is_some_and(|exit| should_restart(container, policy, exit.code)) {
+            self.set_waiting(name, StatusReason::new("PostStartHookError", error));
+            self.requeue_after(ERROR_RETRY_INTERVAL);
         }
     }
 
-    /// Waits, unless the pod is deleted meanwhile.
-    async fn unless_deleted<T>(&mut self, what: impl Future<Output = T>) -> Option<T> {
+    /// Awaits `future`; returns `None` as soon as the pod is deleted.
+    async fn unless_deleted<T>(&mut self, future: impl Future<Output = T>) -> Option<T> {
         let is_deleted =
-            |desired: &Desired| desired.gone || desired.pod.metadata.deletion_timestamp.is_some();
-        // A receiver of its own: what it sees is not seen by whoever looks next.
-        let mut desired = self.desired.clone();
+            |update: &PodUpdate| update.removed || update.pod.metadata.deletion_timestamp.is_some();
+        // A clone of the receiver: `self.updates` must still report the change as unseen.
+        let mut updates = self.updates.clone();
         tokio::select! {
-            result = what => Some(result),
-            _ = desired.wait_for(is_deleted) => None,
+            result = future => Some(result),
+            _ = updates.wait_for(is_deleted) => None,
         }
     }
 
-    fn not_started(&mut self, pod: &Pod, container: &Container, reason: &str, message: &str) {
-        self.wait_for(&container.name, Waiting::new(reason, message));
-        self.event(
-            pod,
-            Some(&container.name),
-            Warning,
-            "Failed",
-            &format!("Error: {message}"),
-        );
-        self.look_again(RETRY);
-    }
-
-    /// The program behind the container's image; none while it has to wait for one.
-    async fn image(&mut self, pod: &Pod, container: &Container) -> Option<Image> {
-        let reference = container.image.clone().unwrap_or_default();
-        let now = self.context.clock.now();
-        if let Some(pull) = self
-            .pulls
-            .get(&container.name)
-            .filter(|pull| now < pull.until)
-        {
-            let (until, message) = (
-                pull.until,
-                format!(
-                    "Back-off pulling image {reference:?}: ErrImagePull: {}",
-                    pull.error
-                ),
-            );
-            self.event(
-                pod,
-                Some(&container.name),
-                Normal,
-                "BackOff",
-                &format!("Back-off pulling image {reference:?}"),
-            );
-            let error = "Error: ImagePullBackOff";
-            self.event(pod, Some(&container.name), Warning, "Failed", error);
-            self.wait_for(&container.name, Waiting::new("ImagePullBackOff", message));
-            self.look_again(Duration::try_from(until.duration_since(now)).unwrap_or_default());
-            return None;
-        }
-        match self.context.runtime.resolve_image(&reference).await {
-            Ok(image) => {
-                self.pulls.remove(&container.name);
-                let message = format!(
-                    "Container image {reference:?} already present on machine and can be accessed by the pod"
-                );
-                self.event(pod, Some(&container.name), Normal, "Pulled", &message);
-                Some(image)
-            }
-            Err(error) => {
-                self.cannot_pull(pod, container, &reference, error.to_string());
-                None
-            }
-        }
-    }
-
-    fn cannot_pull(&mut self, pod: &Pod, container: &Container, reference: &str, error: String) {
+    fn on_start_error(&mut self, pod: &Pod, container: &Container, reason: &str, message: &str) {
         let name = &container.name;
-        self.event(
-            pod,
-            Some(name),
-            Normal,
-            "Pulling",
-            &format!("Pulling image {reference:?}"),
-        );
-        self.event(
-            pod,
-            Some(name),
-            Warning,
-            "Failed",
-            &format!("Failed to pull image {reference:?}: {error}"),
-        );
-        self.event(pod, Some(name), Warning, "Failed", "Error: ErrImagePull");
-        self.wait_for(name, Waiting::new("ErrImagePull", error.clone()));
-        let delay = self
-            .pulls
-            .get(name)
-            .map_or(PULL_WAITS.0, |pull| (pull.delay * 2).min(PULL_WAITS.1));
-        let until = self
-            .context
-            .clock
-            .now()
-            .saturating_add(delay)
-            .unwrap_or(Timestamp::MAX);
-        self.pulls.insert(
-            name.clone(),
-            Pull {
-                delay,
-                until,
-                error,
-            },
-        );
-        // The next look finds the image waiting, and says so.
-        self.look_again(delay / 2);
+        self.set_waiting(name, StatusReason::new(reason, message));
+        let message = format!("Error: {message}");
+        self.event(pod, Some(name), Warning, "Failed", &message);
+        self.requeue_after(ERROR_RETRY_INTERVAL);
     }
 
-    /// Takes `&mut self` like everything that waits: a stream of exits can be moved to another thread and not shared.
-    async fn config(
+    /// Returns the container's configuration with all variables expanded.
+    ///
+    /// Takes `&mut self` although it changes nothing: the stream of exits is `Send` and not `Sync`, so `&self` cannot be held
+    /// across an await.
+    async fn container_config(
         &mut self,
         pod: &Pod,
         container: &Container,
@@ -229,74 +126,70 @@ impl Worker {
     ) -> Result<ContainerConfig, EnvironmentError> {
         let context = self.context.clone();
         let sources = Sources::fetch(&context.client, pod, container).await?;
-        let facts = context.facts(pod, self.state.ip);
-        let mut env = environment::resolve(&facts, container, &sources)?;
+        let downward = context.downward(pod, self.state.ip);
+        let mut env = environment::resolve(&downward, container, &sources)?;
         environment::add_clock_speed(&mut env, self.context.clock.speed());
         let lookup = |name: &str| {
             env.iter()
                 .find(|(known, _)| known == name)
                 .map(|(_, value)| value.clone())
         };
-        let expanded = |list: &Option<Vec<String>>| {
+        let expand_all = |list: &Option<Vec<String>>| {
             list.iter()
                 .flatten()
                 .map(|text| expand(text, lookup))
                 .collect()
         };
         let security = container.security_context.as_ref();
-        let of_pod = pod
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.security_context.as_ref());
+        let spec = pod.spec.as_ref();
+        let pod_security = spec.and_then(|spec| spec.security_context.as_ref());
         Ok(ContainerConfig {
             name: container.name.clone(),
-            attempt: self
-                .state
-                .containers
-                .get(&container.name)
-                .map_or(0, super::super::instance::Record::next_attempt),
+            attempt: self.history(&container.name).next_attempt(),
             image,
-            command: expanded(&container.command),
-            args: expanded(&container.args),
+            command: expand_all(&container.command),
+            args: expand_all(&container.args),
             working_dir: container.working_dir.clone(),
             mounts: mounts(container, lookup)?,
-            user: user(of_pod, security),
-            read_only_root: security
-                .and_then(|s| s.read_only_root_filesystem)
+            user: user(pod_security, security),
+            read_only_root_filesystem: security
+                .and_then(|security| security.read_only_root_filesystem)
                 .unwrap_or(false),
             streams: StreamsConfig {
                 stdin: container.stdin.unwrap_or(false),
                 stdin_once: container.stdin_once.unwrap_or(false),
                 tty: container.tty.unwrap_or(false),
             },
-            termination: Termination {
-                path: container
-                    .termination_message_path
-                    .clone()
-                    .unwrap_or_default(),
-                or_log: container.termination_message_policy.as_deref()
-                    == Some("FallbackToLogsOnError"),
-            },
+            termination: termination(container),
             env,
         })
     }
 }
 
-/// Who the container's processes are: what it says itself comes before what its pod says.
-fn user(of_pod: Option<&PodSecurityContext>, own: Option<&SecurityContext>) -> User {
+fn termination(container: &Container) -> Termination {
+    let path = container.termination_message_path.clone();
+    let policy = container.termination_message_policy.as_deref();
+    Termination {
+        path: path.unwrap_or_default(),
+        fallback_to_logs: policy == Some("FallbackToLogsOnError"),
+    }
+}
+
+/// Returns the user of the container's processes. The container's security context overrides the pod's.
+fn user(pod: Option<&PodSecurityContext>, container: Option<&SecurityContext>) -> ContainerUser {
     let id = |id: i64| u32::try_from(id).ok();
-    let groups = of_pod.iter().flat_map(|pod| {
-        let others = pod.supplemental_groups.iter().flatten();
-        others.chain(&pod.fs_group).copied().filter_map(id)
+    let groups = pod.iter().flat_map(|pod| {
+        let supplemental = pod.supplemental_groups.iter().flatten();
+        supplemental.chain(&pod.fs_group).copied().filter_map(id)
     });
-    User {
-        uid: own
-            .and_then(|own| own.run_as_user)
-            .or_else(|| of_pod?.run_as_user)
+    ContainerUser {
+        uid: container
+            .and_then(|container| container.run_as_user)
+            .or_else(|| pod?.run_as_user)
             .and_then(id),
-        gid: own
-            .and_then(|own| own.run_as_group)
-            .or_else(|| of_pod?.run_as_group)
+        gid: container
+            .and_then(|container| container.run_as_group)
+            .or_else(|| pod?.run_as_group)
             .and_then(id),
         groups: groups.collect(),
     }
@@ -308,11 +201,10 @@ fn mounts(
 ) -> Result<Vec<Mount>, EnvironmentError> {
     let mounts = container.volume_mounts.iter().flatten();
     let mount = |mount: &VolumeMount| {
-        let expanded = mount
-            .sub_path_expr
-            .as_deref()
-            .filter(|path| !path.is_empty());
-        let expanded = expanded.map(|path| environment::sub_path(path, &lookup));
+        let expression = mount.sub_path_expr.as_deref();
+        let expanded = expression
+            .filter(|path| !path.is_empty())
+            .map(|path| environment::expand_sub_path(path, &lookup));
         Ok(Mount {
             volume: mount.name.clone(),
             path: mount.mount_path.clone(),

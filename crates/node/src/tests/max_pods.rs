@@ -1,6 +1,6 @@
 //! The maximum number of pods: in the node's status, in the scheduler, and in the kubelet's admission.
 
-use k8s_openapi::api::core::v1::Node as NodeObject;
+use k8s_openapi::api::core::v1::Node;
 use kube::ResourceExt as _;
 
 use super::*;
@@ -12,7 +12,7 @@ fn pod(name: &str, node: Option<&str>) -> Value {
     }})
 }
 
-async fn pause() {
+async fn advance_5_seconds() {
     tokio::time::sleep(Duration::from_secs(5)).await;
 }
 
@@ -22,13 +22,13 @@ async fn status(node: &Fixture, name: &str) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_waits_until_one_of_the_maximum_is_gone() {
-    let node = node_for(1.0, Workloads::chapter(), 2).await;
+async fn pod_above_the_maximum_waits_until_another_is_deleted() {
+    let node = start_node_with_max_pods(1.0, Workloads::chapter(), 2).await;
     for name in ["a", "b", "c"] {
         node.create::<Pod>(pod(name, None)).await;
     }
-    pause().await;
-    let nodes: Objects<NodeObject> = Objects::all(node.client.clone());
+    advance_5_seconds().await;
+    let nodes: Objects<Node> = Objects::all(node.client.clone());
     let status = nodes.get("node").await.unwrap().status.unwrap();
     for resources in [status.capacity, status.allocatable] {
         assert_eq!(resources.unwrap()["pods"].0, "2");
@@ -59,12 +59,12 @@ async fn a_pod_waits_until_one_of_the_maximum_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_names_a_full_node_is_rejected_by_the_kubelet() {
-    let node = node_for(1.0, Workloads::chapter(), 1).await;
+async fn pod_bound_to_a_full_node_is_rejected_by_the_kubelet() {
+    let node = start_node_with_max_pods(1.0, Workloads::chapter(), 1).await;
     node.create::<Pod>(pod("a", None)).await;
-    pause().await;
+    advance_5_seconds().await;
     node.create::<Pod>(pod("b", Some("node"))).await;
-    pause().await;
+    advance_5_seconds().await;
     let status_of_b = status(&node, "b").await;
     let reason = "Node didn't have enough resource: pods, requested: 1, used: 1, capacity: 1";
     assert_eq!(status_of_b["phase"], "Failed");
@@ -82,6 +82,6 @@ async fn a_pod_that_names_a_full_node_is_rejected_by_the_kubelet() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert!(node.pods().await.is_empty());
     node.create::<Pod>(pod("c", Some("node"))).await;
-    pause().await;
+    advance_5_seconds().await;
     assert_eq!(status(&node, "c").await["phase"], "Running");
 }

@@ -1,53 +1,54 @@
-//! Pods of several containers: their order, their ends, their hooks.
+//! Pods with several containers: start and termination order, hooks, back-offs, deadlines.
 
 use super::*;
-use container_runtime::scripted::{Exec, Term, Workload};
+use container_runtime::scripted::{OnTerm, ScriptedExec, Workload};
 
 fn workloads() -> Workloads {
-    let ends = |seconds, code| Workload {
+    let exits_after = |seconds, code| Workload {
         exit_after: Some((Duration::from_secs(seconds), code)),
         ..Workload::default()
     };
-    let stubborn = Workload {
-        term: Term::Ignored,
+    let ignores_term = Workload {
+        on_term: OnTerm::Ignore,
         execs: vec![
-            ("true".to_owned(), Exec::Fixed(0, String::new())),
-            ("false".to_owned(), Exec::Fixed(1, "no".to_owned())),
+            ("true".to_owned(), ScriptedExec::Fixed(0, String::new())),
+            ("false".to_owned(), ScriptedExec::Fixed(1, "no".to_owned())),
         ],
         ..Workload::default()
     };
-    let mut known = Workloads::chapter();
-    let more = [
-        ("done", ends(3, 0)),
-        ("broken", ends(3, 1)),
-        ("stubborn", stubborn),
+    let mut workloads = Workloads::chapter();
+    let additional = [
+        ("succeeds", exits_after(3, 0)),
+        ("fails", exits_after(3, 1)),
+        ("ignores-term", ignores_term),
     ];
-    let more = more.map(|(name, workload)| (name.to_owned(), workload));
-    known.programs.extend(more);
-    known
+    let additional = additional.map(|(name, workload)| (name.to_owned(), workload));
+    workloads.programs.extend(additional);
+    workloads
 }
 
 fn container(name: &str, program: &str) -> Value {
     json!({"name": name, "image": "numbers-api", "command": [program]})
 }
 
-/// A container with more fields.
-fn with(mut container: Value, more: &Value) -> Value {
+/// Adds fields to a container.
+fn with_fields(mut container: Value, more: &Value) -> Value {
     let fields = container.as_object_mut().unwrap();
     fields.extend(more.as_object().unwrap().clone());
     container
 }
 
 fn sidecar(name: &str, program: &str) -> Value {
-    with(
+    with_fields(
         container(name, program),
         &json!({"restartPolicy": "Always"}),
     )
 }
 
 impl Fixture {
-    async fn pod(spec: Value) -> Self {
-        let node = node_with(1.0, workloads()).await;
+    /// Starts a node with the pod `p`.
+    async fn with_pod(spec: Value) -> Self {
+        let node = start_node_with(1.0, workloads()).await;
         node.create::<Pod>(json!({"metadata": {"name": "p"}, "spec": spec}))
             .await;
         node
@@ -58,9 +59,9 @@ impl Fixture {
         json!(pods.get("p").await.unwrap())
     }
 
-    /// The table's STATUS and READY of the pod after some time.
-    async fn shown(&self, after: u64) -> (String, String) {
-        tokio::time::sleep(Duration::from_secs(after)).await;
+    /// Advances time by `seconds`. Returns the columns STATUS and READY of the pod's table.
+    async fn columns_after(&self, seconds: u64) -> (String, String) {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
         let mut kinds = apiserver::kinds::KINDS.iter();
         let kind = kinds.find(|kind| kind.kind == "Pod").unwrap();
         let cells = (kind.cells)(&self.get().await, self.clock.now());
@@ -69,13 +70,13 @@ impl Fixture {
     }
 
     #[track_caller]
-    fn is(found: &(String, String), status: &str, ready: &str) {
-        assert_eq!((found.0.as_str(), found.1.as_str()), (status, ready));
+    fn assert_columns(columns: &(String, String), status: &str, ready: &str) {
+        assert_eq!((columns.0.as_str(), columns.1.as_str()), (status, ready));
     }
 }
 
-/// When a container of the pod began or ended, in seconds.
-fn at(pod: &Value, list: &str, name: &str, pointer: &str) -> i64 {
+/// Returns the time at `pointer` in a container's status, in seconds since the epoch.
+fn time_at(pod: &Value, list: &str, name: &str, pointer: &str) -> i64 {
     let statuses = pod["status"][list].as_array().unwrap();
     let status = statuses.iter().find(|status| status["name"] == name);
     let text = status.unwrap().pointer(pointer).and_then(Value::as_str);
@@ -84,78 +85,83 @@ fn at(pod: &Value, list: &str, name: &str, pointer: &str) -> i64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn init_containers_come_one_after_the_other_and_a_sidecar_once_it_has_started() {
+async fn init_containers_run_in_order_and_the_next_starts_after_a_sidecar_has_started() {
     let startup = json!({"startupProbe": {"httpGet": {"path": "/healthz", "port": 80}, "initialDelaySeconds": 5, "periodSeconds": 1}});
-    let node = Fixture::pod(json!({
-        "initContainers": [container("first", "done"), with(sidecar("side", "numbers-api"), &startup), container("last", "done")],
-        "containers": [container("c", "stubborn")],
+    let node = Fixture::with_pod(json!({
+        "initContainers": [container("first", "succeeds"), with_fields(sidecar("side", "numbers-api"), &startup), container("last", "succeeds")],
+        "containers": [container("c", "ignores-term")],
     }))
     .await;
-    Fixture::is(&node.shown(1).await, "Init:0/3", "0/2");
-    Fixture::is(&node.shown(4).await, "Init:1/3", "0/2");
-    Fixture::is(&node.shown(5).await, "Init:2/3", "1/2");
-    Fixture::is(&node.shown(4).await, "Running", "2/2");
+    Fixture::assert_columns(&node.columns_after(1).await, "Init:0/3", "0/2");
+    Fixture::assert_columns(&node.columns_after(4).await, "Init:1/3", "0/2");
+    Fixture::assert_columns(&node.columns_after(5).await, "Init:2/3", "1/2");
+    Fixture::assert_columns(&node.columns_after(4).await, "Running", "2/2");
     let pod = node.get().await;
     let inits = "initContainerStatuses";
-    let first = at(&pod, inits, "first", "/state/terminated/finishedAt");
-    let side = at(&pod, inits, "side", "/state/running/startedAt");
-    let last = at(&pod, inits, "last", "/state/terminated/startedAt");
+    let first = time_at(&pod, inits, "first", "/state/terminated/finishedAt");
+    let side = time_at(&pod, inits, "side", "/state/running/startedAt");
+    let last = time_at(&pod, inits, "last", "/state/terminated/startedAt");
     assert_eq!(side, first);
     assert!(last >= side + 5, "{pod:#}");
-    let kinds = |kind: &str| {
+    let is_true = |kind: &str| {
         let conditions = pod["status"]["conditions"].as_array().unwrap();
         conditions
             .iter()
-            .any(|one| one["type"] == kind && one["status"] == "True")
+            .any(|condition| condition["type"] == kind && condition["status"] == "True")
     };
-    assert!(kinds("Initialized") && kinds("Ready"), "{pod:#}");
+    assert!(is_true("Initialized") && is_true("Ready"), "{pod:#}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_init_container_that_fails_is_held_back_or_fails_the_pod() {
+async fn failed_init_container_enters_back_off_or_fails_the_pod() {
     let spec = |policy: &str| {
         json!({
             "restartPolicy": policy,
-            "initContainers": [container("i", "broken")],
-            "containers": [container("c", "stubborn")],
+            "initContainers": [container("i", "fails")],
+            "containers": [container("c", "ignores-term")],
         })
     };
-    let node = Fixture::pod(spec("Always")).await;
-    Fixture::is(&node.shown(10).await, "Init:CrashLoopBackOff", "0/1");
-    let told = node.events("BackOff").await;
-    assert!(told[0].starts_with("Back-off restarting failed container i in pod p_default"));
-    let node = Fixture::pod(spec("Never")).await;
-    Fixture::is(&node.shown(10).await, "Init:Error", "0/1");
+    let node = Fixture::with_pod(spec("Always")).await;
+    Fixture::assert_columns(
+        &node.columns_after(10).await,
+        "Init:CrashLoopBackOff",
+        "0/1",
+    );
+    let messages = node.events("BackOff").await;
+    assert!(messages[0].starts_with("Back-off restarting failed container i in pod p_default"));
+    let node = Fixture::with_pod(spec("Never")).await;
+    Fixture::assert_columns(&node.columns_after(10).await, "Init:Error", "0/1");
     assert_eq!(node.get().await["status"]["phase"], "Failed");
 }
 
 #[tokio::test(start_paused = true)]
-async fn sidecars_end_after_the_pods_own_containers_and_in_reverse_order() {
-    let node = Fixture::pod(json!({
+async fn sidecars_terminate_after_the_regular_containers_in_reverse_order() {
+    let node = Fixture::with_pod(json!({
         "restartPolicy": "OnFailure",
         "terminationGracePeriodSeconds": 5,
-        "initContainers": [sidecar("one", "stubborn"), sidecar("two", "stubborn")],
-        "containers": [container("c", "done")],
+        "initContainers": [sidecar("one", "ignores-term"), sidecar("two", "ignores-term")],
+        "containers": [container("c", "succeeds")],
     }))
     .await;
-    Fixture::is(&node.shown(2).await, "Running", "3/3");
-    Fixture::is(&node.shown(15).await, "Completed", "0/3");
+    Fixture::assert_columns(&node.columns_after(2).await, "Running", "3/3");
+    Fixture::assert_columns(&node.columns_after(15).await, "Completed", "0/3");
     let pod = node.get().await;
     assert_eq!(pod["status"]["phase"], "Succeeded");
-    let end = "/state/terminated/finishedAt";
-    let own = at(&pod, "containerStatuses", "c", end);
-    let ends = ["two", "one"].map(|name| at(&pod, "initContainerStatuses", name, end) - own);
-    // The second has the whole grace; the first waits as long for it, and has two seconds in any case.
-    assert_eq!(ends, [5, 7]);
+    let finished_at = "/state/terminated/finishedAt";
+    let regular = time_at(&pod, "containerStatuses", "c", finished_at);
+    let after_regular = ["two", "one"]
+        .map(|name| time_at(&pod, "initContainerStatuses", name, finished_at) - regular);
+    // The second has the whole grace period. The first waits for it as long, and has the minimum of two seconds.
+    assert_eq!(after_regular, [5, 7]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sidecar_is_restarted_under_any_policy_and_its_failed_probe_is_told() {
+async fn sidecar_with_a_failed_probe_restarts_under_the_policy_never() {
     let probe = json!({"livenessProbe": {"httpGet": {"path": "/nowhere", "port": 80}, "periodSeconds": 1, "failureThreshold": 2}});
-    let node = Fixture::pod(json!({
+    let node = Fixture::with_pod(json!({
         "restartPolicy": "Never",
-        "initContainers": [with(sidecar("side", "numbers-api"), &probe)],
-        "containers": [container("c", "stubborn")],
+        "initContainers": [with_fields(sidecar("side", "numbers-api"), &probe)],
+        "containers": [container("c", "ignores-term")],
     }))
     .await;
     tokio::time::sleep(Duration::from_secs(8)).await;
@@ -163,15 +169,40 @@ async fn a_sidecar_is_restarted_under_any_policy_and_its_failed_probe_is_told() 
     let side = &pod["status"]["initContainerStatuses"][0];
     assert!(side["restartCount"].as_i64().unwrap() >= 1, "{pod:#}");
     assert_eq!(pod["status"]["phase"], "Running");
-    let told = node.events("Killing").await;
-    assert_eq!(told[0], "Init container side failed liveness probe");
+    let messages = node.events("Killing").await;
+    assert_eq!(messages[0], "Init container side failed liveness probe");
 }
 
-/// How long a deleted pod is there.
-async fn deletion(lifecycle: Value) -> (u64, Fixture) {
-    let node = Fixture::pod(json!({
+#[tokio::test(start_paused = true)]
+async fn container_restarts_by_its_own_policy_and_rules() {
+    let rules = |code: i32| {
+        json!({"restartPolicy": "Never", "restartPolicyRules": [
+            {"action": "Restart", "exitCodes": {"operator": "In", "values": [code]}}]})
+    };
+    let always = json!({"restartPolicy": "Always"});
+    for (policy, fields, restarts) in [
+        ("Never", rules(1), true),
+        ("Always", rules(2), false),
+        ("Never", always, true),
+    ] {
+        let node = Fixture::with_pod(json!({
+            "restartPolicy": policy,
+            "containers": [with_fields(container("c", "fails"), &fields), container("d", "ignores-term")],
+        }))
+        .await;
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        let status = &node.get().await["status"];
+        assert_eq!(status["phase"], "Running", "{status:#}");
+        let count = &status["containerStatuses"][0]["restartCount"];
+        assert_eq!(*count, json!(i32::from(restarts)), "{fields} {status:#}");
+    }
+}
+
+/// Deletes a pod with these hooks. Returns the seconds until it no longer exists.
+async fn deletion_time(lifecycle: Value) -> (u64, Fixture) {
+    let node = Fixture::with_pod(json!({
         "terminationGracePeriodSeconds": 10,
-        "containers": [with(container("c", "stubborn"), &json!({"lifecycle": lifecycle}))],
+        "containers": [with_fields(container("c", "ignores-term"), &json!({"lifecycle": lifecycle}))],
     }))
     .await;
     tokio::time::sleep(Duration::from_secs(5)).await;
@@ -187,16 +218,16 @@ async fn deletion(lifecycle: Value) -> (u64, Fixture) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hook_before_the_end_takes_its_time_from_the_grace() {
-    for (hook, seconds) in [
+async fn pre_stop_hook_counts_towards_the_grace_period() {
+    for (hook, expected) in [
         (json!({}), 10..=11),
         (json!({"preStop": {"sleep": {"seconds": 4}}}), 10..=11),
-        // It has used all of it: what is left is the least that a container has.
+        // The hook uses the whole grace period; the minimum of two seconds remains.
         (json!({"preStop": {"sleep": {"seconds": 10}}}), 12..=13),
         (json!({"preStop": {"exec": {"command": ["true"]}}}), 10..=11),
     ] {
-        let (took, node) = deletion(hook.clone()).await;
-        assert!(seconds.contains(&took), "{hook}: {took}");
+        let (seconds, node) = deletion_time(hook.clone()).await;
+        assert!(expected.contains(&seconds), "{hook}: {seconds}");
         assert_eq!(node.events("FailedPreStopHook").await, [""; 0]);
     }
     for hook in [
@@ -204,25 +235,25 @@ async fn a_hook_before_the_end_takes_its_time_from_the_grace() {
         json!({"preStop": {"tcpSocket": {"port": 80}}}),
         json!({"preStop": {"httpGet": {"port": 80}}}),
     ] {
-        let (_, node) = deletion(hook.clone()).await;
-        let told = node.events("FailedPreStopHook").await;
-        assert_eq!(told, ["PreStopHook failed"], "{hook}");
+        let (_, node) = deletion_time(hook.clone()).await;
+        let messages = node.events("FailedPreStopHook").await;
+        assert_eq!(messages, ["PreStopHook failed"], "{hook}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_container_whose_first_hook_fails_is_ended_and_held_back() {
+async fn container_with_a_failed_post_start_hook_is_killed_and_waits() {
     let hook = json!({"lifecycle": {"postStart": {"exec": {"command": ["false"]}}}});
-    let node = Fixture::pod(json!({
+    let node = Fixture::with_pod(json!({
         "terminationGracePeriodSeconds": 3,
-        "containers": [with(container("c", "stubborn"), &hook)],
+        "containers": [with_fields(container("c", "ignores-term"), &hook)],
     }))
     .await;
-    Fixture::is(&node.shown(5).await, "PostStartHookError", "0/1");
-    let told = node.events("FailedPostStartHook").await;
-    assert_eq!(told, ["PostStartHook failed"]);
+    Fixture::assert_columns(&node.columns_after(5).await, "PostStartHookError", "0/1");
+    let messages = node.events("FailedPostStartHook").await;
+    assert_eq!(messages, ["PostStartHook failed"]);
     assert_eq!(node.events("Killing").await, ["FailedPostStartHook"]);
-    let (status, _) = node.shown(30).await;
+    let (status, _) = node.columns_after(30).await;
     assert!(
         ["PostStartHookError", "CrashLoopBackOff"].contains(&status.as_str()),
         "{status}"
@@ -231,23 +262,23 @@ async fn a_container_whose_first_hook_fails_is_ended_and_held_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_container_is_not_published_before_its_first_hook_is_over() {
+async fn container_is_published_after_its_post_start_hook() {
     let hook = json!({"lifecycle": {"postStart": {"sleep": {"seconds": 6}}}});
-    let node = Fixture::pod(json!({
-        "containers": [with(container("a", "stubborn"), &hook), container("b", "stubborn")],
+    let node = Fixture::with_pod(json!({
+        "containers": [with_fields(container("a", "ignores-term"), &hook), container("b", "ignores-term")],
     }))
     .await;
-    Fixture::is(&node.shown(3).await, "ContainerCreating", "0/2");
-    Fixture::is(&node.shown(5).await, "Running", "2/2");
+    Fixture::assert_columns(&node.columns_after(3).await, "ContainerCreating", "0/2");
+    Fixture::assert_columns(&node.columns_after(5).await, "Running", "2/2");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_image_that_cannot_be_had_is_told_of_then_waited_for_then_asked_for_again() {
-    let mut missing = container("c", "stubborn");
-    missing["image"] = json!("nobody/knows:it");
-    let node = Fixture::pod(json!({"containers": [missing]})).await;
-    // Looked at again after five seconds, and asked for again after ten: the pod's own status is no reason to look earlier.
-    for (after, status) in [
+async fn missing_image_alternates_between_pull_error_and_back_off() {
+    let mut missing = container("c", "ignores-term");
+    missing["image"] = json!("example/absent:1");
+    let node = Fixture::with_pod(json!({"containers": [missing]})).await;
+    // The next sync is after five seconds and the next pull after ten: writing the status causes no earlier sync.
+    for (seconds, status) in [
         (1, "ErrImagePull"),
         (3, "ErrImagePull"),
         (2, "ImagePullBackOff"),
@@ -255,28 +286,28 @@ async fn an_image_that_cannot_be_had_is_told_of_then_waited_for_then_asked_for_a
         (8, "ErrImagePull"),
         (3, "ImagePullBackOff"),
     ] {
-        Fixture::is(&node.shown(after).await, status, "0/1");
+        Fixture::assert_columns(&node.columns_after(seconds).await, status, "0/1");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_is_here_for_too_long_is_ended_and_has_failed() {
-    let node = Fixture::pod(json!({
+async fn pod_past_its_active_deadline_is_stopped_and_fails() {
+    let node = Fixture::with_pod(json!({
         "activeDeadlineSeconds": 20,
         "terminationGracePeriodSeconds": 5,
-        "containers": [container("c", "stubborn")],
+        "containers": [container("c", "ignores-term")],
     }))
     .await;
-    Fixture::is(&node.shown(19).await, "Running", "1/1");
-    // It does not end by itself.
-    Fixture::is(&node.shown(4).await, "Running", "1/1");
-    Fixture::is(&node.shown(5).await, "Error", "0/1");
+    Fixture::assert_columns(&node.columns_after(19).await, "Running", "1/1");
+    // The container ignores SIGTERM until the grace period has expired.
+    Fixture::assert_columns(&node.columns_after(4).await, "Running", "1/1");
+    Fixture::assert_columns(&node.columns_after(5).await, "Error", "0/1");
     let status = &node.get().await["status"];
     assert_eq!(status["phase"], "Failed");
     assert_eq!(status["reason"], "DeadlineExceeded");
     let message = "Pod was active on the node longer than the specified deadline";
     assert_eq!(status["message"], message);
-    node.shown(600).await;
+    node.columns_after(600).await;
     assert_eq!(
         node.get().await["status"]["containerStatuses"][0]["restartCount"],
         0

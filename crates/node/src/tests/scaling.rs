@@ -1,4 +1,4 @@
-//! Deployments that are scaled up and down again and again.
+//! A deployment that is scaled repeatedly.
 
 use kube::api::{Patch, PatchParams};
 
@@ -39,8 +39,8 @@ fn to_usize(replicas: i32) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deployment_converges_each_time_it_is_scaled() {
-    let node = node_for(1.0, Workloads::chapter(), 400).await;
+async fn deployment_converges_after_each_scaling() {
+    let node = start_node_with_max_pods(1.0, Workloads::chapter(), 400).await;
     let deployment = json!({"metadata": {"name": "d"}, "spec": {
         "replicas": 30,
         "selector": {"matchLabels": {"app": "d"}},

@@ -4,7 +4,7 @@ use axum::body::{Body, to_bytes};
 use component_helpers::supervisor::HEALTHY_CONDITION;
 use http::Request;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Node as NodeObject, PodTemplate};
+use k8s_openapi::api::core::v1::{Node, PodTemplate};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use tower::ServiceExt as _;
@@ -53,7 +53,7 @@ const REQUEST_COMPONENTS: [&str; 2] = ["kube-apiserver", "prober"];
 /// Components that a node without a pod network does not have; `proxy::tests` and `serve::tests` restart them.
 const NETWORK_COMPONENTS: [&str; 2] = ["dns", "service-listener"];
 
-/// An address that this host does not have, so that the proxy listens nowhere.
+/// Address that this host does not have, so that the proxy cannot bind a listener.
 #[cfg(target_os = "linux")]
 const NODE_WITHOUT_NETWORK: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
@@ -67,12 +67,17 @@ impl Fixture {
     }
 
     async fn components_condition(&self) -> (String, String) {
-        let nodes: Objects<NodeObject> = Objects::all(self.client.clone());
+        let nodes: Objects<Node> = Objects::all(self.client.clone());
         let status = nodes.get("node").await.unwrap().status.unwrap();
         let conditions = status.conditions.unwrap();
-        let ready = conditions.iter().find(|one| one.type_ == "Ready").unwrap();
+        let ready = conditions
+            .iter()
+            .find(|condition| condition.type_ == "Ready")
+            .unwrap();
         assert_eq!(ready.status, "True");
-        let found = conditions.iter().find(|one| one.type_ == HEALTHY_CONDITION);
+        let found = conditions
+            .iter()
+            .find(|condition| condition.type_ == HEALTHY_CONDITION);
         let found = found.unwrap().clone();
         (found.status, found.message.unwrap())
     }
@@ -102,7 +107,7 @@ impl Fixture {
             .create(&PostParams::default(), &namespace)
             .await
             .unwrap();
-        let nodes: Objects<NodeObject> = Objects::all(self.client.clone());
+        let nodes: Objects<Node> = Objects::all(self.client.clone());
         let label = json!({"metadata": {"labels": {"a": "b"}}});
         let parameters = kube::api::PatchParams::default();
         let patch = kube::api::Patch::Merge(label);
@@ -110,8 +115,8 @@ impl Fixture {
         self.create::<Deployment>(numbers_api()).await;
     }
 
-    /// Fails readiness until the deadline; returns the text of the first failure.
-    async fn first_unready(&self) -> String {
+    /// Requests `/readyz` until it fails. Returns the text of the failure.
+    async fn wait_until_unready(&self) -> String {
         for _ in 0..600 {
             let (status, text) = self.request("/readyz").await;
             if status == 500 {
@@ -131,7 +136,7 @@ impl Fixture {
 
     async fn panics(&self, component: &str) -> Option<u64> {
         let health = self.supervisor.health();
-        let found = health.iter().find(|one| one.name == component)?;
+        let found = health.iter().find(|health| health.name == component)?;
         let (_, metrics) = self.request("/metrics").await;
         let line = format!(
             "selfheal_component_panics_total{{component=\"{component}\"}} {}",
@@ -143,7 +148,7 @@ impl Fixture {
 }
 
 async fn panic_and_recover(component: &str) {
-    let node = node().await;
+    let node = start_node().await;
     #[cfg(target_os = "linux")]
     if component == "kube-proxy" {
         let proxy = kube_proxy::Proxy::new(
@@ -160,7 +165,7 @@ async fn panic_and_recover(component: &str) {
         let _ = other.call_once(|| panic!("other"));
     }
     let create = node.create_all_kinds();
-    let (failure, ()) = tokio::join!(node.first_unready(), create);
+    let (failure, ()) = tokio::join!(node.wait_until_unready(), create);
     let line = format!("[-]{component} failed: reason withheld");
     assert!(failure.lines().any(|found| found == line), "{failure}");
     assert!(failure.ends_with("readyz check failed\n"), "{failure}");
@@ -183,7 +188,7 @@ async fn panic_and_recover(component: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deployment_gets_its_pods_after_a_panic_of_any_component() {
+async fn deployment_gets_its_pods_after_a_panic_of_any_component() {
     for component in COMPONENTS {
         if component == "kube-proxy" && cfg!(not(target_os = "linux")) {
             continue;
@@ -193,8 +198,8 @@ async fn a_deployment_gets_its_pods_after_a_panic_of_any_component() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_component_is_in_a_table_of_these_tests() {
-    let node = node().await;
+async fn all_components_are_in_a_table_of_these_tests() {
+    let node = start_node().await;
     let tested: Vec<&str> = COMPONENTS
         .into_iter()
         .chain(REQUEST_COMPONENTS)
@@ -210,10 +215,10 @@ async fn every_component_is_in_a_table_of_these_tests() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_condition_is_false_while_a_component_restarts() {
-    let node = node().await;
+async fn condition_is_false_while_a_component_restarts() {
+    let node = start_node().await;
     node.supervisor.arm("deployment-controller", 1);
-    let (failure, ()) = tokio::join!(node.first_unready(), node.create_all_kinds());
+    let (failure, ()) = tokio::join!(node.wait_until_unready(), node.create_all_kinds());
     assert!(
         failure.contains("[-]deployment-controller failed"),
         "{failure}"
@@ -227,8 +232,8 @@ async fn the_condition_is_false_while_a_component_restarts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_object_whose_sync_panics_does_not_stop_its_controller() {
-    let node = node().await;
+async fn panic_in_an_objects_sync_does_not_stop_its_controller() {
+    let node = start_node().await;
     node.supervisor
         .arm("deployment-controller default/broken", u32::MAX);
     let mut broken = numbers_api();
@@ -250,8 +255,8 @@ async fn an_object_whose_sync_panics_does_not_stop_its_controller() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_object_whose_informer_handler_panics_is_delivered_again() {
-    let node = node().await;
+async fn object_is_delivered_again_after_a_panic_of_its_informer_handler() {
+    let node = start_node().await;
     node.supervisor.arm("informer-deployments numbers-api", 1);
     node.create::<Deployment>(numbers_api()).await;
     tokio::time::sleep(Duration::from_secs(30)).await;
@@ -261,8 +266,8 @@ async fn an_object_whose_informer_handler_panics_is_delivered_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_panics_is_answered_with_500_and_counted() {
-    let node = node().await;
+async fn panic_in_a_request_returns_500_and_is_counted() {
+    let node = start_node().await;
     let path = "/api/v1/namespaces/default/pods/x";
     node.supervisor.arm(&format!("kube-apiserver {path}"), 1);
     let (status, text) = node.request(path).await;
@@ -274,8 +279,8 @@ async fn a_request_that_panics_is_answered_with_500_and_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_that_panics_is_counted_and_the_next_one_is_made() {
-    let node = node().await;
+async fn panic_in_a_probe_is_counted_and_the_next_probe_runs() {
+    let node = start_node().await;
     node.supervisor.arm("prober", 1);
     node.create::<Deployment>(numbers_api()).await;
     tokio::time::sleep(Duration::from_secs(30)).await;
@@ -284,8 +289,8 @@ async fn a_probe_that_panics_is_counted_and_the_next_one_is_made() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_worker_that_panics_does_not_restart_running_containers() {
-    let node = node().await;
+async fn panic_in_a_pod_worker_does_not_restart_running_containers() {
+    let node = start_node().await;
     node.create::<Deployment>(numbers_api()).await;
     tokio::time::sleep(Duration::from_secs(30)).await;
     let containers = |pods: Vec<Pod>| {

@@ -10,7 +10,7 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 fn notices(program: &str) -> (Vec<Package>, String) {
     let root = workspace();
     let accepted = Accepted::read(&root.join("deny.toml")).unwrap();
-    let linked = packages::linked(&root, program, TARGET).unwrap();
+    let linked = packages::find_contents(&root, program, TARGET).unwrap();
     let text = render(program, TARGET, &linked, &accepted).unwrap();
     (linked.packages, text)
 }
@@ -60,7 +60,7 @@ fn notices_of_the_same_lock_file_are_the_same_bytes() {
 fn package_without_a_licence_is_an_error_that_names_it() {
     let root = workspace();
     let accepted = Accepted::read(&root.join("deny.toml")).unwrap();
-    let mut linked = packages::linked(&root, "pg-ready", TARGET).unwrap();
+    let mut linked = packages::find_contents(&root, "pg-ready", TARGET).unwrap();
     linked.packages.truncate(1);
     linked.packages[0].license = None;
     let error = format!(

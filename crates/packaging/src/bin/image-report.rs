@@ -1,11 +1,11 @@
-//! Prints how large the images are and how soon a container of each answers, beside the images of the chapter.
-//! `make image-report` makes the archives first and says where they are.
+//! Prints the size of each image and the start-up time of its container, beside the images of the chapter.
+//! `make image-report` builds the archives first and sets `IMAGE_ARCHIVES`.
 
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::disallowed_methods,
-    reason = "it prints a table, without one of its parts there is none, and what it measures has no event to wait for"
+    reason = "prints a table, fails without any part of it, and polls because a starting container sends no event"
 )]
 
 use std::io::{Read as _, Write as _};
@@ -17,23 +17,22 @@ use selfheal_packaging::archive::Image;
 use selfheal_packaging::podman::Podman;
 use selfheal_packaging::repository;
 
-/// So many starts, of which the median is told.
+/// Number of starts; the table shows the median.
 const STARTS: usize = 5;
-/// Between two calls of a container that does not answer yet.
-const PAUSE: Duration = Duration::from_millis(1);
+/// Interval between two attempts to reach a starting container.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// More than any of them needs, by far.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Maximum start-up time.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What the sidecar is to do: it answers before it has found anything.
+/// Configuration of the sidecar, which responds before its first result.
 const PROBES: &str = "targets:\n- name: a\n  readinessProbe: {tcpSocket: {port: 1}}\n";
 
-/// An image of ours, what stands in its place in the chapter, and how large that is.
+/// Image of this project, the chapter's image in its place, and the size of that image.
 ///
-/// Nothing can be pulled where this is written, so the sizes are other people's. Those of the chapter's own images and of
-/// `postgres:11.6-alpine` are what `docker images` told a reader of the book in February 2024 (image ids e1e7fbeb1eba,
-/// 130d01894885 and 94d455984111). That of `postgres:15-alpine` is in docker-library/repo-info, commit 277a4b0,
-/// repos/postgres/local/15-alpine.md. How soon they answer is not known.
+/// The sizes of the chapter's images are published ones. Those of its own images and of `postgres:11.6-alpine` are from the output of
+/// `docker images` of a reader of the book in February 2024 (image ids e1e7fbeb1eba, 130d01894885 and 94d455984111), that of
+/// `postgres:15-alpine` from docker-library/repo-info, commit 277a4b0, repos/postgres/local/15-alpine.md. Their start-up times are unknown.
 const IMAGES: [(&str, &str, &str); 6] = [
     ("numbers-api", "kiamol/ch03-numbers-api", "111 MB"),
     ("todo-web", "kiamol/ch04-todo-list", "137 MB"),
@@ -44,45 +43,49 @@ const IMAGES: [(&str, &str, &str); 6] = [
 ];
 
 fn main() {
-    let folder = std::env::var_os("IMAGE_ARCHIVES").unwrap_or_else(|| "dist/archives".into());
-    let folder = repository().join(folder);
+    let dir = std::env::var_os("IMAGE_ARCHIVES").unwrap_or_else(|| "dist/archives".into());
+    let dir = repository().join(dir);
     let podman = Podman::find();
     println!(
         "{:<14} {:>10}  {:>14}  {:<24} {:>7}",
-        "image", "size", "answers after", "in the chapter", "size"
+        "image", "size", "first response", "in the chapter", "size"
     );
-    for (name, theirs, size) in IMAGES {
-        let (mut own, mut soon) = (String::new(), String::new());
+    for (name, original, size) in IMAGES {
+        let (mut own_size, mut start_up) = (String::new(), String::new());
         if !name.is_empty() {
-            let bytes = Image::read(&folder.join(format!("{name}.tar"))).size();
+            let bytes = Image::read(&dir.join(format!("{name}.tar"))).size();
             let tenths = (bytes + 50_000) / 100_000;
-            own = format!("{}.{} MB", tenths / 10, tenths % 10);
-            let taken = podman.as_ref().map(|podman| answers_after(podman, name));
-            soon = taken.map_or("-".to_owned(), |taken| format!("{} ms", taken.as_millis()));
+            own_size = format!("{}.{} MB", tenths / 10, tenths % 10);
+            let median = podman.as_ref().map(|podman| median_start_up(podman, name));
+            start_up = median.map_or("-".to_owned(), |median| {
+                format!("{} ms", median.as_millis())
+            });
         }
-        println!("{name:<14} {own:>10}  {soon:>14}  {theirs:<24} {size:>7}");
+        println!("{name:<14} {own_size:>10}  {start_up:>14}  {original:<24} {size:>7}");
     }
     println!(
-        "Sizes are uncompressed. A start is podman's and runc's too: pg-ready's row is one check of nobody, start to end."
+        "Sizes are uncompressed. Start-up includes podman and runc; for pg-ready it is one complete check of a closed port."
     );
 }
 
-/// The median of some starts, from the command to the first answer.
-fn answers_after(podman: &Podman, name: &str) -> Duration {
+/// Returns the median time from the command to the first response.
+fn median_start_up(podman: &Podman, name: &str) -> Duration {
     let image = podman.load(name);
-    let mut taken: Vec<Duration> = (0..STARTS).map(|_| start(podman, name, &image)).collect();
-    taken.sort_unstable();
-    taken[STARTS / 2]
+    let mut times: Vec<Duration> = (0..STARTS)
+        .map(|_| measure_start_up(podman, name, &image))
+        .collect();
+    times.sort_unstable();
+    times[STARTS / 2]
 }
 
-fn start(podman: &Podman, name: &str, image: &str) -> Duration {
+fn measure_start_up(podman: &Podman, name: &str, image: &str) -> Duration {
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap();
     drop(free);
     let port = address.port().to_string();
     let listen = format!("LISTEN={address}");
-    let folder = tempfile::tempdir().unwrap();
-    let probes = folder.path().join("probes.yaml");
+    let dir = tempfile::tempdir().unwrap();
+    let probes = dir.path().join("probes.yaml");
     std::fs::write(&probes, PROBES).unwrap();
     let probes = probes.display();
     let volume = format!("{probes}:/etc/probe-sidecar/probes.yaml:ro");
@@ -114,9 +117,9 @@ fn start(podman: &Podman, name: &str, image: &str) -> Duration {
     ]
     .concat();
     let id = podman.run(&created);
-    let begin = Instant::now();
+    let started_at = Instant::now();
     if name == "pg-ready" {
-        // It ends with 2, as nobody listens: that is its answer.
+        // The check ends with exit code 2, because the port is closed.
         podman
             .command()
             .args(["start", "--attach", &id])
@@ -124,18 +127,21 @@ fn start(podman: &Podman, name: &str, image: &str) -> Duration {
             .unwrap();
     } else {
         podman.run(&["start", &id]);
-        while !answers(&address.to_string(), name) {
-            assert!(begin.elapsed() < PATIENCE, "{name} does not answer");
-            sleep(PAUSE);
+        while !responds(&address.to_string(), name) {
+            assert!(
+                started_at.elapsed() < START_TIMEOUT,
+                "{name} does not respond"
+            );
+            sleep(POLL_INTERVAL);
         }
     }
-    let taken = begin.elapsed();
+    let start_up = started_at.elapsed();
     podman.run(&["rm", "--force", "--time", "0", &id]);
-    taken
+    start_up
 }
 
-/// Whether somebody answers there as it should be: with a page, or with a word about encryption.
-fn answers(address: &str, name: &str) -> bool {
+/// Returns `true` if the service responds: an HTTP server to a request, PostgreSQL to an SSLRequest.
+fn responds(address: &str, name: &str) -> bool {
     let path = if name == "probe-sidecar" {
         "/livez"
     } else {
@@ -146,9 +152,9 @@ fn answers(address: &str, name: &str) -> bool {
         _ => format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").into_bytes(),
     };
     let mut first = [0];
-    let asked = TcpStream::connect(address).and_then(|mut stream| {
+    let received = TcpStream::connect(address).and_then(|mut stream| {
         stream.write_all(&request)?;
         stream.read_exact(&mut first)
     });
-    asked.is_ok()
+    received.is_ok()
 }

@@ -15,7 +15,7 @@ use crate::protocol::{self, SslReply};
 use crate::require_peer::peer_matches;
 use crate::state::State;
 use crate::target::Target;
-use crate::tls::{Mode, TlsSettings};
+use crate::tls::{Mode, Negotiation, TlsSettings};
 
 /// A connection to a server, encrypted or not.
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {
@@ -77,10 +77,7 @@ pub(super) async fn resolve(target: &Target) -> Result<Vec<Address>, Failure> {
             Ok(vec![Address::Ip(SocketAddr::new(*address, *port))])
         }
         Target::Socket(path) => Ok(vec![Address::Socket(path.clone())]),
-        Target::Invalid => Err(Failure::new(
-            State::DnsFailure,
-            "invalid host address, port or keepalives setting",
-        )),
+        Target::Invalid { reason, .. } => Err(Failure::new(State::InvalidServer, reason)),
     }
 }
 
@@ -90,9 +87,10 @@ pub(super) async fn connect(
     required_peer: Option<&str>,
 ) -> Result<Stream, Failure> {
     let stream: io::Result<Stream> = match address {
-        Address::Ip(address) => TcpStream::connect(address)
-            .await
-            .map(|stream| Box::new(stream) as _),
+        Address::Ip(address) => TcpStream::connect(address).await.and_then(|stream| {
+            stream.set_nodelay(true)?;
+            Ok(Box::new(stream) as _)
+        }),
         Address::Socket(path) => match UnixStream::connect(path).await {
             Ok(stream) if !peer_matches(&stream, required_peer) => {
                 let reason = "the server does not run as the user that requirepeer requires";
@@ -120,13 +118,17 @@ pub(super) async fn negotiate_tls(
     settings: &TlsSettings,
     name: &str,
 ) -> Result<(Stream, bool), Failure> {
-    stream.write_all(&protocol::SSL_REQUEST).await?;
-    let reply = stream.read_u8().await?;
-    match protocol::parse_ssl_reply(reply) {
-        Some(SslReply::Accepted) => {}
-        Some(SslReply::Rejected) if settings.mode <= Mode::Prefer => return Ok((stream, false)),
-        Some(SslReply::Rejected) => return Err(tls_failed("the server does not support TLS")),
-        None => return Err(not_postgres()),
+    if settings.negotiation == Negotiation::Postgres {
+        stream.write_all(&protocol::SSL_REQUEST).await?;
+        let reply = stream.read_u8().await?;
+        match protocol::parse_ssl_reply(reply) {
+            Some(SslReply::Accepted) => {}
+            Some(SslReply::Rejected) if settings.mode <= Mode::Prefer => {
+                return Ok((stream, false));
+            }
+            Some(SslReply::Rejected) => return Err(tls_failed("the server does not support TLS")),
+            None => return Err(not_postgres()),
+        }
     }
     let config = settings
         .client_config()
@@ -154,6 +156,7 @@ impl From<io::Error> for Failure {
             UnexpectedEof | ConnectionReset | BrokenPipe => {
                 Self::new(State::Closed, "the server closed the connection")
             }
+            io::ErrorKind::PermissionDenied => Self::new(State::NotPermitted, &error.to_string()),
             io::ErrorKind::InvalidData => Self::new(
                 State::Protocol,
                 &format!("protocol violation by the server: {error}"),

@@ -9,12 +9,15 @@ use std::pin::pin;
 use futures::FutureExt as _;
 use futures::future::{Either, select};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::timeout_at;
+use tokio_postgres::Config;
 use tokio_postgres::config::{SslMode, SslNegotiation};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
-use tokio_postgres::{Client, Config};
 
-use super::connect::{Duplex, Stream, not_postgres};
-use super::{Failure, ServerAttempt};
+use super::connect::{Address, Duplex, Stream, not_postgres};
+use super::session_attributes::SessionProperties;
+use super::{Failure, ServerAttempt, cancel};
+use crate::check::session::Session;
 use crate::check::{self, Check};
 use crate::message_limits::LimitedStream;
 use crate::protocol::{self, MAX_MESSAGE_LEN, ServerError, StartupReply, TERMINATE};
@@ -23,12 +26,16 @@ use crate::state::State;
 
 impl ServerAttempt<'_> {
     /// Logs in and runs the checks; without checks only sends the startup packet.
-    pub(super) async fn login(&mut self, stream: Stream) -> Result<Option<String>, Failure> {
+    pub(super) async fn login(
+        &mut self,
+        stream: Stream,
+        address: &Address,
+    ) -> Result<Option<String>, Failure> {
         self.timer.start(Phase::Login);
         if self.request.checks.is_empty() {
             return self.startup_handshake(stream).await;
         }
-        self.run_session(stream).await.map(|()| None)
+        self.run_session(stream, address).await.map(|()| None)
     }
 
     /// Sends the startup packet and classifies the reply as `pg_isready` does.
@@ -37,6 +44,7 @@ impl ServerAttempt<'_> {
         let packet =
             protocol::encode_startup_packet(&plan.user, &plan.database, &plan.application_name);
         stream.write_all(&packet).await?;
+        stream.flush().await?;
         let mut received = Vec::with_capacity(1024);
         let mut chunk = [0; 1024];
         loop {
@@ -50,9 +58,10 @@ impl ServerAttempt<'_> {
                 StartupReply::Incomplete | StartupReply::NotPostgres => return Err(not_postgres()),
                 StartupReply::Accepting => {
                     if protocol::is_authentication_ok(&received) {
-                        // Only keeps an error out of the server's log, so a failure is ignored.
                         let _ = stream.write_all(&TERMINATE).await;
                     }
+                    // Only keeps errors out of the server's log, so a failure is ignored.
+                    let _ = stream.shutdown().await;
                     return Ok(protocol::find_server_error(&received).map(|error| error.message));
                 }
                 StartupReply::Rejecting => {
@@ -63,30 +72,57 @@ impl ServerAttempt<'_> {
         }
     }
 
-    /// Logs in and runs the checks in turn until one fails.
-    async fn run_session(&mut self, stream: Stream) -> Result<(), Failure> {
+    /// Logs in and runs the checks in turn until one fails; cancels the statement that runs when the time expires.
+    async fn run_session(&mut self, stream: Stream, address: &Address) -> Result<(), Failure> {
+        let (request, target, attributes) = (self.request, self.target, self.attributes);
         let config = self.config();
+        let permitted = request.plan.permitted_methods;
         let login = config
-            .connect_raw(LimitedStream::new(stream), NegotiatedTls)
+            .connect_raw(LimitedStream::new(stream, permitted), NegotiatedTls)
             .await;
-        let (client, connection) = login.map_err(|error| Failure::from(error).during_login())?;
-        self.server.version = connection.parameter("server_version").map(str::to_owned);
-        self.timer.start(Phase::Checks);
-        let checks = pin!(run_checks(client, &self.request.checks, &mut self.checks));
-        // `select` owns the connection and drops it when it has finished; kept alive, it would leave a check waiting
-        // for a response that cannot arrive.
-        match select(checks, Box::pin(connection)).await {
-            Either::Left((result, connection)) => {
-                // The client has been dropped, so one poll sends Terminate if the socket accepts it.
-                let _ = connection.now_or_never();
-                result
+        let (client, connection) = login.map_err(|error| {
+            let mut failure = Failure::from(error).during_login();
+            if let (State::BadPassword, Some(warning)) =
+                (failure.state, request.passwords.warning())
+            {
+                failure.reason += &format!("; {warning}");
             }
-            // Responses that were received before the connection closed are still queued.
-            Either::Right((closed, checks)) => match (checks.await, closed) {
-                (Err(failure), Err(error)) if failure.state == State::Closed => Err(error.into()),
-                (result, _) => result,
+            failure
+        })?;
+        self.server.version = connection.parameter("server_version").map(str::to_owned);
+        let reported = SessionProperties::from_parameters(|name| connection.parameter(name));
+        self.timer.start(Phase::Checks);
+        let deadline = self.deadline.map(cancel::checks_deadline);
+        let token = client.cancel_token();
+        let session = Session::new(client, deadline.filter(|_| self.announces_deadline()));
+        let reports = &mut self.checks;
+        let checks = async move {
+            attributes.check(&session, reported).await?;
+            run_checks(session, &request.checks, reports).await
+        };
+        let mut finished = pin!(drive(checks, connection));
+        match deadline {
+            None => finished.await,
+            Some(deadline) => match timeout_at(deadline, finished.as_mut()).await {
+                Ok(result) => result,
+                Err(_) => {
+                    cancel::cancel(request, target, address, self.server.tls, token).await;
+                    Err(Failure::timeout())
+                }
             },
         }
+    }
+
+    /// Returns `false` if the server has no `statement_timeout`, or if the settings contain another one.
+    fn announces_deadline(&self) -> bool {
+        // The version of PgBouncer's console is that of PgBouncer, such as "1.18.0/bouncer".
+        let is_console = self
+            .server
+            .version
+            .as_deref()
+            .is_some_and(|version| version.ends_with("/bouncer"));
+        let options = self.request.options.as_deref().unwrap_or_default();
+        !is_console && !options.contains("statement_timeout")
     }
 
     fn config(&self) -> Config {
@@ -113,8 +149,29 @@ impl ServerAttempt<'_> {
     }
 }
 
+/// Runs the checks while `connection` transports their messages.
+async fn drive(
+    checks: impl Future<Output = Result<(), Failure>>,
+    connection: impl Future<Output = Result<(), tokio_postgres::Error>>,
+) -> Result<(), Failure> {
+    // `select` owns the connection and drops it when it has finished; kept alive, it would leave a check waiting for a
+    // response that cannot arrive.
+    match select(pin!(checks), Box::pin(connection)).await {
+        Either::Left((result, connection)) => {
+            // The client has been dropped, so one poll sends Terminate if the socket accepts it.
+            let _ = connection.now_or_never();
+            result
+        }
+        // Responses that were received before the connection closed are still queued.
+        Either::Right((closed, checks)) => match (checks.await, closed) {
+            (Err(failure), Err(error)) if failure.state == State::Closed => Err(error.into()),
+            (result, _) => result,
+        },
+    }
+}
+
 /// A TLS connector that returns the stream unchanged, because TLS has been negotiated or is not wanted.
-struct NegotiatedTls;
+pub(super) struct NegotiatedTls;
 
 // Generic although `S` is always `dyn Duplex`: with the elided lifetime of a `dyn`, the future of `check()` would not
 // be `Send`.
@@ -134,14 +191,14 @@ impl<S: Duplex + ?Sized> TlsStream for LimitedStream<Box<S>> {
     }
 }
 
-/// Takes the client by value: its drop closes the session.
+/// Takes the session by value: its drop closes the connection.
 async fn run_checks(
-    client: Client,
+    session: Session,
     checks: &[Check],
     reports: &mut Vec<CheckReport>,
 ) -> Result<(), Failure> {
     for check in checks {
-        let (report, result) = check::run::run(&client, check).await;
+        let (report, result) = check::run::run(&session, check).await;
         reports.push(report);
         result?;
     }

@@ -93,8 +93,13 @@ mod tests {
         release.send(()).unwrap();
         assert_eq!(queued.await.unwrap().unwrap(), 2);
         assert_eq!(called.try_recv(), Ok("second"));
-        drop(lookup_lock("last.test"));
-        assert!(!IN_FLIGHT.lock().unwrap().contains_key("hangs.test"));
+    }
+
+    #[test]
+    fn lock_that_is_not_in_use_is_removed() {
+        drop(lookup_lock("unused.test"));
+        drop(lookup_lock("next.test"));
+        assert!(!IN_FLIGHT.lock().unwrap().contains_key("unused.test"));
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@ fn check_list_is_parsed() {
             vec![
                 Check::Login,
                 Check::Lag(Duration::from_millis(500)),
-                Check::Schema(7),
+                Check::Schema("7".to_owned()),
                 query("SELECT 1, 2"),
             ],
         ),
@@ -33,7 +33,7 @@ fn check_list_with_invalid_check_is_rejected() {
         ("login=yes", "unknown check \"login=yes\""),
         ("query= ", "check query=\"\": requires an SQL statement"),
         ("lag=fast", "check lag=\"fast\": requires a duration"),
-        ("schema=new", "check schema=\"new\": requires an integer"),
+        ("schema=", "check schema=\"\": requires a version"),
     ] {
         let error = parse_list(text).unwrap_err().to_string();
         assert!(error.starts_with(message), "{text}: {error}");

@@ -16,9 +16,13 @@ use crate::wait::{parse_duration, wait_until_ready};
 /// Timeout of the last attempt of `--wait` if the limit leaves less time for it.
 const MIN_LAST_ATTEMPT: Duration = Duration::from_millis(50);
 
+/// Version of the JSON output, incremented by a change that is not an addition.
+const JSON_FORMAT_VERSION: u32 = 1;
+
 /// Output of `--output=json`.
 #[derive(Serialize)]
 struct JsonReport<'a> {
+    format_version: u32,
     #[serde(flatten)]
     report: &'a Report,
     exit_code: u8,
@@ -44,7 +48,7 @@ pub(super) fn run(
     if report.ping_status == PingStatus::Ok && !command.is_empty() {
         return Ok(CliOutcome::Exec(command.clone()));
     }
-    Ok(CliOutcome::Status(report.ping_status))
+    Ok(CliOutcome::Status(exit_status(invocation, &report)))
 }
 
 fn request(invocation: &Invocation<'_>) -> Result<Request, String> {
@@ -102,6 +106,31 @@ fn check_or_wait(
     Ok((report, attempts))
 }
 
+/// Returns the status that determines the exit code: with `--alive` a server that rejects connections is up.
+fn exit_status(invocation: &Invocation<'_>, report: &Report) -> PingStatus {
+    match report.ping_status {
+        PingStatus::Reject if invocation.options.alive => PingStatus::Ok,
+        status => status,
+    }
+}
+
+/// Prints `report` with the exit code of `status`, by default that of the report.
+pub(super) fn print_json(
+    report: &Report,
+    status: Option<PingStatus>,
+    attempts: u32,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let json = JsonReport {
+        format_version: JSON_FORMAT_VERSION,
+        report,
+        exit_code: status.unwrap_or(report.ping_status).exit_code(),
+        attempts,
+    };
+    serde_json::to_writer(&mut *out, &json)?;
+    writeln!(out)
+}
+
 fn print_report(
     invocation: &Invocation<'_>,
     report: &Report,
@@ -110,13 +139,7 @@ fn print_report(
 ) -> io::Result<()> {
     match invocation.options.output {
         OutputFormat::Json => {
-            let json = JsonReport {
-                report,
-                exit_code: report.ping_status.exit_code(),
-                attempts,
-            };
-            serde_json::to_writer(&mut *out, &json)?;
-            writeln!(out)
+            print_json(report, Some(exit_status(invocation, report)), attempts, out)
         }
         OutputFormat::Text => {
             write!(out, "{} - {}", invocation.label(), report.ping_status)?;
@@ -127,20 +150,6 @@ fn print_report(
             writeln!(out)
         }
     }
-}
-
-/// Runs the check of `pg_isready` for settings that require TLS: libpq's status then depends on the handshake too.
-pub(super) fn run_pg_isready_over_tls(
-    invocation: &Invocation<'_>,
-    request: Request,
-    timeout: Option<Duration>,
-    err: &mut impl Write,
-) -> io::Result<PingStatus> {
-    // pg_isready's timeout is per server, that of `check()` per attempt.
-    let servers = u32::try_from(request.plan.targets.len()).unwrap_or(u32::MAX);
-    let timeout = timeout.map(|timeout| timeout.saturating_mul(servers.max(1)));
-    let (report, _) = check_or_wait(invocation, &request.with_timeout(timeout), err)?;
-    Ok(report.ping_status)
 }
 
 impl Options {

@@ -45,12 +45,14 @@ const EXTENDED_OPTIONS: &str = "
 Extensions to pg_isready:
       --check=CHECK[,...]  log in and run checks; may be repeated:
                              login          the role can log in to the database
+                             through-pooler the server behind a connection pooler executes a statement
                              query=SQL      the statement succeeds; its first value is not null or false
                              write          a message is committed to the write-ahead log
                              primary        the server is a primary
                              standby        the server is a standby
                              lag=DURATION   the replication lag is at most DURATION
-                             schema=N       the schema version is at least N
+                             schema=VERSION no migration failed, and VERSION is applied
+      --alive              succeed also if the server is starting, stopping or in recovery
       --wait=DURATION      retry until the server is ready, for at most DURATION (30s, 2m)
       --output=text|json   output format (default: text)
       --password-file=FILE read the password from the first line of FILE

@@ -41,6 +41,8 @@ pub(super) struct Options {
     pub(super) help: bool,
     pub(super) version: bool,
     timeout: Option<String>,
+    /// `true` if a server that rejects every connection counts as up.
+    pub(super) alive: bool,
     pub(super) checks: Vec<Check>,
     /// Limit of `--wait`; `None` makes one attempt.
     pub(super) wait_limit: Option<Duration>,
@@ -70,6 +72,8 @@ pub(super) enum UsageError {
     Output(String),
     #[error("no command after --")]
     NoCommand,
+    #[error("--alive excludes --check, --wait and a command")]
+    AliveOrReady,
 }
 
 const LONG_OPTIONS: &[(&str, char)] = &[
@@ -88,10 +92,9 @@ const EXTENDED_OPTIONS: &[&str] = &["check", "output", "password-file", "wait"];
 impl Options {
     /// Parses a command line, whose first argument is the program.
     pub(super) fn parse(
-        arguments: impl Iterator<Item = OsString>,
+        mut arguments: Vec<OsString>,
         option_set: OptionSet,
     ) -> Result<Self, UsageError> {
-        let mut arguments: Vec<_> = arguments.collect();
         let mut options = Self::default();
         if option_set == OptionSet::Extended {
             options.command = split_command(&mut arguments)?;
@@ -126,6 +129,11 @@ impl Options {
                     options.set_extended_option(&name, value)?;
                     continue;
                 }
+                Long("alive") if option_set == OptionSet::Extended => {
+                    options.alive = true;
+                    options.uses_extended_options = true;
+                    continue;
+                }
                 Long(name) => find_long_option(name)?,
                 Value(argument) => {
                     extra.get_or_insert(argument);
@@ -148,6 +156,12 @@ impl Options {
             }
         }
         check::validate(&options.checks)?;
+        let requires_ready = !options.checks.is_empty()
+            || options.wait_limit.is_some()
+            || !options.command.is_empty();
+        if options.alive && requires_ready {
+            return Err(UsageError::AliveOrReady);
+        }
         match extra {
             Some(argument) => Err(UsageError::TooManyArguments(argument)),
             None => Ok(options),
@@ -223,6 +237,16 @@ impl Options {
             .filter(|seconds| *seconds > 0)
             .map(|seconds| MIN_CONNECT_TIMEOUT.max(Duration::from_secs(seconds))))
     }
+}
+
+/// Returns `true` if arguments that may be invalid contain `--output=json`.
+pub(super) fn requests_json(arguments: &[OsString]) -> bool {
+    let own = arguments.split(|argument| argument == "--").next();
+    let own = own.unwrap_or_default();
+    own.iter().any(|argument| argument == "--output=json")
+        || own
+            .windows(2)
+            .any(|pair| pair[0] == "--output" && pair[1] == "json")
 }
 
 /// Returns the letter of a long option or of a prefix of it; all long options differ in their first letter.

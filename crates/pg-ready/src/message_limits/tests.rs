@@ -15,7 +15,7 @@ fn scram_challenge(iterations: &str) -> Vec<u8> {
 #[test]
 fn messages_above_a_limit_are_rejected() {
     let many = message(b'S', b"a\0b\0").repeat(MAX_SESSION_MESSAGES + 1);
-    let long = message(b'D', &[0; MAX_ERROR_LEN - 4]).repeat(2);
+    let long = message(b'S', &[0; MAX_ERROR_LEN - 4]).repeat(2);
     for (bytes, error) in [
         (
             b"E\x7f\xff\xff\xff".to_vec(),
@@ -56,6 +56,7 @@ fn messages_within_the_limits_are_accepted() {
         message(b'E', &[1; MAX_ERROR_LEN - 4]),
         message(b'S', b"a\0b\0").repeat(MAX_SESSION_MESSAGES),
         message(b'D', b"row").repeat(MAX_SESSION_MESSAGES + 1),
+        message(b'D', &[0; MAX_ERROR_LEN - 4]).repeat(2),
         scram_challenge("4096"),
         scram_challenge("200000"),
     ] {

@@ -50,13 +50,12 @@ fn secret_file_is_read_up_to_the_first_line_with_any_permissions() {
 }
 
 #[test]
-fn pgpass_file_accessible_to_others_is_rejected() {
+fn pgpass_file_accessible_to_others_is_ignored_with_a_warning() {
     for mode in [0o640, 0o604, 0o660] {
         let file = temp_file("*:*:*:*:x\n", mode);
-        assert!(matches!(
-            Passwords::from_pgpass_file(file.path()),
-            Err(PasswordError::InsecurePermissions(_))
-        ));
+        let passwords = Passwords::from_pgpass_file(file.path()).unwrap();
+        assert_eq!(passwords.find("db", 1, "x", "y"), None);
+        assert!(passwords.warning().unwrap().contains("is ignored"));
     }
 }
 

@@ -43,6 +43,19 @@ fn server_error_is_classified() {
         ),
         ("57P03", "das Datenbanksystem startet", "", State::Rejecting),
         (
+            "08P01",
+            "no more connections allowed (max_client_conn)",
+            "",
+            State::TooManyConnections,
+        ),
+        (
+            "08P01",
+            "database does not allow connections: x",
+            "",
+            State::NotPermitted,
+        ),
+        ("08P01", "no such user: x", "", State::BadPassword),
+        (
             "57P01",
             "terminating connection due to administrator command",
             "",
@@ -127,6 +140,7 @@ fn state_has_the_exit_code_of_its_ping_status() {
             State::NoAttempt => 3,
             State::TlsFailed
             | State::DnsFailure
+            | State::InvalidServer
             | State::Refused
             | State::Unreachable
             | State::Timeout

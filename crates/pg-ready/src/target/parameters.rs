@@ -1,6 +1,6 @@
 //! Validation of settings that libpq passes to the operating system or to OpenSSL.
 
-use super::PlanError;
+use super::{PROTOCOL_VERSIONS, PlanError};
 use crate::conninfo::Settings;
 
 /// TLS versions that libpq accepts, in ascending order.
@@ -35,6 +35,54 @@ pub(super) fn check_tls_versions(settings: &Settings) -> Result<(), PlanError> {
         Some((min, max)) if min > max => Err(PlanError::TlsVersions),
         _ => Ok(()),
     }
+}
+
+/// Rejects settings that contradict each other.
+pub(super) fn check_combinations(settings: &Settings) -> Result<(), PlanError> {
+    let get = |name: &str| settings.get(name).map_or("", String::as_str);
+    let is_system = get("sslrootcert") == "system";
+    let default_mode = if is_system { "verify-full" } else { "prefer" };
+    let sslmode = settings.get("sslmode").map_or(default_mode, String::as_str);
+    let weak = |setting| {
+        Err(PlanError::WeakSslmode {
+            sslmode: sslmode.to_owned(),
+            setting,
+        })
+    };
+    if is_system && sslmode != "verify-full" {
+        return weak("sslrootcert=system");
+    }
+    let requires_tls = matches!(sslmode, "require" | "verify-ca" | "verify-full");
+    if get("sslnegotiation") == "direct" && !requires_tls {
+        return weak("sslnegotiation=direct");
+    }
+    let version = |name| {
+        PROTOCOL_VERSIONS
+            .iter()
+            .position(|known| *known == get(name))
+    };
+    match version("min_protocol_version").zip(version("max_protocol_version")) {
+        Some((min, max)) if min > max => Err(PlanError::ProtocolVersions),
+        _ => Ok(()),
+    }
+}
+
+/// Returns the reason why a login does not support these settings, which the check of `pg_isready` does not need.
+pub(super) fn find_login_refusal(settings: &Settings) -> Option<String> {
+    let is_unsupported = |(name, value): (&&'static str, &String)| {
+        let is_set = match *name {
+            "scram_client_key" | "scram_server_key" | "sslkeylogfile" => !value.is_empty(),
+            "replication" => !matches!(value.as_str(), "" | "false" | "off" | "no" | "0"),
+            "min_protocol_version" => value != PROTOCOL_VERSIONS[0],
+            "sslcertmode" => value == "require",
+            _ => false,
+        };
+        is_set.then_some(*name)
+    };
+    let name = settings.iter().find_map(is_unsupported)?;
+    Some(format!(
+        "a check that logs in does not support {name}; remove it, or run no check"
+    ))
 }
 
 /// Returns `true` if the operating system accepts the keepalives settings.

@@ -92,7 +92,14 @@ fn password_is_read_from_every_source() {
             APP,
             vec![],
             vec![("PGPASSFILE", open.as_str())],
-            "no_attempt",
+            "bad_password",
+        ),
+        // A file that is ignored has no effect where no password is needed.
+        (
+            "-h {dir} -p {port} -U app -d postgres --output=json",
+            vec![],
+            vec![("PGPASSFILE", open.as_str())],
+            "accepting",
         ),
         (APP, vec![from_secret.as_str()], vec![], "accepting"),
         (APP, vec!["--password-file=/missing"], vec![], "no_attempt"),
@@ -144,7 +151,20 @@ fn checks_of_a_primary_have_the_expected_state() {
         ("query=SELECT 1 WHERE false", "query_failed"),
         ("query=SELECT * FROM missing", "query_failed"),
         ("query=DO $$ BEGIN END $$", "accepting"),
-        ("query=SELECT generate_series(1, 1000000)", "accepting"),
+        ("query=SELECT generate_series(1, 20000)", "accepting"),
+        // Every statement has to succeed, to its last row.
+        (
+            "query=SELECT 10/(5-g) FROM generate_series(1, 5) g",
+            "query_failed",
+        ),
+        ("query=SELECT true; SELECT 1/0", "query_failed"),
+        ("query=SELECT 1; SELECT false", "query_failed"),
+        ("query=SELECT 1; SELECT 2", "accepting"),
+        // The server limits a statement too, also if this process is killed.
+        (
+            "query=SELECT current_setting('statement_timeout') <> '0'",
+            "accepting",
+        ),
         ("query=SELECT repeat('x', 1000000)", "protocol"),
         ("query=SELECT pg_sleep(60)", "timeout"),
         (
@@ -184,6 +204,190 @@ fn checks_of_a_primary_have_the_expected_state() {
             report["phases_ms"][phase].as_f64().unwrap() > 0.0,
             "{report}"
         );
+    }
+}
+
+#[test]
+fn statement_does_not_outlive_its_check() {
+    let Some(bin) = test_support::postgres::programs() else {
+        return;
+    };
+    let authority = tls::Authority::new();
+    let server = tls::start_with_tls(&bin, &authority, "hostssl all all 127.0.0.1/32 trust\n");
+    for line in [
+        "-h 127.0.0.1 -p {port} -U app -d postgres --output=json",
+        "-h {dir} -p {port} -U postgres --output=json",
+    ] {
+        let background = server.children();
+        // Without a limit of the server a cancel request ends the statement; it gets a part of the timeout.
+        for (timeout, options) in [("500ms", ""), ("4s", "-c statement_timeout=0")] {
+            let more = ["-t", timeout, "--check=query=SELECT pg_sleep(3600)"];
+            let output = pg_ready(&server, line, &more, &[("PGOPTIONS", options)]);
+            assert_eq!(state(&output), "timeout", "{line} {options}");
+        }
+        // Would wait for an hour.
+        server.wait_for_backends(&background);
+    }
+    assert!(
+        server
+            .log()
+            .contains("canceling statement due to user request")
+    );
+}
+
+#[test]
+fn schema_version_is_read_from_the_tables_of_migration_tools() {
+    let Some(bin) = test_support::postgres::programs() else {
+        return;
+    };
+    let server = Server::start(&bin, "");
+    let line = "-h {dir} -p {port} -U postgres --output=json --check";
+    for (table, columns, rows, required, expected) in [
+        (
+            "schema_migrations",
+            "version bigint, dirty boolean",
+            "(12, false)",
+            "12",
+            "accepting",
+        ),
+        (
+            "schema_migrations",
+            "version bigint, dirty boolean",
+            "(12, true)",
+            "12",
+            "schema_failed",
+        ),
+        (
+            "schema_migrations",
+            "version text",
+            "('9'), ('10')",
+            "11",
+            "schema_behind",
+        ),
+        (
+            "schema_migrations",
+            "version text",
+            "('name')",
+            "1",
+            "schema_behind",
+        ),
+        (
+            "refinery_schema_history",
+            "version int, name text",
+            "(2, 'a')",
+            "2",
+            "accepting",
+        ),
+        (
+            "_sqlx_migrations",
+            "version bigint, success boolean",
+            "(1, true), (2, false)",
+            "1",
+            "schema_failed",
+        ),
+        (
+            "_sqlx_migrations",
+            "version bigint, success boolean",
+            "(1, true), (2, true)",
+            "2",
+            "accepting",
+        ),
+        (
+            "flyway_schema_history",
+            "version text, success boolean",
+            "('1.9', true), ('1.10', true), (NULL, true)",
+            "1.10",
+            "accepting",
+        ),
+        (
+            "flyway_schema_history",
+            "version text, success boolean",
+            "('1.9', true), ('1.10', true)",
+            "1.11",
+            "schema_behind",
+        ),
+        (
+            "flyway_schema_history",
+            "version text, success boolean",
+            "('2.0', true)",
+            "2",
+            "accepting",
+        ),
+        (
+            "flyway_schema_history",
+            "version text, success boolean",
+            "('2', true), ('3', false)",
+            "2",
+            "schema_failed",
+        ),
+        (
+            "goose_db_version",
+            "id int, version_id bigint, is_applied boolean",
+            "(1, 0, true), (2, 5, true)",
+            "5",
+            "accepting",
+        ),
+        (
+            "goose_db_version",
+            "id int, version_id bigint, is_applied boolean",
+            "(1, 0, true), (2, 5, true), (3, 5, false)",
+            "5",
+            "schema_behind",
+        ),
+        (
+            "__diesel_schema_migrations",
+            "version varchar, run_on timestamp",
+            "('20230101000000', now())",
+            "20230101000000",
+            "accepting",
+        ),
+        (
+            "alembic_version",
+            "version_num varchar",
+            "('ae1027a6acf')",
+            "ae1027a6acf",
+            "accepting",
+        ),
+        (
+            "alembic_version",
+            "version_num varchar",
+            "('ae1027a6acf')",
+            "it's",
+            "schema_behind",
+        ),
+        (
+            "databasechangelog",
+            "id varchar, exectype varchar",
+            "('add-users', 'EXECUTED')",
+            "add-users",
+            "accepting",
+        ),
+        (
+            "databasechangelog",
+            "id varchar, exectype varchar",
+            "('add-users', 'FAILED')",
+            "add-users",
+            "schema_failed",
+        ),
+        (
+            "databasechangelog",
+            "id varchar, exectype varchar",
+            "('add-users', 'EXECUTED')",
+            "12",
+            "schema_behind",
+        ),
+    ] {
+        server.sql(&format!("CREATE TABLE {table} ({columns})"));
+        server.sql(&format!("INSERT INTO {table} VALUES {rows}"));
+        let check = format!("schema={required}");
+        let output = pg_ready(&server, line, &[&check], &[]);
+        assert_eq!(
+            state(&output),
+            expected,
+            "{table} {rows} {required}: {}",
+            text(&output.stdout)
+        );
+        server.sql(&format!("DROP TABLE {table}"));
     }
 }
 
@@ -247,6 +451,72 @@ fn first_server_that_passes_the_checks_is_reported() {
 }
 
 #[test]
+fn target_session_attrs_decides_the_server_as_in_psql() {
+    let Some(bin) = test_support::postgres::programs() else {
+        return;
+    };
+    let standby = Server::start_as_standby(&bin);
+    let primary = Server::start(&bin, "");
+    let host = |server: &Server| (server.dir().display().to_string(), server.port.to_string());
+    let ((standby_dir, standby_port), (primary_dir, primary_port)) =
+        (host(&standby), host(&primary));
+    let both = (
+        format!("{standby_dir},{primary_dir}"),
+        format!("{standby_port},{primary_port}"),
+    );
+    let reverse = (
+        format!("{primary_dir},{standby_dir}"),
+        format!("{primary_port},{standby_port}"),
+    );
+    let alone = (primary_dir, primary_port.clone());
+    for ((hosts, ports), attributes, expected) in [
+        (&both, "any", Some(&standby_port)),
+        (&both, "primary", Some(&primary_port)),
+        (&both, "read-write", Some(&primary_port)),
+        (&reverse, "standby", Some(&standby_port)),
+        (&reverse, "read-only", Some(&standby_port)),
+        (&reverse, "prefer-standby", Some(&standby_port)),
+        (&alone, "prefer-standby", Some(&primary_port)),
+        (&alone, "standby", None),
+        (&alone, "read-only", None),
+        (&alone, "read-write", Some(&primary_port)),
+    ] {
+        let conninfo =
+            format!("host={hosts} port={ports} user=postgres target_session_attrs={attributes}");
+        let ours = pg_ready(
+            &primary,
+            "--output=json --check=login -d",
+            &[&conninfo],
+            &[],
+        );
+        assert_eq!(
+            ours.status.success(),
+            expected.is_some(),
+            "{conninfo} {}",
+            text(&ours.stdout)
+        );
+        let theirs = Command::new(bin.join("psql"))
+            .args(["-XAtwc", "SELECT current_setting('port')", &conninfo])
+            .env_clear()
+            .output()
+            .unwrap();
+        let their_port = text(&theirs.stdout).trim().to_owned();
+        assert_eq!(
+            their_port,
+            expected.cloned().unwrap_or_default(),
+            "{conninfo}"
+        );
+        if let Some(port) = expected {
+            assert_eq!(
+                json(&ours)["server"]["port"].to_string(),
+                *port,
+                "{conninfo}"
+            );
+        }
+    }
+}
+
+#[test]
 fn server_without_free_slots_has_too_many_connections() {
     let Some(bin) = test_support::postgres::programs() else {
         return;
@@ -255,7 +525,9 @@ fn server_without_free_slots_has_too_many_connections() {
         &bin,
         "max_connections = 2\nsuperuser_reserved_connections = 1\nmax_wal_senders = 0\n",
     );
+    let background = full.children();
     full.sql("CREATE ROLE app LOGIN");
+    full.wait_for_backends(&background);
     let _session = Session::open(&bin, &full);
     let line = "-h {dir} -p {port} -U app -d postgres --output=json --check=login";
     assert_eq!(

@@ -103,6 +103,51 @@ fn usage_error_is_no_attempt() {
 }
 
 #[test]
+fn json_is_printed_for_an_invalid_command_line_too() {
+    let Some(bin) = test_support::postgres::programs() else {
+        return;
+    };
+    let server = Server::prepare(&bin, "");
+    for (line, expected) in [
+        ("--output=json --nope", "no_attempt"),
+        ("--output json --check=nope", "no_attempt"),
+        ("--output=json -d nonsense=1", "no_attempt"),
+        ("--output=json -h 127.0.0.1 -p x", "invalid_server"),
+        ("--output=json -d hostaddr=x", "invalid_server"),
+    ] {
+        let output = pg_ready(&server, line, &[], &[]);
+        assert_eq!(state(&output), expected, "{line}");
+        assert_eq!(json(&output)["format_version"], 1);
+        assert!(json(&output)["reason"].is_string(), "{line}");
+    }
+    let invalid = json(&pg_ready(
+        &server,
+        "--output=json -h 127.0.0.1 -p x",
+        &[],
+        &[],
+    ));
+    assert_eq!(invalid["reason"], "invalid port \"x\"");
+    assert_eq!(invalid["server"]["host"], "127.0.0.1");
+}
+
+#[test]
+fn server_in_recovery_is_alive() {
+    let Some(bin) = test_support::postgres::programs() else {
+        return;
+    };
+    let recovering = Server::start_in_recovery(&bin);
+    let line = "-h 127.0.0.1 -p {port} -U app --output=json";
+    let ready = pg_ready(&recovering, line, &[], &[]);
+    assert_eq!(ready.status.code(), Some(1));
+    let alive = pg_ready(&recovering, line, &["--alive"], &[]);
+    assert_eq!(alive.status.code(), Some(0));
+    assert_eq!(json(&alive)["exit_code"], 0);
+    assert_eq!(json(&alive)["ping_status"], "rejecting connections");
+    let stopped = pg_ready(&recovering, "-h 127.0.0.1 -p 1 --alive", &[], &[]);
+    assert_eq!(stopped.status.code(), Some(2));
+}
+
+#[test]
 fn program_named_pg_isready_has_no_extensions() {
     let dir = tempfile::tempdir().unwrap();
     let program = dir.path().join("pg_isready");

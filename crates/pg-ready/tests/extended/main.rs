@@ -12,6 +12,9 @@ use test_support::postgres::Server;
 
 mod checks;
 mod command;
+mod libpq;
+mod pooler;
+mod replication;
 mod server_log;
 mod tls;
 

@@ -2,8 +2,18 @@
 
 use super::*;
 
-/// Methods of `pg_hba.conf` for TCP, the columns of the table.
-const METHODS: [&str; 3] = ["trust", "password", "scram-sha-256"];
+/// Rules of `pg_hba.conf` for TCP, the columns of the table: kind, method, and the server's settings.
+const RULES: [(&str, &str, &str); 5] = [
+    ("host", "trust", ""),
+    ("host", "password", ""),
+    ("host", "scram-sha-256", ""),
+    ("hostssl", "scram-sha-256", "ssl = on\n"),
+    (
+        "hostssl",
+        "cert clientcert=verify-full",
+        "ssl = on\nssl_ca_file = 'server.crt'\n",
+    ),
+];
 
 #[test]
 fn log_messages_are_documented_in_the_readme() {
@@ -30,6 +40,21 @@ fn measure_table(bin: &Path) -> Vec<String> {
         ("`pg-ready`, run by root", pg_ready, ""),
         ("`pg_isready -U app`", &pg_isready, "-U app -d postgres"),
         ("`pg-ready -U app`", pg_ready, "-U app -d postgres"),
+        (
+            "`pg-ready -U app --output=json`",
+            pg_ready,
+            "-U app -d postgres --output=json",
+        ),
+        (
+            "`pg_isready -U app -d missing`",
+            &pg_isready,
+            "-U app -d missing",
+        ),
+        (
+            "`pg-ready -U app -d missing`",
+            pg_ready,
+            "-U app -d missing",
+        ),
         ("`pg_isready -U missing`", &pg_isready, "-U missing"),
         ("`pg-ready -U missing`", pg_ready, "-U missing"),
         (
@@ -43,9 +68,15 @@ fn measure_table(bin: &Path) -> Vec<String> {
             "-U missing -d postgres --check=login",
         ),
     ];
-    let servers = METHODS.map(|method| {
-        let hba = format!("local all all trust\nhost all all 127.0.0.1/32 {method}\n");
-        let server = Server::start_with_hba(bin, &hba);
+    let authority = tls::Authority::new();
+    let (certificate, key) = authority.issue("localhost");
+    let servers = RULES.map(|(kind, method, settings)| {
+        let hba = format!("local all all trust\n{kind} all all 127.0.0.1/32 {method}\n");
+        let server = Server::prepare(bin, settings).with_hba(&hba);
+        let server = server
+            .with_file("server.crt", &certificate)
+            .with_file("server.key", &key)
+            .started();
         server.sql("CREATE ROLE app LOGIN PASSWORD 's3cret'");
         server
     });

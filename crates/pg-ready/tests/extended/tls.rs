@@ -4,12 +4,12 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 
 use super::*;
 
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
+pub(super) struct Authority {
+    pub(super) issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         // Without its own name OpenSSL would treat the certificates that it signs as self-signed.
         params
@@ -21,7 +21,7 @@ impl Authority {
     }
 
     /// Issues a certificate for `name`; returns it and its key as PEM.
-    fn issue(&self, name: &str) -> (String, String) {
+    pub(super) fn issue(&self, name: &str) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
@@ -30,7 +30,7 @@ impl Authority {
 }
 
 /// Starts a server with a certificate for `localhost`; `hba` has the rules for TCP, the socket is trusted.
-fn start_with_tls(bin: &Path, authority: &Authority, hba: &str) -> Server {
+pub(super) fn start_with_tls(bin: &Path, authority: &Authority, hba: &str) -> Server {
     start_with_tls_settings(bin, authority, hba, "")
 }
 
@@ -107,6 +107,51 @@ fn sslmode_determines_trust_as_in_libpq() {
             ours.status.code(),
             theirs.status.code(),
             "{host} {mode} {root}"
+        );
+    }
+}
+
+#[test]
+fn login_is_repeated_with_the_other_encryption_as_in_libpq() {
+    let Some(bin) = test_support::postgres::programs() else {
+        return;
+    };
+    let hba = "hostssl all secret 127.0.0.1/32 trust\nhostnossl all plain 127.0.0.1/32 trust\n";
+    let server = start_with_tls(&bin, &Authority::new(), hba);
+    server.sql("CREATE ROLE plain LOGIN");
+    server.sql("CREATE ROLE secret LOGIN");
+    for (mode, role, expected, encrypted) in [
+        ("prefer", "plain", "accepting", false),
+        ("prefer", "secret", "accepting", true),
+        ("allow", "plain", "accepting", false),
+        ("allow", "secret", "accepting", true),
+        ("disable", "secret", "not_permitted", false),
+        ("require", "plain", "not_permitted", true),
+    ] {
+        let line = format!("-h 127.0.0.1 -p {{port}} -U {role} -d postgres --output=json");
+        let ours = pg_ready(&server, &line, &["--check=login"], &[("PGSSLMODE", mode)]);
+        assert_eq!(state(&ours), expected, "{mode} {role}");
+        assert_eq!(json(&ours)["server"]["tls"], encrypted, "{mode} {role}");
+        let theirs = Command::new(bin.join("psql"))
+            .args([
+                "-Xwc",
+                "SELECT 1",
+                "-h",
+                "127.0.0.1",
+                "-U",
+                role,
+                "-d",
+                "postgres",
+            ])
+            .args(["-p", &server.port.to_string()])
+            .env_clear()
+            .env("PGSSLMODE", mode)
+            .output()
+            .unwrap();
+        assert_eq!(
+            ours.status.success(),
+            theirs.status.success(),
+            "{mode} {role}"
         );
     }
 }

@@ -1,11 +1,11 @@
-//! The cache's states, and the steps between them.
+//! States of the cache, and transitions between them.
 
 use super::*;
 
 mod repository;
 
-/// A tree in the cache whose programs exit with this code.
-fn fake(cache: &Path, major: u32, code: u8) {
+/// Creates a tree in the cache whose programs exit with this code.
+fn create_fake(cache: &Path, major: u32, code: u8) {
     let bin = installation::cached_tree(cache, major).join("bin");
     fs::create_dir_all(&bin).unwrap();
     for name in ["postgres", "initdb", "pg_ctl", "psql"] {
@@ -18,18 +18,18 @@ fn fake(cache: &Path, major: u32, code: u8) {
 #[test]
 fn cached_installation_whose_programs_do_not_run_is_not_used() {
     let cache = tempfile::tempdir().unwrap();
-    assert_eq!(usable(cache.path()), None);
-    fake(cache.path(), 15, 0);
-    fake(cache.path(), 17, 1);
-    let found = usable(cache.path()).unwrap();
+    assert_eq!(find_usable(cache.path()), None);
+    create_fake(cache.path(), 15, 0);
+    create_fake(cache.path(), 17, 1);
+    let found = find_usable(cache.path()).unwrap();
     assert_eq!(found.major, Some(15));
 }
 
 #[test]
 fn leftovers_of_interrupted_runs_and_broken_installations_are_removed() {
     let cache = tempfile::tempdir().unwrap();
-    fake(cache.path(), 15, 1);
-    fake(cache.path(), 17, 0);
+    create_fake(cache.path(), 15, 1);
+    create_fake(cache.path(), 17, 0);
     let leftover = cache.path().join(".work-abc");
     fs::create_dir(&leftover).unwrap();
     remove_leftovers(cache.path()).unwrap();
@@ -42,7 +42,7 @@ fn leftovers_of_interrupted_runs_and_broken_installations_are_removed() {
 #[test]
 fn published_tree_replaces_the_one_that_is_there() {
     let cache = tempfile::tempdir().unwrap();
-    fake(cache.path(), 15, 0);
+    create_fake(cache.path(), 15, 0);
     let work = TempDir::with_prefix_in(WORK_PREFIX, cache.path()).unwrap();
     let tree = work.path().join("tree");
     fs::create_dir(&tree).unwrap();

@@ -1,4 +1,4 @@
-//! Copyright files of the packages that the image has files of.
+//! Copyright files of the packages whose files the image contains.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,10 @@ use crate::error::{Error, file};
 use crate::files;
 use crate::packages::{self, Owners};
 
-/// Texts of the licences that copyright files refer to; every Debian has them.
+/// Texts of the licences that copyright files refer to, in every Debian.
 const LICENCES: &str = "usr/share/common-licenses";
 
-/// Returns the packages of files of `tree`; a link counts as the file that it leads to.
+/// Returns the packages of files of `tree`; a link counts as its target.
 pub(super) fn owners_of(
     paths: &BTreeSet<PathBuf>,
     tree: &Path,

@@ -14,7 +14,7 @@ pub(super) fn copy(tree: &Path, server: &Path, root: &Path) -> Result<BTreeSet<P
     let dirs = programs::library_dirs(tree)?;
     let loader = find_loader(&dirs, tree)?;
     let mut needed = BTreeSet::new();
-    for path in loadable(server)? {
+    for path in find_loadable_files(server)? {
         let mut list = list_command(&loader, &dirs);
         needed.extend(libraries_in(&stdout(list.arg(&path))?)?);
     }
@@ -33,7 +33,7 @@ pub(super) fn copy(tree: &Path, server: &Path, root: &Path) -> Result<BTreeSet<P
     Ok(needed)
 }
 
-/// The packages' own loader, not the host's.
+/// Returns the loader of the packages, not the host's.
 fn find_loader(dirs: &[PathBuf], tree: &Path) -> Result<PathBuf, Error> {
     for dir in dirs {
         let mut paths = files::entries(dir)?.into_iter();
@@ -51,8 +51,8 @@ fn find_loader(dirs: &[PathBuf], tree: &Path) -> Result<PathBuf, Error> {
     )))
 }
 
-/// Executables and modules of the server.
-fn loadable(server: &Path) -> Result<Vec<PathBuf>, Error> {
+/// Returns the executables and modules of the server.
+fn find_loadable_files(server: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut found = files::entries(&server.join("bin"))?;
     let mut dirs = vec![server.join("lib")];
     while let Some(dir) = dirs.pop() {

@@ -19,15 +19,25 @@ pub(super) struct Budget {
     max_runs: usize,
     window: Duration,
     runs: VecDeque<Duration>,
+    /// Run that the latest one replaced.
+    dropped: Option<Duration>,
 }
 
 impl Budget {
-    pub(super) fn new(cool_down: Duration, max_runs: usize, window: Duration) -> Self {
+    /// Creates a budget with the runs of the past.
+    pub(super) fn new(
+        cool_down: Duration,
+        max_runs: usize,
+        window: Duration,
+        runs: Vec<Duration>,
+    ) -> Self {
+        let excess = runs.len().saturating_sub(max_runs);
         Self {
             cool_down,
             max_runs,
             window,
-            runs: VecDeque::new(),
+            runs: runs.into_iter().skip(excess).collect(),
+            dropped: None,
         }
     }
 
@@ -49,9 +59,22 @@ impl Budget {
 
     pub(super) fn record(&mut self, now: Duration) {
         if self.runs.len() == self.max_runs {
-            self.runs.pop_front();
+            self.dropped = self.runs.pop_front();
         }
         self.runs.push_back(now);
+    }
+
+    /// Removes the latest run, which failed.
+    pub(super) fn undo(&mut self) {
+        self.runs.pop_back();
+        if let Some(oldest) = self.dropped.take() {
+            self.runs.push_front(oldest);
+        }
+    }
+
+    /// Returns the times of the latest runs.
+    pub(super) fn runs(&self) -> Vec<Duration> {
+        self.runs.iter().copied().collect()
     }
 }
 
@@ -63,7 +86,7 @@ mod tests {
 
     #[test]
     fn action_is_throttled_by_cool_down_and_budget() {
-        let mut budget = Budget::new(10 * SECOND, 2, 100 * SECOND);
+        let mut budget = Budget::new(10 * SECOND, 2, 100 * SECOND, Vec::new());
         assert_eq!(budget.throttled_until(SECOND), None);
         budget.record(SECOND);
         assert_eq!(
@@ -81,6 +104,13 @@ mod tests {
         assert_eq!(
             budget.throttled_until(105 * SECOND),
             Some((111 * SECOND, Throttled::CoolDown))
+        );
+        budget.undo();
+        assert_eq!(budget.runs(), [SECOND, 11 * SECOND]);
+        let later = Budget::new(10 * SECOND, 1, 100 * SECOND, budget.runs());
+        assert_eq!(
+            later.throttled_until(30 * SECOND),
+            Some((111 * SECOND, Throttled::Budget))
         );
     }
 }

@@ -6,9 +6,14 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use tokio::time::{Instant, sleep};
 
 use crate::spec::Process;
 
@@ -28,8 +33,14 @@ pub(super) enum SignalError {
     Refused { pid: i32, error: io::Error },
 }
 
-/// Signals every matching process, except children of another one. Returns the PIDs.
-pub(super) fn signal(process: &Process, number: i32) -> Result<Vec<i32>, SignalError> {
+/// A process that was signalled.
+pub(super) struct Signalled {
+    pub(super) pid: i32,
+    pidfd: OwnedFd,
+}
+
+/// Signals every matching process, except children of another one, and processes that the sidecar started.
+pub(super) fn signal(process: &Process, number: i32) -> Result<Vec<Signalled>, SignalError> {
     let finder = Finder::new(process)?;
     let found = finder.find_all()?;
     let mut signalled = Vec::new();
@@ -38,9 +49,7 @@ pub(super) fn signal(process: &Process, number: i32) -> Result<Vec<i32>, SignalE
         if parent.is_some_and(|parent| found.contains(&parent)) {
             continue;
         }
-        if send(&finder, *pid, number)? {
-            signalled.push(*pid);
-        }
+        signalled.extend(send(&finder, *pid, number)?);
     }
     if signalled.is_empty() {
         return Err(SignalError::NoProcess(process.clone()));
@@ -48,25 +57,56 @@ pub(super) fn signal(process: &Process, number: i32) -> Result<Vec<i32>, SignalE
     Ok(signalled)
 }
 
-/// Signals a process; returns `false` if it has exited.
-fn send(finder: &Finder<'_>, number: i32, signal: i32) -> Result<bool, SignalError> {
+/// Signals a process; returns `None` if it has exited.
+fn send(finder: &Finder<'_>, number: i32, signal: i32) -> Result<Option<Signalled>, SignalError> {
     let Some((pid, signal)) = Pid::from_raw(number).zip(Signal::from_named_raw(signal)) else {
-        return Ok(false);
+        return Ok(None);
     };
     let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else {
-        return Ok(false);
+        return Ok(None);
     };
     if !finder.matches(number) {
-        return Ok(false);
+        return Ok(None);
     }
     match pidfd_send_signal(&pidfd, signal) {
-        Ok(()) => Ok(true),
-        Err(rustix::io::Errno::SRCH) => Ok(false),
+        Ok(()) => Ok(Some(Signalled { pid: number, pidfd })),
+        Err(rustix::io::Errno::SRCH) => Ok(None),
         Err(error) => Err(SignalError::Refused {
             pid: number,
             error: error.into(),
         }),
     }
+}
+
+/// Interval of checks for the exit of a process. The safe interface of tokio cannot wait for a pidfd.
+const EXIT_CHECK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Sends SIGKILL to the processes that have not exited after a time; returns their PIDs.
+pub(super) async fn kill_remaining(mut processes: Vec<Signalled>, after: Duration) -> Vec<i32> {
+    let deadline = Instant::now() + after;
+    loop {
+        processes.retain(|process| !has_exited(&process.pidfd));
+        let now = Instant::now();
+        if processes.is_empty() || now >= deadline {
+            break;
+        }
+        sleep(EXIT_CHECK_INTERVAL.min(deadline - now)).await;
+    }
+    processes.retain(|process| pidfd_send_signal(&process.pidfd, Signal::KILL).is_ok());
+    processes.iter().map(|process| process.pid).collect()
+}
+
+/// Returns `true` if a process has exited: its pidfd is readable then.
+fn has_exited(pidfd: &OwnedFd) -> bool {
+    let mut polled = [PollFd::new(pidfd, PollFlags::IN)];
+    poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+}
+
+/// Returns `true` if a process is `ancestor` or was started by it, directly or not.
+fn is_descendant(pid: i32, ancestor: i32) -> bool {
+    // The loop is limited because PIDs may be reused while it runs.
+    let parents = std::iter::successors(Some(pid), |pid| status_field(*pid, "PPid:"));
+    parents.take(64).any(|pid| pid == ancestor)
 }
 
 struct Finder<'a> {
@@ -99,7 +139,7 @@ impl<'a> Finder<'a> {
             .flatten()
             .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
         Ok(numbers
-            .filter(|pid| *pid != own && self.matches(*pid))
+            .filter(|pid| self.matches(*pid) && !is_descendant(*pid, own))
             .collect())
     }
 

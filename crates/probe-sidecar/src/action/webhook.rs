@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::attempt::{USER_AGENT, tls};
+use crate::attempt::{Expiry, USER_AGENT, tls};
 use crate::spec::TlsFiles;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -57,7 +57,7 @@ async fn send(
         return exchange(stream, request).await;
     }
     let files = files.cloned().unwrap_or_default();
-    let config = tls::config(&files)?;
+    let config = tls::config(&files, Expiry::default())?;
     let name = files.server_name.unwrap_or_else(|| bare.to_owned());
     let connector = TlsConnector::from(Arc::new(config));
     exchange(

@@ -1,15 +1,19 @@
 //! Reads the files of a TLS client.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::BuildError;
+use super::certificate::{Expiry, RecordingVerifier};
 use crate::spec::TlsFiles;
 
-pub(crate) fn config(files: &TlsFiles) -> Result<ClientConfig, BuildError> {
+/// Creates the TLS settings of a client, which record the expiry of the certificate of the server.
+pub(crate) fn config(files: &TlsFiles, expiry: Expiry) -> Result<ClientConfig, BuildError> {
     let roots = files.ca.as_deref().map(roots).transpose()?;
     let identity = match &files.client {
         None => None,
@@ -19,8 +23,15 @@ pub(crate) fn config(files: &TlsFiles) -> Result<ClientConfig, BuildError> {
             Some((certificates(certificate)?, key))
         }
     };
-    probe::tls::build_client_config(roots, identity)
-        .map_err(|error| BuildError::new(format!("TLS: {error}")))
+    let client = || {
+        let verifier = probe::tls::verifier(roots)?;
+        let verifier = Arc::new(RecordingVerifier { verifier, expiry });
+        let mut config = probe::tls::client_with_verifier(verifier, identity)?;
+        // A resumed session has no certificate.
+        config.resumption = Resumption::disabled();
+        Ok(config)
+    };
+    client().map_err(|error: rustls::Error| BuildError::new(format!("TLS: {error}")))
 }
 
 fn roots(path: &Path) -> Result<RootCertStore, BuildError> {

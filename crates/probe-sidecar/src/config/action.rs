@@ -3,13 +3,14 @@
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use probe::ProbeKind;
 use probe::spec::field::FieldError;
 
 use super::extensions::{self, in_range};
 use super::problem::Problems;
-use super::{check_name, document, group};
-use crate::spec::{ActionKind, ActionSpec, Health, Member, Process, TargetSpec};
+use super::{Declared, ParseOptions, check_name, document, group};
+use crate::attempt::Expiry;
+use crate::engine::state::Status;
+use crate::spec::{ActionKind, ActionSpec, GroupSpec, Member, Process};
 
 const DEFAULT_COOL_DOWN_SECONDS: i64 = 30;
 const DEFAULT_TIMEOUT_SECONDS: i64 = 10;
@@ -17,17 +18,20 @@ const DEFAULT_TIMEOUT_SECONDS: i64 = 10;
 const DEFAULT_BUDGET: (i64, i64) = (10, 3600);
 
 pub(super) fn read(
-    actions: Vec<document::Action>,
-    targets: &[TargetSpec],
+    actions: Vec<(String, document::Action)>,
+    declared: &Declared,
+    groups: &[GroupSpec],
+    options: &ParseOptions,
     problems: &mut Problems,
 ) -> Vec<ActionSpec> {
     let mut read: Vec<ActionSpec> = Vec::with_capacity(actions.len());
-    for (index, action) in actions.into_iter().enumerate() {
-        let path = format!("actions[{index}]");
+    for (path, action) in actions {
         if read.iter().any(|other| other.name == action.name) {
             problems.push_field_error(&FieldError::duplicate(format!("{path}.name"), &action.name));
         }
-        read.extend(read_action(action, &path, targets, problems));
+        read.extend(read_action(
+            action, &path, declared, groups, options, problems,
+        ));
     }
     read
 }
@@ -35,7 +39,9 @@ pub(super) fn read(
 fn read_action(
     action: document::Action,
     path: &str,
-    targets: &[TargetSpec],
+    declared: &Declared,
+    groups: &[GroupSpec],
+    options: &ParseOptions,
     problems: &mut Problems,
 ) -> Option<ActionSpec> {
     check_name(&action.name, &format!("{path}.name"), problems);
@@ -62,11 +68,18 @@ fn read_action(
         &format!("{path}.budget.windowSeconds"),
         problems,
     );
-    let (target, kind) = read_probe(&action.when.probe, path, targets, problems)?;
+    let source = read_source(&action.when.probe, path, declared, groups, problems)?;
+    if matches!(source, Member::Group(_)) && matches!(becomes, Status::Unknown | Status::Stale) {
+        let field = format!("{path}.when.becomes");
+        problems.push_field_error(&FieldError::unsupported(
+            field,
+            becomes.as_str(),
+            &["healthy", "unhealthy"],
+        ));
+    }
     Some(ActionSpec {
         name: action.name.clone(),
-        target,
-        kind,
+        source,
         becomes,
         repeat: action.repeat,
         dry_run: action.dry_run,
@@ -75,44 +88,51 @@ fn read_action(
             .and_then(|max_runs| usize::try_from(max_runs).ok())
             .unwrap_or(1),
         window,
-        effect: read_effect(action, path, problems)?,
+        effect: read_effect(action, path, options, problems)?,
     })
 }
 
-fn read_becomes(given: Option<&str>, path: &str, problems: &mut Problems) -> Health {
+fn read_becomes(given: Option<&str>, path: &str, problems: &mut Problems) -> Status {
     match given {
-        None | Some("unhealthy") => Health::Unhealthy,
-        Some("healthy") => Health::Healthy,
+        None | Some("unhealthy") => Status::Unhealthy,
+        Some("healthy") => Status::Healthy,
+        Some("unknown") => Status::Unknown,
+        Some("stale") => Status::Stale,
         Some(other) => {
             let field = format!("{path}.when.becomes");
             problems.push_field_error(&FieldError::unsupported(
                 field,
                 other,
-                &["healthy", "unhealthy"],
+                &["healthy", "unhealthy", "unknown", "stale"],
             ));
-            Health::Unhealthy
+            Status::Unhealthy
         }
     }
 }
 
-fn read_probe(
+fn read_source(
     given: &str,
     path: &str,
-    targets: &[TargetSpec],
+    declared: &Declared,
+    groups: &[GroupSpec],
     problems: &mut Problems,
-) -> Option<(String, ProbeKind)> {
+) -> Option<Member> {
     let field = format!("{path}.when.probe");
-    let Some(Member::Probe { target, kind }) = group::parse_member(given) else {
-        let detail = "must be livez/TARGET, readyz/TARGET or startupz/TARGET";
-        problems.push_field_error(&FieldError::invalid(field, format!("{given:?}"), detail));
+    let Some(member) = group::parse_member(given) else {
+        let detail = "must be livez/TARGET, readyz/TARGET, startupz/TARGET or groups/GROUP";
+        let value = format!("{given:?}");
+        problems.push_field_error(&FieldError::invalid(field, value, detail));
         return None;
     };
-    let known = targets.iter().find(|known| known.name == target);
-    if !known.is_some_and(|known| known.probes.iter().any(|probe| probe.kind == kind)) {
+    let exists = match &member {
+        Member::Group(name) => groups.iter().any(|group| group.name == *name),
+        probe => declared.has(probe),
+    };
+    if !exists {
         problems.push_field_error(&FieldError::not_found(field, given));
         return None;
     }
-    Some((target, kind))
+    Some(member)
 }
 
 fn seconds(
@@ -129,6 +149,7 @@ fn seconds(
 fn read_effect(
     action: document::Action,
     path: &str,
+    options: &ParseOptions,
     problems: &mut Problems,
 ) -> Option<ActionKind> {
     let mut found: Vec<(&str, ActionKind)> = Vec::new();
@@ -154,7 +175,7 @@ fn read_effect(
         found.push(("exec", ActionKind::Exec { command, timeout }));
     }
     if let Some(given) = action.webhook {
-        found.push(("webhook", read_webhook(given, path, problems)));
+        found.push(("webhook", read_webhook(given, path, options, problems)));
     }
     if let Some(given) = action.write_file {
         if !given.path.is_absolute() {
@@ -203,14 +224,24 @@ fn read_signal(given: document::Signal, path: &str, problems: &mut Problems) -> 
             return None;
         }
     };
+    let field = format!("{path}.signal.killAfterSeconds");
+    let kill_after = given
+        .kill_after_seconds
+        .map(|value| seconds(Some(value), 1, value, &field, problems));
     Some(ActionKind::Signal {
         signal: signal.ok()? as i32,
         name,
         process,
+        kill_after,
     })
 }
 
-fn read_webhook(given: document::Webhook, path: &str, problems: &mut Problems) -> ActionKind {
+fn read_webhook(
+    given: document::Webhook,
+    path: &str,
+    options: &ParseOptions,
+    problems: &mut Problems,
+) -> ActionKind {
     let path = format!("{path}.webhook");
     let scheme = given.url.split_once("://").map(|(scheme, _)| scheme);
     if given.url.parse::<http::Uri>().is_err() || !matches!(scheme, Some("http" | "https")) {
@@ -222,6 +253,11 @@ fn read_webhook(given: document::Webhook, path: &str, problems: &mut Problems) -
         ));
     }
     let tls = given.tls.map(|tls| extensions::tls(tls, &path, problems));
+    if let Some(files) = tls.as_ref().filter(|_| options.check_files)
+        && let Err(error) = crate::attempt::tls::config(files, Expiry::default())
+    {
+        problems.push(format!("{path}.tls"), error.message());
+    }
     if scheme == Some("https") && tls.as_ref().is_none_or(|tls| tls.ca.is_none()) {
         let detail = "tls.caFile is required for an https webhook";
         problems.push_field_error(&FieldError::required(format!("{path}.tls.caFile"), detail));
@@ -251,5 +287,7 @@ fn read_webhook(given: document::Webhook, path: &str, problems: &mut Problems) -
             .map(|header| (header.name, header.value))
             .collect(),
         tls,
+        body: given.body,
+        send_resolved: given.send_resolved,
     }
 }

@@ -2,27 +2,27 @@
 
 use std::path::PathBuf;
 
-use k8s_openapi::api::core::v1::{ContainerPort, EnvVar};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Document of a configuration.
+/// Document of a configuration. The elements of lists are deserialized one by one, so that all problems are found.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Document {
     #[serde(default)]
-    pub(super) targets: Vec<Target>,
+    pub(super) targets: Vec<Value>,
     #[serde(default)]
-    pub(super) groups: Vec<Group>,
+    pub(super) groups: Vec<Value>,
     #[serde(default)]
-    pub(super) actions: Vec<Action>,
+    pub(super) actions: Vec<Value>,
     pub(super) healthy_when: Option<Vec<String>>,
     pub(super) stale_after_milliseconds: Option<i64>,
+    pub(super) unknown_after_milliseconds: Option<i64>,
 }
 
 /// A target: the fields of a container that probes need, `host` and `dependency`.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Target {
     pub(super) name: String,
     pub(super) host: Option<String>,
@@ -39,12 +39,14 @@ pub(super) struct Target {
 
 /// Settings of a probe that Kubernetes has no fields for.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ProbeExtensions {
     pub(super) period_milliseconds: Option<i64>,
     pub(super) timeout_milliseconds: Option<i64>,
     pub(super) initial_delay_milliseconds: Option<i64>,
+    pub(super) jitter_milliseconds: Option<i64>,
     pub(super) stale_after_milliseconds: Option<i64>,
+    pub(super) unknown_after_milliseconds: Option<i64>,
     pub(super) healthy_when: Option<Vec<String>>,
     pub(super) unix_socket: Option<UnixSocket>,
     pub(super) postgres: Option<Postgres>,
@@ -53,12 +55,13 @@ pub(super) struct ProbeExtensions {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct UnixSocket {
     pub(super) path: PathBuf,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Postgres {
     #[serde(default)]
     pub(super) conninfo: String,
@@ -68,16 +71,17 @@ pub(super) struct Postgres {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Tls {
     pub(super) ca_file: Option<PathBuf>,
     pub(super) cert_file: Option<PathBuf>,
     pub(super) key_file: Option<PathBuf>,
     pub(super) server_name: Option<String>,
+    pub(super) min_days_left: Option<i64>,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Expect {
     #[serde(default)]
     pub(super) statuses: Vec<u16>,
@@ -88,6 +92,7 @@ pub(super) struct Expect {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Header {
     pub(super) name: String,
     pub(super) value: Option<String>,
@@ -96,6 +101,7 @@ pub(super) struct Header {
 
 /// A group of probes and other groups.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Group {
     pub(super) name: String,
     pub(super) members: Vec<String>,
@@ -105,7 +111,7 @@ pub(super) struct Group {
 
 /// An action triggered by a status of a probe.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Action {
     pub(super) name: String,
     pub(super) when: When,
@@ -123,18 +129,22 @@ pub(super) struct Action {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct When {
     pub(super) probe: String,
     pub(super) becomes: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Signal {
     pub(super) name: Option<String>,
     pub(super) process: Process,
+    pub(super) kill_after_seconds: Option<i64>,
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Process {
     pub(super) name: Option<String>,
     pub(super) executable: Option<PathBuf>,
@@ -142,42 +152,73 @@ pub(super) struct Process {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Exit {
     pub(super) code: u8,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Exec {
     pub(super) command: Vec<String>,
     pub(super) timeout_seconds: Option<i64>,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Webhook {
     pub(super) url: String,
     #[serde(default)]
     pub(super) headers: Vec<WebhookHeader>,
     pub(super) timeout_seconds: Option<i64>,
     pub(super) tls: Option<Tls>,
+    pub(super) body: Option<String>,
+    #[serde(default)]
+    pub(super) send_resolved: bool,
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct WebhookHeader {
     pub(super) name: String,
     pub(super) value: String,
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct WriteFile {
     pub(super) path: PathBuf,
     pub(super) content: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Budget {
     pub(super) count: i64,
     pub(super) window_seconds: i64,
+}
+
+/// An environment variable. `EnvVar` of Kubernetes would add the code of all its sources, none of which are supported.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct EnvVar {
+    pub(super) name: String,
+    pub(super) value: Option<String>,
+    pub(super) value_from: Option<Value>,
+}
+
+/// A port of a container; only name and number are used.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(
+    dead_code,
+    reason = "the fields are accepted, because manifests are copied"
+)]
+pub(super) struct ContainerPort {
+    pub(super) name: Option<String>,
+    pub(super) container_port: i32,
+    protocol: Option<String>,
+    host_port: Option<i32>,
+    #[serde(rename = "hostIP")]
+    host_ip: Option<String>,
 }

@@ -20,7 +20,10 @@ pub(super) struct ProbeExtensions {
     pub(super) period: Option<Duration>,
     pub(super) timeout: Option<Duration>,
     pub(super) initial_delay: Option<Duration>,
+    pub(super) jitter: Option<Duration>,
     pub(super) stale_after: Option<Duration>,
+    /// Zero means never.
+    pub(super) unknown_after: Option<Duration>,
     pub(super) healthy_when: HealthyWhen,
     /// Handler that Kubernetes does not have, with the name of its field.
     pub(super) handler: Option<(&'static str, Handler)>,
@@ -61,16 +64,24 @@ pub(super) fn read(
         0,
         "initialDelayMilliseconds",
     );
+    let jitter = duration(given.jitter_milliseconds, 0, "jitterMilliseconds");
     let stale_after = duration(
         given.stale_after_milliseconds.or(defaults.stale_after),
         1,
         "staleAfterMilliseconds",
     );
+    let unknown_after = duration(
+        given.unknown_after_milliseconds.or(defaults.unknown_after),
+        0,
+        "unknownAfterMilliseconds",
+    );
     ProbeExtensions {
         period,
         timeout,
         initial_delay,
+        jitter,
         stale_after,
+        unknown_after,
         healthy_when: healthy_when(
             given.healthy_when.as_deref(),
             &format!("{path}.healthyWhen"),
@@ -211,7 +222,10 @@ pub(super) fn tls(given: document::Tls, path: &str, problems: &mut Problems) -> 
             detail,
         ));
     }
+    let field = format!("{path}.tls.minDaysLeft");
+    let min_days_left = in_range(given.min_days_left, 1, &field, problems);
     TlsFiles {
+        min_days_left: min_days_left.and_then(|days| u32::try_from(days).ok()),
         ca: given.ca_file,
         client,
         server_name: given.server_name,

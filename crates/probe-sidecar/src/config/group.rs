@@ -3,26 +3,25 @@
 use probe::spec::field::FieldError;
 use serde_json::Value;
 
-use super::check_name;
 use super::document;
 use super::problem::Problems;
-use crate::spec::{GroupSpec, Member, Policy, Require, TargetSpec, kind_from_endpoint};
+use super::{Declared, check_name};
+use crate::spec::{GroupSpec, Member, Policy, Require, kind_from_endpoint};
 
 pub(super) fn read(
-    groups: Vec<document::Group>,
-    targets: &[TargetSpec],
+    groups: Vec<(String, document::Group)>,
+    declared: &Declared,
     problems: &mut Problems,
 ) -> Vec<GroupSpec> {
-    let names: Vec<String> = groups.iter().map(|group| group.name.clone()).collect();
+    let names: Vec<String> = groups.iter().map(|(_, group)| group.name.clone()).collect();
     let mut read: Vec<GroupSpec> = Vec::with_capacity(groups.len());
-    for (index, group) in groups.into_iter().enumerate() {
-        let path = format!("groups[{index}]");
+    for (index, (path, group)) in groups.into_iter().enumerate() {
         check_name(&group.name, &format!("{path}.name"), problems);
         if names[..index].contains(&group.name) {
             let field = format!("{path}.name");
             problems.push_field_error(&FieldError::duplicate(field, &group.name));
         }
-        let members = members(&group.members, &path, targets, &names, problems);
+        let members = members(&group.members, &path, declared, &names, problems);
         let require = require(group.require.as_ref(), group.members.len(), &path, problems);
         read.push(GroupSpec {
             name: group.name,
@@ -43,7 +42,7 @@ pub(super) fn read(
 fn members(
     given: &[String],
     path: &str,
-    targets: &[TargetSpec],
+    declared: &Declared,
     groups: &[String],
     problems: &mut Problems,
 ) -> Vec<Member> {
@@ -59,9 +58,7 @@ fn members(
         };
         let exists = match &member {
             Member::Group(name) => groups.contains(name),
-            Member::Probe { target, kind } => targets.iter().any(|known| {
-                known.name == *target && known.probes.iter().any(|probe| probe.kind == *kind)
-            }),
+            probe => declared.has(probe),
         };
         if !exists {
             problems.push_field_error(&FieldError::not_found(field, text));

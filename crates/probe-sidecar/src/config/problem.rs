@@ -48,14 +48,42 @@ impl fmt::Display for ConfigError {
 
 /// Collects problems during parsing.
 #[derive(Debug, Default)]
-pub(crate) struct Problems(Vec<Problem>);
+pub(crate) struct Problems {
+    found: Vec<Problem>,
+    type_errors: usize,
+}
 
 impl Problems {
     pub(crate) fn push(&mut self, field: impl Into<String>, message: impl Into<String>) {
-        self.0.push(Problem {
+        self.found.push(Problem {
             line: None,
             field: field.into(),
             message: message.into(),
+        });
+    }
+
+    /// Adds a value of a wrong type.
+    pub(crate) fn push_type_error(&mut self, field: String, message: String) {
+        self.type_errors += 1;
+        self.push(field, message);
+    }
+
+    /// Returns `true` if there is a problem of this field.
+    pub(crate) fn has(&self, field: &str) -> bool {
+        self.found.iter().any(|problem| problem.field == field)
+    }
+
+    /// Returns the number of values of a wrong type.
+    pub(crate) fn type_errors(&self) -> usize {
+        self.type_errors
+    }
+
+    /// Adds a problem of a line instead of a field.
+    pub(crate) fn push_at(&mut self, line: Option<usize>, message: String) {
+        self.found.push(Problem {
+            line,
+            field: String::new(),
+            message,
         });
     }
 
@@ -64,19 +92,19 @@ impl Problems {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.found.len()
     }
 
     /// Returns the problems that were found in `text`, if any. Lines are determined only then, because the map needs more
     /// memory than the text.
     pub(crate) fn into_result(self, file: &str, text: &str) -> Result<(), ConfigError> {
-        let mut problems = self.0;
+        let mut problems = self.found;
         if problems.is_empty() {
             return Ok(());
         }
         let lines = LineMap::read(text);
         for problem in &mut problems {
-            problem.line = lines.line_of(&problem.field);
+            problem.line = problem.line.or_else(|| lines.line_of(&problem.field));
         }
         problems.sort_by_key(|problem| problem.line);
         Err(ConfigError {

@@ -1,3 +1,5 @@
+mod mistakes;
+
 use std::time::Duration;
 
 use super::*;
@@ -60,7 +62,7 @@ targets:
     assert_eq!(
         handlers,
         [
-            r#"Kubernetes(Exec { command: ["check", "quick"] })"#,
+            r#"Exec { command: ["check", "quick"], env: [("MODE", "quick")] }"#,
             r#"Kubernetes(Tcp { host: "10.0.0.7", port: 8080 })"#,
         ]
     );
@@ -128,7 +130,7 @@ fn value_of_a_wrong_type_is_reported_with_its_field() {
             "livenessProbe",
             "tcpSocket: {port: 1}\nperiodSeconds: often",
         ),
-        "c.yaml:5: targets[0].livenessProbe.periodSeconds: invalid type: string \"often\", expected i32",
+        "c.yaml:5: targets[0].livenessProbe.periodSeconds: Invalid value: \"often\": must be an integer",
     );
 }
 
@@ -138,7 +140,7 @@ fn text_that_is_not_a_configuration_is_rejected() {
         (&b""[..], None),
         (b"[]", None),
         (b"targets: [", Some(1)),
-        (b"a: 1\na: 2", Some(2)),
+        (b"targets: []\ntargets: 2", Some(1)),
         (b"x: \n\xff", Some(2)),
         (b"targets: []", Some(1)),
         (b"null", None),
@@ -179,7 +181,7 @@ fn invalid_extensions_are_reported() {
         ),
         (
             "extensions: {postgres: {checks: [logon]}}",
-            "c.yaml:4: targets[0].livenessProbe.extensions.postgres.checks[0]: unknown check \"logon\": use one of login, query=SQL, write, primary, standby, lag=DURATION, schema=N",
+            "c.yaml:4: targets[0].livenessProbe.extensions.postgres.checks[0]: unknown check \"logon\": use one of login, through-pooler, query=SQL, write, primary, standby, lag=DURATION, schema=N",
         ),
         (
             "extensions: {tls: {}}\nhttpGet: {port: 1}",

@@ -39,6 +39,17 @@ impl ProbeHandle {
         }
     }
 
+    /// Creates the successor of a probe whose configuration changed, with its results and history.
+    pub(super) fn successor(&self, spec: ProbeSpec, attempt: Attempt) -> Self {
+        Self {
+            target: self.target.clone(),
+            state: Mutex::new(self.state().for_spec(&spec)),
+            spec,
+            gate: self.gate.clone(),
+            attempt: RwLock::new(Arc::new(attempt)),
+        }
+    }
+
     /// Locks the state. Do not hold the lock across an `await`.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -102,6 +113,12 @@ impl ProbeHandle {
         self.gate
             .wait_until(self.spec.kind != ProbeKind::Startup)
             .await;
+    }
+
+    /// Returns the end of the validity of the server's certificate as a Unix time, if a handshake has shown it.
+    #[must_use]
+    pub fn certificate_expiry(&self) -> Option<i64> {
+        self.attempt().certificate_expiry()
     }
 
     pub(super) fn attempt(&self) -> Arc<Attempt> {

@@ -59,7 +59,7 @@ impl Sample {
 
     /// Time of the end on the clock of the engine.
     #[must_use]
-    pub fn at(&self) -> Duration {
+    pub fn ended_at(&self) -> Duration {
         Duration::from_millis(u64::from(self.at_high) << LOW | u64::from(self.at_low))
     }
 
@@ -71,7 +71,7 @@ impl Sample {
 }
 
 /// The latest items, oldest first.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct RingBuffer<T> {
     items: VecDeque<T>,
     len: usize,
@@ -147,7 +147,7 @@ mod tests {
             (Duration::MAX, longest),
         ] {
             let sample = Sample::new(at, Duration::from_micros(7), AttemptResult::Error);
-            assert_eq!(sample.at(), expected, "{at:?}");
+            assert_eq!(sample.ended_at(), expected, "{at:?}");
             assert_eq!(sample.took(), Duration::from_micros(7));
             assert_eq!(sample.result, AttemptResult::Error);
         }

@@ -1,6 +1,6 @@
 //! Phase of a target: its startup probe decides it, and its other probes wait for that.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use tokio::sync::watch;
 
@@ -21,6 +21,8 @@ pub(super) struct StartupGate {
     phase: watch::Sender<Phase>,
     /// Number of unhealthy responses to the kubelet since the target failed.
     unhealthy_polls: AtomicU32,
+    /// `true` until the kubelet polls in the current phase: it does so only while the container runs.
+    awaits_poll: AtomicBool,
 }
 
 impl StartupGate {
@@ -28,6 +30,7 @@ impl StartupGate {
         Self {
             phase: watch::Sender::new(phase),
             unhealthy_polls: AtomicU32::new(0),
+            awaits_poll: AtomicBool::new(true),
         }
     }
 
@@ -53,6 +56,15 @@ impl StartupGate {
         let _ = phases
             .wait_for(|phase| (*phase == Phase::Started) == started)
             .await;
+    }
+
+    pub(super) fn set_awaits_poll(&self, awaits: bool) {
+        self.awaits_poll.store(awaits, Ordering::Relaxed);
+    }
+
+    /// Records a request of the kubelet; returns `true` if it is the first one of the container.
+    pub(super) fn record_poll(&self) -> bool {
+        self.awaits_poll.swap(false, Ordering::Relaxed)
     }
 
     /// Counts an unhealthy response and returns the new count.

@@ -79,6 +79,9 @@ impl Shared {
             }
         }
         target.gate.set(phase);
+        if phase == Phase::Starting {
+            target.gate.set_awaits_poll(true);
+        }
         self.record_transitions(target, now);
     }
 
@@ -90,6 +93,25 @@ impl Shared {
 }
 
 impl Engine {
+    /// Records a request of the kubelet about a target, before the response.
+    ///
+    /// The kubelet polls only while the container runs. So the first request after a restart, or after the start of the
+    /// sidecar, starts the budget of the startup probe: images are pulled and back-offs pass before.
+    pub fn record_poll(&self, entry: &Arc<ProbeHandle>) {
+        let (snapshot, now) = (self.snapshot(), self.now());
+        let Some(target) = snapshot.target(&entry.target) else {
+            return;
+        };
+        let is_restart = target.probe(ProbeKind::Startup).is_some()
+            && !self.is_stopped()
+            && target.gate.record_poll()
+            && !is_serving(target);
+        if is_restart {
+            self.0.change_phase(target, Phase::Starting, now);
+            target.gate.set_awaits_poll(false);
+        }
+    }
+
     /// Counts an unhealthy liveness answer to the kubelet, which restarts the container after `threshold` of them.
     ///
     /// This detects a restart that attempts did not show: the startup phase of the target starts again.
@@ -106,6 +128,18 @@ impl Engine {
             self.0.change_phase(target, Phase::Starting, now);
         }
     }
+}
+
+/// Returns `true` if the target has started and its last liveness attempt succeeded.
+fn is_serving(target: &Target) -> bool {
+    let liveness = target.probe(ProbeKind::Liveness);
+    let succeeded = liveness.is_none_or(|liveness| {
+        let state = liveness.state();
+        state
+            .last()
+            .is_none_or(|last| last.result == AttemptResult::Success)
+    });
+    target.gate.has_started() && succeeded
 }
 
 /// Returns `true` if the liveness probe requests a restart of the container.

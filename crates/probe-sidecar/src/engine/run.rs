@@ -1,5 +1,6 @@
 //! Loop of one probe.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,7 +21,17 @@ const TIMEOUT_GRACE: Duration = Duration::from_secs(2);
 
 /// Runs the probe until the future is dropped, which aborts the attempt in flight.
 pub(super) async fn run(shared: Arc<Shared>, entry: Arc<ProbeHandle>, first: Duration) {
-    sleep(first + entry.spec.initial_delay).await;
+    let delay = {
+        let state = entry.state();
+        let is_new = state.last().is_none();
+        let jitter = if is_new {
+            random_below(entry.spec.jitter)
+        } else {
+            Duration::ZERO
+        };
+        state.start_delay(&entry.spec, shared.clock.elapsed()) + jitter
+    };
+    shared.watch_overdue(&entry, sleep(first + delay)).await;
     let mut ticks = interval_at(Instant::now(), entry.spec.period);
     // After an attempt that outlasts its period the next one starts at the next tick.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -67,8 +78,8 @@ impl Shared {
         let mut work = std::pin::pin!(work);
         loop {
             let now = self.clock.elapsed();
-            let left = entry.state().overdue_at(&entry.spec).checked_sub(now);
-            let left = match left {
+            let expires_at = entry.state().expires_at(&entry.spec, now);
+            let left = match expires_at.map(|at| at - now) {
                 Some(left) if left <= longest => left + Duration::from_millis(1),
                 // `work` finishes earlier, or the transition is recorded already.
                 _ => return work.await,
@@ -131,6 +142,14 @@ impl Shared {
             }
         }
     }
+}
+
+/// Returns a random duration below `limit`.
+fn random_below(limit: Duration) -> Duration {
+    // Every RandomState has different keys, which is enough to spread instances.
+    let random = RandomState::new().hash_one(limit);
+    let nanos = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
+    Duration::from_nanos(random.checked_rem(nanos).unwrap_or(0))
 }
 
 fn is_success(outcome: &AttemptOutcome) -> bool {

@@ -28,9 +28,9 @@ pub enum Status {
     Unhealthy,
     /// No attempt has finished since the target started, or the target has not started yet.
     NeverRun,
-    /// The last result is too old.
+    /// No attempt has finished for too long.
     Stale,
-    /// Attempts could not be judged for too long, or the first threshold was not reached yet.
+    /// Attempts could not be judged for too long, or the first threshold is not reached yet.
     Unknown,
 }
 
@@ -92,7 +92,7 @@ pub struct LastAttempt {
 }
 
 /// State of a probe.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct State {
     tracker: Tracker,
     /// Result that a threshold decided last.
@@ -185,6 +185,23 @@ impl State {
         }
     }
 
+    /// Returns the state for a changed probe: results and history are kept, and attempts count towards the new thresholds.
+    pub(super) fn for_spec(&self, spec: &ProbeSpec) -> Self {
+        Self {
+            tracker: tracker(spec),
+            ..self.clone()
+        }
+    }
+
+    /// Returns the delay until the next attempt of a probe that is started `now`.
+    pub(super) fn start_delay(&self, spec: &ProbeSpec, now: Duration) -> Duration {
+        let due = match &self.last {
+            Some(last) => last.at.saturating_add(spec.period),
+            None => self.started_at.saturating_add(spec.initial_delay),
+        };
+        due.saturating_sub(now)
+    }
+
     /// Resets the result because the target starts `now`. History and totals are kept.
     pub(super) fn restart(&mut self, spec: &ProbeSpec, now: Duration) {
         self.tracker = tracker(spec);
@@ -203,7 +220,7 @@ impl State {
     ) -> Option<Transition> {
         let to = self.status(spec, phase, now);
         // Attempts before the first threshold are not a transition.
-        let is_pending = to == Status::Unknown && !self.is_overdue(spec, now);
+        let is_pending = to == Status::Unknown && !self.is_unknown(spec, now);
         if to == self.recorded || is_pending {
             return None;
         }
@@ -244,10 +261,8 @@ impl State {
         match self.decided {
             // A startup probe does not run again after its success.
             Some(Health::Healthy) if spec.kind == ProbeKind::Startup => Status::Healthy,
-            _ if self.is_overdue(spec, now) => match self.last.as_ref().map(|last| last.result) {
-                Some(AttemptResult::Error) => Status::Unknown,
-                _ => Status::Stale,
-            },
+            _ if self.stale_at(spec) < now => Status::Stale,
+            _ if self.is_unknown(spec, now) => Status::Unknown,
             // The kubelet's initial liveness result is success.
             None if spec.kind == ProbeKind::Liveness => Status::Healthy,
             None => Status::Unknown,
@@ -256,15 +271,31 @@ impl State {
         }
     }
 
-    /// Returns `true` if the last result is older than `stale_after`.
-    fn is_overdue(&self, spec: &ProbeSpec, now: Duration) -> bool {
-        !self.is_fresh && self.overdue_at(spec) < now
+    /// Returns the time at which the probe is stale unless another attempt finishes.
+    fn stale_at(&self, spec: &ProbeSpec) -> Duration {
+        let last = self.last.as_ref().map_or(self.started_at, |last| last.at);
+        last.max(self.started_at).saturating_add(spec.stale_after)
     }
 
-    /// Returns the time until which the last result is current.
-    pub(super) fn overdue_at(&self, spec: &ProbeSpec) -> Duration {
-        let last = self.counted_at.unwrap_or(self.started_at);
-        last.saturating_add(spec.stale_after)
+    /// Returns the time at which the probe is unknown unless an attempt counts, if the last one could not be judged.
+    fn unknown_at(&self, spec: &ProbeSpec) -> Option<Duration> {
+        let is_error = self
+            .last
+            .as_ref()
+            .is_some_and(|last| last.result == AttemptResult::Error);
+        let after = spec.unknown_after.filter(|_| is_error)?;
+        let counted = self.counted_at.unwrap_or(self.started_at);
+        Some(counted.saturating_add(after))
+    }
+
+    fn is_unknown(&self, spec: &ProbeSpec, now: Duration) -> bool {
+        self.unknown_at(spec).is_some_and(|at| at < now)
+    }
+
+    /// Returns the next time at which the status changes without an attempt.
+    pub(super) fn expires_at(&self, spec: &ProbeSpec, now: Duration) -> Option<Duration> {
+        let times = [Some(self.stale_at(spec)), self.unknown_at(spec)];
+        times.into_iter().flatten().filter(|at| *at >= now).min()
     }
 
     /// Returns the age of the last attempt that counted.
@@ -283,6 +314,12 @@ impl State {
     #[must_use]
     pub fn since(&self) -> Duration {
         self.since
+    }
+
+    /// Returns the status after the latest transition.
+    #[must_use]
+    pub fn recorded(&self) -> Status {
+        self.recorded
     }
 
     /// Returns details of the last attempt.

@@ -63,9 +63,12 @@ async fn pod(
     let excluded = query.iter().filter(|(name, _)| name == "exclude");
     let excluded: Vec<&str> = excluded.map(|(_, target)| target.as_str()).collect();
     let (snapshot, now) = (app.engine.snapshot(), app.engine.now());
-    let checks: Vec<Check> = snapshot
-        .pod_probes(kind)
-        .filter(|entry| !excluded.contains(&&*entry.target))
+    let included = || {
+        let probes = snapshot.pod_probes(kind);
+        probes.filter(|entry| !excluded.contains(&&*entry.target))
+    };
+    record_polls(&app, &headers, included());
+    let checks: Vec<Check> = included()
         .map(|entry| Check::for_probe(entry, entry.target.to_string(), now))
         .collect();
     let unknown: Vec<String> = excluded
@@ -82,9 +85,7 @@ async fn pod(
         format!("warn: some health checks cannot be excluded: no matches for {names}")
     });
     let report = Report::all(endpoint_name(kind), checks).with_note(note);
-    let included = snapshot.pod_probes(kind);
-    let included = included.filter(|entry| !excluded.contains(&&*entry.target));
-    count_polls(&app, &report, &headers, &query, included);
+    count_polls(&app, &report, &headers, &query, included());
     let verbose = is_verbose(&query);
     respond(
         &app,
@@ -109,6 +110,7 @@ async fn target(
     let Some(entry) = target.probe(kind) else {
         return not_found(&format!("target {name:?} has no {}", kind.field()));
     };
+    record_polls(&app, &headers, [entry]);
     let check = Check::for_probe(entry, name, app.engine.now());
     let report = Report::all(entry.name(), vec![check]);
     count_polls(&app, &report, &headers, &query, [entry]);
@@ -133,6 +135,11 @@ async fn group(
         return not_found(&format!("group {name:?} not found"));
     };
     let now = app.engine.now();
+    let probes = || {
+        let members = group.spec.members.iter();
+        members.filter_map(|member| snapshot.member(member))
+    };
+    record_polls(&app, &headers, probes());
     let status = snapshot.group_status(group, now);
     let members = group.spec.members.iter().map(|member| match member {
         Member::Group(name) => {
@@ -152,9 +159,7 @@ async fn group(
         status.fail_open_active,
     ));
     let report = Report::with(format!("groups/{name}"), status.healthy, checks).with_note(note);
-    let members = group.spec.members.iter();
-    let members = members.filter_map(|member| snapshot.member(member));
-    count_polls(&app, &report, &headers, &query, members);
+    count_polls(&app, &report, &headers, &query, probes());
     let is_readiness = group.spec.members.iter().all(|member| {
         matches!(
             member,
@@ -172,6 +177,24 @@ pub(crate) const KUBELET_FAILURE_THRESHOLD: u32 = 3;
 /// Prefix of the user agent of the kubelet's probes.
 pub(crate) const KUBELET_AGENT: &str = "kube-probe/";
 
+fn is_kubelet(headers: &HeaderMap) -> bool {
+    let agent = headers.get(header::USER_AGENT);
+    agent.is_some_and(|agent| agent.as_bytes().starts_with(KUBELET_AGENT.as_bytes()))
+}
+
+/// Records a request of the kubelet, which shows that containers run.
+fn record_polls<'a>(
+    app: &AppState,
+    headers: &HeaderMap,
+    entries: impl IntoIterator<Item = &'a Arc<ProbeHandle>>,
+) {
+    if is_kubelet(headers) {
+        for entry in entries {
+            app.engine.record_poll(entry);
+        }
+    }
+}
+
 /// Counts unhealthy responses to the kubelet: after `?failureThreshold=` of them it restarts the container.
 fn count_polls<'a>(
     app: &AppState,
@@ -180,10 +203,7 @@ fn count_polls<'a>(
     query: &QueryPairs,
     entries: impl IntoIterator<Item = &'a Arc<ProbeHandle>>,
 ) {
-    let agent = headers.get(header::USER_AGENT);
-    let is_kubelet =
-        agent.is_some_and(|agent| agent.as_bytes().starts_with(KUBELET_AGENT.as_bytes()));
-    if report.healthy || !is_kubelet {
+    if report.healthy || !is_kubelet(headers) {
         return;
     }
     let threshold = query.iter().find(|(name, _)| name == "failureThreshold");

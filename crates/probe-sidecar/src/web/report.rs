@@ -10,6 +10,7 @@ use probe::ProbeKind;
 use serde::Serialize;
 
 use super::accept::wants_json;
+use crate::check::one_line;
 use crate::engine::ProbeHandle;
 use crate::engine::state::Status;
 use crate::spec::endpoint_name;
@@ -113,13 +114,13 @@ impl Check {
     }
 }
 
-/// Formats reason, output and duration on one line; line breaks of the target are replaced.
+/// Formats reason, output and duration on one line, without control characters of the target.
 fn describe_failure(last: &crate::engine::state::LastAttempt) -> String {
     let mut text = String::new();
     if let Some(reason) = last.reason {
         let _ = write!(text, "{reason}: ");
     }
-    let line = last.output.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = one_line(&last.output);
     let _ = write!(text, "{line} (took {} ms)", millis(last.took));
     text
 }

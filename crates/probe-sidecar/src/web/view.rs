@@ -131,7 +131,7 @@ impl TransitionView {
 impl SampleView {
     pub(super) fn new(sample: &Sample, epoch: ClockEpoch) -> Self {
         Self {
-            at: epoch.timestamp(sample.at()),
+            at: epoch.timestamp(sample.ended_at()),
             result: sample.result.as_str(),
             duration_ms: millis(sample.took()),
         }

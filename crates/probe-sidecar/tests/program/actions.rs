@@ -46,7 +46,7 @@ fn assert_event(text: &str) {
     );
     let expected = json!({
         "action": "x", "probe": "livez/a", "became": "unhealthy",
-        "reason": "refused", "code": null, "output": null, "at": null,
+        "reason": "refused", "code": null, "output": null, "at": null, "resolved": false,
     });
     assert_eq!(event, expected);
 }
@@ -256,4 +256,117 @@ fn exit_action_ends_the_sidecar_with_its_code() {
     assert_eq!(off.exit_code(), Some(0));
     let mut on = Running::start(&config, &["--actions=on"]);
     assert_eq!(on.exit_code(), Some(42));
+}
+
+#[test]
+fn command_gets_the_event_as_environment_and_standard_input() {
+    let dir = TestDir::new();
+    let path = dir.path("event");
+    let script = "echo $PROBE_ACTION $PROBE_NAME $PROBE_BECAME $PROBE_REASON; cat";
+    let action = format!(
+        "exec: {{command: [sh, -c, '({script}) > {path}.new; mv {path}.new {path}']}}",
+        path = path.display()
+    );
+    let mut running = Running::start(&config(&dir, &action), &["--actions=on"]);
+    audit(&mut running, "executed");
+    let text = fs::read_to_string(&path).unwrap();
+    let (environment, stdin) = text.split_once('\n').unwrap();
+    assert_eq!(environment, "x livez/a unhealthy refused");
+    assert_event(stdin);
+}
+
+#[test]
+fn webhook_body_is_rendered_from_its_template() {
+    let (port, received) = receiver(Some("200 OK"));
+    let dir = TestDir::new();
+    let action = format!(
+        "webhook: {{url: 'http://127.0.0.1:{port}/', body: '{{\"text\": \"${{NAME}} is ${{BECAME}}\"}}'}}"
+    );
+    let _running = Running::start(&config(&dir, &action), &["--actions=on"]);
+    let (_, body) = received.join().unwrap();
+    assert_eq!(body, "{\"text\": \"livez/a is unhealthy\"}");
+}
+
+#[test]
+fn webhook_is_retried_until_its_receiver_listens() {
+    let address = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let dir = TestDir::new();
+    let action = format!("webhook: {{url: 'http://{address}/'}}");
+    let mut running = Running::start(&config(&dir, &action), &["--actions=on"]);
+    audit(&mut running, "failed");
+    let listener = TcpListener::bind(address).unwrap();
+    let (stream, _) = listener.accept().unwrap();
+    receive(stream, Some("200 OK"));
+    running.wait_for_log("\"outcome\":\"executed\"");
+}
+
+#[test]
+fn process_that_ignores_sigterm_is_killed_after_the_configured_time() {
+    let dir = TestDir::new();
+    let program = dir.path("probe-stubborn");
+    fs::copy("/bin/sh", &program).unwrap();
+    let mut child = Command::new(&program)
+        .args(["-c", "trap '' TERM; echo ready; kill -STOP $$"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let stdout = child.stdout.take().unwrap();
+    BufReader::new(stdout).read_line(&mut line).unwrap();
+    let action = format!(
+        "signal: {{process: {{executable: {}}}, killAfterSeconds: 1}}",
+        program.display()
+    );
+    let mut running = Running::start(&config(&dir, &action), &["--actions=on"]);
+    let detail = audit(&mut running, "executed");
+    assert!(
+        detail.ends_with(&format!("killed [{}] after 1s", child.id())),
+        "{detail}"
+    );
+    let signal = child.wait().unwrap().signal();
+    assert_eq!(signal, Some(Signal::SIGKILL as i32));
+}
+
+#[test]
+fn signal_action_never_signals_commands_of_the_sidecar() {
+    let dir = TestDir::new();
+    let program = dir.path("probe-command");
+    fs::copy("/bin/sleep", &program).unwrap();
+    let fifo = dir.path("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let exec = format!(
+        "{{name: b, livenessProbe: {{exec: {{command: [sh, -c, 'echo > {}; exec {} 1000']}}, timeoutSeconds: 600}}}}",
+        fifo.display(),
+        program.display()
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let targets = tcp(listener.local_addr().unwrap().port());
+    let targets = targets.trim_end().trim_end_matches(']');
+    let config = dir.config(&format!(
+        "{targets}, {exec}]\nactions: [{{name: x, when: {{probe: livez/a}}, signal: {{process: {{executable: {}}}}}}}]",
+        program.display()
+    ));
+    let mut running = Running::start(&config, &["--actions=on"]);
+    fs::read(&fifo).unwrap();
+    drop(listener);
+    let detail = audit(&mut running, "failed");
+    assert!(detail.contains("not found"), "{detail}");
+}
+
+#[test]
+fn budget_in_a_state_file_survives_a_restart() {
+    let dir = TestDir::new();
+    let state = format!("--state-file={}", dir.path("state.json").display());
+    let action = "exit: {code: 7}, budget: {count: 1, windowSeconds: 3600}";
+    let config = config(&dir, action);
+    let mut first = Running::start(&config, &["--actions=on", &state]);
+    assert_eq!(first.exit_code(), Some(7));
+    let mut second = Running::start(&config, &["--actions=on", &state]);
+    let detail = audit(&mut second, "throttled");
+    assert!(detail.starts_with("budget exhausted"), "{detail}");
+    second.signal(Signal::SIGTERM);
+    assert_eq!(second.exit_code(), Some(0));
 }

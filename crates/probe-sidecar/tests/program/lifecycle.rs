@@ -84,9 +84,20 @@ fn reload_is_atomic_and_follows_a_replaced_symlink() {
     assert!(running.get("/probes").contains("connect to 127.0.0.1:2"));
     fs::write(dir.path("2").join("probes.yaml"), "targets: [").unwrap();
     running.signal(Signal::SIGHUP);
+    let successful = |running: &Running| {
+        let metrics = running.get("/metrics");
+        let name = "probe_sidecar_config_last_reload_successful ";
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name));
+        value.map(str::to_owned).unwrap()
+    };
     let line = running.wait_for_log("not reloaded");
+    assert_eq!(successful(&running), "0");
     assert!(line.contains("probes.yaml:1"), "{line}");
     assert!(running.get("/probes").contains("connect to 127.0.0.1:2"));
+    fs::write(dir.path("2").join("probes.yaml"), tcp(2)).unwrap();
+    running.signal(Signal::SIGHUP);
+    running.wait_for_log("configuration reloaded");
+    assert_eq!(successful(&running), "1");
 }
 
 #[test]
@@ -107,4 +118,56 @@ fn shutdown_kills_a_hanging_command_and_its_children() {
     // The shell and its child have the FIFO open: it closes when both have exited.
     assert_eq!(reader.read_to_string(&mut line).unwrap(), 0);
     assert_eq!(running.exit_code(), Some(0));
+}
+
+#[test]
+fn command_has_the_environment_of_its_target() {
+    let dir = TestDir::new();
+    let config = dir.config(
+        "targets: [{name: a, env: [{name: HOST, value: h}, {name: PORT, value: $(HOST)-9001}], livenessProbe: {exec: {command: [sh, -c, 'test $PORT = h-9001']}}}]",
+    );
+    let mut running = Running::start(&config, &[]);
+    let line = running.wait_for_log("healthy\"");
+    assert!(line.contains("\"message\":\"healthy\""), "{line}");
+}
+
+#[test]
+fn missing_file_is_the_same_error_at_check_and_start() {
+    let dir = TestDir::new();
+    let config = dir.config(
+        "targets:\n- name: a\n  livenessProbe: {grpc: {port: 1}, extensions: {tls: {caFile: /nope}}}\n",
+    );
+    for flags in [&["--check-config"][..], &[]] {
+        let output = program(&config).args(flags).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let expected = "probes.yaml:3: targets[0].livenessProbe.extensions.tls: cannot read certificates in /nope";
+        assert!(stderr.contains(expected), "{stderr}");
+    }
+}
+
+#[test]
+fn check_runs_named_probes_once_and_exits_with_their_result() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let dir = TestDir::new();
+    let probe =
+        |name, port| format!("{{name: {name}, livenessProbe: {{tcpSocket: {{port: {port}}}}}}}");
+    let port = listener.local_addr().unwrap().port();
+    let config = dir.config(&format!(
+        "targets: [{}, {}]",
+        probe("up", port),
+        probe("down", 1)
+    ));
+    for (names, code, expected) in [
+        (&["livez/up"][..], 0, "[+]livez/up ok"),
+        (&["livez"], 1, "[-]livez/down failed: refused"),
+        (&["livez/x"], 2, "probe \"livez/x\" not found"),
+        (&["--output=json"], 1, "\"healthy\":false"),
+    ] {
+        let output = program(&config).arg("check").args(names).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8(text).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{text}");
+        assert!(text.contains(expected), "{text}");
+    }
 }

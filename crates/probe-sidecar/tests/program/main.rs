@@ -3,5 +3,7 @@
 
 mod actions;
 mod harness;
+
 mod lifecycle;
+mod orphans;
 mod reaper;

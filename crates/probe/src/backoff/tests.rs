@@ -1,6 +1,6 @@
 use super::*;
 
-fn at(seconds: i64) -> Timestamp {
+fn timestamp(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_000_000 + seconds).unwrap()
 }
 
@@ -17,12 +17,12 @@ fn delays(lifetime: i64, restarts: usize) -> Vec<i64> {
         let exited_at = now + lifetime;
         now = exited_at;
         entry = loop {
-            entry = entry.filter(|entry| !is_expired(*entry, at(now)));
+            entry = entry.filter(|entry| !is_expired(*entry, timestamp(now)));
             match decide_start(
                 BackoffLimits::default(),
                 entry,
-                Some(at(exited_at)),
-                at(now),
+                Some(timestamp(exited_at)),
+                timestamp(now),
             ) {
                 StartDecision::Start(entry) => break entry,
                 StartDecision::Wait { .. } => now += 1,
@@ -47,14 +47,14 @@ fn lifetime_of_more_than_ten_minutes_resets_the_delay() {
 fn first_start_is_immediate_and_keeps_the_entry() {
     let entry = Some(BackoffEntry {
         delay: secs(20),
-        last_start: at(0),
+        last_start: timestamp(0),
     });
     assert_eq!(
-        decide_start(BackoffLimits::default(), entry, None, at(1)),
+        decide_start(BackoffLimits::default(), entry, None, timestamp(1)),
         StartDecision::Start(entry)
     );
     assert_eq!(
-        decide_start(BackoffLimits::default(), None, None, at(1)),
+        decide_start(BackoffLimits::default(), None, None, timestamp(1)),
         StartDecision::Start(None)
     );
 }
@@ -63,22 +63,32 @@ fn first_start_is_immediate_and_keeps_the_entry() {
 fn start_is_allowed_once_the_delay_since_the_exit_has_passed() {
     let entry = Some(BackoffEntry {
         delay: secs(20),
-        last_start: at(0),
+        last_start: timestamp(0),
     });
     let wait = StartDecision::Wait {
-        until: at(30),
+        until: timestamp(30),
         delay: secs(20),
     };
     assert_eq!(
-        decide_start(BackoffLimits::default(), entry, Some(at(10)), at(29)),
+        decide_start(
+            BackoffLimits::default(),
+            entry,
+            Some(timestamp(10)),
+            timestamp(29)
+        ),
         wait
     );
     let next = StartDecision::Start(Some(BackoffEntry {
         delay: secs(40),
-        last_start: at(30),
+        last_start: timestamp(30),
     }));
     assert_eq!(
-        decide_start(BackoffLimits::default(), entry, Some(at(10)), at(30)),
+        decide_start(
+            BackoffLimits::default(),
+            entry,
+            Some(timestamp(10)),
+            timestamp(30)
+        ),
         next
     );
 }
@@ -87,20 +97,20 @@ fn start_is_allowed_once_the_delay_since_the_exit_has_passed() {
 fn entry_expires_after_600_seconds() {
     let entry = BackoffEntry {
         delay: secs(40),
-        last_start: at(0),
+        last_start: timestamp(0),
     };
     let start = |delay, now| {
         StartDecision::Start(Some(BackoffEntry {
             delay,
-            last_start: at(now),
+            last_start: timestamp(now),
         }))
     };
     assert_eq!(
         decide_start(
             BackoffLimits::default(),
             Some(entry),
-            Some(at(600)),
-            at(640)
+            Some(timestamp(600)),
+            timestamp(640)
         ),
         start(secs(80), 640)
     );
@@ -108,13 +118,13 @@ fn entry_expires_after_600_seconds() {
         decide_start(
             BackoffLimits::default(),
             Some(entry),
-            Some(at(601)),
-            at(601)
+            Some(timestamp(601)),
+            timestamp(601)
         ),
         start(secs(10), 601)
     );
     assert_eq!(
-        [600, 601].map(|now| is_expired(entry, at(now))),
+        [600, 601].map(|now| is_expired(entry, timestamp(now))),
         [false, true]
     );
 }

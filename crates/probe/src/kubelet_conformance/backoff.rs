@@ -30,7 +30,7 @@ pub(super) fn run(case: &Case) {
     }
 }
 
-fn at(seconds: i64) -> Timestamp {
+fn timestamp(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_000_000 + seconds).unwrap()
 }
 
@@ -77,11 +77,15 @@ fn check_decision(case: &Case) {
         let ago: f64 = exited
             .get(1)
             .map_or(0.0, |ago| ago.as_str().parse().unwrap());
-        Some(at(now).checked_sub(Duration::from_secs_f64(ago)).unwrap())
+        Some(
+            timestamp(now)
+                .checked_sub(Duration::from_secs_f64(ago))
+                .unwrap(),
+        )
     };
-    let entry = parse_entry(&given["entry"], at(now));
+    let entry = parse_entry(&given["entry"], timestamp(now));
     let is_waiting = matches!(
-        decide_start(limits, entry, exited_at, at(now)),
+        decide_start(limits, entry, exited_at, timestamp(now)),
         StartDecision::Wait { .. }
     );
     assert_eq!(json!(is_waiting), case.expect["in_back_off"], "{}", case.id);
@@ -144,12 +148,12 @@ fn delays(lifetime: i64, is_killed: bool, restarts: usize) -> Vec<i64> {
             Some(exited_at)
         };
         entry = loop {
-            entry = entry.filter(|entry| !is_expired(*entry, at(now)));
+            entry = entry.filter(|entry| !is_expired(*entry, timestamp(now)));
             match decide_start(
                 BackoffLimits::default(),
                 entry,
-                newest_exit.map(at),
-                at(now),
+                newest_exit.map(timestamp),
+                timestamp(now),
             ) {
                 StartDecision::Start(entry) => break entry,
                 StartDecision::Wait { .. } => {

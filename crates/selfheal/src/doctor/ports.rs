@@ -93,7 +93,7 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn abbreviated_command_has_no_internal_role() {
-        let command = ["/usr/bin/selfheal", "__node", "up", "--port", "1", "x"];
+        let command = ["/usr/bin/selfheal", "__node-init", "up", "--port", "1", "x"];
         let command = command.map(str::to_owned);
         assert_eq!(abbreviate(&command), "selfheal up --port 1");
     }

@@ -11,12 +11,12 @@ use anyhow::Context as _;
 use apiserver::serve::{Credentials, serve};
 use component_helpers::supervisor::Supervisor;
 use container_runtime::ImageError;
-use container_runtime::local::{Images, Local};
+use container_runtime::local::{ImageMap, LocalRuntime};
 use kube::Client;
 use kube::config::Kubeconfig;
 use kube_proxy::Proxy;
-pub(crate) use node::up::INSIDE as NODE_ROLE;
-use node::{Node, Options};
+pub(crate) use node::namespaces::NODE_ROLE;
+use node::{EmbeddedNode, Options};
 use probe::Clock;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -34,10 +34,10 @@ pub(crate) fn enter_namespaces(
     arguments: &[OsString],
 ) -> anyhow::Result<Entered> {
     if is_inside {
-        return Ok(Entered::Continue(Some(node::up::inside()?)));
+        return Ok(Entered::Continue(Some(node::namespaces::init()?)));
     }
     if cli.is_namespace_test() {
-        node::up::try_namespaces()?;
+        node::namespaces::create_namespaces()?;
         // In its new PID namespace this process cannot start threads any more.
         return Ok(Entered::Exited(ExitCode::SUCCESS));
     }
@@ -64,7 +64,7 @@ pub(crate) fn enter_namespaces(
         }
         kubeconfig = Some(file);
     }
-    let code = node::up::enter(arguments.into_iter(), kubeconfig.as_deref())?;
+    let code = node::namespaces::run_in_namespaces(arguments.into_iter(), kubeconfig.as_deref())?;
     Ok(Entered::Exited(code))
 }
 
@@ -102,7 +102,7 @@ const NODE_IP: Ipv4Addr = container_runtime::local::GATEWAY;
 
 /// A running node.
 pub(crate) struct Embedded {
-    pub(crate) node: Node,
+    pub(crate) node: EmbeddedNode,
     pub(crate) clock: Clock,
     /// Name of the engine in headings and reports.
     pub(crate) engine: String,
@@ -118,7 +118,7 @@ impl Embedded {
     ) -> anyhow::Result<Self> {
         let dir = dir.context("a node runs only inside its namespaces")?;
         let supervisor = Supervisor::new(clock.clone(), shutdown);
-        let runtime = Local::start(&supervisor, images(arguments)?, dir)
+        let runtime = LocalRuntime::start(&supervisor, images(arguments)?, dir)
             .await
             .context("creating the pod network")?;
         let proxy = Proxy::new(runtime.pod_network(), NODE_IP, &supervisor);
@@ -131,7 +131,9 @@ impl Embedded {
             jitter: true,
             max_pods: arguments.max_pods,
         };
-        let node = Node::start(options).await.context("starting the node")?;
+        let node = EmbeddedNode::start(options)
+            .await
+            .context("starting the node")?;
         tokio::spawn(proxy.run(node.client()));
         Ok(Self {
             node,
@@ -161,7 +163,7 @@ fn engine_name(speed: f64) -> String {
 }
 
 /// Images of this executable's workloads and of the command line.
-fn images(arguments: &NodeArguments) -> anyhow::Result<Images> {
+fn images(arguments: &NodeArguments) -> anyhow::Result<ImageMap> {
     let executable = std::env::current_exe().context("finding this program's executable")?;
     let mut images = workloads::images(&executable);
     for (name, program) in &arguments.images {

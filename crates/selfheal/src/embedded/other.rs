@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Entered, ImageProblem};
 use crate::cli::{Cli, NodeArguments};
 
-pub(crate) const NODE_ROLE: &str = "__node";
+pub(crate) const NODE_ROLE: &str = "__node-init";
 
 const NEEDS_LINUX: &str = "a node needs Linux: run on a cluster with --kubeconfig FILE, or on scripted workloads with --simulated";
 
@@ -28,7 +28,7 @@ pub(crate) fn image_problem(_: &NodeArguments, _: &str) -> anyhow::Result<Option
 }
 
 pub(crate) struct Embedded {
-    pub(crate) node: node::Node,
+    pub(crate) node: node::EmbeddedNode,
     pub(crate) clock: Clock,
     pub(crate) engine: String,
 }

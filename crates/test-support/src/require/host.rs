@@ -26,6 +26,7 @@ pub(super) fn check(requirement: Requirement) -> Result<(), String> {
         Requirement::Kubectl => program_in_path(&["kubectl"]),
         Requirement::Musl => musl(),
         Requirement::Namespaces => crate::namespaces::first_process().map(drop),
+        Requirement::Pgbouncer => program_in_path(&["pgbouncer"]),
         Requirement::Podman => {
             check(Requirement::Root)?;
             // podman lowers it, which root without CAP_SYS_RESOURCE cannot.
@@ -36,6 +37,7 @@ pub(super) fn check(requirement: Requirement) -> Result<(), String> {
         }
         Requirement::Ports => [8013, 8081].into_iter().try_for_each(free_port),
         Requirement::Postgresql => crate::postgres::check_installation(),
+        Requirement::Psycopg => psycopg(),
         Requirement::Root if nix::unistd::Uid::effective().is_root() => Ok(()),
         Requirement::Root => Err("the user is not root".to_owned()),
         Requirement::RustdocJson => rustdoc_json(),
@@ -50,7 +52,7 @@ fn free_port(port: u16) -> Result<(), String> {
         .map_err(|error| format!("port {port} of 127.0.0.1: {error}"))
 }
 
-/// Directory of image archives, if the caller of the tests made them.
+/// Directory of image archives, if `IMAGE_ARCHIVES` is set.
 #[must_use]
 pub fn image_archives() -> Option<PathBuf> {
     std::env::var_os("IMAGE_ARCHIVES").map(|dir| crate::repository().join(dir))
@@ -65,6 +67,19 @@ fn program_in_path(names: &[&str]) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("{} is not in PATH", names.join(" or ")))
+}
+
+fn psycopg() -> Result<(), String> {
+    let import = Command::new("python3")
+        .args([
+            "-c",
+            "import importlib.util as u; exit(u.find_spec('psycopg_binary') is None)",
+        ])
+        .output();
+    let is_installed = import.is_ok_and(|output| output.status.success());
+    is_installed
+        .then_some(())
+        .ok_or_else(|| "python3 has no package psycopg-binary".to_owned())
 }
 
 fn musl() -> Result<(), String> {

@@ -1,4 +1,4 @@
-//! The watch on a paused clock, over a store that does what it is told.
+//! The health check on a paused clock, over a scripted store.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,59 +8,59 @@ use http_service::Metrics;
 use tokio::time::{Instant, advance};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Database, PERIOD, State};
+use super::{CHECK_INTERVAL, Database, State};
 use crate::item::{Item, Text};
-use crate::store::{Access, Change, Connections, Count, Created, Store, StoreError};
+use crate::store::{Access, Change, Connections, Count, Created, Outcome, Store, StoreError};
 
-/// Answers everything alike, and remembers when it was asked.
-struct Scripted {
-    answer: Mutex<Result<Access, StoreError>>,
-    asked: Mutex<Vec<Instant>>,
+/// Store with one result for all calls, which records the times of its checks.
+struct ScriptedStore {
+    result: Mutex<Result<Access, StoreError>>,
+    checks: Mutex<Vec<Instant>>,
 }
 
-impl Scripted {
-    fn tell(&self, answer: Result<Access, StoreError>) {
-        *self.answer.lock().unwrap() = answer;
+impl ScriptedStore {
+    fn set_result(&self, result: Result<Access, StoreError>) {
+        *self.result.lock().unwrap() = result;
     }
 
-    fn answer(&self) -> Result<Access, StoreError> {
-        self.answer.lock().unwrap().clone()
+    fn result(&self) -> Result<Access, StoreError> {
+        self.result.lock().unwrap().clone()
     }
 
-    fn asked(&self) -> Vec<Instant> {
-        self.asked.lock().unwrap().clone()
+    fn checks(&self) -> Vec<Instant> {
+        self.checks.lock().unwrap().clone()
     }
 }
 
 #[async_trait]
-impl Store for Scripted {
+impl Store for ScriptedStore {
     async fn prepare(&self) -> Result<Access, StoreError> {
-        self.asked.lock().unwrap().push(Instant::now());
-        self.answer()
+        self.checks.lock().unwrap().push(Instant::now());
+        self.result()
     }
 
     async fn count(&self) -> Result<Count, StoreError> {
-        self.answer().map(|_| Count { open: 0, all: 0 })
+        self.result().map(|_| Count { open: 0, all: 0 })
     }
 
     async fn list(&self, _: Option<i64>, _: u16) -> Result<Vec<Item>, StoreError> {
-        Err(StoreError::Failed("nobody asks".to_owned()))
+        Err(StoreError::Failed("not called".to_owned()))
     }
 
     async fn get(&self, _: i64) -> Result<Option<Item>, StoreError> {
-        Err(StoreError::Failed("nobody asks".to_owned()))
+        Err(StoreError::Failed("not called".to_owned()))
     }
 
     async fn create(&self, _: &Text, _: Option<&str>) -> Result<Created, StoreError> {
-        Err(StoreError::Failed("nobody asks".to_owned()))
+        Err(StoreError::Failed("not called".to_owned()))
     }
 
-    async fn change(&self, _: i64, _: &Change) -> Result<Option<Item>, StoreError> {
-        Err(StoreError::Failed("nobody asks".to_owned()))
+    async fn change(&self, _: i64, _: &Change) -> Result<Outcome<Item>, StoreError> {
+        Err(StoreError::Failed("not called".to_owned()))
     }
 
-    async fn delete(&self, _: i64) -> Result<bool, StoreError> {
-        self.answer().map(|_| true)
+    async fn delete(&self, _: i64, _: Option<i64>) -> Result<Outcome<Item>, StoreError> {
+        self.result().map(|_| Outcome::Missing)
     }
 
     fn connections(&self) -> Connections {
@@ -68,8 +68,8 @@ impl Store for Scripted {
     }
 }
 
-fn away() -> StoreError {
-    StoreError::Unavailable("away".to_owned())
+fn unavailable() -> StoreError {
+    StoreError::Unavailable("no server".to_owned())
 }
 
 fn busy() -> StoreError {
@@ -84,101 +84,117 @@ fn down(state: &State) -> bool {
     matches!(state, State::Down(_))
 }
 
-/// A watch that has just begun, over a store with this answer.
-fn watched(answer: Result<Access, StoreError>) -> (Arc<Scripted>, Arc<Database>, DropGuard) {
-    let store = Arc::new(Scripted {
-        answer: Mutex::new(answer),
-        asked: Mutex::default(),
+/// Starts the health check of a store with this result.
+fn start(result: Result<Access, StoreError>) -> (Arc<ScriptedStore>, Arc<Database>, DropGuard) {
+    let store = Arc::new(ScriptedStore {
+        result: Mutex::new(result),
+        checks: Mutex::default(),
     });
-    let database = Arc::new(Database::new(store.clone(), &Metrics::default(), false));
-    let ended = CancellationToken::new();
-    tokio::spawn(database.clone().watch(ended.clone()));
-    (store, database, ended.drop_guard())
+    let database = Arc::new(Database::new(
+        store.clone(),
+        &Metrics::default(),
+        Access::ReadWrite,
+        Duration::from_secs(5),
+    ));
+    let shutdown = CancellationToken::new();
+    tokio::spawn(database.clone().run_health_check(shutdown.clone()));
+    (store, database, shutdown.drop_guard())
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_database_that_is_back_is_found_within_a_second_however_long_it_was_away() {
+async fn available_database_is_detected_within_a_second_after_any_outage() {
     for outage in [0, 1, 7, 60, 3600] {
-        let (store, database, _watch) = watched(Err(away()));
-        database.until(down).await;
+        let (store, database, _health_check) = start(Err(unavailable()));
+        database.wait_for(down).await;
         tokio::time::sleep(Duration::from_secs(outage)).await;
-        store.tell(Ok(Access::ReadWrite));
+        store.set_result(Ok(Access::ReadWrite));
         let back = Instant::now();
-        database.until(up).await;
+        database.wait_for(up).await;
         assert!(back.elapsed() <= Duration::from_secs(1), "{outage}");
-        let asked = store.asked();
-        let longest = asked.windows(2).map(|pair| pair[1] - pair[0]).max();
-        assert!(longest <= Some(Duration::from_millis(1001)), "{longest:?}");
+        let checks = store.checks();
+        let max_interval = checks.windows(2).map(|pair| pair[1] - pair[0]).max();
+        assert!(
+            max_interval <= Some(Duration::from_millis(1001)),
+            "{max_interval:?}"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_answers_is_asked_now_and_then() {
-    let (store, database, _watch) = watched(Ok(Access::ReadWrite));
-    database.until(up).await;
-    tokio::time::sleep(PERIOD * 3).await;
-    let asked = store.asked();
-    assert!(asked.windows(2).all(|pair| pair[1] - pair[0] == PERIOD));
-    assert!((3..=4).contains(&asked.len()), "{asked:?}");
+async fn available_database_is_checked_periodically() {
+    let (store, database, _health_check) = start(Ok(Access::ReadWrite));
+    database.wait_for(up).await;
+    tokio::time::sleep(CHECK_INTERVAL * 3).await;
+    let checks = store.checks();
+    assert!(
+        checks
+            .windows(2)
+            .all(|pair| pair[1] - pair[0] == CHECK_INTERVAL)
+    );
+    assert!((3..=4).contains(&checks.len()), "{checks:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_request_to_fail_spares_the_others_the_wait_and_wakes_the_watch() {
-    let (store, database, _watch) = watched(Ok(Access::ReadWrite));
-    database.until(up).await;
-    advance(PERIOD / 2).await;
-    store.tell(Err(away()));
+async fn failed_request_marks_the_database_as_down_and_starts_a_check() {
+    let (store, database, _health_check) = start(Ok(Access::ReadWrite));
+    database.wait_for(up).await;
+    advance(CHECK_INTERVAL / 2).await;
+    store.set_result(Err(unavailable()));
     let failed = Instant::now();
     assert_eq!(
         database.read("count", |store| store.count()).await,
-        Err(away())
+        Err(unavailable())
     );
     assert!(down(&database.state()));
-    let refused = database.read("count", |_| async { Ok(()) }).await;
+    let rejected = database.read("count", |_| async { Ok(()) }).await;
     assert!(
-        matches!(refused, Err(StoreError::Unavailable(_))),
-        "{refused:?}"
+        matches!(rejected, Err(StoreError::Unavailable(_))),
+        "{rejected:?}"
     );
-    store.tell(Ok(Access::ReadOnly));
-    database.until(up).await;
-    assert_eq!(store.asked().last(), Some(&failed));
+    store.set_result(Ok(Access::ReadOnly));
+    database.wait_for(up).await;
+    assert_eq!(store.checks().last(), Some(&failed));
     assert_eq!(database.access(), Access::ReadOnly);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_busy_database_is_not_given_up() {
-    let (store, database, _watch) = watched(Ok(Access::ReadWrite));
-    database.until(up).await;
-    store.tell(Err(busy()));
+async fn busy_database_stays_up() {
+    let (store, database, _health_check) = start(Ok(Access::ReadWrite));
+    database.wait_for(up).await;
+    store.set_result(Err(busy()));
     assert_eq!(
         database.read("count", |store| store.count()).await,
         Err(busy())
     );
-    tokio::time::sleep(PERIOD * 2).await;
+    tokio::time::sleep(CHECK_INTERVAL * 2).await;
     assert!(
         up(&database.state()),
-        "it was not even asked: {:?}",
+        "no check was made: {:?}",
         database.state()
     );
 
-    let (_, database, _watch) = watched(Err(busy()));
-    database.until(down).await;
+    let (_, database, _health_check) = start(Err(busy()));
+    database.wait_for(down).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_that_is_refused_turns_the_list_read_only_until_the_watch_knows_better() {
-    let (store, database, _watch) = watched(Ok(Access::ReadWrite));
-    database.until(up).await;
-    store.tell(Err(StoreError::ReadOnly));
-    let refused = database.write("delete", |store| store.delete(1)).await;
-    assert_eq!(refused, Err(StoreError::ReadOnly));
+async fn rejected_change_makes_the_list_read_only_until_the_next_check() {
+    let (store, database, _health_check) = start(Ok(Access::ReadWrite));
+    database.wait_for(up).await;
+    store.set_result(Err(StoreError::ReadOnly));
+    let rejected = database
+        .write("delete", |store| store.delete(1, None))
+        .await;
+    assert_eq!(rejected, Err(StoreError::ReadOnly));
     assert_eq!(database.state(), State::Up(Access::ReadOnly));
-    store.tell(Ok(Access::ReadWrite));
+    store.set_result(Ok(Access::ReadWrite));
     database
-        .until(|state| *state == State::Up(Access::ReadWrite))
+        .wait_for(|state| *state == State::Up(Access::ReadWrite))
         .await;
     assert_eq!(
-        database.write("delete", |store| store.delete(1)).await,
-        Ok(true)
+        database
+            .write("delete", |store| store.delete(1, None))
+            .await,
+        Ok(Outcome::Missing)
     );
 }

@@ -1,53 +1,61 @@
-//! Where PostgreSQL is: `Server=…;User Id=…` as the original has it, or anything that libpq reads.
+//! Connection strings: `Server=…;User Id=…` as in the original, or any form that libpq accepts.
 
 use std::path::PathBuf;
 
 use pg_ready::conninfo::{self, ConninfoError, Settings};
 use pg_ready::tls::TlsSettings;
 use secrecy::SecretString;
+use tokio_postgres::config::TargetSessionAttrs;
 
-/// How to reach a PostgreSQL server.
+/// Address and credentials of a PostgreSQL server.
 #[derive(Clone, Debug)]
 pub struct PostgresSettings {
-    /// Its names or socket folders, to be tried in this order.
+    /// Host names or socket directories, in the order of the attempts.
     pub hosts: Vec<String>,
-    /// Its ports: one, or one for each host.
+    /// Ports: one, or one for each host.
     pub ports: Vec<u16>,
-    /// The database.
+    /// Name of the database.
     pub database: String,
-    /// The role.
+    /// Name of the role.
     pub user: String,
-    /// The role's password.
+    /// Password of the role.
     pub password: Option<SecretString>,
-    /// How to encrypt.
+    /// Encryption.
     pub tls: TlsSettings,
+    /// Property that a host must have.
+    pub target_session_attrs: TargetSessionAttrs,
 }
 
-/// A connection string that makes no sense. None of it is shown: it may be the password.
+/// Error of an invalid connection string. Messages contain no value: it may be the password.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
-    /// Not libpq's either.
+    /// The string is invalid for libpq.
     #[error(transparent)]
     Conninfo(#[from] ConninfoError),
-    /// A part without a value.
+    /// A part has no value.
     #[error(
         "part {0} has no \"=\"; it should look like Server=…;Port=…;Database=…;User Id=…;Password=…;"
     )]
     MissingEquals(usize),
-    /// A key that nobody knows.
+    /// A key is unknown.
     #[error(
-        "unknown key {0:?}; known are Server, Port, Database, User Id, Password, SSL Mode, Root Certificate, Timeout"
+        "unknown key {0:?}; known are Server, Port, Database, User Id, Password, SSL Mode, Root Certificate, Target Session Attributes, Timeout"
     )]
     UnknownKey(String),
-    /// A port that is none.
-    #[error("its port is no number from 1 to 65535")]
+    /// A port is invalid.
+    #[error("invalid port: expected numbers from 1 to 65535, one or as many as hosts")]
     Port,
-    /// No host.
-    #[error("it names no server")]
+    /// The host is missing.
+    #[error("no server: add Server=NAME")]
     NoServer,
+    /// The property of hosts is unknown.
+    #[error(
+        "invalid target_session_attrs: expected any, read-write, read-only, primary, standby or prefer-standby"
+    )]
+    TargetSessionAttrs,
 }
 
-/// The keys of the original's driver that matter here, as libpq calls them; the others have no meaning here and no effect.
+/// Keys of the original's driver and libpq's names for them. Keys without a meaning here are in [`IGNORED_KEYS`].
 const KEYS: &[(&[&str], &str)] = &[
     (&["server", "host", "data source"], "host"),
     (&["port"], "port"),
@@ -60,8 +68,9 @@ const KEYS: &[(&[&str], &str)] = &[
     (&["ssl mode", "sslmode"], "sslmode"),
     (&["root certificate"], "sslrootcert"),
     (&["application name"], "application_name"),
+    (&["target session attributes"], "target_session_attrs"),
 ];
-const WITHOUT_EFFECT: &[&str] = &[
+const IGNORED_KEYS: &[&str] = &[
     "timeout",
     "command timeout",
     "pooling",
@@ -73,10 +82,10 @@ const WITHOUT_EFFECT: &[&str] = &[
 ];
 
 impl PostgresSettings {
-    /// Reads a connection string of any of the three forms.
+    /// Parses a connection string of any of the three forms.
     ///
     /// # Errors
-    /// When it is of none.
+    /// See [`ConnectionError`].
     pub fn parse(text: &str) -> Result<Self, ConnectionError> {
         let text = text.trim();
         let is_url = text.starts_with("postgres://") || text.starts_with("postgresql://");
@@ -116,7 +125,10 @@ impl PostgresSettings {
         let user = get("user")
             .cloned()
             .unwrap_or_else(|| "postgres".to_owned());
+        let target_session_attrs =
+            target_session_attrs(get("target_session_attrs").map(String::as_str))?;
         Ok(Self {
+            target_session_attrs,
             hosts,
             ports,
             database: get("dbname").unwrap_or(&user).clone(),
@@ -124,6 +136,16 @@ impl PostgresSettings {
             password: get("password").map(|password| password.clone().into()),
             tls: TlsSettings::new(settings, None),
         })
+    }
+}
+
+/// Maps libpq's values, and the driver's, to those of tokio-postgres: a primary accepts changes, a standby does not.
+fn target_session_attrs(value: Option<&str>) -> Result<TargetSessionAttrs, ConnectionError> {
+    match value.map(str::to_lowercase).as_deref() {
+        None | Some("any" | "prefer-standby") => Ok(TargetSessionAttrs::Any),
+        Some("read-write" | "primary") => Ok(TargetSessionAttrs::ReadWrite),
+        Some("read-only" | "standby") => Ok(TargetSessionAttrs::ReadOnly),
+        Some(_) => Err(ConnectionError::TargetSessionAttrs),
     }
 }
 
@@ -149,14 +171,14 @@ fn driver_settings(text: &str) -> Result<Settings, ConnectionError> {
                 value.to_owned()
             };
             settings.insert(keyword, value);
-        } else if !WITHOUT_EFFECT.contains(&key.as_str()) {
+        } else if !IGNORED_KEYS.contains(&key.as_str()) {
             return Err(ConnectionError::UnknownKey(key));
         }
     }
     Ok(settings)
 }
 
-/// `VerifyFull` is libpq's `verify-full`.
+/// Converts the driver's `VerifyFull` to libpq's `verify-full`.
 fn ssl_mode(value: &str) -> String {
     match value.to_lowercase().as_str() {
         "verifyca" => "verify-ca".to_owned(),
@@ -165,7 +187,7 @@ fn ssl_mode(value: &str) -> String {
     }
 }
 
-/// The file of `Filename=…` or `Data Source=…`.
+/// Returns the file of `Filename=…` or `Data Source=…`.
 pub(super) fn sqlite_file(text: &str) -> Option<PathBuf> {
     text.split(';').find_map(|part| {
         let (key, value) = part.split_once('=')?;

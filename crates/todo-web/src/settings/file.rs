@@ -1,29 +1,29 @@
-//! Settings in JSON: objects inside objects, or keys with colons, as .NET reads both.
+//! Settings in JSON: nested objects, or keys with colons, as in .NET.
 
 use std::io::ErrorKind;
 use std::path::Path;
 
 use serde_json::Value;
 
-use super::{Entries, SettingsError, put};
+use super::{Entries, SettingsError, insert};
 
-/// Adds what a file says. A file that is not there says nothing.
+/// Adds the settings of a file. A file that does not exist has none.
 pub(super) fn read(path: &Path, entries: &mut Entries) -> Result<(), SettingsError> {
-    let wrong = |problem: String| SettingsError::File {
+    let invalid = |problem: String| SettingsError::File {
         path: path.to_owned(),
         problem,
     };
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(wrong(error.to_string())),
+        Err(error) => return Err(invalid(error.to_string())),
     };
-    // Editors on Windows begin a file with a mark that JSON does not know.
+    // Editors on Windows write a byte order mark, which is not JSON.
     let text = text.trim_start_matches('\u{feff}');
-    let value: Value = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
+    let value: Value = serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
     let Value::Object(_) = value else {
-        return Err(wrong(
-            "it should hold an object, such as {\"Database\": {}}".to_owned(),
+        return Err(invalid(
+            "expected an object, such as {\"Database\": {}}".to_owned(),
         ));
     };
     flatten("", &value, &path.display().to_string(), entries);
@@ -50,8 +50,8 @@ fn flatten(key: &str, value: &Value, source: &str, entries: &mut Entries) {
             }
         }
         Value::Null => {}
-        Value::String(text) => put(entries, key.to_owned(), text.clone(), source.to_owned()),
-        other => put(
+        Value::String(text) => insert(entries, key.to_owned(), text.clone(), source.to_owned()),
+        other => insert(
             entries,
             key.to_owned(),
             other.to_string(),

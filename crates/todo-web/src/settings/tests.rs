@@ -4,14 +4,14 @@ use secrecy::ExposeSecret as _;
 use super::*;
 
 struct Files {
-    _folder: tempfile::TempDir,
+    _dir: tempfile::TempDir,
     args: Args,
 }
 
 fn files(config: &str, secrets: &str) -> Files {
-    let folder = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
-        let path = folder.path().join(name);
+        let path = dir.path().join(name);
         if !text.is_empty() {
             std::fs::write(&path, text).unwrap();
         }
@@ -19,10 +19,7 @@ fn files(config: &str, secrets: &str) -> Files {
     };
     let (config, secrets) = (write("config.json", config), write("secrets.json", secrets));
     let args = Args::parse_from(["todo-web", "--config", &config, "--secrets", &secrets]);
-    Files {
-        _folder: folder,
-        args,
-    }
+    Files { _dir: dir, args }
 }
 
 fn load(config: &str, secrets: &str, environment: &[(&str, &str)]) -> Result<Settings, String> {
@@ -30,14 +27,14 @@ fn load(config: &str, secrets: &str, environment: &[(&str, &str)]) -> Result<Set
     let environment = environment
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let folder = files.args.config.parent().unwrap().display().to_string();
-    Settings::load(&files.args, environment).map_err(|error| error.to_string().replace(&folder, ""))
+    let dir = files.args.config.parent().unwrap().display().to_string();
+    Settings::load(&files.args, environment).map_err(|error| error.to_string().replace(&dir, ""))
 }
 
 const SECRETS: &str = r#"{"ConnectionStrings": {"ToDoDb": "Server=todo-db;Port=5433;Database=todo;User Id=app;Password=p;w=1;"}}"#;
 
 #[test]
-fn a_list_that_is_only_read_has_a_way_of_its_own_to_the_database() {
+fn read_only_list_can_have_a_connection_string_of_its_own() {
     let secrets = r#"{"ConnectionStrings": {"ToDoDb": "Server=primary;", "ToDoDb-ReadOnly": "Server=standby;"}}"#;
     for (config, host) in [
         (r#"{"Database": {"Provider": "Postgres"}}"#, "primary"),
@@ -60,7 +57,7 @@ fn a_list_that_is_only_read_has_a_way_of_its_own_to_the_database() {
 }
 
 #[test]
-fn the_originals_files_are_read_as_they_are() {
+fn files_of_the_original_are_accepted() {
     let config = r#"{"ConfigController": {"Enabled": true}, "Database": {"Provider": "Postgres", "ReadOnly": "true"}, "BannerMessage": "hi"}"#;
     let secrets = SECRETS.replace("p;w=1", "pw=1");
     let settings = load(config, &secrets, &[]).unwrap();
@@ -81,7 +78,7 @@ fn the_originals_files_are_read_as_they_are() {
 }
 
 #[test]
-fn without_any_file_it_runs_alone() {
+fn service_without_files_uses_sqlite() {
     let settings = load("", "", &[]).unwrap();
     assert!(
         matches!(settings.provider, Provider::Sqlite(path) if path == Path::new("todo-list.db"))
@@ -90,7 +87,7 @@ fn without_any_file_it_runs_alone() {
 }
 
 #[test]
-fn the_environment_overrides_the_files_whatever_the_case() {
+fn environment_overrides_the_files_in_any_case() {
     let config = r#"{"database:provider": "Postgres", "Metrics": {"Enabled": false}}"#;
     let environment = [
         ("Database__Provider", "Sqlite"),
@@ -104,7 +101,7 @@ fn the_environment_overrides_the_files_whatever_the_case() {
 }
 
 #[test]
-fn what_makes_no_sense_is_named_with_its_file_and_key() {
+fn invalid_setting_is_named_with_its_file_and_key() {
     let with = |text: &str| {
         SECRETS.replace(
             "Server=todo-db;Port=5433;Database=todo;User Id=app;Password=p;w=1;",
@@ -112,11 +109,7 @@ fn what_makes_no_sense_is_named_with_its_file_and_key() {
         )
     };
     for (config, secrets, error) in [
-        (
-            "[]",
-            String::new(),
-            "/config.json: it should hold an object",
-        ),
+        ("[]", String::new(), "/config.json: expected an object"),
         ("{", String::new(), "/config.json: EOF while parsing"),
         (
             r#"{"Database": {"Provider": "Oracle"}}"#,
@@ -146,12 +139,12 @@ fn what_makes_no_sense_is_named_with_its_file_and_key() {
         (
             "",
             with("Server=a;Port=0;"),
-            "/secrets.json: ConnectionStrings:ToDoDb: its port is no number",
+            "/secrets.json: ConnectionStrings:ToDoDb: invalid port",
         ),
         (
             "",
             with("Database=a;"),
-            "/secrets.json: ConnectionStrings:ToDoDb: it names no server",
+            "/secrets.json: ConnectionStrings:ToDoDb: no server",
         ),
     ] {
         let found = load(config, &secrets, &[]).unwrap_err();
@@ -164,7 +157,7 @@ fn what_makes_no_sense_is_named_with_its_file_and_key() {
 }
 
 #[test]
-fn libpqs_forms_are_read_too() {
+fn connection_strings_of_libpq_are_accepted() {
     for text in [
         "postgres://app:pw@db:5433/todo?sslmode=verify-full",
         "host=db port=5433 user=app password=pw dbname=todo sslmode=verify-full",
@@ -184,16 +177,16 @@ fn libpqs_forms_are_read_too() {
 }
 
 #[test]
-fn nothing_that_is_shown_or_printed_is_secret() {
+fn displayed_and_printed_settings_have_no_secret() {
     let config =
         r#"{"Database": {"Provider": "Postgres"}, "Api": {"Token": "hidden", "Url": "seen"}}"#;
     let secrets = r#"{"ConnectionStrings": {"ToDoDb": "Server=db;Password=hidden;"}}"#;
     let settings = load(config, secrets, &[]).unwrap();
     assert!(!format!("{settings:?}").contains("hidden"));
-    let shown: Vec<_> = settings
-        .shown
+    let displayed: Vec<_> = settings
+        .displayed
         .iter()
-        .map(|shown| (shown.key.as_str(), shown.value.as_str()))
+        .map(|setting| (setting.key.as_str(), setting.value.as_str()))
         .collect();
     let stars = "********";
     let expected = [
@@ -202,5 +195,5 @@ fn nothing_that_is_shown_or_printed_is_secret() {
         ("ConnectionStrings:ToDoDb", stars),
         ("Database:Provider", "Postgres"),
     ];
-    assert_eq!(shown, expected);
+    assert_eq!(displayed, expected);
 }

@@ -1,85 +1,108 @@
-//! Items in PostgreSQL, over a pool.
+//! Items in PostgreSQL, over a pool of connections.
 
-use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use deadpool_postgres::{
-    Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime,
-    TimeoutType, Timeouts,
+    Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime, Timeouts,
 };
-use futures::TryStreamExt as _;
+use http_service::sync::lock;
 use jiff::Timestamp;
-use secrecy::ExposeSecret as _;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
-use tokio_postgres::config::SslMode;
-use tokio_postgres::error::{DbError, SqlState};
+use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Config, Row};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
-use pg_ready::tls::Mode;
-
-use super::{Access, Change, Connections, Count, Created, Migration, Store, StoreError};
+use super::{Access, Change, Connections, Count, Created, Migration, Outcome, Store, StoreError};
 use crate::item::{Item, Text};
 use crate::settings::PostgresSettings;
 
+mod cancel;
+mod connector;
+mod error;
 mod migrate;
+mod query;
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    sql: include_str!("../../migrations/postgres/0001_items.sql"),
-}];
+pub use connector::Reload;
+use connector::{Connector, SharedConnector};
 
-/// How long a caller that shares the pool's connections goes without looking whether one is free, had it missed a word.
-const PAUSE: Duration = Duration::from_millis(100);
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        sql: include_str!("../../migrations/postgres/0001_items.sql"),
+    },
+    Migration {
+        version: 2,
+        sql: include_str!("../../migrations/postgres/0002_versions.sql"),
+    },
+];
 
-const COLUMNS: &str = "id, text, done, created_at";
+/// Interval of checks for a free connection while the server rejects further ones, in case a notification is lost.
+const SHARE_INTERVAL: Duration = Duration::from_millis(100);
+/// Maximum age of a connection: a name may have another address, and a proxy another server.
+const MAX_CONNECTION_AGE: Duration = Duration::from_secs(300);
 
-/// The database that every server has.
-const MAINTENANCE: &str = "postgres";
+const COLUMNS: &str = "id, text, done, created_at, version";
 
-/// A pool of connections to PostgreSQL.
+/// Database that every server has.
+const MAINTENANCE_DATABASE: &str = "postgres";
+
+/// Parameters of a statement, and their types.
+type Parameters<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
+type ReadRow<T> = fn(&Row) -> Result<T, tokio_postgres::Error>;
+
+/// Pool of connections to PostgreSQL.
 pub struct Postgres {
     pool: Pool,
-    /// How to reach the server without the pool, for a database that has to be made first.
-    config: Config,
-    tls: MakeRustlsConnect,
-    /// The most that waiting for a connection, or a statement, may take.
+    connector: Arc<Connector>,
+    /// Maximum time for a connection, and for a statement.
     limit: Duration,
-    /// A connection is nobody's any more.
+    /// Notified when a connection is returned to the pool.
     returned: Notify,
-    /// Connections made before this time may hold statements that the server no longer accepts.
-    stale_before: Mutex<Option<std::time::Instant>>,
+    /// Connections that were opened before this time are replaced.
+    replace_before: Mutex<Option<std::time::Instant>>,
 }
 
-/// Says at its end that a connection is free.
-struct Returned<'a>(&'a Notify);
+/// Notifies on drop.
+struct NotifyOnDrop<'a>(&'a Notify);
 
-impl Drop for Returned<'_> {
+impl Drop for NotifyOnDrop<'_> {
     fn drop(&mut self) {
         self.0.notify_one();
     }
 }
 
 impl Postgres {
-    /// A pool that connects when it is asked for the first time.
+    /// Returns a pool that opens connections on demand.
     ///
     /// # Errors
-    /// When the certificates of its settings cannot be used.
+    /// The certificates of the settings cannot be used.
     pub fn new(settings: &PostgresSettings, size: u16, limit: Duration) -> anyhow::Result<Self> {
-        let tls = MakeRustlsConnect::new(settings.tls.client_config()?);
-        // A connection that broke while it was idle shows that at once; one that hangs ends with its statement's limit.
+        Self::with_reload(settings, None, size, limit)
+    }
+
+    /// As [`Self::new`]. `reload` reads the settings of new connections.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_reload(
+        settings: &PostgresSettings,
+        reload: Option<Reload>,
+        size: u16,
+        limit: Duration,
+    ) -> anyhow::Result<Self> {
+        let connector = Arc::new(Connector::new(settings, reload, limit)?);
+        // A closed connection is detected without a query; one that hangs by the timeout of its next statement.
         let recycling = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
         };
-        let config = config(settings, limit);
-        let manager = Manager::from_config(config.clone(), tls.clone(), recycling);
+        let shared = SharedConnector(connector.clone());
+        let manager = Manager::from_connect(connector.config(), shared, recycling);
         let pool = Pool::builder(manager)
             .max_size(size.into())
-            // What was used last is warmest, here and in the server.
+            // The connection that was used last has the warmest caches, here and in the server.
             .queue_mode(QueueMode::Lifo)
             .timeouts(Timeouts {
                 wait: Some(limit),
@@ -90,38 +113,37 @@ impl Postgres {
             .build()?;
         Ok(Self {
             pool,
-            config,
-            tls,
+            connector,
             limit,
             returned: Notify::new(),
-            stale_before: Mutex::default(),
+            replace_before: Mutex::default(),
         })
     }
 
-    /// A connection of the pool. Where the server has fewer places than the pool would like, those that it gave are shared.
-    async fn client(&self) -> Result<Object, StoreError> {
+    /// Returns a connection of the pool. If the server accepts fewer connections than the pool's size, they are shared.
+    async fn checkout(&self) -> Result<Object, PoolError> {
         let deadline = Instant::now() + self.limit;
         loop {
             match self.pool.get().await {
                 Err(error) if self.has_to_share(&error) && Instant::now() < deadline => {
-                    let _ = timeout(PAUSE, self.returned.notified()).await;
+                    let _ = timeout(SHARE_INTERVAL, self.returned.notified()).await;
                 }
-                Ok(client) if self.is_stale(&client) => drop(Object::take(client)),
-                client => return client.map_err(refused),
+                Ok(client) if self.is_outdated(&client) => drop(Object::take(client)),
+                client => return client,
             }
         }
     }
 
-    /// Returns `true` if the connection is older than the latest statement that the server no longer accepted.
-    fn is_stale(&self, client: &Object) -> bool {
-        let stale_before = *self.stale_before();
-        stale_before.is_some_and(|time| Object::metrics(client).created <= time)
+    /// Replaces all connections that are open now: the fault of one is likely to affect the others, too.
+    fn replace_connections(&self) {
+        *lock(&self.replace_before) = Some(std::time::Instant::now());
     }
 
-    fn stale_before(&self) -> MutexGuard<'_, Option<std::time::Instant>> {
-        self.stale_before
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn is_outdated(&self, client: &Object) -> bool {
+        let metrics = Object::metrics(client);
+        let replace_before = *lock(&self.replace_before);
+        metrics.age() > MAX_CONNECTION_AGE
+            || replace_before.is_some_and(|time| metrics.created <= time)
     }
 
     fn has_to_share(&self, error: &PoolError) -> bool {
@@ -132,226 +154,154 @@ impl Postgres {
         code == Some(&SqlState::TOO_MANY_CONNECTIONS) && self.pool.status().size > 0
     }
 
-    /// Like the original, which is pointed at a server that has no such database yet.
-    async fn client_of_new_database(&self) -> Result<Object, StoreError> {
-        let made = timeout(self.limit, self.create_database()).await;
-        made.map_err(|_| StoreError::Unavailable("no answer in time".to_owned()))??;
-        self.client().await
+    /// Creates the database of the settings, as the original does, and returns a connection to it.
+    async fn checkout_from_new_database(&self) -> Result<Object, StoreError> {
+        let created = timeout(self.limit, self.create_database()).await;
+        created.map_err(|_| StoreError::Unavailable("no response in time".to_owned()))??;
+        self.checkout().await.map_err(error::from_pool)
     }
 
     async fn create_database(&self) -> Result<(), StoreError> {
-        let name = self.config.get_dbname().unwrap_or_default();
-        let mut config = self.config.clone();
-        config.dbname(MAINTENANCE);
-        let (client, connection) = config.connect(self.tls.clone()).await?;
+        let mut config = self.connector.config();
+        let name = config.get_dbname().unwrap_or_default().to_owned();
+        config.dbname(MAINTENANCE_DATABASE);
+        let (client, connection) = config.connect(self.connector.tls()).await?;
         let connection = tokio::spawn(connection);
-        tracing::info!(database = name, "making the database");
+        tracing::info!(database = name, "creating the database");
         let statement = format!("CREATE DATABASE \"{}\"", name.replace('"', "\"\""));
-        let made = client.batch_execute(&statement).await;
+        let created = client.batch_execute(&statement).await;
         drop(client);
         connection.abort();
-        match made {
-            // Another replica was faster.
-            Err(error) if error.code().is_some_and(is_there_already) => Ok(()),
-            made => Ok(made?),
+        match created {
+            Err(error) if error.code().is_some_and(error::is_existing_database) => Ok(()),
+            created => Ok(created?),
         }
     }
 
-    /// Returns the rows of one statement. If the server no longer accepts the prepared statement, every connection is
-    /// replaced and the statement is sent once more: the server refuses it before it runs, so nothing was changed, and a
-    /// statement is a transaction.
-    async fn rows<T: Send>(
-        &self,
-        sql: &str,
-        values: &[(&(dyn ToSql + Sync), Type)],
-        of: fn(&Row) -> Result<T, tokio_postgres::Error>,
-    ) -> Result<Vec<T>, StoreError> {
-        match self.rows_once(sql, values, of).await {
-            Err(StoreError::Stale(error)) => {
-                tracing::info!(%error, "replacing connections with stale statements");
-                self.rows_once(sql, values, of).await
-            }
-            rows => rows,
-        }
-    }
-
-    /// Sends one statement within the limit. The server has the same limit; ours is for a server that hangs.
-    async fn rows_once<T: Send>(
-        &self,
-        sql: &str,
-        values: &[(&(dyn ToSql + Sync), Type)],
-        of: fn(&Row) -> Result<T, tokio_postgres::Error>,
-    ) -> Result<Vec<T>, StoreError> {
-        // Declared before the connection: it is told of when the pool has it.
-        let _returned = Returned(&self.returned);
-        let client = self.client().await?;
-        let work = async {
-            let types: Vec<Type> = values.iter().map(|(_, kind)| kind.clone()).collect();
-            let statement = client.prepare_typed_cached(sql, &types).await?;
-            let values: Vec<_> = values.iter().map(|(value, _)| *value).collect();
-            let mut rows = pin!(client.query_raw(&statement, values).await?);
-            let mut found = Vec::new();
-            while let Some(row) = rows.try_next().await? {
-                // The server answered, with a column that this program cannot read.
-                found.push(of(&row).map_err(|error| StoreError::Failed(error.to_string()))?);
-            }
-            Ok(found)
-        };
-        match timeout(self.limit, work).await {
-            Ok(Err(StoreError::Stale(error))) => {
-                *self.stale_before() = Some(std::time::Instant::now());
-                drop(Object::take(client));
-                Err(StoreError::Stale(error))
-            }
-            Ok(rows) => rows,
+    async fn migrate(&self, client: &mut Object) -> Result<Access, StoreError> {
+        match timeout(self.limit, migrate::run(client, MIGRATIONS)).await {
+            Ok(access) => access,
             Err(_) => {
-                // Whatever it answers later is nobody's: the connection is not for the pool any more.
-                drop(Object::take(client));
-                Err(StoreError::Unavailable("no answer in time".to_owned()))
+                self.replace_connections();
+                Err(StoreError::Unavailable("no response in time".to_owned()))
             }
         }
     }
-}
 
-fn refused(error: PoolError) -> StoreError {
-    match error {
-        PoolError::Timeout(TimeoutType::Wait) => {
-            StoreError::Busy("all connections are in use".to_owned())
-        }
-        PoolError::Timeout(_) => StoreError::Unavailable("no connection in time".to_owned()),
-        PoolError::Backend(error) => error.into(),
-        other => StoreError::Unavailable(other.to_string()),
+    /// Returns the item that has this idempotency key, and the text of the request that added it.
+    async fn find_by_key(&self, key: Option<&str>) -> Result<(Item, Option<String>), StoreError> {
+        let sql =
+            format!("SELECT {COLUMNS}, idempotency_text FROM items WHERE idempotency_key = $1");
+        let read = |row: &Row| Ok((read_item(row)?, row.try_get(5)?));
+        let mut rows = self.query(&sql, &[(&key, Type::TEXT)], read).await?;
+        rows.pop().ok_or_else(|| {
+            StoreError::Busy("the item of this key was deleted concurrently".to_owned())
+        })
     }
-}
 
-fn is_missing(error: &PoolError) -> bool {
-    matches!(error, PoolError::Backend(error) if error.code() == Some(&SqlState::INVALID_CATALOG_NAME))
-}
-
-/// Two that make one database at once meet at its name or at the catalogue's index.
-fn is_there_already(code: &SqlState) -> bool {
-    [&SqlState::DUPLICATE_DATABASE, &SqlState::UNIQUE_VIOLATION].contains(&code)
-}
-
-fn config(settings: &PostgresSettings, limit: Duration) -> Config {
-    let mut config = Config::new();
-    for host in &settings.hosts {
-        config.host(host);
+    /// Result of a change that affected no row.
+    async fn explain_no_change(&self, id: i64) -> Result<Outcome<Item>, StoreError> {
+        Ok(self
+            .get(id)
+            .await?
+            .map_or(Outcome::Missing, Outcome::Conflict))
     }
-    for port in &settings.ports {
-        config.port(*port);
-    }
-    if let Some(password) = &settings.password {
-        config.password(password.expose_secret());
-    }
-    config
-        .user(&settings.user)
-        .dbname(&settings.database)
-        .application_name("todo-web")
-        .connect_timeout(limit)
-        // Dead peers are noticed without a statement too, and a lock is not waited for longer than for its statement.
-        .keepalives_idle(Duration::from_secs(10))
-        .options(format!(
-            "-c statement_timeout={0} -c lock_timeout={0}",
-            // Before ours, so that a server that is only slow ends its statement itself and the connection stays good.
-            (limit - limit / 8).as_millis()
-        ))
-        .ssl_mode(match settings.tls.mode {
-            Mode::Disable => SslMode::Disable,
-            Mode::Prefer => SslMode::Prefer,
-            Mode::Require | Mode::VerifyCa | Mode::VerifyFull => SslMode::Require,
-        });
-    config
 }
 
 #[async_trait]
 impl Store for Postgres {
     async fn prepare(&self) -> Result<Access, StoreError> {
-        let mut client = match self.pool.get().await {
-            Err(error) if is_missing(&error) => self.client_of_new_database().await?,
-            client => client.map_err(refused)?,
-        };
-        let access = match timeout(self.limit, migrate::run(&mut client, MIGRATIONS)).await {
-            Ok(access) => access?,
-            Err(_) => {
-                drop(Object::take(client));
-                return Err(StoreError::Unavailable("no answer in time".to_owned()));
+        let mut client = match self.checkout().await {
+            Err(error) if error::is_missing_database(&error) => {
+                self.checkout_from_new_database().await?
             }
+            client => client.map_err(error::from_pool)?,
         };
+        let mut access = self.migrate(&mut client).await?;
+        if access == Access::ReadOnly {
+            // After a fail-over the old primary may keep its connections.
+            self.replace_connections();
+            drop(client);
+            client = self.checkout().await.map_err(error::from_pool)?;
+            access = self.migrate(&mut client).await?;
+        }
         drop(client);
-        // A connection that answers does not mean that requests succeed: the statement of the list has to.
+        // The service is ready if requests succeed, for which a connection is not sufficient.
         self.list(None, 0).await?;
         Ok(access)
     }
 
     async fn count(&self) -> Result<Count, StoreError> {
         let sql = "SELECT count(*) FILTER (WHERE NOT done), count(*) FROM items";
-        let of = |row: &Row| {
+        let read = |row: &Row| {
             Ok(Count {
                 open: row.try_get(0)?,
                 all: row.try_get(1)?,
             })
         };
-        let mut rows = self.rows(sql, &[], of).await?;
+        let mut rows = self.query(sql, &[], read).await?;
         rows.pop()
-            .ok_or_else(|| StoreError::Failed("a count without a row".to_owned()))
+            .ok_or_else(|| StoreError::Failed("no row of a count".to_owned()))
     }
 
     async fn list(&self, before: Option<i64>, limit: u16) -> Result<Vec<Item>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM items WHERE id < $1 ORDER BY id DESC LIMIT $2");
         let (before, limit) = (before.unwrap_or(i64::MAX), i64::from(limit));
-        let values: [(&(dyn ToSql + Sync), Type); 2] =
+        let parameters: [(&(dyn ToSql + Sync), Type); 2] =
             [(&before, Type::INT8), (&limit, Type::INT8)];
-        self.rows(&sql, &values, item).await
+        self.query(&sql, &parameters, read_item).await
     }
 
     async fn get(&self, id: i64) -> Result<Option<Item>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM items WHERE id = $1");
-        let mut rows = self.rows(&sql, &[(&id, Type::INT8)], item).await?;
+        let mut rows = self.query(&sql, &[(&id, Type::INT8)], read_item).await?;
         Ok(rows.pop())
     }
 
     async fn create(&self, text: &Text, key: Option<&str>) -> Result<Created, StoreError> {
-        // One statement: it is there or it is not, however the connection ends.
+        // One statement is atomic, also if the connection is lost.
         let sql = format!(
-            "INSERT INTO items (text, idempotency_key) VALUES ($1, $2) \
+            "INSERT INTO items (text, idempotency_key, idempotency_text) \
+             VALUES ($1, $2, CASE WHEN $2::text IS NOT NULL THEN $1 END) \
              ON CONFLICT (idempotency_key) DO NOTHING RETURNING {COLUMNS}"
         );
-        let values: [(&(dyn ToSql + Sync), Type); 2] =
+        let parameters: [(&(dyn ToSql + Sync), Type); 2] =
             [(&text.as_str(), Type::TEXT), (&key, Type::TEXT)];
-        if let Some(item) = self.rows(&sql, &values, item).await?.pop() {
-            return Ok(Created { item, new: true });
+        if let Some(item) = self.query(&sql, &parameters, read_item).await?.pop() {
+            return Ok(Created::New(item));
         }
-        let sql = format!("SELECT {COLUMNS} FROM items WHERE idempotency_key = $1");
-        let mut rows = self.rows(&sql, &[(&key, Type::TEXT)], item).await?;
-        let item = rows.pop().ok_or_else(|| {
-            StoreError::Failed("the item of this key was deleted in this moment".to_owned())
-        })?;
-        Ok(Created { item, new: false })
+        let (item, first_text) = self.find_by_key(key).await?;
+        Ok(Created::existing(item, first_text.as_deref(), text))
     }
 
-    async fn change(&self, id: i64, change: &Change) -> Result<Option<Item>, StoreError> {
+    async fn change(&self, id: i64, change: &Change) -> Result<Outcome<Item>, StoreError> {
         let sql = format!(
-            "UPDATE items SET text = coalesce($2, text), done = coalesce($3, done) WHERE id = $1 RETURNING {COLUMNS}"
+            "UPDATE items SET text = coalesce($2, text), done = coalesce($3, done), version = version + 1 \
+             WHERE id = $1 AND ($4::bigint IS NULL OR version = $4) RETURNING {COLUMNS}"
         );
         let text = change.text.as_ref().map(Text::as_str);
-        let values: [(&(dyn ToSql + Sync), Type); 3] = [
+        let parameters: [(&(dyn ToSql + Sync), Type); 4] = [
             (&id, Type::INT8),
             (&text, Type::TEXT),
             (&change.done, Type::BOOL),
+            (&change.version, Type::INT8),
         ];
-        Ok(self.rows(&sql, &values, item).await?.pop())
+        match self.query(&sql, &parameters, read_item).await?.pop() {
+            Some(item) => Ok(Outcome::Done(item)),
+            None => self.explain_no_change(id).await,
+        }
     }
 
-    async fn delete(&self, id: i64) -> Result<bool, StoreError> {
-        let rows = self
-            .rows(
-                "DELETE FROM items WHERE id = $1 RETURNING id",
-                &[(&id, Type::INT8)],
-                |_| Ok(()),
-            )
-            .await?;
-        Ok(!rows.is_empty())
+    async fn delete(&self, id: i64, version: Option<i64>) -> Result<Outcome<Item>, StoreError> {
+        let sql = format!(
+            "DELETE FROM items WHERE id = $1 AND ($2::bigint IS NULL OR version = $2) RETURNING {COLUMNS}"
+        );
+        let parameters: [(&(dyn ToSql + Sync), Type); 2] =
+            [(&id, Type::INT8), (&version, Type::INT8)];
+        match self.query(&sql, &parameters, read_item).await?.pop() {
+            Some(item) => Ok(Outcome::Done(item)),
+            None => self.explain_no_change(id).await,
+        }
     }
 
     fn connections(&self) -> Connections {
@@ -364,56 +314,13 @@ impl Store for Postgres {
     }
 }
 
-/// Reads an item in the order of [`COLUMNS`].
-fn item(row: &Row) -> Result<Item, tokio_postgres::Error> {
+/// Reads an item in the order of [`COLUMNS`]. PostgreSQL has times that are out of range here, such as `infinity`.
+fn read_item(row: &Row) -> Result<Item, tokio_postgres::Error> {
     Ok(Item {
         id: row.try_get(0)?,
         text: row.try_get::<_, &str>(1)?.into(),
         done: row.try_get(2)?,
-        created_at: row.try_get::<_, Timestamp>(3)?,
+        created_at: row.try_get::<_, Timestamp>(3).ok(),
+        version: row.try_get(4)?,
     })
-}
-
-/// Returns `true` if the server no longer accepts a statement that it prepared: a result type changed, or the statement
-/// or a type is not there any more, as after `DEALLOCATE ALL` or behind a pooler that gives another server connection.
-fn is_stale(refusal: &DbError) -> bool {
-    match refusal.code() {
-        // The message is translated by the server; the routine is not. Other features may be unsupported for good.
-        &SqlState::FEATURE_NOT_SUPPORTED => refusal.routine() == Some("RevalidateCachedQuery"),
-        &SqlState::INVALID_SQL_STATEMENT_NAME
-        | &SqlState::DUPLICATE_PSTATEMENT
-        | &SqlState::UNDEFINED_OBJECT => true,
-        // Parameters of another statement by the same name.
-        &SqlState::PROTOCOL_VIOLATION => refusal.routine() == Some("exec_bind_message"),
-        &SqlState::INTERNAL_ERROR => refusal.message().starts_with("cache lookup failed"),
-        _ => false,
-    }
-}
-
-impl From<tokio_postgres::Error> for StoreError {
-    fn from(error: tokio_postgres::Error) -> Self {
-        let Some(refusal) = error.as_db_error() else {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            return Self::Unavailable(
-                cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}")),
-            );
-        };
-        let said = refusal.message().to_owned();
-        match refusal.code() {
-            _ if is_stale(refusal) => Self::Stale(said),
-            &SqlState::READ_ONLY_SQL_TRANSACTION => Self::ReadOnly,
-            &SqlState::DISK_FULL => Self::Full(said),
-            // A new server in the place of the old one: it has no schema until the watch has looked at it.
-            &SqlState::UNDEFINED_TABLE => Self::Unavailable(said),
-            // Statements that were ended, locks that were not to be had.
-            &SqlState::QUERY_CANCELED | &SqlState::LOCK_NOT_AVAILABLE => Self::Busy(said),
-            // Conflicts with others; too many connections, too little memory.
-            code if ["40", "53"].contains(&&code.code()[..2]) => Self::Busy(said),
-            // Starting and stopping, roles and passwords: it may be different the next time.
-            code if ["08", "28", "3D", "55", "57", "58"].contains(&&code.code()[..2]) => {
-                Self::Unavailable(said)
-            }
-            _ => Self::Failed(said),
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! Is it alive, ready, started?
+//! Health endpoints.
 
 use axum::Router;
 use axum::extract::State;
@@ -12,35 +12,32 @@ use crate::database;
 
 pub(super) fn router() -> Router<App> {
     Router::new()
-        // Asks nobody: a database that is away is no reason to be restarted.
-        .route("/livez", get(|| async { "Ok" }))
+        // Independent of the database: a restart would not repair it.
+        .route("/livez", get(async || "Ok"))
         .route("/readyz", get(ready))
         .route("/startupz", get(started))
 }
 
 async fn ready(State(app): State<App>) -> impl IntoResponse {
     if !app.0.ready.is_open() {
-        return answer(false, "it is starting or ending");
+        return Err(not_ready("starting or shutting down"));
     }
     match (app.0.policy, app.database().state()) {
-        (_, database::State::Up(_)) => answer(true, ""),
-        (Policy::Degraded, _) if app.database().has_answered() => answer(true, ""),
-        _ => answer(false, "the database does not answer"),
+        (_, database::State::Up(_)) => Ok("Ok"),
+        (Policy::Degraded, _) if app.database().has_answered() => Ok("Ok"),
+        _ => Err(not_ready("the database is unavailable")),
     }
 }
 
 async fn started(State(app): State<App>) -> impl IntoResponse {
     if app.0.ready.is_open() {
-        answer(true, "")
+        Ok("Ok")
     } else {
-        answer(false, "it is starting or ending")
+        Err(not_ready("starting or shutting down"))
     }
 }
 
-fn answer(healthy: bool, why: &str) -> (StatusCode, String) {
-    if healthy {
-        (StatusCode::OK, "Ok".to_owned())
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}"))
-    }
+fn not_ready(reason: &str) -> (StatusCode, String) {
+    let text = format!("not ready: {reason}");
+    (StatusCode::SERVICE_UNAVAILABLE, text)
 }

@@ -1,10 +1,10 @@
-//! The deadline on a paused clock, over a store that never answers.
+//! The request timeout on a paused clock, over a store that never responds.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use clap::Parser as _;
 use http::{Request, header};
 use http_service::{Metrics, Readiness};
@@ -13,15 +13,15 @@ use tower::ServiceExt as _;
 
 use super::{App, router};
 use crate::args::Args;
-use crate::database::Database;
+use crate::database::{Database, State};
 use crate::item::{Item, Text};
 use crate::settings::Settings;
-use crate::store::{Access, Change, Connections, Count, Created, Store, StoreError};
+use crate::store::{Access, Change, Connections, Count, Created, Outcome, Store, StoreError};
 
-struct Silent;
+struct SilentStore;
 
 #[async_trait]
-impl Store for Silent {
+impl Store for SilentStore {
     async fn prepare(&self) -> Result<Access, StoreError> {
         std::future::pending().await
     }
@@ -42,11 +42,11 @@ impl Store for Silent {
         std::future::pending().await
     }
 
-    async fn change(&self, _: i64, _: &Change) -> Result<Option<Item>, StoreError> {
+    async fn change(&self, _: i64, _: &Change) -> Result<Outcome<Item>, StoreError> {
         std::future::pending().await
     }
 
-    async fn delete(&self, _: i64) -> Result<bool, StoreError> {
+    async fn delete(&self, _: i64, _: Option<i64>) -> Result<Outcome<Item>, StoreError> {
         std::future::pending().await
     }
 
@@ -55,13 +55,13 @@ impl Store for Silent {
     }
 }
 
-/// A request with everything that a form or a program sends.
+/// Request with the headers and fields of a browser or an API client.
 fn request(method: &str, path: &str) -> Request<Body> {
     let token = "0123456789abcdef0123456789abcdef";
     let (kind, body) = if path.starts_with("/api/") {
         ("application/json", r#"{"text": "a"}"#.to_owned())
     } else {
-        let form = format!("csrf={token}&text=a&done=true");
+        let form = format!("csrf={token}&text=typed+text&done=true");
         ("application/x-www-form-urlencoded", form)
     };
     Request::builder()
@@ -74,12 +74,21 @@ fn request(method: &str, path: &str) -> Request<Body> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_request_is_answered_at_its_deadline_whatever_the_database_does() {
+async fn request_is_answered_at_its_deadline_without_a_response_of_the_database() {
     let args = Args::parse_from(["todo-web", "--request-timeout=3s"]);
     let settings = Settings::load(&args, std::iter::empty()).unwrap();
     let metrics = Metrics::default();
-    let database = Arc::new(Database::new(Arc::new(Silent), &metrics, false));
-    let app = App::new(database, settings, &args, Readiness::default());
+    let app = || {
+        let database = Database::new(
+            Arc::new(SilentStore),
+            &metrics,
+            Access::ReadWrite,
+            args.request_timeout,
+        );
+        database.set_state(State::Up(Access::ReadWrite));
+        let (database, settings) = (Arc::new(database), settings.clone());
+        App::new(database, settings, &args, Readiness::default())
+    };
     for (method, path) in [
         ("GET", "/"),
         ("GET", "/list"),
@@ -94,10 +103,12 @@ async fn every_request_is_answered_at_its_deadline_whatever_the_database_does() 
         ("PATCH", "/api/todos/1"),
         ("DELETE", "/api/todos/1"),
     ] {
-        let asked = Instant::now();
-        let answer = router(&app, &metrics).oneshot(request(method, path)).await;
+        let start = Instant::now();
+        let answer = router(&app(), &metrics)
+            .oneshot(request(method, path))
+            .await;
         let answer = answer.unwrap();
-        assert_eq!(asked.elapsed(), Duration::from_secs(3), "{method} {path}");
+        assert_eq!(start.elapsed(), Duration::from_secs(3), "{method} {path}");
         assert_eq!(answer.status(), 503, "{method} {path}");
         assert_eq!(answer.headers()[header::RETRY_AFTER], "2");
         let kind = if path.starts_with("/api/") {
@@ -110,5 +121,13 @@ async fn every_request_is_answered_at_its_deadline_whatever_the_database_does() 
             kind,
             "{method} {path}"
         );
+        let body = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+        let body = str::from_utf8(&body).unwrap();
+        // A change that was sent may be made after the response, and only then.
+        let is_uncertain = body.contains("The change may have been made");
+        assert_eq!(is_uncertain, method != "GET", "{method} {path}: {body}");
+        if path == "/new" || path == "/items/1/edit" && method == "POST" {
+            assert!(body.contains("value=\"typed text\""), "{path}: {body}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Templates and what goes into them. Everything that somebody wrote is escaped by the template engine.
+//! Templates and their values. The template engine escapes all text.
 
 use askama::Template;
 use axum::response::{Html, IntoResponse as _, Response};
@@ -6,27 +6,38 @@ use compact_str::ToCompactString as _;
 use http::StatusCode;
 use jiff::Timestamp;
 use jiff::tz::Offset;
+use uuid::Uuid;
 
 use super::App;
-use super::csrf::Token;
-use super::fault::Fault;
-use crate::item::{Item, LONGEST};
-use crate::settings::Shown;
+use super::error::AppError;
+use super::undo::Deleted;
+use super::visit::Visit;
+use crate::item::{Item, MAX_LENGTH};
+use crate::settings::DisplayedSetting;
 use crate::store::{Access, Count};
 
-/// What every page has around it.
+/// Values of the base template.
 pub(super) struct Frame<'a> {
     pub(super) banner: Option<&'a str>,
     pub(super) read_only: bool,
-    pub(super) here: &'static str,
+    /// Path of the current page in the navigation.
+    pub(super) current: &'static str,
+    /// Prefix of all paths.
+    pub(super) prefix: &'a str,
+    pub(super) token: &'a str,
+    /// `true` if the page loads itself again after some seconds.
+    pub(super) is_refreshed: bool,
 }
 
 impl<'a> Frame<'a> {
-    pub(super) fn new(app: &'a App, here: &'static str) -> Self {
+    pub(super) fn new(app: &'a App, visit: &'a Visit, current: &'static str) -> Self {
         Self {
             banner: app.settings().banner.as_deref(),
             read_only: app.database().access() == Access::ReadOnly,
-            here,
+            current,
+            prefix: &visit.prefix,
+            token: visit.token.as_str(),
+            is_refreshed: false,
         }
     }
 }
@@ -43,20 +54,25 @@ pub(super) struct Home<'a> {
 pub(super) struct List<'a> {
     pub(super) frame: Frame<'a>,
     pub(super) items: Vec<Item>,
+    /// `before` of the next page.
     pub(super) next: Option<i64>,
-    pub(super) token: &'a Token,
+    /// Idempotency key of the form for a new item.
+    pub(super) key: Uuid,
+    /// Item that was deleted last, and can be added again with a key of its own.
+    pub(super) deleted: Option<(Deleted, Uuid)>,
 }
 
-const ITEM: usize = 384;
+/// Approximate size of an item on the page, in bytes.
+const ITEM_SIZE: usize = 512;
 
-/// A time as people and machines read it.
+/// Time to the minute in UTC, for people and machines.
 struct Minute([u8; 17]);
 
 impl Minute {
-    /// By hand, because there are many of them in a list: formatting takes ten times as long. Years are those of PostgreSQL
-    /// and of people, up to 9999.
-    fn of(at: &Timestamp) -> Self {
-        let at = Offset::UTC.to_datetime(*at);
+    /// Writes the digits directly: a list has many times, for which formatting takes ten times as long. Years have four
+    /// digits.
+    fn new(time: &Timestamp) -> Self {
+        let at = Offset::UTC.to_datetime(*time);
         let year = at.year().unsigned_abs();
         let mut text = *b"0000-00-00 00:00Z";
         let numbers = [
@@ -67,9 +83,9 @@ impl Minute {
             (11, at.hour().unsigned_abs().into()),
             (14, at.minute().unsigned_abs().into()),
         ];
-        for (place, number) in numbers {
-            text[place] += (number / 10) as u8;
-            text[place + 1] += (number % 10) as u8;
+        for (position, number) in numbers {
+            text[position] += (number / 10) as u8;
+            text[position + 1] += (number % 10) as u8;
         }
         Self(text)
     }
@@ -79,7 +95,7 @@ impl Minute {
     }
 }
 
-/// The form of an item that is new, or that is there already.
+/// Form of a new or existing item.
 #[derive(Template)]
 #[template(path = "form.html")]
 pub(super) struct Form<'a> {
@@ -87,21 +103,22 @@ pub(super) struct Form<'a> {
     pub(super) title: &'static str,
     pub(super) action: String,
     pub(super) text: &'a str,
-    pub(super) fault: Option<&'a Fault>,
-    /// What makes a form that is sent twice one item.
-    pub(super) key: Option<String>,
-    pub(super) token: &'a Token,
+    pub(super) error: Option<&'a AppError>,
+    /// Idempotency key: a form that is sent twice adds one item.
+    pub(super) key: Option<Uuid>,
+    /// Version of the item that the form shows.
+    pub(super) version: Option<i64>,
 }
 
 impl Form<'_> {
-    /// Browsers count UTF-16 units, of which a character may be two: none of what is allowed is to be kept out.
-    fn longest_value(&self) -> usize {
-        2 * LONGEST
+    /// Maximum length of the field. Browsers count UTF-16 units, of which a character can have two.
+    fn max_length(&self) -> usize {
+        2 * MAX_LENGTH
     }
 
-    /// Whether what was written is to blame, and not the database.
+    /// Returns `true` if the text is invalid, not the database's response.
     fn is_invalid(&self) -> bool {
-        self.fault.is_some_and(|fault| fault.field.is_some())
+        self.error.is_some_and(|error| error.field.is_some())
     }
 }
 
@@ -110,51 +127,52 @@ impl Form<'_> {
 pub(super) struct Facts<'a> {
     pub(super) frame: Frame<'a>,
     pub(super) title: &'static str,
-    pub(super) facts: Vec<Shown>,
+    pub(super) facts: Vec<DisplayedSetting>,
 }
 
 #[derive(Template)]
-#[template(path = "fault.html")]
-struct Failed<'a> {
+#[template(path = "error.html")]
+struct ErrorPage<'a> {
     frame: Frame<'a>,
-    fault: &'a Fault,
+    error: &'a AppError,
 }
 
 pub(super) fn page<T: Template>(status: StatusCode, template: &T) -> Response {
-    sized(status, template, T::SIZE_HINT)
+    render(status, template, T::SIZE_HINT)
 }
 
-/// A page of items, of which each takes less than [`ITEM`] bytes unless its text is long.
+/// Renders a page of items, each of which has less than [`ITEM_SIZE`] bytes unless its text is long.
 pub(super) fn list(list: &List<'_>) -> Response {
-    sized(
+    render(
         StatusCode::OK,
         list,
-        List::SIZE_HINT + ITEM * list.items.len(),
+        List::SIZE_HINT + ITEM_SIZE * list.items.len(),
     )
 }
 
-fn sized(status: StatusCode, template: &impl Template, size: usize) -> Response {
+fn render(status: StatusCode, template: &impl Template, size: usize) -> Response {
     let mut page = String::with_capacity(size);
     match template.render_into(&mut page) {
         Ok(()) => (status, Html(page)).into_response(),
         Err(error) => {
-            tracing::error!(%error, "a page could not be written");
+            tracing::error!(%error, "cannot render a page");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
 }
 
 pub(super) fn form(form: &Form<'_>) -> Response {
-    match form.fault {
-        Some(fault) => fault.with_retry(page(fault.status, form)),
+    match form.error {
+        Some(error) => error.add_headers(page(error.status, form)),
         None => page(StatusCode::OK, form),
     }
 }
 
-pub(super) fn fault(app: &App, fault: &Fault) -> Response {
-    let frame = Frame::new(app, "");
-    let response = page(fault.status, &Failed { frame, fault });
-    fault.with_retry(response)
+pub(super) fn error(app: &App, visit: &Visit, error: &AppError) -> Response {
+    let mut frame = Frame::new(app, visit, "");
+    frame.is_refreshed = error.is_retryable() && visit.is_read;
+    let response = page(error.status, &ErrorPage { frame, error });
+    error.add_headers(response)
 }
 
 #[cfg(test)]
@@ -162,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_shown_to_the_minute_in_utc() {
+    fn time_has_minutes_in_utc() {
         for (at, shown) in [
             ("1970-01-01T00:00:00Z", "1970-01-01 00:00Z"),
             ("2026-11-25T13:09:59.999Z", "2026-11-25 13:09Z"),
@@ -171,7 +189,7 @@ mod tests {
             ("9999-12-30T21:00:00Z", "9999-12-30 21:00Z"),
         ] {
             let at: Timestamp = at.parse().unwrap();
-            assert_eq!(Minute::of(&at).as_str(), shown);
+            assert_eq!(Minute::new(&at).as_str(), shown);
         }
     }
 }

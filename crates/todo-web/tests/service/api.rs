@@ -1,28 +1,28 @@
-//! The list for programs.
+//! The API.
 
 use futures::future::join_all;
 use serde_json::json;
 use test_support::postgres::Server;
 
-use crate::rig::Rig;
+use crate::harness::TestApp;
 
-/// The same rules on both stores.
-async fn on_both(test: impl AsyncFn(&Rig)) {
-    test(&Rig::sqlite(&[], &[]).await).await;
+/// Runs a test on both stores.
+async fn on_both(test: impl AsyncFn(&TestApp)) {
+    test(&TestApp::sqlite(&[], &[]).await).await;
     let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
-    let rig = Rig::postgres(&server, &[]);
-    rig.until(|state| matches!(state, todo_web::database::State::Up(_)))
+    let app = TestApp::postgres(&server, &[]);
+    app.wait_for(|state| matches!(state, todo_web::database::State::Up(_)))
         .await;
-    test(&rig).await;
+    test(&app).await;
 }
 
 #[tokio::test]
-async fn an_item_is_added_changed_found_and_deleted() {
-    on_both(async |rig| {
-        let added = rig
+async fn item_is_added_changed_found_and_deleted() {
+    on_both(async |app| {
+        let added = app
             .call("POST", "/api/todos", json!({"text": "  buy milk "}))
             .await;
         assert_eq!(added.status, 201, "{}", added.body);
@@ -33,13 +33,13 @@ async fn an_item_is_added_changed_found_and_deleted() {
             (&item["text"], &item["done"]),
             (&json!("buy milk"), &json!(false))
         );
-        assert_eq!(rig.get(&path).await.json(), item);
-        let changed = rig.call("PATCH", &path, json!({"done": true})).await.json();
+        assert_eq!(app.get(&path).await.json(), item);
+        let changed = app.call("PATCH", &path, json!({"done": true})).await.json();
         assert_eq!(
             (&changed["text"], &changed["done"]),
             (&json!("buy milk"), &json!(true))
         );
-        let changed = rig
+        let changed = app
             .call("PATCH", &path, json!({"text": "bread"}))
             .await
             .json();
@@ -48,27 +48,27 @@ async fn an_item_is_added_changed_found_and_deleted() {
             (&json!("bread"), &json!(true))
         );
         assert_eq!(
-            rig.get("/api/todos").await.json()["items"],
+            app.get("/api/todos").await.json()["items"],
             json!([changed])
         );
-        assert_eq!(rig.send("DELETE", &path, &[], "").await.status, 204);
+        assert_eq!(app.send("DELETE", &path, &[], "").await.status, 204);
         for method in ["GET", "DELETE"] {
-            assert_eq!(rig.send(method, &path, &[], "").await.status, 404);
+            assert_eq!(app.send(method, &path, &[], "").await.status, 404);
         }
     })
     .await;
 }
 
 #[tokio::test]
-async fn the_newest_items_come_first_page_by_page() {
-    on_both(async |rig| {
+async fn pages_have_the_newest_items_first() {
+    on_both(async |app| {
         for number in 1..=5 {
-            rig.call("POST", "/api/todos", json!({"text": number.to_string()}))
+            app.call("POST", "/api/todos", json!({"text": number.to_string()}))
                 .await;
         }
         let (mut path, mut texts) = ("/api/todos?limit=2".to_owned(), Vec::new());
         loop {
-            let page = rig.get(&path).await.json();
+            let page = app.get(&path).await.json();
             texts.extend(
                 page["items"]
                     .as_array()
@@ -87,28 +87,28 @@ async fn the_newest_items_come_first_page_by_page() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_sent_again_with_its_key_adds_nothing() {
-    on_both(async |rig| {
+async fn repeated_request_with_its_key_adds_nothing() {
+    on_both(async |app| {
         let headers = [
             ("content-type", "application/json"),
             ("idempotency-key", "once"),
         ];
-        let first = rig
+        let first = app
             .send("POST", "/api/todos", &headers, r#"{"text": "a"}"#)
             .await;
-        let second = rig
+        let second = app
             .send("POST", "/api/todos", &headers, r#"{"text": "a"}"#)
             .await;
         assert_eq!((first.status.as_u16(), second.status.as_u16()), (201, 200));
         assert_eq!(first.json(), second.json());
         assert_eq!(
-            rig.get("/api/todos").await.json()["items"]
+            app.get("/api/todos").await.json()["items"]
                 .as_array()
                 .unwrap()
                 .len(),
             1
         );
-        let metrics = rig.get("/metrics").await.body;
+        let metrics = app.get("/metrics").await.body;
         assert!(metrics.contains("todo_items_created_total 1\n"));
         assert!(http_service::exposition::check_histograms(&metrics).unwrap() > 0);
     })
@@ -116,18 +116,18 @@ async fn a_request_that_is_sent_again_with_its_key_adds_nothing() {
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_is_told_in_problem_details() {
-    let rig = Rig::sqlite(&[], &[]).await;
+async fn invalid_request_is_answered_with_problem_details() {
+    let app = TestApp::sqlite(&[], &[]).await;
     let long = json!({"text": "x".repeat(257)}).to_string();
     for (method, path, body, status, detail) in [
         ("POST", "/api/todos", "{}", 422, "missing field `text`"),
-        ("POST", "/api/todos", "{", 400, "Failed to parse"),
+        ("POST", "/api/todos", "{", 400, "invalid JSON"),
         (
             "POST",
             "/api/todos",
             r#"{"text": " "}"#,
             422,
-            "say what is to be done",
+            "the text is empty",
         ),
         (
             "POST",
@@ -141,7 +141,7 @@ async fn what_makes_no_sense_is_told_in_problem_details() {
             "/api/todos",
             long.as_str(),
             422,
-            "257 characters are too many",
+            "the text has 257 characters",
         ),
         (
             "POST",
@@ -160,7 +160,7 @@ async fn what_makes_no_sense_is_told_in_problem_details() {
         ),
         ("GET", "/api/todos?page=2", "", 400, "Failed to deserialize"),
         ("GET", "/api/todos/99", "", 404, "There is no item 99"),
-        ("GET", "/api/todos/x", "", 404, "whole numbers"),
+        ("GET", "/api/todos/x", "", 404, "Ids of items are integers"),
         (
             "PATCH",
             "/api/todos/99",
@@ -168,9 +168,15 @@ async fn what_makes_no_sense_is_told_in_problem_details() {
             404,
             "There is no item 99",
         ),
-        ("PUT", "/api/todos", "{}", 405, "does not do that"),
+        (
+            "PUT",
+            "/api/todos",
+            "{}",
+            405,
+            "does not support this method",
+        ),
     ] {
-        let answer = rig
+        let answer = app
             .send(method, path, &[("content-type", "application/json")], body)
             .await;
         let problem = answer.json();
@@ -182,7 +188,7 @@ async fn what_makes_no_sense_is_told_in_problem_details() {
             "{problem}"
         );
     }
-    let text = rig
+    let text = app
         .send(
             "POST",
             "/api/todos",
@@ -196,7 +202,7 @@ async fn what_makes_no_sense_is_told_in_problem_details() {
         ("idempotency-key", ""),
     ];
     assert_eq!(
-        rig.send("POST", "/api/todos", &key, r#"{"text": "a"}"#)
+        app.send("POST", "/api/todos", &key, r#"{"text": "a"}"#)
             .await
             .status,
         400
@@ -204,13 +210,13 @@ async fn what_makes_no_sense_is_told_in_problem_details() {
 }
 
 #[tokio::test]
-async fn a_crowd_with_one_key_adds_one_item() {
-    on_both(async |rig| {
+async fn concurrent_requests_with_one_key_add_one_item() {
+    on_both(async |app| {
         let headers = [
             ("content-type", "application/json"),
             ("idempotency-key", "once"),
         ];
-        let add = || rig.send("POST", "/api/todos", &headers, r#"{"text": "a"}"#);
+        let add = || app.send("POST", "/api/todos", &headers, r#"{"text": "a"}"#);
         let answers = join_all((0..20).map(|_| add())).await;
         let added = answers.iter().filter(|answer| answer.status == 201).count();
         assert_eq!(added, 1);
@@ -223,20 +229,20 @@ async fn a_crowd_with_one_key_adds_one_item() {
 }
 
 #[tokio::test]
-async fn what_programs_cannot_reach_or_send_is_a_problem_too() {
-    let rig = Rig::sqlite(&[], &[]).await;
+async fn unknown_path_and_large_body_are_answered_with_problem_details() {
+    let app = TestApp::sqlite(&[], &[]).await;
     let huge = json!({"text": "x".repeat(80_000)});
     let announced = [
         ("content-type", "application/json"),
         ("content-length", "99999999999"),
     ];
     for (answer, status) in [
-        (rig.send("POST", "/api/todos", &announced, "").await, 413),
-        (rig.get("/api/nothing").await, 404),
-        (rig.send("POST", "/api/openapi.json", &[], "").await, 405),
-        (rig.call("POST", "/api/todos", huge).await, 413),
+        (app.send("POST", "/api/todos", &announced, "").await, 413),
+        (app.get("/api/nothing").await, 404),
+        (app.send("POST", "/api/openapi.json", &[], "").await, 405),
+        (app.call("POST", "/api/todos", huge).await, 413),
         (
-            rig.send("GET", "/api/todos/99999999999999999999", &[], "")
+            app.send("GET", "/api/todos/99999999999999999999", &[], "")
                 .await,
             404,
         ),
@@ -246,13 +252,13 @@ async fn what_programs_cannot_reach_or_send_is_a_problem_too() {
     }
 }
 
-/// The description is written by hand; it names what is there, and nothing else.
+/// The description is written by hand.
 #[tokio::test]
-async fn the_description_is_of_this_api() {
-    let rig = Rig::sqlite(&[], &[]).await;
-    let description = rig.get("/api/openapi.json").await.json();
+async fn openapi_description_matches_the_api() {
+    let app = TestApp::sqlite(&[], &[]).await;
+    let description = app.get("/api/openapi.json").await.json();
     for (path, operations) in description["paths"].as_object().unwrap() {
-        let allowed = rig.send("TRACE", &path.replace("{id}", "1"), &[], "").await;
+        let allowed = app.send("TRACE", &path.replace("{id}", "1"), &[], "").await;
         let mut allowed: Vec<String> = allowed
             .header("allow")
             .split(',')
@@ -266,13 +272,13 @@ async fn the_description_is_of_this_api() {
         assert_eq!(allowed, described, "{path}");
     }
     let schemas = &description["components"]["schemas"];
-    assert_eq!(schemas["Text"]["maxLength"], todo_web::item::LONGEST);
-    let item = rig
+    assert_eq!(schemas["Text"]["maxLength"], todo_web::item::MAX_LENGTH);
+    let item = app
         .call("POST", "/api/todos", json!({"text": "a"}))
         .await
         .json();
-    let page = rig.get("/api/todos").await.json();
-    let problem = rig
+    let page = app.get("/api/todos").await.json();
+    let problem = app
         .call("POST", "/api/todos", json!({"text": ""}))
         .await
         .json();
@@ -286,14 +292,14 @@ async fn the_description_is_of_this_api() {
 }
 
 #[tokio::test]
-async fn a_read_only_list_can_be_looked_at_and_not_changed() {
-    let rig = Rig::sqlite(&[], &[("Database__ReadOnly", "true")]).await;
-    assert_eq!(rig.get("/api/todos").await.status, 200);
-    let refused = rig.call("POST", "/api/todos", json!({"text": "a"})).await;
+async fn read_only_list_rejects_changes() {
+    let app = TestApp::sqlite(&[], &[("Database__ReadOnly", "true")]).await;
+    assert_eq!(app.get("/api/todos").await.status, 200);
+    let rejected = app.call("POST", "/api/todos", json!({"text": "a"})).await;
     assert_eq!(
-        (refused.status.as_u16(), refused.json()["title"].clone()),
-        (403, json!("The list is read-only"))
+        (rejected.status.as_u16(), rejected.json()["title"].clone()),
+        (403, json!("Forbidden"))
     );
-    let page = rig.get("/list").await.body;
-    assert!(page.contains("The list is read-only") && !page.contains("/new\">New item</a></p>"));
+    let page = app.get("/list").await.body;
+    assert!(page.contains("The list is read-only") && !page.contains("class=\"add\""));
 }

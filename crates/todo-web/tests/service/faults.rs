@@ -1,4 +1,4 @@
-//! Databases that are killed, slow, crowded, full or silent: each fault has its own answer.
+//! Databases that are killed, slow, overloaded, full or hung: each fault has a response of its own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use todo_web::settings::PostgresSettings;
 use tokio::sync::watch;
 use tokio_postgres::NoTls;
 
-use crate::rig::{Answer, Rig, conninfo};
+use crate::harness::{Answer, TestApp, conninfo};
 use crate::tmpfs::Tmpfs;
 
 fn up(state: &State) -> bool {
@@ -25,17 +25,17 @@ fn down(state: &State) -> bool {
     matches!(state, State::Down(_))
 }
 
-async fn add(rig: &Rig, text: &str, key: &str) -> Answer {
+async fn add(app: &TestApp, text: &str, key: &str) -> Answer {
     let headers = [
         ("content-type", "application/json"),
         ("idempotency-key", key),
     ];
     let body = json!({"text": text}).to_string();
-    rig.send("POST", "/api/todos", &headers, &body).await
+    app.send("POST", "/api/todos", &headers, &body).await
 }
 
 #[track_caller]
-fn is_told_to_come_again(answer: &Answer, why: &str) {
+fn assert_retryable(answer: &Answer, why: &str) {
     assert_eq!(
         (answer.status.as_u16(), answer.header("retry-after")),
         (503, "2"),
@@ -45,19 +45,19 @@ fn is_told_to_come_again(answer: &Answer, why: &str) {
     assert!(answer.body.contains(why), "{}", answer.body);
 }
 
-/// Sends an item until it is told that the item is there; the item's number.
-async fn insist(rig: &Rig, key: &str) -> i64 {
+/// Sends an item until it is acknowledged; returns its id.
+async fn add_until_acknowledged(app: &TestApp, key: &str) -> i64 {
     loop {
-        let answer = add(rig, key, key).await;
+        let answer = add(app, key, key).await;
         if answer.status.is_success() {
             return answer.json()["id"].as_i64().unwrap();
         }
-        is_told_to_come_again(&answer, "The list cannot be reached right now");
-        rig.until(up).await;
+        assert_retryable(&answer, "database");
+        app.wait_for(up).await;
     }
 }
 
-/// Writers that add one item after the other until they are told to stop, and what they were told is there.
+/// Writers that add items until they are stopped, and the items that were acknowledged.
 struct Load {
     stop: watch::Sender<bool>,
     added: Arc<AtomicUsize>,
@@ -66,25 +66,25 @@ struct Load {
 }
 
 impl Load {
-    fn start(rig: &Arc<Rig>, writers: usize) -> Self {
+    fn start(app: &Arc<TestApp>, writers: usize) -> Self {
         let (stop, progress) = (watch::Sender::new(false), watch::Sender::new(0));
         let added = Arc::new(AtomicUsize::new(0));
         let writers = (0..writers).map(|writer| {
-            let (rig, stop, added, progress) = (
-                rig.clone(),
+            let (app, stop, added, progress) = (
+                app.clone(),
                 stop.subscribe(),
                 added.clone(),
                 progress.clone(),
             );
             tokio::spawn(async move {
-                let mut mine = Vec::new();
+                let mut acknowledged = Vec::new();
                 while !*stop.borrow() {
-                    let key = format!("{writer}-{}", mine.len());
-                    let id = insist(&rig, &key).await;
-                    mine.push((key, id));
+                    let key = format!("{writer}-{}", acknowledged.len());
+                    let id = add_until_acknowledged(&app, &key).await;
+                    acknowledged.push((key, id));
                     progress.send_replace(added.fetch_add(1, Ordering::Relaxed) + 1);
                 }
-                mine
+                acknowledged
             })
         });
         let writers = writers.collect();
@@ -96,8 +96,8 @@ impl Load {
         }
     }
 
-    /// Waits until so many more items are there.
-    async fn more(&self, items: usize) {
+    /// Waits for a number of further items.
+    async fn wait_for_more(&self, items: usize) {
         let wanted = self.added.load(Ordering::Relaxed) + items;
         let _ = self
             .progress
@@ -106,7 +106,8 @@ impl Load {
             .await;
     }
 
-    async fn end(self) -> BTreeMap<String, i64> {
+    /// Stops the writers; returns the acknowledged items by key.
+    async fn stop(self) -> BTreeMap<String, i64> {
         self.stop.send_replace(true);
         let mut all = BTreeMap::new();
         for writer in self.writers {
@@ -116,113 +117,113 @@ impl Load {
     }
 }
 
-/// What the database has, by key.
+/// Items of the database by key.
 fn items(server: &Server) -> BTreeMap<String, i64> {
     let rows = server
         .sql("SELECT coalesce(json_agg(json_build_array(idempotency_key, id)), '[]') FROM items");
     let rows: Vec<(String, i64)> = serde_json::from_str(&rows).unwrap();
     let found: BTreeMap<_, _> = rows.iter().cloned().collect();
-    assert_eq!(found.len(), rows.len(), "an item is there twice");
+    assert_eq!(found.len(), rows.len(), "an item was added twice");
     found
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_acknowledged_outlives_twenty_kills_of_the_server_and_nothing_is_there_twice() {
+async fn acknowledged_items_survive_twenty_kills_of_the_server_and_none_is_added_twice() {
     let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
-    let rig = Arc::new(Rig::postgres(&server, &[]));
-    rig.until(up).await;
-    let load = Load::start(&rig, 4);
+    let app = Arc::new(TestApp::postgres(&server, &[]));
+    app.wait_for(up).await;
+    let load = Load::start(&app, 4);
     for _ in 0..20 {
-        load.more(20).await;
-        // The writers go on beside it.
+        load.wait_for_more(20).await;
+        // The writers run on the other thread.
         tokio::task::block_in_place(|| {
             server.kill();
             server.start_again();
         });
     }
-    load.more(20).await;
-    let acknowledged = load.end().await;
+    load.wait_for_more(20).await;
+    let acknowledged = load.stop().await;
     assert!(acknowledged.len() >= 21 * 20);
     assert_eq!(items(&server), acknowledged);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_that_dies_takes_the_others_with_it_and_loses_nothing() {
+async fn killed_session_loses_no_acknowledged_item() {
     let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
-    let rig = Arc::new(Rig::postgres(&server, &[]));
-    rig.until(up).await;
-    let load = Load::start(&rig, 4);
+    let app = Arc::new(TestApp::postgres(&server, &[]));
+    app.wait_for(up).await;
+    let load = Load::start(&app, 4);
     for _ in 0..3 {
-        load.more(20).await;
+        load.wait_for_more(20).await;
         let session =
             "SELECT pid FROM pg_stat_activity WHERE application_name = 'todo-web' LIMIT 1";
         let session = Pid::from_raw(server.sql(session).parse().unwrap());
-        // The server ends every other session too, and recovers by itself.
+        // The server terminates all sessions and recovers.
         kill(session, Signal::SIGKILL).unwrap();
-        rig.until(down).await;
-        rig.until(up).await;
+        app.wait_for(down).await;
+        app.wait_for(up).await;
     }
-    load.more(20).await;
-    let acknowledged = load.end().await;
+    load.wait_for_more(20).await;
+    let acknowledged = load.stop().await;
     assert_eq!(items(&server), acknowledged);
 }
 
 #[tokio::test]
-async fn a_slow_statement_is_ended_and_changes_nothing_and_the_rest_goes_on() {
+async fn slow_statement_is_cancelled_and_changes_nothing() {
     let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
-    let rig = Rig::postgres(&server, &[]);
-    rig.until(up).await;
+    let app = TestApp::postgres(&server, &[]);
+    app.wait_for(up).await;
     server.sql(
         "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1000); RETURN NEW; END';
          CREATE TRIGGER dawdle BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION dawdle()",
     );
-    let slow = add(&rig, "a", "once").await;
-    is_told_to_come_again(&slow, "too busy");
-    let page = rig
+    let slow = add(&app, "a", "once").await;
+    assert_retryable(&slow, "too busy");
+    let page = app
         .submit(
             "/new",
             "text=buy+milk&key=6f1f7a52-0b61-4f6a-9f2c-0a8f6c0d4f11",
         )
         .await;
-    is_told_to_come_again(&page, "too busy");
-    // What was written is not lost, and sent again it is not added twice.
+    assert_retryable(&page, "too busy");
+    // The page has the text, and its key: sent again, the item is added once.
     for part in [
         "value=\"buy milk\"",
         "value=\"6f1f7a52-0b61-4f6a-9f2c-0a8f6c0d4f11\"",
     ] {
         assert!(page.body.contains(part), "{}", page.body);
     }
-    assert!(up(&rig.database.state()), "others are served");
-    assert_eq!(rig.get("/api/todos").await.json()["items"], json!([]));
+    assert!(up(&app.database.state()), "other requests are served");
+    assert_eq!(app.get("/api/todos").await.json()["items"], json!([]));
     server.sql("DROP TRIGGER dawdle ON items");
-    assert_eq!(add(&rig, "a", "once").await.status, 201);
+    assert_eq!(add(&app, "a", "once").await.status, 201);
 }
 
 #[tokio::test]
-async fn a_lock_that_somebody_holds_is_not_waited_for_for_ever() {
+async fn wait_for_a_lock_is_limited() {
     let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
-    let rig = Rig::postgres(&server, &[]);
-    rig.until(up).await;
+    let app = TestApp::postgres(&server, &[]);
+    app.wait_for(up).await;
     let other = client(&conninfo(&server, "postgres")).await;
     other
         .batch_execute("BEGIN; LOCK TABLE items")
         .await
         .unwrap();
-    is_told_to_come_again(&rig.get("/list").await, "too busy");
+    assert_retryable(&app.get("/list").await, "too busy");
     other.batch_execute("COMMIT").await.unwrap();
-    assert_eq!(rig.get("/list").await.status, 200);
+    assert_eq!(app.get("/list").await.status, 200);
 }
 
 async fn client(conninfo: &str) -> tokio_postgres::Client {
@@ -231,8 +232,8 @@ async fn client(conninfo: &str) -> tokio_postgres::Client {
     client
 }
 
-/// A role that may have so few connections, with a database of its own.
-fn visitor(server: &Server, connections: u8) -> String {
+/// Creates a role with a connection limit, and its database; returns the connection string.
+fn create_limited_role(server: &Server, connections: u8) -> String {
     server.sql(&format!(
         "CREATE ROLE visitor LOGIN CONNECTION LIMIT {connections}"
     ));
@@ -241,106 +242,106 @@ fn visitor(server: &Server, connections: u8) -> String {
 }
 
 #[tokio::test]
-async fn a_server_with_fewer_places_than_the_pool_serves_everybody_over_those() {
+async fn server_with_fewer_connections_than_the_pool_serves_all_requests() {
     let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
-    let settings = PostgresSettings::parse(&visitor(&server, 2)).unwrap();
-    let rig = Rig::postgres_with(&settings, &[]);
-    rig.until(up).await;
+    let settings = PostgresSettings::parse(&create_limited_role(&server, 2)).unwrap();
+    let app = TestApp::postgres_with(&settings, &[]);
+    app.wait_for(up).await;
     let keys: Vec<String> = (0..40).map(|number| number.to_string()).collect();
-    let answers = join_all(keys.iter().map(|key| add(&rig, key, key))).await;
+    let answers = join_all(keys.iter().map(|key| add(&app, key, key))).await;
     for answer in answers {
         assert_eq!(answer.status, 201, "{}", answer.body);
     }
-    assert!(up(&rig.database.state()));
+    assert!(up(&app.database.state()));
 }
 
 #[tokio::test]
-async fn a_server_without_a_place_is_waited_for() {
+async fn service_waits_for_a_server_without_free_connections() {
     let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
-    let conninfo = visitor(&server, 1);
+    let conninfo = create_limited_role(&server, 1);
     let other = client(&conninfo).await;
-    let rig = Rig::postgres_with(&PostgresSettings::parse(&conninfo).unwrap(), &[]);
-    rig.until(|state| matches!(state, State::Down(why) if why.contains("too many connections")))
+    let app = TestApp::postgres_with(&PostgresSettings::parse(&conninfo).unwrap(), &[]);
+    app.wait_for(|state| matches!(state, State::Down(why) if why.contains("too many connections")))
         .await;
-    is_told_to_come_again(&rig.get("/list").await, "does not answer");
+    assert_retryable(&app.get("/list").await, "does not answer");
     drop(other);
-    rig.until(up).await;
-    assert_eq!(rig.get("/list").await.status, 200);
+    app.wait_for(up).await;
+    assert_eq!(app.get("/list").await.status, 200);
 }
 
 #[tokio::test]
-async fn a_server_that_accepts_and_says_nothing_is_given_up_and_found_again() {
+async fn server_that_accepts_and_does_not_respond_is_detected() {
     let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
     server.freeze();
-    let rig = Rig::postgres(&server, &[]);
-    is_told_to_come_again(&rig.get("/list").await, "does not answer");
-    rig.until(down).await;
-    is_told_to_come_again(&rig.get("/list").await, "does not answer");
+    let app = TestApp::postgres(&server, &[]);
+    assert_retryable(&app.get("/list").await, "does not answer");
+    app.wait_for(down).await;
+    assert_retryable(&app.get("/list").await, "does not answer");
     server.thaw();
-    rig.until(up).await;
-    assert_eq!(rig.get("/list").await.status, 200);
+    app.wait_for(up).await;
+    assert_eq!(app.get("/list").await.status, 200);
 }
 
 #[tokio::test]
-async fn a_crowd_is_answered_when_the_server_stops_in_its_tracks() {
+async fn concurrent_requests_are_answered_when_the_server_hangs() {
     let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
-    let rig = Rig::postgres(&server, &[]);
-    rig.until(up).await;
-    assert_eq!(insist(&rig, "before").await, 1);
+    let app = TestApp::postgres(&server, &[]);
+    app.wait_for(up).await;
+    assert_eq!(add_until_acknowledged(&app, "before").await, 1);
     server.freeze_sessions();
     let keys: Vec<String> = (0..40).map(|number| number.to_string()).collect();
-    for answer in join_all(keys.iter().map(|key| add(&rig, key, key))).await {
-        is_told_to_come_again(&answer, "The list cannot be reached right now");
+    for answer in join_all(keys.iter().map(|key| add(&app, key, key))).await {
+        assert_retryable(&answer, "database");
     }
     server.thaw();
-    rig.until(up).await;
-    // Some may have been added after all; with their keys none is added twice.
+    app.wait_for(up).await;
+    // Some may have been added; with its key none is added twice.
     let mut expected = BTreeMap::from([("before".to_owned(), 1)]);
     for key in keys {
-        let id = insist(&rig, &key).await;
+        let id = add_until_acknowledged(&app, &key).await;
         expected.insert(key, id);
     }
     assert_eq!(items(&server), expected);
 }
 
-/// Adds items until there is no room; then makes room.
-async fn fills_its_disk(rig: &Rig, tmpfs: &Tmpfs) {
+/// Adds items until the disk is full, then enlarges it.
+async fn fill_and_enlarge_disk(app: &TestApp, tmpfs: &Tmpfs) {
     let long = "x".repeat(256);
     let mut added = 0;
     let full = loop {
-        let answer = add(rig, &long, &format!("{added}")).await;
+        let answer = add(app, &long, &format!("{added}")).await;
         if answer.status != 201 {
             break answer;
         }
         added += 1;
     };
     assert_eq!(full.status, 507, "{}", full.body);
-    assert_eq!(full.json()["title"], "The list is full");
-    assert!(up(&rig.database.state()));
-    let page = rig.submit("/new", &format!("text={long}")).await;
+    assert_eq!(full.json()["title"], "Insufficient Storage");
+    assert!(up(&app.database.state()));
+    let page = app.submit("/new", &format!("text={long}")).await;
     assert!(
         page.status == 507 && page.body.contains(&long),
         "{}",
         page.body
     );
-    assert_eq!(rig.get("/list").await.status, 200, "it can be looked at");
+    assert_eq!(app.get("/list").await.status, 200, "items can be read");
     tmpfs.grow(16 * 1024);
-    assert_eq!(add(rig, &long, &format!("{added}")).await.status, 201);
-    let deleted = rig.send("DELETE", "/api/todos/1", &[], "").await;
+    assert_eq!(add(app, &long, &format!("{added}")).await.status, 201);
+    let deleted = app.send("DELETE", "/api/todos/1", &[], "").await;
     assert_eq!(deleted.status, 204);
-    let all: Value = rig.get("/api/todos?limit=1000").await.json();
+    let all: Value = app.get("/api/todos?limit=1000").await.json();
     assert_eq!(
         all["items"].as_array().unwrap().len(),
         added.min(1000),
@@ -349,7 +350,7 @@ async fn fills_its_disk(rig: &Rig, tmpfs: &Tmpfs) {
 }
 
 #[tokio::test]
-async fn a_full_disk_of_the_server_is_told_as_such_and_nothing_is_lost() {
+async fn full_disk_of_the_server_is_reported_and_loses_nothing() {
     let Some(bin) = test_support::postgres::programs() else {
         return;
     };
@@ -357,22 +358,22 @@ async fn a_full_disk_of_the_server_is_told_as_such_and_nothing_is_lost() {
         return;
     };
     let server = Server::start(&bin, "");
-    let rig = Rig::postgres(&server, &[]);
-    rig.until(up).await;
-    let folder = tmpfs.folder_of_server("tablespace");
+    let app = TestApp::postgres(&server, &[]);
+    app.wait_for(up).await;
+    let dir = tmpfs.dir_of_server("tablespace");
     server.sql(&format!(
         "CREATE TABLESPACE tiny LOCATION '{}'",
-        folder.display()
+        dir.display()
     ));
     server.sql("ALTER TABLE items SET TABLESPACE tiny");
-    fills_its_disk(&rig, &tmpfs).await;
+    fill_and_enlarge_disk(&app, &tmpfs).await;
 }
 
 #[tokio::test]
-async fn a_full_disk_under_the_file_is_told_as_such_and_nothing_is_lost() {
+async fn full_disk_of_the_sqlite_file_is_reported_and_loses_nothing() {
     let Some(tmpfs) = Tmpfs::new(512) else {
         return;
     };
-    let rig = Rig::sqlite_in(tmpfs.path()).await;
-    fills_its_disk(&rig, &tmpfs).await;
+    let app = TestApp::sqlite_in(tmpfs.path()).await;
+    fill_and_enlarge_disk(&app, &tmpfs).await;
 }

@@ -1,11 +1,16 @@
-//! The service over its router and over real sockets, on both stores. PostgreSQL's cases need its programs.
+//! The service on both stores. Tests of PostgreSQL need its programs.
 
-#![expect(clippy::unwrap_used, reason = "a test's helpers panic as tests do")]
+#![expect(clippy::unwrap_used, reason = "a failed helper is a failed test")]
 
 mod api;
 mod faults;
+mod harness;
+mod network;
 mod outage;
 mod pages;
+mod pgbouncer;
 mod plans;
-mod rig;
+mod protocol;
+mod proxy;
+mod sqlite;
 mod tmpfs;

@@ -1,4 +1,4 @@
-//! The database goes away and comes back.
+//! Outages and recoveries of the database.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use todo_web::database::State;
 use todo_web::settings::PostgresSettings;
 use todo_web::store::{Access, Store as _, postgres::Postgres};
 
-use crate::rig::{Rig, conninfo};
+use crate::harness::{TestApp, conninfo};
 
 fn up(state: &State) -> bool {
     matches!(state, State::Up(_))
@@ -20,21 +20,21 @@ fn down(state: &State) -> bool {
 }
 
 #[tokio::test]
-async fn it_starts_without_its_database_says_so_and_comes_back_with_it() {
+async fn service_starts_without_its_database_and_recovers_with_it() {
     let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::prepare(&bin, "");
-    let rig = Rig::postgres(&server, &[]);
-    rig.until(down).await;
+    let app = TestApp::postgres(&server, &[]);
+    app.wait_for(down).await;
     for path in ["/", "/list"] {
-        let page = rig.get(path).await;
+        let page = app.get(path).await;
         assert_eq!(
             (page.status.as_u16(), page.header("retry-after")),
             (503, "2")
         );
         assert!(
-            page.body.contains("The list cannot be reached right now"),
+            page.body.contains("The list is unavailable"),
             "{}",
             page.body
         );
@@ -44,7 +44,7 @@ async fn it_starts_without_its_database_says_so_and_comes_back_with_it() {
             page.body
         );
     }
-    let problem = rig.call("POST", "/api/todos", json!({"text": "a"})).await;
+    let problem = app.call("POST", "/api/todos", json!({"text": "a"})).await;
     assert_eq!(
         (problem.status.as_u16(), problem.header("retry-after")),
         (503, "2")
@@ -55,13 +55,13 @@ async fn it_starts_without_its_database_says_so_and_comes_back_with_it() {
         ("/readyz", 503),
         ("/new", 200),
     ] {
-        assert_eq!(rig.get(path).await.status, status, "{path}");
+        assert_eq!(app.get(path).await.status, status, "{path}");
     }
     let server = server.started();
-    rig.until(up).await;
-    assert_eq!(rig.get("/readyz").await.status, 200);
+    app.wait_for(up).await;
+    assert_eq!(app.get("/readyz").await.status, 200);
     assert_eq!(
-        rig.call("POST", "/api/todos", json!({"text": "a"}))
+        app.call("POST", "/api/todos", json!({"text": "a"}))
             .await
             .status,
         201
@@ -70,74 +70,74 @@ async fn it_starts_without_its_database_says_so_and_comes_back_with_it() {
 }
 
 #[tokio::test]
-async fn a_strict_service_is_unready_without_its_database_and_a_degraded_one_is_not() {
+async fn strict_service_is_unready_without_its_database_and_degraded_service_is_not() {
     let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
-    let strict = Rig::postgres(&server, &["--ready=strict"]);
-    let degraded = Rig::postgres(&server, &["--ready=degraded"]);
+    let strict = TestApp::postgres(&server, &["--ready=strict"]);
+    let degraded = TestApp::postgres(&server, &["--ready=degraded"]);
     assert_eq!(
         degraded.get("/readyz").await.status,
         503,
-        "it has not answered yet"
+        "no check has succeeded yet"
     );
-    for rig in [&strict, &degraded] {
-        rig.until(up).await;
-        assert_eq!(rig.get("/readyz").await.status, 200);
+    for app in [&strict, &degraded] {
+        app.wait_for(up).await;
+        assert_eq!(app.get("/readyz").await.status, 200);
     }
     server.stop();
-    for (rig, status) in [(&strict, 503), (&degraded, 200)] {
-        assert_eq!(rig.get("/list").await.status, 503);
-        assert_eq!(rig.get("/readyz").await.status, status);
-        assert_eq!(rig.get("/livez").await.status, 200);
+    for (app, status) in [(&strict, 503), (&degraded, 200)] {
+        assert_eq!(app.get("/list").await.status, 503);
+        assert_eq!(app.get("/readyz").await.status, status);
+        assert_eq!(app.get("/livez").await.status, 200);
     }
     let _server = server.started();
-    for rig in [&strict, &degraded] {
-        rig.until(up).await;
-        assert_eq!(rig.get("/list").await.status, 200);
-        assert_eq!(rig.get("/readyz").await.status, 200);
+    for app in [&strict, &degraded] {
+        app.wait_for(up).await;
+        assert_eq!(app.get("/list").await.status, 200);
+        assert_eq!(app.get("/readyz").await.status, 200);
     }
 }
 
 #[tokio::test]
-async fn a_database_that_hangs_costs_one_request_its_limit_and_the_next_ones_nothing() {
+async fn only_the_first_request_waits_for_a_hung_database() {
     let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
-    let rig = Rig::postgres(&server, &[]);
-    rig.until(up).await;
-    assert_eq!(rig.get("/list").await.status, 200);
+    let app = TestApp::postgres(&server, &[]);
+    app.wait_for(up).await;
+    assert_eq!(app.get("/list").await.status, 200);
     server.freeze_sessions();
-    assert_eq!(rig.get("/list").await.status, 503);
-    assert!(down(&rig.database.state()));
-    assert_eq!(rig.get("/list").await.status, 503);
+    assert_eq!(app.get("/list").await.status, 503);
+    assert!(down(&app.database.state()));
+    assert_eq!(app.get("/list").await.status, 503);
     server.thaw();
-    rig.until(up).await;
-    assert_eq!(rig.get("/list").await.status, 200);
+    app.wait_for(up).await;
+    assert_eq!(app.get("/list").await.status, 200);
 }
 
 #[tokio::test]
-async fn a_server_that_turns_read_only_makes_the_list_read_only() {
+async fn read_only_server_makes_the_list_read_only() {
     let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
-    let rig = Rig::postgres(&server, &[]);
-    rig.until(up).await;
+    let app = TestApp::postgres(&server, &[]);
+    app.wait_for(up).await;
     server.sql("ALTER DATABASE postgres SET default_transaction_read_only = on");
     server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'todo-web'");
-    rig.until(|state| *state == State::Up(Access::ReadOnly))
+    app.wait_for(|state| *state == State::Up(Access::ReadOnly))
         .await;
-    let refused = rig.call("POST", "/api/todos", json!({"text": "a"})).await;
-    assert_eq!(refused.status, 403, "{}", refused.body);
-    let list = rig.get("/list").await;
+    let rejected = app.call("POST", "/api/todos", json!({"text": "a"})).await;
+    assert_eq!(rejected.status, 403, "{}", rejected.body);
+    let list = app.get("/list").await;
     assert!(list.status.is_success() && list.body.contains("The list is read-only"));
 }
 
 #[tokio::test]
-async fn many_replicas_that_start_at_once_make_one_schema() {
+async fn concurrent_replicas_create_one_schema() {
     let Some(bin) = test_support::postgres::programs() else {
         return;
     };
@@ -150,11 +150,11 @@ async fn many_replicas_that_start_at_once_make_one_schema() {
     for start in starts.collect::<Vec<_>>() {
         assert_eq!(start.await.unwrap(), Ok(Access::ReadWrite));
     }
-    assert_eq!(server.sql("SELECT count(*) FROM schema_migrations"), "1");
+    assert_eq!(server.sql("SELECT count(*) FROM schema_migrations"), "2");
 }
 
 #[tokio::test]
-async fn many_replicas_make_a_database_that_is_not_there_as_the_original_does() {
+async fn concurrent_replicas_create_the_missing_database() {
     let Some(bin) = test_support::postgres::programs() else {
         return;
     };
@@ -173,7 +173,7 @@ async fn many_replicas_make_a_database_that_is_not_there_as_the_original_does() 
 }
 
 #[tokio::test]
-async fn a_role_that_may_not_make_the_database_is_told_and_serves_without_it() {
+async fn role_without_the_right_to_create_the_database_has_an_error() {
     let Some(bin) = test_support::postgres::programs() else {
         return;
     };
@@ -190,16 +190,16 @@ async fn a_role_that_may_not_make_the_database_is_told_and_serves_without_it() {
 }
 
 #[tokio::test]
-async fn a_server_that_comes_back_empty_gets_its_schema_anew() {
+async fn empty_server_gets_its_schema() {
     let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
-    let rig = Rig::postgres(&server, &[]);
-    rig.until(up).await;
+    let app = TestApp::postgres(&server, &[]);
+    app.wait_for(up).await;
     server.sql("DROP TABLE items, schema_migrations");
-    // The first to meet it has bad luck; the watch makes the schema, and the next does not.
-    assert_eq!(rig.get("/list").await.status, 503);
-    rig.until(up).await;
-    assert_eq!(rig.get("/list").await.status, 200);
+    // The first request fails and starts the health check, which creates the schema.
+    assert_eq!(app.get("/list").await.status, 503);
+    app.wait_for(up).await;
+    assert_eq!(app.get("/list").await.status, 200);
 }

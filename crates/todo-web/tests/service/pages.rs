@@ -1,90 +1,121 @@
-//! The list for people.
+//! Pages and forms.
 
-use crate::rig::{Rig, TOKEN};
+use crate::harness::{TOKEN, TestApp};
 
 #[tokio::test]
-async fn an_item_is_added_edited_done_and_deleted_by_forms() {
-    let rig = Rig::sqlite(&[], &[]).await;
-    let added = rig.submit("/new", "text=buy+milk").await;
+async fn item_is_added_edited_completed_and_deleted_by_forms() {
+    let app = TestApp::sqlite(&[], &[]).await;
+    let added = app.submit("/new", "text=buy+milk").await;
     assert_eq!(
         (added.status.as_u16(), added.header("location")),
         (303, "/list")
     );
-    assert!(rig.get("/list").await.body.contains("buy milk"));
+    assert!(app.get("/list").await.body.contains("buy milk"));
     assert!(
-        rig.get("/")
+        app.get("/")
             .await
             .body
             .contains("<strong>1</strong> to do, 1 in all.")
     );
     assert!(
-        rig.get("/items/1/edit")
+        app.get("/items/1/edit")
             .await
             .body
             .contains("value=\"buy milk\"")
     );
-    assert_eq!(rig.submit("/items/1/edit", "text=bread").await.status, 303);
-    assert_eq!(rig.submit("/items/1/done", "done=true").await.status, 303);
-    let list = rig.get("/list").await.body;
+    assert_eq!(app.submit("/items/1/edit", "text=bread").await.status, 303);
+    assert_eq!(app.submit("/items/1/done", "done=true").await.status, 303);
+    let list = app.get("/list").await.body;
     assert!(
         list.contains("bread") && list.contains("<li class=\"done\">") && !list.contains("milk")
     );
     assert!(
-        rig.get("/")
+        app.get("/")
             .await
             .body
             .contains("<strong>0</strong> to do, 1 in all.")
     );
-    assert_eq!(rig.submit("/items/1/delete", "").await.status, 303);
+    assert_eq!(app.submit("/items/1/delete", "").await.status, 303);
     assert!(
-        rig.get("/list")
+        app.get("/list")
             .await
             .body
             .contains("There is nothing here yet.")
     );
-    assert_eq!(rig.submit("/items/1/done", "done=true").await.status, 404);
-    // A second press of the same button is no failure.
-    assert_eq!(rig.submit("/items/1/delete", "").await.status, 303);
+    assert_eq!(app.submit("/items/1/done", "done=true").await.status, 404);
+    // A second click on the same button succeeds.
+    assert_eq!(app.submit("/items/1/delete", "").await.status, 303);
 }
 
 #[tokio::test]
-async fn a_form_that_is_sent_twice_adds_one_item() {
-    let rig = Rig::sqlite(&[], &[]).await;
+async fn deletion_can_be_undone_from_the_list() {
+    let app = TestApp::sqlite(&[], &[]).await;
+    app.submit("/new", "text=%22milk%22%3B+%C3%A9").await;
+    app.submit("/items/1/done", "").await;
+    let deleted = app.submit("/items/1/delete", "").await;
+    assert_eq!(deleted.status, 303);
+    let cookie = deleted.header("set-cookie").split(';').next().unwrap();
+    let list = app.send("GET", "/list", &[("cookie", cookie)], "").await;
+    assert!(
+        list.body
+            .contains("name=\"text\" value=\"&#34;milk&#34;; é\""),
+        "{}",
+        list.body
+    );
+    let cookies: Vec<_> = list.headers.get_all("set-cookie").iter().collect();
+    assert!(cookies.iter().any(|cookie| {
+        let cookie = cookie.to_str().unwrap();
+        cookie.starts_with("undo=;") && cookie.contains("Max-Age=0")
+    }));
+    let undone = app
+        .submit("/new", "text=%22milk%22%3B+%C3%A9&done=true")
+        .await;
+    assert_eq!(undone.status, 303);
+    let item = &app.get("/api/todos").await.json()["items"][0];
+    assert_eq!(
+        (&item["text"], &item["done"]),
+        (&"\"milk\"; é".into(), &true.into())
+    );
+}
+
+#[tokio::test]
+async fn form_that_is_sent_twice_adds_one_item() {
+    let app = TestApp::sqlite(&[], &[]).await;
     let key = "text=a&key=6f1f7a52-0b61-4f6a-9f2c-0a8f6c0d4f11";
     for _ in 0..2 {
-        assert_eq!(rig.submit("/new", key).await.status, 303);
+        assert_eq!(app.submit("/new", key).await.status, 303);
     }
-    assert!(rig.get("/").await.body.contains("1 in all."));
-    // What is no key of ours is none.
+    assert!(app.get("/").await.body.contains("1 in all."));
+    // A value that is not one of the service's keys is ignored.
     for _ in 0..2 {
-        rig.submit("/new", "text=b&key=x").await;
+        app.submit("/new", "text=b&key=x").await;
     }
-    assert!(rig.get("/").await.body.contains("3 in all."));
+    assert!(app.get("/").await.body.contains("3 in all."));
 }
 
 #[tokio::test]
-async fn a_text_that_is_none_comes_back_with_a_word_about_it() {
-    let rig = Rig::sqlite(&[], &[]).await;
-    let refused = rig
+async fn invalid_text_is_returned_with_an_error() {
+    let app = TestApp::sqlite(&[], &[]).await;
+    let refused = app
         .submit("/new", "text=+&key=6f1f7a52-0b61-4f6a-9f2c-0a8f6c0d4f11")
         .await;
     assert_eq!(refused.status, 422);
     for part in [
-        "say what is to be done",
+        "the text is empty",
         "aria-invalid=\"true\"",
         "aria-describedby=\"text-error\"",
         "value=\"6f1f7a52-0b61-4f6a-9f2c-0a8f6c0d4f11\"",
     ] {
         assert!(refused.body.contains(part), "{part}: {}", refused.body);
     }
-    rig.submit("/new", "text=a").await;
+    app.submit("/new", "text=a").await;
     let long = format!("text={}", "%C3%A9".repeat(257));
-    assert_eq!(rig.submit("/items/1/edit", &long).await.status, 422);
+    assert_eq!(app.submit("/items/1/edit", &long).await.status, 422);
 }
 
 #[tokio::test]
-async fn a_form_of_another_site_changes_nothing() {
-    let rig = Rig::sqlite(&[], &[]).await;
+async fn form_of_another_site_changes_nothing() {
+    let app = TestApp::sqlite(&[], &[]).await;
     let form = ("content-type", "application/x-www-form-urlencoded");
     let cookie = format!("csrf={TOKEN}");
     let other = format!("csrf={}", "f".repeat(32));
@@ -102,17 +133,17 @@ async fn a_form_of_another_site_changes_nothing() {
                 .into_iter()
                 .chain([form])
                 .collect();
-            let answer = rig.send("POST", path, &headers, &fields).await;
+            let answer = app.send("POST", path, &headers, &fields).await;
             assert_eq!(answer.status, 403, "{path} {cookie:?} {fields}");
         }
     }
-    assert!(rig.get("/").await.body.contains("0 in all."));
+    assert!(app.get("/").await.body.contains("0 in all."));
 }
 
 #[tokio::test]
-async fn a_visitor_gets_a_cookie_that_the_forms_repeat() {
-    let rig = Rig::sqlite(&[], &[]).await;
-    let first = rig.get("/new").await;
+async fn forms_repeat_the_token_of_the_cookie() {
+    let app = TestApp::sqlite(&[], &[]).await;
+    let first = app.get("/new").await;
     let cookie = first.header("set-cookie").to_owned();
     let token = cookie
         .strip_prefix("csrf=")
@@ -120,13 +151,13 @@ async fn a_visitor_gets_a_cookie_that_the_forms_repeat() {
         .split(';')
         .next()
         .unwrap();
-    assert!(cookie.ends_with("; Path=/; HttpOnly; SameSite=Strict"));
+    assert!(cookie.ends_with("; Path=/; HttpOnly; SameSite=Lax"));
     assert!(
         first
             .body
             .contains(&format!("name=\"csrf\" value=\"{token}\""))
     );
-    let again = rig
+    let again = app
         .send("GET", "/new", &[("cookie", &format!("csrf={token}"))], "")
         .await;
     assert_eq!(again.header("set-cookie"), "");
@@ -138,12 +169,12 @@ async fn a_visitor_gets_a_cookie_that_the_forms_repeat() {
 }
 
 #[tokio::test]
-async fn what_somebody_wrote_is_text_and_nothing_else() {
-    let rig = Rig::sqlite(&[], &[("BannerMessage", "<b>hi</b>")]).await;
-    rig.submit("/new", "text=%3Cscript%3Ealert(1)%3C%2Fscript%3E%22%27%26")
+async fn texts_are_escaped() {
+    let app = TestApp::sqlite(&[], &[("BannerMessage", "<b>hi</b>")]).await;
+    app.submit("/new", "text=%3Cscript%3Ealert(1)%3C%2Fscript%3E%22%27%26")
         .await;
     for path in ["/list", "/items/1/edit"] {
-        let page = rig.get(path).await.body;
+        let page = app.get(path).await.body;
         assert!(
             !page.contains("<script>alert") && !page.contains("<b>hi"),
             "{page}"
@@ -153,8 +184,8 @@ async fn what_somebody_wrote_is_text_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_or_not_done_is_said_on_a_page() {
-    let rig = Rig::sqlite(&[], &[]).await;
+async fn unknown_path_and_method_have_a_page() {
+    let app = TestApp::sqlite(&[], &[]).await;
     for (method, path, status, allowed) in [
         ("GET", "/nowhere", 404, ""),
         ("GET", "/items/x/edit", 404, ""),
@@ -162,12 +193,12 @@ async fn what_is_not_there_or_not_done_is_said_on_a_page() {
         ("GET", "/items/1/done", 405, "POST"),
         ("DELETE", "/list", 405, "GET,HEAD"),
     ] {
-        let answer = rig.send(method, path, &[], "").await;
+        let answer = app.send(method, path, &[], "").await;
         assert_eq!(answer.status, status, "{method} {path}");
         assert_eq!(answer.header("allow"), allowed, "{method} {path}");
         assert!(answer.body.contains("<h1>Not"), "{}", answer.body);
     }
-    let long = rig
+    let long = app
         .submit("/new", &format!("text={}", "x".repeat(80_000)))
         .await;
     assert_eq!(long.status, 413);
@@ -175,8 +206,8 @@ async fn what_is_not_there_or_not_done_is_said_on_a_page() {
 }
 
 #[tokio::test]
-async fn head_is_get_without_the_page() {
-    let rig = Rig::sqlite(&[], &[]).await;
+async fn head_has_the_headers_of_get() {
+    let app = TestApp::sqlite(&[], &[]).await;
     for path in [
         "/",
         "/list",
@@ -186,7 +217,7 @@ async fn head_is_get_without_the_page() {
         "/assets/app.js",
         "/nowhere",
     ] {
-        let (head, get) = (rig.send("HEAD", path, &[], "").await, rig.get(path).await);
+        let (head, get) = (app.send("HEAD", path, &[], "").await, app.get(path).await);
         assert_eq!(
             (head.status, head.body.as_str()),
             (get.status, ""),
@@ -198,8 +229,8 @@ async fn head_is_get_without_the_page() {
 }
 
 #[tokio::test]
-async fn every_answer_keeps_to_itself() {
-    let rig = Rig::sqlite(&[], &[]).await;
+async fn every_response_has_security_headers() {
+    let app = TestApp::sqlite(&[], &[]).await;
     for path in [
         "/",
         "/list",
@@ -209,7 +240,7 @@ async fn every_answer_keeps_to_itself() {
         "/assets/app.js",
         "/livez",
     ] {
-        let answer = rig.get(path).await;
+        let answer = app.get(path).await;
         let policy = answer.header("content-security-policy");
         assert!(
             policy.contains("default-src 'none'") && !policy.contains("unsafe"),
@@ -232,36 +263,36 @@ async fn every_answer_keeps_to_itself() {
 }
 
 #[tokio::test]
-async fn the_settings_are_shown_only_if_asked_for_and_never_a_secret() {
-    let rig = Rig::sqlite(&[], &[]).await;
-    assert_eq!(rig.get("/config").await.status, 404);
+async fn settings_page_is_optional_and_masks_secrets() {
+    let app = TestApp::sqlite(&[], &[]).await;
+    assert_eq!(app.get("/config").await.status, 404);
     let environment = [
         ("ConfigController__Enabled", "true"),
         ("ConnectionStrings__ToDoDb", "Filename=unseen"),
         ("Database__Provider", "Sqlite"),
     ];
-    let rig = Rig::sqlite(&[], &environment).await;
-    let page = rig.get("/config").await;
+    let app = TestApp::sqlite(&[], &environment).await;
+    let page = app.get("/config").await;
     assert_eq!(page.status, 200);
     assert!(page.body.contains("ConnectionStrings:ToDoDb") && page.body.contains("********"));
     assert!(!page.body.contains("unseen"));
-    let diagnostics = rig.get("/diagnostics").await.body;
-    assert!(diagnostics.contains("Sqlite") && diagnostics.contains("answers (ReadWrite)"));
+    let diagnostics = app.get("/diagnostics").await.body;
+    assert!(diagnostics.contains("Sqlite") && diagnostics.contains("available (ReadWrite)"));
 }
 
 #[tokio::test]
-async fn metrics_are_there_unless_they_are_not_wanted() {
-    let rig = Rig::sqlite(&[], &[]).await;
-    rig.get("/list").await;
-    let metrics = rig.get("/metrics").await.body;
+async fn metrics_are_optional() {
+    let app = TestApp::sqlite(&[], &[]).await;
+    app.get("/list").await;
+    let metrics = app.get("/metrics").await.body;
     for part in [
         "todo_database_up 1\n",
         "todo_queries_total{operation=\"list\",outcome=\"ok\"} 1\n",
-        "todo_database_connections 1\n",
+        "todo_database_connections 2\n",
         "http_requests_total{",
     ] {
         assert!(metrics.contains(part), "{part}: {metrics}");
     }
-    let rig = Rig::sqlite(&[], &[("Metrics__Enabled", "false")]).await;
-    assert_eq!(rig.get("/metrics").await.status, 404);
+    let app = TestApp::sqlite(&[], &[("Metrics__Enabled", "false")]).await;
+    assert_eq!(app.get("/metrics").await.status, 404);
 }

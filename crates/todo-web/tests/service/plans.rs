@@ -7,19 +7,19 @@ use serde_json::json;
 use test_support::postgres::Server;
 use todo_web::database::State;
 
-use crate::rig::Rig;
+use crate::harness::TestApp;
 
 fn up(state: &State) -> bool {
     matches!(state, State::Up(_))
 }
 
-async fn statuses(rig: &Rig, requests: usize) -> Vec<u16> {
-    let get = async || rig.get("/api/todos").await.status.as_u16();
+async fn statuses(app: &TestApp, requests: usize) -> Vec<u16> {
+    let get = async || app.get("/api/todos").await.status.as_u16();
     join_all((0..requests).map(|_| get())).await
 }
 
-async fn add(rig: &Rig, text: &str) -> u16 {
-    let answer = rig.call("POST", "/api/todos", json!({"text": text})).await;
+async fn add(app: &TestApp, text: &str) -> u16 {
+    let answer = app.call("POST", "/api/todos", json!({"text": text})).await;
     answer.status.as_u16()
 }
 
@@ -32,40 +32,40 @@ async fn list_survives_a_column_that_changes_its_type() {
         return;
     };
     let server = Server::start(&bin, "");
-    let rig = Rig::postgres(&server, &["--ready=strict"]);
-    rig.until(up).await;
-    assert_eq!(add(&rig, "first").await, 201);
+    let app = TestApp::postgres(&server, &["--ready=strict"]);
+    app.wait_for(up).await;
+    assert_eq!(add(&app, "first").await, 201);
     for kind in TYPES.iter().cycle().take(6) {
         assert_eq!(
-            statuses(&rig, 16).await,
+            statuses(&app, 16).await,
             [200; 16],
-            "every connection has its statement"
+            "every connection has prepared the statement"
         );
         server.sql(&format!("ALTER TABLE items ALTER COLUMN text TYPE {kind}"));
-        assert_eq!(statuses(&rig, 16).await, [200; 16], "{kind}");
-        // A write whose statement is refused was not made, and is made once.
-        assert_eq!(add(&rig, kind).await, 201);
-        assert_eq!(rig.get("/readyz").await.status, 200);
+        assert_eq!(statuses(&app, 16).await, [200; 16], "{kind}");
+        // A change whose statement is rejected was not made, and is made once.
+        assert_eq!(add(&app, kind).await, 201);
+        assert_eq!(app.get("/readyz").await.status, 200);
     }
     assert_eq!(server.sql("SELECT count(*) FROM items"), "7");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_under_way_survive_a_column_that_changes_its_type() {
+async fn concurrent_requests_survive_a_column_that_changes_its_type() {
     let Some(bin) = test_support::postgres::programs() else {
         return;
     };
     let server = Server::start(&bin, "");
-    let rig = Arc::new(Rig::postgres(&server, &[]));
-    rig.until(up).await;
+    let app = Arc::new(TestApp::postgres(&server, &[]));
+    app.wait_for(up).await;
     let stop = tokio_util::sync::CancellationToken::new();
     let readers: Vec<_> = (0..8)
         .map(|_| {
-            let (rig, stop) = (rig.clone(), stop.clone());
+            let (app, stop) = (app.clone(), stop.clone());
             tokio::spawn(async move {
                 let mut failed = Vec::new();
                 while !stop.is_cancelled() {
-                    let answer = rig.get("/api/todos").await;
+                    let answer = app.get("/api/todos").await;
                     if answer.status == 500 {
                         failed.push(answer.body);
                     }
@@ -75,7 +75,7 @@ async fn requests_under_way_survive_a_column_that_changes_its_type() {
         })
         .collect();
     for kind in TYPES.iter().cycle().take(10) {
-        assert_eq!(statuses(&rig, 4).await, [200; 4]);
+        assert_eq!(statuses(&app, 4).await, [200; 4]);
         server.sql(&format!("ALTER TABLE items ALTER COLUMN text TYPE {kind}"));
     }
     stop.cancel();
@@ -90,16 +90,16 @@ async fn list_survives_statements_that_the_server_lost() {
         return;
     };
     let server = Server::start(&bin, "");
-    let rig = Rig::postgres(&server, &[]);
-    rig.until(up).await;
-    // Each item that is added loses the statements of its connection, as a pooler's change of servers does.
+    let app = TestApp::postgres(&server, &[]);
+    app.wait_for(up).await;
+    // Each insertion removes the statements of its connection, as a pooler's change of connections does.
     server.sql(
         "CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'DEALLOCATE ALL'; RETURN NULL; END $$",
     );
     server.sql("CREATE TRIGGER lose AFTER INSERT ON items EXECUTE FUNCTION lose()");
     for round in 0..5 {
-        assert_eq!(statuses(&rig, 8).await, [200; 8], "round {round}");
-        assert_eq!(add(&rig, "a").await, 201, "round {round}");
+        assert_eq!(statuses(&app, 8).await, [200; 8], "round {round}");
+        assert_eq!(add(&app, "a").await, 201, "round {round}");
     }
     assert_eq!(server.sql("SELECT count(*) FROM items"), "5");
 }
@@ -110,13 +110,13 @@ async fn table_that_cannot_be_read_makes_a_strict_service_unready() {
         return;
     };
     let server = Server::start(&bin, "");
-    let rig = Rig::postgres(&server, &["--ready=strict"]);
-    rig.until(up).await;
+    let app = TestApp::postgres(&server, &["--ready=strict"]);
+    app.wait_for(up).await;
     server.sql("ALTER TABLE items RENAME COLUMN done TO finished");
-    rig.until(|state| matches!(state, State::Down(_))).await;
-    assert_eq!(rig.get("/readyz").await.status, 503);
+    app.wait_for(|state| matches!(state, State::Down(_))).await;
+    assert_eq!(app.get("/readyz").await.status, 503);
     server.sql("ALTER TABLE items RENAME COLUMN finished TO done");
-    rig.until(up).await;
-    assert_eq!(rig.get("/readyz").await.status, 200);
-    assert_eq!(statuses(&rig, 1).await, [200]);
+    app.wait_for(up).await;
+    assert_eq!(app.get("/readyz").await.status, 200);
+    assert_eq!(statuses(&app, 1).await, [200]);
 }

@@ -1,25 +1,25 @@
-//! A small disk that a test fills. Needs root.
+//! Small file system that a test fills. Needs root.
 
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
-/// A small disk for this thread and what it starts; gone with them.
+/// Small file system for this thread and its child processes; removed with them.
 pub(crate) struct Tmpfs {
-    folder: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Tmpfs {
-    /// A disk of so many KiB, for everybody to write to.
+    /// Mounts a file system of `size` KiB that all users can write to.
     pub(crate) fn new(size: u32) -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        // A mount namespace of its own: nothing is left of it, however this ends.
+        let dir = tempfile::tempdir().unwrap();
+        // The kernel removes the mount with its namespace.
         let private = unshare(CloneFlags::CLONE_NEWNS).and_then(|()| {
             let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
             mount(None::<&str>, "/", None::<&str>, flags, None::<&str>)
         });
-        let tmpfs = Self { folder };
+        let tmpfs = Self { dir };
         match private.and_then(|()| tmpfs.mount(size, MsFlags::empty())) {
             Ok(()) => Some(tmpfs),
             Err(error) => {
@@ -32,26 +32,32 @@ impl Tmpfs {
 
     fn mount(&self, size: u32, flags: MsFlags) -> nix::Result<()> {
         let options = format!("size={size}k,mode=0777");
-        let (kind, path) = (Some("tmpfs"), self.folder.path());
+        let (kind, path) = (Some("tmpfs"), self.dir.path());
         mount(kind, path, kind, flags, Some(options.as_str()))
     }
 
-    /// Gives it more room.
+    /// Makes the file system read-only.
+    pub(crate) fn make_read_only(&self, size: u32) {
+        self.mount(size, MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY)
+            .unwrap();
+    }
+
+    /// Increases the size to `size` KiB.
     pub(crate) fn grow(&self, size: u32) {
         self.mount(size, MsFlags::MS_REMOUNT).unwrap();
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.folder.path()
+        self.dir.path()
     }
 
-    /// A folder on it that belongs to whoever runs servers here.
-    pub(crate) fn folder_of_server(&self, name: &str) -> PathBuf {
-        let folder = self.path().join(name);
-        std::fs::create_dir(&folder).unwrap();
+    /// Creates a directory for the user of the test's servers.
+    pub(crate) fn dir_of_server(&self, name: &str) -> PathBuf {
+        let dir = self.path().join(name);
+        std::fs::create_dir(&dir).unwrap();
         if let Some(user) = test_support::postgres::ordinary_user() {
-            std::os::unix::fs::chown(&folder, Some(user.uid.as_raw()), None).unwrap();
+            std::os::unix::fs::chown(&dir, Some(user.uid.as_raw()), None).unwrap();
         }
-        folder
+        dir
     }
 }

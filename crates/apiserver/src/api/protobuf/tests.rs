@@ -1,6 +1,6 @@
 use super::*;
 
-/// A field on the wire.
+/// Encodes a length-delimited field.
 fn bytes(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut field = vec![tag << 3 | 2, u8::try_from(content.len()).unwrap()];
     field.extend_from_slice(content);
@@ -17,7 +17,7 @@ fn envelope(version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn maps_times_and_bytes_are_read_and_what_is_empty_is_absent() {
+fn maps_and_bytes_are_decoded_and_empty_fields_are_omitted() {
     let label = [bytes(1, b"a"), bytes(2, b"b")].concat();
     let meta = [
         bytes(1, b"s"),
@@ -36,7 +36,7 @@ fn maps_times_and_bytes_are_read_and_what_is_empty_is_absent() {
 }
 
 #[test]
-fn numbers_lists_and_fields_of_inner_messages_are_read() {
+fn numbers_lists_and_embedded_messages_are_decoded() {
     let port = [bytes(1, b""), number(2, 0), number(3, 80), bytes(4, b"TCP")].concat();
     let get = [
         bytes(1, b"/"),
@@ -62,29 +62,32 @@ fn numbers_lists_and_fields_of_inner_messages_are_read() {
 }
 
 #[test]
-fn what_is_broken_is_refused_and_never_panics() {
-    let whole = envelope("v1", "Pod", &bytes(1, &bytes(1, b"p")));
-    for (given, why) in [
-        (b"{}".to_vec(), "it lacks its envelope"),
+fn malformed_message_is_rejected() {
+    let complete = envelope("v1", "Pod", &bytes(1, &bytes(1, b"p")));
+    for (body, message) in [
+        (b"{}".to_vec(), "missing envelope"),
         (
-            envelope("v1", "Rabbit", b""),
-            "no message of the kind \"Rabbit\"",
+            envelope("v1", "Unknown", b""),
+            "unsupported kind \"Unknown\"",
         ),
-        (whole[..whole.len() - 1].to_vec(), "cut short"),
+        (complete[..complete.len() - 1].to_vec(), "truncated"),
         (
             envelope("v1", "Pod", &number(1, 1)),
-            "a number stands where a message should",
+            "found a number instead of a message",
         ),
-        (envelope("v1", "Pod", &[0xff; 12]), "too long"),
+        (
+            envelope("v1", "Pod", &[0xff; 12]),
+            "a varint is longer than 64 bits",
+        ),
     ] {
-        let error = decode(&given).unwrap_err();
-        assert!(error.contains(why), "{error}");
+        let error = decode(&body).unwrap_err();
+        assert!(error.contains(message), "{error}");
     }
 }
 
 #[test]
-fn every_message_that_a_field_names_is_there() {
-    let plain = [
+fn every_field_type_and_every_kind_has_a_message() {
+    let scalars = [
         "string",
         "bytes",
         "bool",
@@ -101,7 +104,7 @@ fn every_message_that_a_field_names_is_there() {
         for field in fields.values() {
             let kind = field.kind.trim_start_matches("[]").trim_start_matches("{}");
             assert!(
-                plain.contains(&kind) || MESSAGES.contains_key(kind),
+                scalars.contains(&kind) || MESSAGES.contains_key(kind),
                 "{name}.{}: {kind}",
                 field.name
             );
@@ -114,19 +117,19 @@ fn every_message_that_a_field_names_is_there() {
 
 proptest::proptest! {
     #[test]
-    fn no_bytes_bring_it_down(raw in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+    fn arbitrary_bytes_do_not_panic(raw in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
         let _ = decode(&[MAGIC, &raw].concat());
         let _ = decode(&envelope("v1", "Pod", &raw[..raw.len().min(100)]));
     }
 }
 
-/// Follows a message and its kind's schema side by side.
+/// Compares the fields of a message with its kind's schema, and adds fields that the schema lacks to `unknown`.
 fn compare(
     message: &str,
     schema: &Value,
     all: &Value,
     seen: &mut Vec<String>,
-    strange: &mut Vec<String>,
+    unknown: &mut Vec<String>,
 ) {
     let schema = resolved(schema, all);
     let known = format!("{message} {}", schema["title"]);
@@ -136,12 +139,12 @@ fn compare(
     seen.push(known);
     for field in fields.values() {
         if field.name == "*" {
-            compare(field.kind, schema, all, seen, strange);
+            compare(field.kind, schema, all, seen, unknown);
             continue;
         }
         let property = &schema["properties"][field.name];
         if property.is_null() {
-            strange.push(format!("{message}.{}", field.name));
+            unknown.push(format!("{message}.{}", field.name));
             continue;
         }
         let property = resolved(property, all);
@@ -151,11 +154,11 @@ fn compare(
             (_, values @ Value::Object(_)) => values,
             _ => property,
         };
-        compare(kind, inner, all, seen, strange);
+        compare(kind, inner, all, seen, unknown);
     }
 }
 
-/// What a reference, or the one choice that is no null, stands for.
+/// Follows references and returns the only alternative that is not `null`.
 fn resolved<'a>(schema: &'a Value, all: &'a Value) -> &'a Value {
     let choices = [&schema["anyOf"], &schema["allOf"]].into_iter();
     let mut choices = choices.filter_map(Value::as_array).flatten();
@@ -169,17 +172,17 @@ fn resolved<'a>(schema: &'a Value, all: &'a Value) -> &'a Value {
 }
 
 #[test]
-fn every_field_of_a_message_is_called_as_in_json() {
-    let mut strange = Vec::new();
+fn every_message_field_has_a_json_name_of_the_schema() {
+    let mut unknown = Vec::new();
     for kind in crate::kinds::KINDS {
         let mut generator = schemars::SchemaGenerator::default();
         let schema = json!((kind.schema)(&mut generator));
         let all = json!(generator.take_definitions(false));
         let mut seen = Vec::new();
-        compare(kind.kind, &schema, &all, &mut seen, &mut strange);
+        compare(kind.kind, &schema, &all, &mut seen, &mut unknown);
         assert!(seen.len() > 1, "{}: {seen:?}", kind.kind);
     }
-    strange.sort();
-    strange.dedup();
-    assert_eq!(strange, [""; 0]);
+    unknown.sort();
+    unknown.dedup();
+    assert_eq!(unknown, [""; 0]);
 }

@@ -1,121 +1,130 @@
-//! Which pod a path means, and which of its ports.
+//! Pod and port that a request for the subresource `proxy` is forwarded to.
 
 use std::sync::Arc;
 
 use container_runtime::SandboxId;
 use serde_json::Value;
 
-use super::super::path::Path;
-use super::super::{Api, Failure, read};
+use crate::api::request_info::RequestInfo;
+use crate::api::{Api, StatusError, read};
+use crate::kinds::ProxyBackend;
 use crate::store::Key;
+
+/// Port of a pod that declares none.
+const DEFAULT_PORT: u64 = 80;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scheme {
+    Http,
+    Https,
+}
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) sandbox: SandboxId,
     pub(super) port: u16,
-    /// As the pod is told whom the request is for.
+    /// Value of the request's `Host` header: the pod's address and port.
     pub(super) host: String,
-    /// Whether it is spoken to over TLS.
-    pub(super) secure: bool,
+    pub(super) scheme: Scheme,
 }
 
 impl Target {
-    pub(super) fn find(api: &Api, path: &Path) -> Result<Self, Failure> {
-        let asked = path.name.as_deref().unwrap_or_default();
-        let (secure, name, port) = parse(asked)?;
-        let object = read::object(api, path, name)?;
-        let found = if path.kind.kind == "Pod" {
-            Self::of_pod(&object, port)?
-        } else {
-            let (pod, port) = behind(api, path, &object, port)?;
-            Self::at(&pod, port)?
-        };
-        Ok(Self { secure, ..found })
+    pub(super) fn find(api: &Api, info: &RequestInfo) -> Result<Self, StatusError> {
+        let requested = info.name.as_deref().unwrap_or_default();
+        let (scheme, name, port) = parse(requested)?;
+        let object = read::object(api, info, name)?;
+        match info.kind.proxy_backend {
+            Some(ProxyBackend::Pod) => Self::new(&object, pod_port(&object, port)?, scheme),
+            Some(ProxyBackend::Service) => {
+                let (pod, port) = resolve_service_backend(api, info, &object, port)?;
+                Self::new(&pod, port, scheme)
+            }
+            None => Err(StatusError::method_not_allowed()),
+        }
     }
 
-    fn of_pod(pod: &Value, port: &str) -> Result<Self, Failure> {
-        let containers = || pod["spec"]["containers"].as_array().into_iter().flatten();
-        let mut ports = containers().flat_map(|one| one["ports"].as_array().into_iter().flatten());
-        let number = if port.is_empty() {
-            ports
-                .next()
-                .and_then(|port| port["containerPort"].as_u64())
-                .or(Some(80))
-        } else {
-            let named = ports.find(|one| one["name"] == port);
-            let named = named.and_then(|one| one["containerPort"].as_u64());
-            named.or_else(|| port.parse().ok())
-        };
-        let number = number.and_then(|number| u16::try_from(number).ok());
-        let invalid = || Failure::bad_request(format!("the pod has no port {port:?}"));
-        Self::at(pod, number.ok_or_else(invalid)?)
-    }
-
-    fn at(pod: &Value, port: u16) -> Result<Self, Failure> {
+    fn new(pod: &Value, port: u16, scheme: Scheme) -> Result<Self, StatusError> {
         let (Some(uid), Some(ip)) = (
             pod["metadata"]["uid"].as_str(),
             pod["status"]["podIP"].as_str().filter(|ip| !ip.is_empty()),
         ) else {
             let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-            let why = format!("pod {name:?} has no address yet");
-            return Err(Failure::unavailable(why));
+            let message = format!("pod {name:?} has no address yet");
+            return Err(StatusError::unavailable(message));
         };
         Ok(Self {
             sandbox: SandboxId(uid.to_owned()),
             port,
             host: format!("{ip}:{port}"),
-            secure: false,
+            scheme,
         })
     }
 }
 
-/// `NAME`, `NAME:PORT` or `SCHEME:NAME:PORT`: whether over TLS, the name, the port.
-fn parse(asked: &str) -> Result<(bool, &str, &str), Failure> {
-    let parts: Vec<&str> = asked.split(':').collect();
+/// Parses `NAME`, `NAME:PORT` or `SCHEME:NAME:PORT`. The port is empty if it is absent.
+fn parse(text: &str) -> Result<(Scheme, &str, &str), StatusError> {
+    let parts: Vec<&str> = text.split(':').collect();
     match parts[..] {
-        [name] => Ok((false, name, "")),
-        [name, port] | ["" | "http", name, port] => Ok((false, name, port)),
-        ["https", name, port] => Ok((true, name, port)),
-        _ => Err(Failure::bad_request(format!(
-            "invalid request {asked:?}: it is NAME, NAME:PORT or SCHEME:NAME:PORT"
+        [name] => Ok((Scheme::Http, name, "")),
+        [name, port] | ["" | "http", name, port] => Ok((Scheme::Http, name, port)),
+        ["https", name, port] => Ok((Scheme::Https, name, port)),
+        _ => Err(StatusError::bad_request(format!(
+            "invalid request {text:?}: must be NAME, NAME:PORT or SCHEME:NAME:PORT"
         ))),
     }
 }
 
-/// A ready pod of a service, and its port behind the one that is asked for: by name, by number, or the only one.
-fn behind(
+/// Returns the requested port of a pod, by number or name. The default is the pod's first port.
+fn pod_port(pod: &Value, requested: &str) -> Result<u16, StatusError> {
+    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+    let ports = |container: &'_ Value| container["ports"].as_array().cloned().unwrap_or_default();
+    let mut ports = containers.flat_map(ports);
+    let number = if requested.is_empty() {
+        ports
+            .next()
+            .and_then(|port| port["containerPort"].as_u64())
+            .or(Some(DEFAULT_PORT))
+    } else {
+        let named = ports.find(|port| port["name"] == requested);
+        let named = named.and_then(|port| port["containerPort"].as_u64());
+        named.or_else(|| requested.parse().ok())
+    };
+    number
+        .and_then(|number| u16::try_from(number).ok())
+        .ok_or_else(|| StatusError::bad_request(format!("the pod has no port {requested:?}")))
+}
+
+/// Returns a ready pod of a service, and the target port of the requested service port: by name, by number, or the first
+/// one if `requested` is empty.
+fn resolve_service_backend(
     api: &Api,
-    path: &Path,
+    info: &RequestInfo,
     service: &Value,
-    asked: &str,
-) -> Result<(Arc<Value>, u16), Failure> {
+    requested: &str,
+) -> Result<(Arc<Value>, u16), StatusError> {
     let name = service["metadata"]["name"].as_str().unwrap_or_default();
-    let ports = service["spec"]["ports"].as_array().into_iter().flatten();
-    let number = asked.parse::<u16>().ok();
-    let is_asked = |port: &&Value| {
-        asked.is_empty()
-            || port["name"] == asked
+    let mut ports = service["spec"]["ports"].as_array().into_iter().flatten();
+    let number = requested.parse::<u16>().ok();
+    let is_requested = |port: &&Value| {
+        requested.is_empty()
+            || port["name"] == requested
             || number.is_some_and(|number| port["port"] == number)
     };
-    let unavailable = |why: String| Failure::unavailable(why);
-    let port = ports.clone().find(is_asked).ok_or_else(|| {
-        unavailable(format!(
-            "no service port {asked:?} found for service {name:?}"
+    let port = ports.find(is_requested).ok_or_else(|| {
+        StatusError::unavailable(format!(
+            "no service port {requested:?} found for service {name:?}"
         ))
     })?;
-    let namespace = path.namespace.as_deref();
+    let namespace = info.namespace.as_deref();
     let (slices, _) = api.store.list("discovery.k8s.io/endpointslices", namespace);
-    let of_service =
+    let is_of_service =
         |slice: &&Arc<Value>| slice["metadata"]["labels"]["kubernetes.io/service-name"] == name;
-    for slice in slices.iter().filter(of_service) {
-        let in_slice = slice["ports"].as_array().into_iter().flatten();
-        let same = |one: &&Value| {
-            one["name"].as_str().unwrap_or_default() == port["name"].as_str().unwrap_or_default()
-        };
-        let number = in_slice
-            .clone()
-            .find(same)
-            .and_then(|one| one["port"].as_u64());
+    for slice in slices.iter().filter(is_of_service) {
+        let mut slice_ports = slice["ports"].as_array().into_iter().flatten();
+        let port_name = |port: &Value| port["name"].as_str().unwrap_or_default().to_owned();
+        let number = slice_ports
+            .find(|slice_port| port_name(slice_port) == port_name(port))
+            .and_then(|slice_port| slice_port["port"].as_u64());
         let Some(number) = number.and_then(|number| u16::try_from(number).ok()) else {
             continue;
         };
@@ -132,7 +141,7 @@ fn behind(
             return Ok((pod, number));
         }
     }
-    Err(unavailable(format!(
+    Err(StatusError::unavailable(format!(
         "no endpoints available for service {name:?}"
     )))
 }

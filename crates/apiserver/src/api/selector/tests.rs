@@ -3,12 +3,12 @@ use serde_json::json;
 use super::*;
 use crate::kinds;
 
-fn selector(labels: &str, fields: &str) -> Result<Selector, Failure> {
+fn selector(labels: &str, fields: &str) -> Result<Selector, StatusError> {
     let query: String = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("labelSelector", labels)
         .append_pair("fieldSelector", fields)
         .finish();
-    Selector::of(&Query::parse(&query))
+    Selector::from_query(&Query::parse(&query))
 }
 
 #[track_caller]
@@ -25,7 +25,7 @@ fn check(labels: &str, fields: &str, expected: bool) {
 }
 
 #[test]
-fn labels_are_compared_as_the_selector_says() {
+fn label_selector_matches_labels() {
     for (labels, expected) in [
         ("", true),
         ("app=web", true),
@@ -56,7 +56,7 @@ fn labels_are_compared_as_the_selector_says() {
 }
 
 #[test]
-fn fields_are_compared_as_the_selector_says() {
+fn field_selector_matches_fields() {
     for (fields, expected) in [
         ("metadata.name=x", true),
         ("metadata.name==x,metadata.namespace=n", true),
@@ -68,7 +68,7 @@ fn fields_are_compared_as_the_selector_says() {
 }
 
 #[test]
-fn what_does_not_parse_is_refused() {
+fn malformed_selector_is_rejected() {
     for labels in [
         "a b",
         "app within (x)",
@@ -83,18 +83,18 @@ fn what_does_not_parse_is_refused() {
 }
 
 #[test]
-fn fields_that_a_kind_does_not_have_are_refused() {
+fn field_that_the_kind_does_not_support_is_rejected() {
     let kind = kinds::find("", "v1", "configmaps").unwrap();
     assert!(
         selector("", "spec.colour=red")
             .unwrap()
-            .check(kind)
+            .check_fields(kind)
             .is_err()
     );
     assert!(
         selector("", "metadata.name=red")
             .unwrap()
-            .check(kind)
+            .check_fields(kind)
             .is_ok()
     );
 }

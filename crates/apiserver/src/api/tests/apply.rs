@@ -1,4 +1,4 @@
-//! Objects that several apply, each its fields.
+//! Server-side apply by several managers.
 
 use super::*;
 
@@ -9,7 +9,7 @@ async fn apply(
     path: &str,
     manager: &str,
     mut config: Value,
-    more: &str,
+    extra_query: &str,
 ) -> (StatusCode, Value) {
     let deployment = path.contains("deployments");
     let (version, kind) = if deployment {
@@ -19,7 +19,7 @@ async fn apply(
     };
     config["apiVersion"] = json!(version);
     config["kind"] = json!(kind);
-    let path = format!("{path}?fieldManager={manager}{more}");
+    let path = format!("{path}?fieldManager={manager}{extra_query}");
     call(api, "PATCH", &path, "application/apply-patch+yaml", config).await
 }
 
@@ -34,7 +34,7 @@ fn deployment(replicas: Option<u32>, containers: &Value) -> Value {
     object
 }
 
-fn owners(object: &Value) -> Vec<(String, String)> {
+fn managers(object: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let list = object["metadata"]["managedFields"].as_array().unwrap();
     list.iter()
@@ -42,38 +42,47 @@ fn owners(object: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
-fn owned<'a>(object: &'a Value, manager: &str) -> &'a Value {
+fn owned_fields<'a>(object: &'a Value, manager: &str) -> &'a Value {
     let list = object["metadata"]["managedFields"].as_array().unwrap();
     let entry = list.iter().find(|entry| entry["manager"] == manager);
     &entry.unwrap()["fieldsV1"]
 }
 
 #[tokio::test]
-async fn applying_makes_an_object_and_applying_the_same_again_changes_nothing() {
+async fn apply_creates_an_object_and_repeated_apply_changes_nothing() {
     let api = api();
-    let path = format!("{MAPS}/x");
+    let path = format!("{CONFIG_MAPS}/x");
     let config = json!({"metadata": {"name": "x", "labels": {"l": "1"}}, "data": {"a": "1"}});
-    let (status, made) = apply(&api, &path, "me", config.clone(), "").await;
-    assert_eq!(status, StatusCode::CREATED, "{made}");
+    let (status, created) = apply(&api, &path, "me", config.clone(), "").await;
+    assert_eq!(status, StatusCode::CREATED, "{created}");
     let expected = json!([{
         "manager": "me", "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1", "time": "2026-01-02T03:04:05Z",
         "fieldsV1": {"f:data": {"f:a": {}}, "f:metadata": {"f:labels": {"f:l": {}}}},
     }]);
-    assert_eq!(made["metadata"]["managedFields"], expected);
+    assert_eq!(created["metadata"]["managedFields"], expected);
     let (status, same) = apply(&api, &path, "me", config.clone(), "").await;
-    assert_eq!((status, &same), (StatusCode::OK, &made));
-    let (status, _) = apply(&api, &format!("{MAPS}/y"), "me", json!({}), "&dryRun=All").await;
+    assert_eq!((status, &same), (StatusCode::OK, &created));
+    let (status, _) = apply(
+        &api,
+        &format!("{CONFIG_MAPS}/y"),
+        "me",
+        json!({}),
+        "&dryRun=All",
+    )
+    .await;
     assert_eq!(status, StatusCode::CREATED);
     assert_eq!(
-        send(&api, "GET", &format!("{MAPS}/y"), Value::Null).await.0,
+        send(&api, "GET", &format!("{CONFIG_MAPS}/y"), Value::Null)
+            .await
+            .0,
         StatusCode::NOT_FOUND
     );
 }
 
 #[tokio::test]
-async fn what_an_applier_wants_no_more_goes_unless_somebody_else_wants_it() {
+async fn field_that_is_no_longer_applied_is_removed_unless_another_manager_owns_it() {
     let api = api();
-    let path = format!("{MAPS}/x");
+    let path = format!("{CONFIG_MAPS}/x");
     apply(
         &api,
         &path,
@@ -95,19 +104,19 @@ async fn what_an_applier_wants_no_more_goes_unless_somebody_else_wants_it() {
         both["data"],
         json!({"mine": "1", "ours": "2", "yours": "3"})
     );
-    let (_, left) = apply(&api, &path, "me", json!({"data": {}}), "").await;
-    assert_eq!(left["data"], json!({"ours": "2", "yours": "3"}));
-    let (_, left) = apply(&api, &path, "you", json!({}), "").await;
-    assert_eq!(left["data"], Value::Null);
+    let (_, applied) = apply(&api, &path, "me", json!({"data": {}}), "").await;
+    assert_eq!(applied["data"], json!({"ours": "2", "yours": "3"}));
+    let (_, applied) = apply(&api, &path, "you", json!({}), "").await;
+    assert_eq!(applied["data"], Value::Null);
 }
 
 #[tokio::test]
-async fn an_element_of_a_list_goes_with_its_applier_and_others_stay() {
+async fn list_element_that_is_no_longer_applied_is_removed_and_others_are_kept() {
     let api = api();
     let c = json!({"name": "c", "image": "i", "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]});
     let s = json!({"name": "s", "image": "i"});
-    let (_, made) = apply(&api, DEPLOYMENT, "me", deployment(None, &json!([c, s])), "").await;
-    assert_eq!(made["spec"]["replicas"], 1, "{made}");
+    let (_, created) = apply(&api, DEPLOYMENT, "me", deployment(None, &json!([c, s])), "").await;
+    assert_eq!(created["spec"]["replicas"], 1, "{created}");
     let patch = json!({"spec": {"template": {"spec": {"containers": [{"name": "c", "env": [{"name": "C", "value": "3"}]}]}}}});
     let strategic = "application/strategic-merge-patch+json";
     let (status, _) = call(
@@ -120,22 +129,22 @@ async fn an_element_of_a_list_goes_with_its_applier_and_others_stay() {
     .await;
     assert_eq!(status, StatusCode::OK);
     let c = json!({"name": "c", "image": "i", "env": [{"name": "A", "value": "1"}]});
-    let (status, left) = apply(&api, DEPLOYMENT, "me", deployment(None, &json!([c])), "").await;
-    assert_eq!(status, StatusCode::OK, "{left}");
-    let containers = &left["spec"]["template"]["spec"]["containers"];
+    let (status, applied) = apply(&api, DEPLOYMENT, "me", deployment(None, &json!([c])), "").await;
+    assert_eq!(status, StatusCode::OK, "{applied}");
+    let containers = &applied["spec"]["template"]["spec"]["containers"];
     assert_eq!(containers.as_array().unwrap().len(), 1, "{containers}");
     let names: Vec<_> = containers[0]["env"]
         .as_array()
         .unwrap()
         .iter()
-        .map(|one| &one["name"])
+        .map(|variable| &variable["name"])
         .collect();
     assert!(
         names.contains(&&json!("A")) && names.contains(&&json!("C")) && names.len() == 2,
         "{names:?}"
     );
     assert_eq!(
-        owners(&left),
+        managers(&applied),
         [
             ("me".to_owned(), "Apply".to_owned()),
             ("you".to_owned(), "Update".to_owned())
@@ -144,7 +153,7 @@ async fn an_element_of_a_list_goes_with_its_applier_and_others_stay() {
 }
 
 #[tokio::test]
-async fn a_conflict_names_who_owns_what_and_force_takes_it() {
+async fn conflict_names_manager_and_field_and_force_transfers_ownership() {
     let api = api();
     let c = json!([{"name": "c", "image": "i"}]);
     apply(&api, DEPLOYMENT, "me", deployment(Some(2), &c), "").await;
@@ -158,24 +167,25 @@ async fn a_conflict_names_who_owns_what_and_force_takes_it() {
         scale,
     )
     .await;
-    let (_, now) = send(&api, "GET", DEPLOYMENT, Value::Null).await;
+    let (_, scaled) = send(&api, "GET", DEPLOYMENT, Value::Null).await;
     assert_eq!(
-        *owned(&now, "scaler"),
+        *owned_fields(&scaled, "scaler"),
         json!({"f:spec": {"f:replicas": {}}})
     );
-    assert!(owned(&now, "me")["f:spec"].get("f:replicas").is_none());
+    let own_spec = &owned_fields(&scaled, "me")["f:spec"];
+    assert!(own_spec.get("f:replicas").is_none());
 
-    let (status, refused) = apply(&api, DEPLOYMENT, "me", deployment(Some(2), &c), "").await;
+    let (status, rejected) = apply(&api, DEPLOYMENT, "me", deployment(Some(2), &c), "").await;
     assert_eq!(status, StatusCode::CONFLICT);
-    let who = "\"scaler\" using apps/v1";
+    let manager = "\"scaler\" using apps/v1";
     assert_eq!(
-        refused["message"],
-        format!("Apply failed with 1 conflict: conflict with {who}: .spec.replicas")
+        rejected["message"],
+        format!("Apply failed with 1 conflict: conflict with {manager}: .spec.replicas")
     );
-    assert_eq!(refused["reason"], "Conflict");
-    let causes = json!([{"reason": "FieldManagerConflict", "message": format!("conflict with {who}"), "field": ".spec.replicas"}]);
-    assert_eq!(refused["details"]["causes"], causes);
-    // The same value is no conflict: both own it.
+    assert_eq!(rejected["reason"], "Conflict");
+    let causes = json!([{"reason": "FieldManagerConflict", "message": format!("conflict with {manager}"), "field": ".spec.replicas"}]);
+    assert_eq!(rejected["details"]["causes"], causes);
+    // The same value is not a conflict: both managers own the field.
     let (status, _) = apply(&api, DEPLOYMENT, "me", deployment(Some(5), &c), "").await;
     assert_eq!(status, StatusCode::OK);
 
@@ -192,11 +202,13 @@ async fn a_conflict_names_who_owns_what_and_force_takes_it() {
         (StatusCode::OK, &json!(3))
     );
     assert!(
-        owned(&forced, "me")["f:spec"].get("f:replicas").is_none(),
+        owned_fields(&forced, "me")["f:spec"]
+            .get("f:replicas")
+            .is_none(),
         "{forced}"
     );
     assert!(
-        !owners(&forced)
+        !managers(&forced)
             .iter()
             .any(|(manager, _)| manager == "scaler"),
         "{forced}"
@@ -204,11 +216,11 @@ async fn a_conflict_names_who_owns_what_and_force_takes_it() {
 }
 
 #[tokio::test]
-async fn several_conflicts_are_listed_by_manager() {
+async fn conflicts_are_listed_by_manager() {
     let api = api();
-    let path = format!("{MAPS}/x");
+    let path = format!("{CONFIG_MAPS}/x");
     apply(&api, &path, "me", json!({"data": {"a": "1", "b": "1"}}), "").await;
-    let (status, refused) = apply(
+    let (status, rejected) = apply(
         &api,
         &path,
         "you",
@@ -218,43 +230,43 @@ async fn several_conflicts_are_listed_by_manager() {
     .await;
     assert_eq!(status, StatusCode::CONFLICT);
     let expected = "Apply failed with 2 conflicts: conflicts with \"me\":\n- .data.a\n- .data.b";
-    assert_eq!(refused["message"], expected);
+    assert_eq!(rejected["message"], expected);
 }
 
 #[tokio::test]
-async fn status_and_the_rest_are_applied_at_their_own_paths() {
+async fn status_is_applied_only_through_its_subresource() {
     let api = api();
     let c = json!([{"name": "c", "image": "i"}]);
     apply(&api, DEPLOYMENT, "me", deployment(Some(2), &c), "").await;
     let status = json!({"status": {"replicas": 7}, "spec": {"replicas": 9}});
-    let (code, written) = apply(&api, &format!("{DEPLOYMENT}/status"), "me", status, "").await;
-    assert_eq!(code, StatusCode::OK, "{written}");
+    let (code, applied) = apply(&api, &format!("{DEPLOYMENT}/status"), "me", status, "").await;
+    assert_eq!(code, StatusCode::OK, "{applied}");
     assert_eq!(
-        (&written["status"]["replicas"], &written["spec"]["replicas"]),
+        (&applied["status"]["replicas"], &applied["spec"]["replicas"]),
         (&json!(7), &json!(2))
     );
-    let entries = written["metadata"]["managedFields"].as_array().unwrap();
-    let of_status = entries
+    let entries = applied["metadata"]["managedFields"].as_array().unwrap();
+    let status_entry = entries
         .iter()
         .find(|entry| entry["subresource"] == "status")
         .unwrap();
     assert_eq!(
-        of_status["fieldsV1"],
+        status_entry["fieldsV1"],
         json!({"f:status": {"f:replicas": {}}})
     );
     assert_eq!(entries.len(), 2, "{entries:?}");
 }
 
 #[tokio::test]
-async fn what_cannot_be_applied_is_refused_with_a_reason() {
+async fn invalid_apply_request_is_rejected() {
     let api = api();
-    let path = format!("{MAPS}/x");
+    let path = format!("{CONFIG_MAPS}/x");
     let media = "application/apply-patch+yaml";
-    let (status, refused) = call(&api, "PATCH", &path, media, map("x")).await;
+    let (status, rejected) = call(&api, "PATCH", &path, media, config_map("x")).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
     let expected = "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch";
-    assert_eq!(refused["message"], expected);
-    for (config, why) in [
+    assert_eq!(rejected["message"], expected);
+    for (config, message) in [
         (
             json!({"metadata": {"name": "y"}}),
             "does not match the name on the URL",
@@ -264,14 +276,14 @@ async fn what_cannot_be_applied_is_refused_with_a_reason() {
             "metadata.managedFields must be nil",
         ),
     ] {
-        let (status, refused) = apply(&api, &path, "me", config, "").await;
+        let (status, rejected) = apply(&api, &path, "me", config, "").await;
         assert_eq!(status, StatusCode::BAD_REQUEST);
         assert!(
-            refused["message"].as_str().unwrap().contains(why),
-            "{refused}"
+            rejected["message"].as_str().unwrap().contains(message),
+            "{rejected}"
         );
     }
-    let untyped = call(
+    let (status, _) = call(
         &api,
         "PATCH",
         &format!("{path}?fieldManager=me"),
@@ -279,5 +291,9 @@ async fn what_cannot_be_applied_is_refused_with_a_reason() {
         json!({}),
     )
     .await;
-    assert_eq!(untyped.0, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        status,
+        StatusCode::BAD_REQUEST,
+        "without apiVersion and kind"
+    );
 }

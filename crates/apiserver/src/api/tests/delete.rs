@@ -1,9 +1,9 @@
-//! Objects go: at once, in two steps, held by finalizers, with their namespace, many together.
+//! Deletion of objects, with grace periods and finalizers, of namespaces and of collections.
 
 use super::*;
 
 #[tokio::test]
-async fn a_pod_that_may_run_is_deleted_in_two_steps() {
+async fn scheduled_pod_is_removed_after_deletion_with_grace_period_zero() {
     let api = api();
     send(&api, "POST", PODS, pod("x")).await;
     let target = json!({"target": {"kind": "Node", "name": "n"}});
@@ -26,10 +26,10 @@ async fn a_pod_that_may_run_is_deleted_in_two_steps() {
         first["metadata"]["deletionTimestamp"],
         "2026-01-02T03:04:12Z"
     );
-    let (_, longer) = send(&api, "DELETE", &path, json!({"gracePeriodSeconds": 8})).await;
+    let (_, second) = send(&api, "DELETE", &path, json!({"gracePeriodSeconds": 8})).await;
     assert_eq!(
-        longer["metadata"]["deletionGracePeriodSeconds"], 7,
-        "grace only shrinks"
+        second["metadata"]["deletionGracePeriodSeconds"], 7,
+        "the grace period can only be shortened"
     );
     send(&api, "DELETE", &path, json!({"gracePeriodSeconds": 0})).await;
     assert_eq!(
@@ -39,7 +39,7 @@ async fn a_pod_that_may_run_is_deleted_in_two_steps() {
 }
 
 #[tokio::test]
-async fn a_pod_without_a_node_is_deleted_at_once() {
+async fn unscheduled_pod_is_removed_immediately() {
     let api = api();
     send(&api, "POST", PODS, pod("x")).await;
     send(&api, "DELETE", &format!("{PODS}/x"), Value::Null).await;
@@ -50,12 +50,12 @@ async fn a_pod_without_a_node_is_deleted_at_once() {
 }
 
 #[tokio::test]
-async fn finalizers_hold_an_object_until_the_last_is_gone() {
+async fn object_is_removed_with_its_last_finalizer() {
     let api = api();
-    let mut held = map("x");
-    held["metadata"]["finalizers"] = json!(["example.org/hold"]);
-    send(&api, "POST", MAPS, held).await;
-    let path = format!("{MAPS}/x");
+    let mut object = config_map("x");
+    object["metadata"]["finalizers"] = json!(["example.org/hold"]);
+    send(&api, "POST", CONFIG_MAPS, object).await;
+    let path = format!("{CONFIG_MAPS}/x");
     let (_, marked) = send(
         &api,
         "DELETE",
@@ -71,8 +71,8 @@ async fn finalizers_hold_an_object_until_the_last_is_gone() {
         marked["metadata"]["deletionTimestamp"],
         "2026-01-02T03:04:05Z"
     );
-    let off = json!({"metadata": {"finalizers": null}});
-    call(&api, "PATCH", &path, "application/merge-patch+json", off).await;
+    let patch = json!({"metadata": {"finalizers": null}});
+    call(&api, "PATCH", &path, "application/merge-patch+json", patch).await;
     assert_eq!(
         send(&api, "GET", &path, Value::Null).await.0,
         StatusCode::NOT_FOUND
@@ -80,21 +80,21 @@ async fn finalizers_hold_an_object_until_the_last_is_gone() {
 }
 
 #[tokio::test]
-async fn a_namespace_that_ends_takes_nothing_new_and_goes_when_it_is_finalized() {
+async fn terminating_namespace_rejects_new_objects_and_is_removed_when_finalized() {
     let api = api();
     let namespaces = "/api/v1/namespaces";
     send(&api, "POST", namespaces, json!({"metadata": {"name": "x"}})).await;
     let path = "/api/v1/namespaces/x";
-    let (_, ending) = send(&api, "DELETE", path, Value::Null).await;
-    assert_eq!(ending["status"]["phase"], "Terminating");
-    let (status, failure) = send(&api, "POST", &format!("{path}/configmaps"), map("x")).await;
+    let (_, terminating) = send(&api, "DELETE", path, Value::Null).await;
+    assert_eq!(terminating["status"]["phase"], "Terminating");
+    let (status, error) = send(&api, "POST", &format!("{path}/configmaps"), config_map("x")).await;
     assert_eq!(
-        (status, &failure["details"]["causes"][0]["reason"]),
+        (status, &error["details"]["causes"][0]["reason"]),
         (StatusCode::FORBIDDEN, &json!("NamespaceTerminating"))
     );
-    let empty = json!({"metadata": {"name": "x"}, "spec": {"finalizers": []}});
+    let finalized = json!({"metadata": {"name": "x"}, "spec": {"finalizers": []}});
     assert_eq!(
-        send(&api, "PUT", &format!("{path}/finalize"), empty)
+        send(&api, "PUT", &format!("{path}/finalize"), finalized)
             .await
             .0,
         StatusCode::OK
@@ -106,7 +106,7 @@ async fn a_namespace_that_ends_takes_nothing_new_and_goes_when_it_is_finalized()
 }
 
 #[tokio::test]
-async fn immortal_namespaces_cannot_be_deleted() {
+async fn protected_namespace_cannot_be_deleted() {
     let api = api();
     let namespaces = "/api/v1/namespaces";
     for name in ["default", "kube-system", "kube-public"] {
@@ -121,11 +121,11 @@ async fn immortal_namespaces_cannot_be_deleted() {
             format!("{namespaces}/{name}"),
             format!("{namespaces}/{name}?dryRun=All"),
         ] {
-            let (status, failure) = send(&api, "DELETE", &path, Value::Null).await;
+            let (status, error) = send(&api, "DELETE", &path, Value::Null).await;
             let message =
                 format!("namespaces {name:?} is forbidden: this namespace may not be deleted");
             assert_eq!(
-                (status, &failure["message"], &failure["details"]),
+                (status, &error["message"], &error["details"]),
                 (
                     StatusCode::FORBIDDEN,
                     &json!(message),
@@ -145,31 +145,31 @@ async fn namespaces_have_no_delete_collection() {
     assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
     let (_, resources) = send(&api, "GET", "/api/v1", Value::Null).await;
     let resources = resources["resources"].as_array().unwrap();
-    let can_delete_all = |name: &str| {
+    let has_verb = |name: &str| {
         let found = resources.iter().find(|resource| resource["name"] == name);
         let verbs = found.unwrap()["verbs"].as_array().unwrap();
         verbs.contains(&json!("deletecollection"))
     };
-    assert!(!can_delete_all("namespaces"));
-    assert!(can_delete_all("pods"));
+    assert!(!has_verb("namespaces"));
+    assert!(has_verb("pods"));
 }
 
 #[tokio::test]
-async fn all_that_match_are_deleted_together() {
+async fn delete_collection_deletes_matching_objects() {
     let api = api();
     for (name, app) in [("x", "a"), ("y", "a"), ("z", "b")] {
-        let mut object = map(name);
+        let mut object = config_map(name);
         object["metadata"]["labels"] = json!({"app": app});
-        send(&api, "POST", MAPS, object).await;
+        send(&api, "POST", CONFIG_MAPS, object).await;
     }
-    let (_, gone) = send(
+    let (_, deleted) = send(
         &api,
         "DELETE",
-        &format!("{MAPS}?labelSelector=app%3Da"),
+        &format!("{CONFIG_MAPS}?labelSelector=app%3Da"),
         Value::Null,
     )
     .await;
-    assert_eq!(gone["items"].as_array().unwrap().len(), 2);
-    let (_, left) = send(&api, "GET", MAPS, Value::Null).await;
-    assert_eq!(left["items"][0]["metadata"]["name"], "z");
+    assert_eq!(deleted["items"].as_array().unwrap().len(), 2);
+    let (_, remaining) = send(&api, "GET", CONFIG_MAPS, Value::Null).await;
+    assert_eq!(remaining["items"][0]["metadata"]["name"], "z");
 }

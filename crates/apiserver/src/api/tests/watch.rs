@@ -1,9 +1,9 @@
-//! Changes are followed from a version on.
+//! Watches.
 
 use super::*;
 
 #[tokio::test]
-async fn a_watch_goes_on_where_a_list_ended() {
+async fn watch_from_the_version_of_a_list_reports_changes_of_the_selection() {
     let api = api();
     let pods: Client<Pod> = Client::default_namespaced(api.client());
     let since = pods
@@ -33,7 +33,7 @@ async fn a_watch_goes_on_where_a_list_ended() {
         label(json!("a")),
     )
     .await;
-    let seen: Vec<_> = watched
+    let events: Vec<_> = watched
         .take(3)
         .map_ok(|event| match event {
             WatchEvent::Added(_) => "added",
@@ -45,14 +45,14 @@ async fn a_watch_goes_on_where_a_list_ended() {
         .await
         .unwrap();
     assert_eq!(
-        seen,
+        events,
         ["added", "deleted", "added"],
-        "a write of nothing is no change"
+        "an update without a change is not reported"
     );
 }
 
 #[tokio::test]
-async fn a_watch_from_a_version_that_is_forgotten_is_gone() {
+async fn watch_from_an_expired_version_fails_with_410() {
     let api = Api {
         store: Store::with_history(1),
         ..api()
@@ -66,7 +66,7 @@ async fn a_watch_from_a_version_that_is_forgotten_is_gone() {
         )
         .await;
     }
-    let (status, failure) = send(
+    let (status, error) = send(
         &api,
         "GET",
         "/api/v1/nodes?watch=1&resourceVersion=1",
@@ -74,23 +74,23 @@ async fn a_watch_from_a_version_that_is_forgotten_is_gone() {
     )
     .await;
     assert_eq!(
-        (status, &failure["reason"]),
+        (status, &error["reason"]),
         (StatusCode::GONE, &json!("Expired"))
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_quiet_watch_sends_bookmarks_and_ends_at_its_timeout() {
+async fn idle_watch_sends_bookmarks_and_ends_at_its_timeout() {
     let api = api();
     let request = Request::get(format!(
-        "{MAPS}?watch=1&allowWatchBookmarks=true&sendInitialEvents=true&timeoutSeconds=90"
+        "{CONFIG_MAPS}?watch=1&allowWatchBookmarks=true&sendInitialEvents=true&timeoutSeconds=90"
     ));
     let response = api
         .router()
         .oneshot(request.body(Body::empty()).unwrap())
         .await
         .unwrap();
-    let bytes = to_bytes(response.into_body(), MAX_BODY).await.unwrap();
+    let bytes = to_bytes(response.into_body(), MAX_BODY_LEN).await.unwrap();
     let kinds: Vec<_> = String::from_utf8(bytes.to_vec())
         .unwrap()
         .lines()

@@ -1,92 +1,97 @@
-//! Server-side apply: an object becomes what its appliers want of it, each of the fields that are theirs.
+//! Server-side apply: merges a manager's configuration into an object and records which fields the manager owns.
 
 use axum::response::Response;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{ATTEMPTS, answer, check_type, put_in_place, warnings, writer};
+use super::{
+    MAX_ATTEMPTS, WriteSource, check_type, field_manager, update_object, warnings, write_response,
+};
 use crate::api::body::Body;
-use crate::api::path::Path;
 use crate::api::query::Query;
-use crate::api::{Api, Failure, create, meta};
+use crate::api::request_info::RequestInfo;
+use crate::api::{Api, StatusError, create, meta};
 use crate::kinds::{FieldError, Kind};
 
-/// JSON is YAML too, and what most clients send.
+/// Media type of a configuration. Most clients send JSON, which is a subset of YAML.
 pub(super) const MEDIA_TYPE: &str = "application/apply-patch+yaml";
 
 pub(super) fn respond(
     api: &Api,
-    path: &Path,
+    info: &RequestInfo,
     query: &Query,
     body: &Body,
-) -> Result<Response, Failure> {
-    let kind = path.kind.0;
+) -> Result<Response, StatusError> {
+    let kind = info.kind;
     if query.get("fieldManager").is_none() {
-        return Err(no_manager(kind));
+        return Err(missing_field_manager(kind));
     }
-    let name = path.name.as_deref().unwrap_or_default();
+    let name = info.name.as_deref().unwrap_or_default();
     let mut config = read(name, body)?;
-    let mut warnings = check_type(&path.kind, &mut config, query)?;
-    warnings.extend(self::warnings(&path.kind, &config));
-    for _ in 0..ATTEMPTS {
-        let applied = apply(api, path, query, &config);
-        match applied {
-            // Somebody else wrote, or made it, between.
-            Err(failure)
-                if (failure.is_conflict() || failure.is_taken())
-                    && !config["metadata"]["resourceVersion"].is_string() => {}
+    let mut warnings = check_type(info.kind, &mut config, query)?;
+    warnings.extend(self::warnings(info.kind, &config));
+    let has_resource_version = config["metadata"]["resourceVersion"].is_string();
+    for _ in 0..MAX_ATTEMPTS {
+        match apply(api, info, query, &config) {
+            // Another client wrote or created the object in between.
+            Err(error)
+                if (error.is_retryable() || error.is_already_exists()) && !has_resource_version => {
+            }
             applied => {
                 let (status, object) = applied?;
-                return Ok(answer(status, &object, &warnings));
+                return Ok(write_response(status, &object, &warnings));
             }
         }
     }
-    let why = "it changes faster than the configuration can be applied";
-    Err(Failure::conflict(kind, name, why))
+    let reason = "other clients keep changing the object; try again";
+    Err(StatusError::conflict(kind, name, reason))
 }
 
 fn apply(
     api: &Api,
-    path: &Path,
+    info: &RequestInfo,
     query: &Query,
     config: &Value,
-) -> Result<(StatusCode, std::sync::Arc<Value>), Failure> {
-    let name = path.name.as_deref().unwrap_or_default();
-    let live = api.store.get(&path.key(name));
+) -> Result<(StatusCode, std::sync::Arc<Value>), StatusError> {
+    let name = info.name.as_deref().unwrap_or_default();
+    let live = api.store.get(&info.key(name));
     let before = live.as_deref().unwrap_or(&Value::Null);
-    let applied = writer(api, path, query).apply(before, config, query.is_set("force"));
-    let object = applied.map_err(|conflicts| Failure::apply_conflict(&conflicts))?;
+    let force = query.is_set("force");
+    let applied = field_manager(api, info, query).apply(before, config, force);
+    let object = applied.map_err(|conflicts| StatusError::apply_conflict(&conflicts))?;
     if let Some(live) = &live {
-        let changed = put_in_place(api, path, query, live, object, true)?;
-        return Ok((StatusCode::OK, changed));
+        let updated = update_object(api, info, query, live, object, WriteSource::Apply)?;
+        return Ok((StatusCode::OK, updated));
     }
-    if path.subresource.is_some() {
-        return Err(Failure::not_found(&path.kind, name));
+    if info.subresource.is_some() {
+        return Err(StatusError::not_found(info.kind, name));
     }
-    let namespace = create::namespace(path, &object)?;
-    let made = create::create(api, path, &namespace, query, object, true)?;
-    Ok((StatusCode::CREATED, made))
+    let namespace = create::namespace(info, &object)?;
+    let created = create::create(api, info, &namespace, query, object, WriteSource::Apply)?;
+    Ok((StatusCode::CREATED, created))
 }
 
-/// The configuration, whose name is that of its path.
-fn read(name: &str, body: &Body) -> Result<Value, Failure> {
+/// Parses the configuration. Its name defaults to the name on the URL.
+fn read(name: &str, body: &Body) -> Result<Value, StatusError> {
     let mut config = body.yaml()?;
     if !config.is_object() {
-        return Err(Failure::bad_request("the body is no object"));
+        return Err(StatusError::bad_request("the body is not an object"));
     }
     for field in ["apiVersion", "kind"] {
         if config[field].as_str().is_none_or(str::is_empty) {
-            return Err(Failure::bad_request(format!("{field} must be set")));
+            return Err(StatusError::bad_request(format!("{field} must be set")));
         }
     }
     if config["metadata"]["managedFields"]
         .as_array()
         .is_some_and(|list| !list.is_empty())
     {
-        return Err(Failure::bad_request("metadata.managedFields must be nil"));
+        return Err(StatusError::bad_request(
+            "metadata.managedFields must be nil",
+        ));
     }
     match meta::text(&config, "name") {
-        Some(given) if given != name => Err(Failure::bad_request(format!(
+        Some(given) if given != name => Err(StatusError::bad_request(format!(
             "the name of the object ({given}) does not match the name on the URL ({name})"
         ))),
         _ => {
@@ -96,12 +101,12 @@ fn read(name: &str, body: &Body) -> Result<Value, Failure> {
     }
 }
 
-fn no_manager(kind: &Kind) -> Failure {
+fn missing_field_manager(kind: &Kind) -> StatusError {
     let options = Kind {
         kind: "PatchOptions",
         group: "meta.k8s.io",
         ..kind.clone()
     };
     let error = FieldError::required("fieldManager", "is required for apply patch");
-    Failure::invalid(&options, "", &[error])
+    StatusError::invalid(&options, "", &[error])
 }

@@ -12,7 +12,7 @@ fn check(default: fn(&mut Value), given: Value, pointer: &str, expected: &Value)
 }
 
 #[test]
-fn a_pod_gets_what_the_api_server_gives_it() {
+fn pod_has_the_defaults_of_the_api_server() {
     let given = || {
         json!({"spec": {
             "containers": [
@@ -45,7 +45,7 @@ fn a_pod_gets_what_the_api_server_gives_it() {
 }
 
 #[test]
-fn a_secrets_texts_become_data() {
+fn string_data_of_a_secret_is_moved_to_data() {
     let mut given = json!({"data": {"a": "MQ=="}, "stringData": {"b": "2"}});
     secret(&mut given);
     assert_eq!(
@@ -55,7 +55,7 @@ fn a_secrets_texts_become_data() {
 }
 
 #[test]
-fn a_tag_decides_about_pulling() {
+fn pull_policy_follows_from_the_tag() {
     for (image, expected) in [
         ("x", "Always"),
         ("x:latest", "Always"),
@@ -68,7 +68,7 @@ fn a_tag_decides_about_pulling() {
 }
 
 #[test]
-fn a_deployment_rolls_by_quarters_unless_it_recreates() {
+fn deployment_has_bounds_of_25_percent_unless_it_recreates() {
     let given = |strategy: Value| json!({"spec": {"strategy": strategy, "template": {"spec": {"containers": []}}}});
     let pointer = "/spec/strategy/rollingUpdate/maxSurge";
     check(deployment, given(Value::Null), pointer, &json!("25%"));
@@ -93,7 +93,7 @@ fn a_deployment_rolls_by_quarters_unless_it_recreates() {
 }
 
 #[test]
-fn a_replication_controllers_pods_say_what_it_chooses_and_is_called() {
+fn replication_controller_has_selector_and_labels_of_its_template() {
     let given = |more: Value| {
         let mut given = json!({"metadata": {"name": "r"}, "spec": {
             "template": {"metadata": {"labels": {"a": "1"}}, "spec": {"containers": []}}}});
@@ -126,7 +126,7 @@ fn a_replication_controllers_pods_say_what_it_chooses_and_is_called() {
 }
 
 #[test]
-fn a_services_port_is_its_target_unless_it_says_otherwise() {
+fn target_port_defaults_to_the_port() {
     let given = || json!({"spec": {"type": "LoadBalancer", "ports": [{"port": 80}, {"port": 81, "targetPort": "http"}]}});
     for (pointer, expected) in [
         ("/spec/ports/0/targetPort", json!(80)),

@@ -1,21 +1,21 @@
-//! How long ago, in at most two units.
+//! Ages in at most two units, as kubectl's `HumanDuration`.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-/// The age of something that began at `since`, as tables show it.
+/// Formats the time since `since`; `<unknown>` without a valid time.
 pub(in crate::kinds) fn age(since: &Value, now: Timestamp) -> Value {
     let began = since
         .as_str()
         .and_then(|text| text.parse::<Timestamp>().ok());
     json!(began.map_or_else(
         || "<unknown>".to_owned(),
-        |began| duration(now.duration_since(began).as_secs())
+        |began| human_duration(now.duration_since(began).as_secs())
     ))
 }
 
-/// A number of seconds in the units that fit it.
-pub(super) fn duration(seconds: i64) -> String {
+/// Formats a number of seconds.
+pub(super) fn human_duration(seconds: i64) -> String {
     const MINUTE: i64 = 60;
     const HOUR: i64 = 60 * MINUTE;
     const DAY: i64 = 24 * HOUR;
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_age_has_the_units_that_fit_it() {
+    fn age_has_at_most_two_units() {
         for (seconds, expected) in [
             (-2, "<invalid>"),
             (-1, "0s"),
@@ -72,12 +72,12 @@ mod tests {
             (63_158_400, "2y1d"),
             (252_288_000, "8y"),
         ] {
-            assert_eq!(duration(seconds), expected, "{seconds}");
+            assert_eq!(human_duration(seconds), expected, "{seconds}");
         }
     }
 
     #[test]
-    fn what_has_no_beginning_has_no_age() {
+    fn age_without_a_start_is_unknown() {
         assert_eq!(age(&Value::Null, Timestamp::UNIX_EPOCH), "<unknown>");
     }
 }

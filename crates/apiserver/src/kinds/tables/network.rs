@@ -1,4 +1,4 @@
-//! The tables of services, endpoints and endpoint slices.
+//! Tables of services, endpoints and endpoint slices.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -7,8 +7,8 @@ use super::age::age;
 use super::{AGE, NAME, list, or_none, pairs, str_of, text, wide};
 use crate::kinds::Column;
 
-/// How many addresses are shown before the rest is only counted.
-const SHOWN: usize = 3;
+/// Maximum number of listed addresses; further ones are counted.
+const MAX_LISTED_ADDRESSES: usize = 3;
 
 pub(in crate::kinds) const SERVICES: &[Column] = &[
     NAME,
@@ -89,7 +89,7 @@ pub(in crate::kinds) fn endpoints(object: &Value, now: Timestamp) -> Vec<Value> 
     ]
 }
 
-/// Where only unready addresses are known the cell is empty; `<none>` is for none at all.
+/// Lists the ready addresses. The cell is empty if all addresses are unready, and `<none>` without addresses.
 fn ready_addresses(subsets: &[Value]) -> String {
     if subsets.is_empty() {
         return "<none>".to_owned();
@@ -112,12 +112,12 @@ fn ready_addresses(subsets: &[Value]) -> String {
             );
         }
     }
-    shortened(&all, " + ")
+    truncate_list(&all, " + ")
 }
 
-fn shortened(all: &[String], joint: &str) -> String {
-    let shown = all[..all.len().min(SHOWN)].join(",");
-    match all.len().saturating_sub(SHOWN) {
+fn truncate_list(all: &[String], joint: &str) -> String {
+    let shown = all[..all.len().min(MAX_LISTED_ADDRESSES)].join(",");
+    match all.len().saturating_sub(MAX_LISTED_ADDRESSES) {
         0 => shown,
         more => format!("{shown}{joint}{more} more..."),
     }
@@ -152,8 +152,8 @@ pub(in crate::kinds) fn endpoint_slice(object: &Value, now: Timestamp) -> Vec<Va
     vec![
         super::name(object),
         object["addressType"].clone(),
-        or_unset(shortened(&ports, " + ")),
-        or_unset(shortened(&addresses, " + ")),
+        or_unset(truncate_list(&ports, " + ")),
+        or_unset(truncate_list(&addresses, " + ")),
         age(&object["metadata"]["creationTimestamp"], now),
     ]
 }

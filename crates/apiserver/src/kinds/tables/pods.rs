@@ -1,9 +1,9 @@
-//! The table of pods: READY, STATUS and RESTARTS are each a small story about the containers.
+//! Table of pods: READY, STATUS and RESTARTS summarize the containers, as upstream's `printPod`.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::age::{age, duration};
+use super::age::{age, human_duration};
 use super::{AGE, NAME, list, or_none, str_of, text, wide};
 use crate::kinds::Column;
 
@@ -20,7 +20,7 @@ pub(in crate::kinds) const COLUMNS: &[Column] = &[
 ];
 
 pub(in crate::kinds) fn cells(pod: &Value, now: Timestamp) -> Vec<Value> {
-    let view = View::of(pod);
+    let view = PodContainers::from_pod(pod);
     vec![
         super::name(pod),
         json!(view.ready()),
@@ -30,22 +30,22 @@ pub(in crate::kinds) fn cells(pod: &Value, now: Timestamp) -> Vec<Value> {
         or_none(str_of(&pod["status"]["podIP"])),
         or_none(str_of(&pod["spec"]["nodeName"])),
         or_none(str_of(&pod["status"]["nominatedNodeName"])),
-        gates(pod),
+        format_readiness_gates(pod),
     ]
 }
 
-/// A pod's containers as the table sees them.
-struct View<'a> {
+/// Container statuses of a pod.
+struct PodContainers<'a> {
     pod: &'a Value,
-    /// Status of each init container, and whether it is a sidecar.
+    /// Status of each init container; `true` if it is restartable (a sidecar).
     init: Vec<(&'a Value, bool)>,
     /// Status of each container, by name.
     containers: Vec<&'a Value>,
     initialized: bool,
 }
 
-impl<'a> View<'a> {
-    fn of(pod: &'a Value) -> Self {
+impl<'a> PodContainers<'a> {
+    fn from_pod(pod: &'a Value) -> Self {
         let spec = list(&pod["spec"]["initContainers"]);
         let is_sidecar = |status: &Value| {
             spec.iter()
@@ -59,7 +59,7 @@ impl<'a> View<'a> {
         containers.sort_by_key(|status| str_of(&status["name"]));
         let initialized = init
             .iter()
-            .all(|(status, sidecar)| is_over(status, *sidecar))
+            .all(|(status, sidecar)| is_init_done(status, *sidecar))
             || condition(pod, "Initialized");
         Self {
             pod,
@@ -132,14 +132,14 @@ impl<'a> View<'a> {
         let Some(at) = self
             .init
             .iter()
-            .position(|(status, sidecar)| !is_over(status, *sidecar))
+            .position(|(status, sidecar)| !is_init_done(status, *sidecar))
         else {
             return self.base();
         };
         let state = &self.init[at].0["state"];
         let waiting = str_of(&state["waiting"]["reason"]);
         if state["terminated"].is_object() {
-            format!("Init:{}", end_of(&state["terminated"]))
+            format!("Init:{}", termination_reason(&state["terminated"]))
         } else if !waiting.is_empty() && waiting != "PodInitializing" {
             format!("Init:{waiting}")
         } else {
@@ -147,7 +147,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The alphabetically first container that does not run gives its reason.
+    /// Returns the reason of the alphabetically first container that is not running.
     fn after_init(&self) -> String {
         let mut shown = self.base();
         let mut running = false;
@@ -157,7 +157,7 @@ impl<'a> View<'a> {
             if !waiting.is_empty() {
                 waiting.clone_into(&mut shown);
             } else if state["terminated"].is_object() {
-                shown = end_of(&state["terminated"]);
+                shown = termination_reason(&state["terminated"]);
             } else if state["running"].is_object() && status["ready"] == true {
                 running = true;
             }
@@ -169,7 +169,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Some container completed: what of the others?
+    /// Returns the status of a pod of which a container completed.
     fn completed(&self, running: bool) -> String {
         let failed = self
             .containers
@@ -177,7 +177,7 @@ impl<'a> View<'a> {
             .map(|status| &status["state"]["terminated"]);
         let failed = failed
             .filter(|ended| ended["exitCode"].as_i64().is_some_and(|code| code != 0))
-            .map(end_of)
+            .map(termination_reason)
             .next();
         match failed {
             _ if running && condition(self.pod, "Ready") => "Running".to_owned(),
@@ -209,20 +209,20 @@ impl<'a> View<'a> {
         match ended.max() {
             Some(last) if count > 0 => format!(
                 "{count} ({} ago)",
-                duration(now.duration_since(last).as_secs())
+                human_duration(now.duration_since(last).as_secs())
             ),
             _ => count.to_string(),
         }
     }
 }
 
-/// Whether an init container holds nobody up any more.
-fn is_over(status: &Value, sidecar: bool) -> bool {
+/// Returns `true` if the init container does not block the next one.
+fn is_init_done(status: &Value, sidecar: bool) -> bool {
     let ended = &status["state"]["terminated"];
     (sidecar && status["started"] == true) || (ended.is_object() && ended["exitCode"] == 0)
 }
 
-fn end_of(terminated: &Value) -> String {
+fn termination_reason(terminated: &Value) -> String {
     let reason = str_of(&terminated["reason"]);
     match (
         reason.is_empty(),
@@ -248,7 +248,7 @@ fn condition_reason<'a>(pod: &'a Value, kind: &str) -> Option<&'a str> {
     find_condition(pod, kind)?["reason"].as_str()
 }
 
-fn gates(pod: &Value) -> Value {
+fn format_readiness_gates(pod: &Value) -> Value {
     let gates = list(&pod["spec"]["readinessGates"]);
     if gates.is_empty() {
         return json!("<none>");

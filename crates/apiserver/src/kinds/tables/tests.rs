@@ -19,7 +19,7 @@ fn waiting(name: &str, reason: &str) -> Value {
     json!({"name": name, "ready": false, "restartCount": 0, "state": {"waiting": {"reason": reason}}})
 }
 
-fn ended(name: &str, terminated: Value) -> Value {
+fn terminated(name: &str, terminated: Value) -> Value {
     json!({"name": name, "ready": false, "restartCount": 0, "state": {"terminated": terminated}})
 }
 
@@ -50,7 +50,7 @@ fn check_pod(pod: Value, ready: &str, status: &str, restarts: &str) {
 }
 
 #[test]
-fn a_pod_is_as_its_first_container_that_does_not_run() {
+fn pod_has_the_status_of_its_first_container_that_is_not_running() {
     check_pod(pod("Pending", vec![]), "0/0", "Pending", "0");
     check_pod(
         pod("Running", vec![running("a", true), running("b", false)]),
@@ -82,14 +82,14 @@ fn a_pod_is_as_its_first_container_that_does_not_run() {
     check_pod(
         pod(
             "Failed",
-            vec![ended("a", json!({"exitCode": 1, "reason": "Error"}))],
+            vec![terminated("a", json!({"exitCode": 1, "reason": "Error"}))],
         ),
         "0/1",
         "Error",
         "0",
     );
     check_pod(
-        pod("Failed", vec![ended("a", json!({"exitCode": 3}))]),
+        pod("Failed", vec![terminated("a", json!({"exitCode": 3}))]),
         "0/1",
         "ExitCode:3",
         "0",
@@ -97,7 +97,7 @@ fn a_pod_is_as_its_first_container_that_does_not_run() {
     check_pod(
         pod(
             "Failed",
-            vec![ended("a", json!({"exitCode": 137, "signal": 9}))],
+            vec![terminated("a", json!({"exitCode": 137, "signal": 9}))],
         ),
         "0/1",
         "Signal:9",
@@ -106,8 +106,8 @@ fn a_pod_is_as_its_first_container_that_does_not_run() {
 }
 
 #[test]
-fn a_completed_container_is_not_the_whole_story() {
-    let done = || ended("a", json!({"exitCode": 0, "reason": "Completed"}));
+fn completed_container_leaves_the_status_to_the_running_ones() {
+    let done = || terminated("a", json!({"exitCode": 0, "reason": "Completed"}));
     check_pod(pod("Succeeded", vec![done()]), "0/1", "Completed", "0");
     check_pod(
         pod("Running", vec![done(), running("b", true)]),
@@ -118,12 +118,12 @@ fn a_completed_container_is_not_the_whole_story() {
     let mut ready = pod("Running", vec![done(), running("b", true)]);
     ready["status"]["conditions"] = json!([{"type": "Ready", "status": "True"}]);
     check_pod(ready, "1/2", "Running", "0");
-    let failed = ended("b", json!({"exitCode": 2, "reason": "Error"}));
+    let failed = terminated("b", json!({"exitCode": 2, "reason": "Error"}));
     check_pod(pod("Failed", vec![done(), failed]), "0/2", "Error", "0");
 }
 
 #[test]
-fn a_pod_that_is_being_deleted_terminates_unless_it_has_ended() {
+fn deleted_pod_is_terminating_unless_it_is_terminal() {
     for (phase, expected) in [("Running", "Terminating"), ("Succeeded", "Succeeded")] {
         let mut object = pod(phase, vec![]);
         object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:09:00Z");
@@ -132,7 +132,7 @@ fn a_pod_that_is_being_deleted_terminates_unless_it_has_ended() {
 }
 
 #[test]
-fn restarts_are_counted_and_the_last_end_is_dated() {
+fn restarts_have_the_time_since_the_last_termination() {
     let restarted = |count: i64, at: &str| {
         json!({"name": at, "ready": true, "restartCount": count, "state": {"running": {}},
                "lastState": {"terminated": {"finishedAt": at}}})
@@ -151,7 +151,7 @@ fn restarts_are_counted_and_the_last_end_is_dated() {
 }
 
 #[test]
-fn while_it_initializes_a_pod_is_as_its_init_containers() {
+fn initializing_pod_has_the_status_of_its_init_containers() {
     let init = |states: Vec<Value>| {
         let mut object = pod("Pending", vec![waiting("a", "PodInitializing")]);
         object["spec"]["initContainers"] =
@@ -159,7 +159,7 @@ fn while_it_initializes_a_pod_is_as_its_init_containers() {
         object["status"]["initContainerStatuses"] = json!(states);
         object
     };
-    let done = || ended("i", json!({"exitCode": 0}));
+    let done = || terminated("i", json!({"exitCode": 0}));
     let sidecar = json!({"name": "s", "ready": true, "started": true, "restartCount": 0, "state": {"running": {}}});
     check_pod(
         init(vec![running("i", false), waiting("s", "PodInitializing")]),
@@ -174,7 +174,10 @@ fn while_it_initializes_a_pod_is_as_its_init_containers() {
         "0",
     );
     check_pod(
-        init(vec![ended("i", json!({"exitCode": 1, "reason": "Error"}))]),
+        init(vec![terminated(
+            "i",
+            json!({"exitCode": 1, "reason": "Error"}),
+        )]),
         "0/2",
         "Init:Error",
         "0",
@@ -189,7 +192,7 @@ fn while_it_initializes_a_pod_is_as_its_init_containers() {
 }
 
 #[test]
-fn a_pods_wide_cells_say_none_where_there_is_nothing() {
+fn empty_wide_cells_of_a_pod_are_none() {
     assert_eq!(
         pods::cells(&pod("Pending", vec![]), now())[4..],
         [
@@ -203,7 +206,7 @@ fn a_pods_wide_cells_say_none_where_there_is_nothing() {
 }
 
 #[test]
-fn endpoints_show_ready_addresses_and_count_the_rest() {
+fn endpoints_list_ready_addresses_and_count_the_rest() {
     let cell = |subsets: Value| network::endpoints(&json!({"subsets": subsets}), now())[1].clone();
     let addresses = |count: usize| {
         (1..=count)
@@ -227,7 +230,7 @@ fn endpoints_show_ready_addresses_and_count_the_rest() {
 }
 
 #[test]
-fn a_service_shows_where_it_answers() {
+fn service_lists_its_addresses_and_ports() {
     let cells = |service: Value| network::service(&service, now())[1..5].to_vec();
     let ports = json!([{"port": 80, "nodePort": 30_080}, {"port": 53, "protocol": "UDP"}]);
     let mut service =

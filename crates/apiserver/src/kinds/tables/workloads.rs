@@ -1,4 +1,4 @@
-//! The tables of deployments, replica sets and replication controllers.
+//! Tables of deployments, replica sets and replication controllers.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -78,7 +78,7 @@ fn wide_cells(object: &Value) -> [Value; 3] {
     [names, images, pairs(selected(object))]
 }
 
-/// The names of a template's containers, and their images.
+/// Returns names and images of a template's containers.
 fn containers(template: &Value) -> [Value; 2] {
     let containers = list(&template["spec"]["containers"]);
     ["name", "image"].map(|field| {

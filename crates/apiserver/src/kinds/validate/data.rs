@@ -1,4 +1,4 @@
-//! Config maps and secrets.
+//! Validation of config maps and secrets.
 
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ pub(in crate::kinds) fn config_map(new: &Value, old: Option<&Value>) -> Vec<Fiel
             errors.push(FieldError::invalid(field, format!("{key:?}"), detail));
         }
     }
-    errors.extend(sealed(new, old, &["data", "binaryData"]));
+    errors.extend(validate_immutable(new, old, &["data", "binaryData"]));
     errors
 }
 
@@ -27,7 +27,7 @@ pub(in crate::kinds) fn secret(new: &Value, old: Option<&Value>) -> Vec<FieldErr
     let mut errors = named(new, old);
     errors.extend(keys(new, "data"));
     errors.extend(super::immutable(new, old, "/type", "type"));
-    errors.extend(sealed(new, old, &["data"]));
+    errors.extend(validate_immutable(new, old, &["data"]));
     errors
 }
 
@@ -42,8 +42,8 @@ fn keys(object: &Value, list: &str) -> Vec<FieldError> {
     broken.collect()
 }
 
-/// What may not change once `immutable` is set, itself included.
-fn sealed(new: &Value, old: Option<&Value>, lists: &[&str]) -> Vec<FieldError> {
+/// Rejects changes of data and of `immutable` once `immutable` is set.
+fn validate_immutable(new: &Value, old: Option<&Value>, lists: &[&str]) -> Vec<FieldError> {
     let Some(old) = old.filter(|old| old["immutable"] == true) else {
         return Vec::new();
     };

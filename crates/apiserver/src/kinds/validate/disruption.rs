@@ -1,4 +1,4 @@
-//! Disruption budgets.
+//! Validation of disruption budgets.
 
 use probe::spec::field::validate_not_negative;
 use serde_json::Value;
@@ -30,7 +30,7 @@ pub(in crate::kinds) fn disruption_budget(new: &Value, old: Option<&Value>) -> V
     errors
 }
 
-/// A number, or a part that is none above the whole.
+/// Validates a number, or a percentage of at most 100 %.
 fn amount(value: &Value, field: &str) -> Option<FieldError> {
     let Some(text) = value.as_str() else {
         return validate_not_negative(field, value.as_i64());

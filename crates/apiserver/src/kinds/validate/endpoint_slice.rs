@@ -1,4 +1,4 @@
-//! Endpoint slices.
+//! Validation of endpoint slices.
 
 use serde_json::Value;
 

@@ -1,11 +1,11 @@
-//! Lifecycle hooks.
+//! Validation of lifecycle hooks.
 
 use k8s_openapi::api::core::v1::{Container, LifecycleHandler, Probe};
 use probe::{ProbeKind, spec};
 
 use crate::kinds::FieldError;
 
-/// What is wrong with a container's hooks; `grace` is the pod's.
+/// Validates a container's hooks; `grace` is the pod's grace period in seconds.
 pub(super) fn validate(container: &Container, grace: i64, path: &str) -> Vec<FieldError> {
     let Some(lifecycle) = &container.lifecycle else {
         return Vec::new();
@@ -17,11 +17,11 @@ pub(super) fn validate(container: &Container, grace: i64, path: &str) -> Vec<Fie
     hooks
         .into_iter()
         .filter_map(|(name, hook)| Some((name, hook.as_ref()?)))
-        .flat_map(|(name, hook)| one(hook, grace, &format!("{path}.lifecycle.{name}")))
+        .flat_map(|(name, hook)| validate_hook(hook, grace, &format!("{path}.lifecycle.{name}")))
         .collect()
 }
 
-fn one(hook: &LifecycleHandler, grace: i64, path: &str) -> Vec<FieldError> {
+fn validate_hook(hook: &LifecycleHandler, grace: i64, path: &str) -> Vec<FieldError> {
     let as_probe = Probe {
         exec: hook.exec.clone(),
         http_get: hook.http_get.clone(),

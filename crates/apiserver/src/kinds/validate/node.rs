@@ -1,4 +1,4 @@
-//! Nodes.
+//! Validation of nodes.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Pods, and the templates of pods.
+//! Validation of pods and pod templates.
 
 use std::collections::BTreeSet;
 
@@ -7,12 +7,12 @@ use probe::ProbeKind;
 use probe::spec;
 use serde_json::Value;
 
-use super::{lifecycle, metadata, pod_update};
+use super::{lifecycle, metadata, pod_update, restart_policy};
 use crate::kinds::FieldError;
 use crate::kinds::names;
 
-/// In seconds.
-const LONGEST_DEADLINE: i64 = 0x7fff_ffff;
+/// Maximum of `activeDeadlineSeconds`.
+const MAX_ACTIVE_DEADLINE_SECONDS: i64 = 0x7fff_ffff;
 
 pub(in crate::kinds) fn pod(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut errors = metadata(new, old, names::subdomain);
@@ -23,9 +23,9 @@ pub(in crate::kinds) fn pod(new: &Value, old: Option<&Value>) -> Vec<FieldError>
     errors
 }
 
-/// A pod's spec at `path`.
+/// Validates a pod spec at `path`.
 pub(super) fn pod_spec(value: &Value, path: &str) -> Vec<FieldError> {
-    // What does not parse was refused when it was decoded.
+    // A spec that does not parse was rejected by the decoder.
     let Ok(pod) = serde_json::from_value::<PodSpec>(value.clone()) else {
         return Vec::new();
     };
@@ -47,6 +47,8 @@ pub(super) fn pod_spec(value: &Value, path: &str) -> Vec<FieldError> {
         errors.extend(lifecycle::validate(container, grace.unwrap_or(30), &path));
         if list == "initContainers" {
             errors.extend(validate_init(container, &path));
+        } else {
+            errors.extend(restart_policy::validate(container, &path));
         }
         if !container.name.is_empty() && !taken.insert(&container.name) {
             errors.push(FieldError::duplicate(
@@ -73,7 +75,9 @@ pub(super) fn pod_spec(value: &Value, path: &str) -> Vec<FieldError> {
         ));
     }
     let deadline = pod.active_deadline_seconds;
-    if let Some(seconds) = deadline.filter(|seconds| !(1..=LONGEST_DEADLINE).contains(seconds)) {
+    if let Some(seconds) =
+        deadline.filter(|seconds| !(1..=MAX_ACTIVE_DEADLINE_SECONDS).contains(seconds))
+    {
         errors.push(FieldError::invalid(
             format!("{path}.activeDeadlineSeconds"),
             seconds.to_string(),
@@ -87,7 +91,7 @@ pub(super) fn pod_spec(value: &Value, path: &str) -> Vec<FieldError> {
     errors
 }
 
-/// Only a sidecar is probed and has hooks.
+/// Validates an init container. Only restartable ones may have probes and hooks.
 fn validate_init(container: &Container, path: &str) -> Vec<FieldError> {
     let policy = container.restart_policy.as_deref();
     if policy == Some("Always") {
@@ -127,7 +131,7 @@ fn validate_volumes(volumes: &[Volume], path: &str) -> Vec<FieldError> {
     errors
 }
 
-/// A name that has to be there and to be a label.
+/// Validates a required name, which must be a label.
 fn name(name: &str, field: &str) -> Vec<FieldError> {
     if name.is_empty() {
         return vec![FieldError::required(field, "")];

@@ -10,7 +10,7 @@ const MAX_DEADLINE_SECONDS: i64 = i32::MAX as i64;
 
 const IMMUTABLE: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
-/// Validates an update of the pod's spec. `spec.nodeName` is set through `pods/binding`, which does not come here.
+/// Validates an update of the pod's spec. `spec.nodeName` is set through `pods/binding`, which this function does not validate.
 pub(super) fn validate(new: &Value, old: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     for containers in ["containers", "initContainers"] {
@@ -51,7 +51,7 @@ fn validate_image(container: &Value, field: &str) -> Option<FieldError> {
     })
 }
 
-/// A deadline may be set or decreased.
+/// Rejects a change of the deadline other than setting or decreasing it.
 fn validate_deadline(new: &Value, old: &Value) -> Option<FieldError> {
     let [new, old] = [new, old].map(|spec| &spec["activeDeadlineSeconds"]);
     let detail = match (new.as_i64(), old.as_i64()) {
@@ -66,7 +66,7 @@ fn validate_deadline(new: &Value, old: &Value) -> Option<FieldError> {
     Some(FieldError::invalid(field, new.to_string(), detail))
 }
 
-/// Tolerations may be added; of those that exist only `tolerationSeconds` may change.
+/// Rejects changes of tolerations other than additions and `tolerationSeconds`.
 fn validate_tolerations(new: &Value, old: &Value) -> Option<FieldError> {
     let without_seconds = |toleration: &Value| {
         let mut toleration = without_empty(toleration);
@@ -103,7 +103,7 @@ fn with_mutable_fields(new: &Value, old: &Value) -> Value {
     spec
 }
 
-/// Removes nulls and empty lists: Go's semantic equality does not tell them from unset fields.
+/// Removes nulls and empty lists, which are equal to unset fields in Go's semantic equality.
 fn without_empty(value: &Value) -> Value {
     let is_empty = |value: &Value| value.is_null() || value.as_array().is_some_and(Vec::is_empty);
     match value {

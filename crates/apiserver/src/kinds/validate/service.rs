@@ -1,4 +1,4 @@
-//! Services.
+//! Validation of services.
 
 use std::collections::BTreeSet;
 

@@ -9,18 +9,18 @@ fn texts(errors: &[FieldError]) -> Vec<String> {
     errors.iter().map(ToString::to_string).collect()
 }
 
-fn a_pod() -> Value {
+fn valid_pod() -> Value {
     json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "x"}]}})
 }
 
-fn a_deployment() -> Value {
+fn valid_deployment() -> Value {
     json!({"metadata": {"name": "d"}, "spec": {
         "selector": {"matchLabels": {"app": "x"}},
         "template": {"metadata": {"labels": {"app": "x"}}, "spec": {"containers": [{"name": "c", "image": "x"}]}},
     }})
 }
 
-/// The errors of a good object after one change.
+/// Checks the errors of a valid object after one change.
 #[track_caller]
 fn check(
     mut object: Value,
@@ -44,9 +44,9 @@ fn check(
 }
 
 #[test]
-fn init_containers_and_hooks_have_rules_of_their_own() {
+fn init_containers_and_hooks_are_validated() {
     let check = |pointer, value, expected: &[&str]| {
-        check(a_pod(), defaults::pod, pod, pointer, value, expected);
+        check(valid_pod(), defaults::pod, pod, pointer, value, expected);
     };
     let probe = json!({"tcpSocket": {"port": 1}});
     check(
@@ -96,9 +96,9 @@ fn init_containers_and_hooks_have_rules_of_their_own() {
 }
 
 #[test]
-fn a_pod_is_refused_for_what_is_wrong_with_it() {
+fn invalid_pods_are_rejected() {
     let check = |pointer, value, expected: &[&str]| {
-        check(a_pod(), defaults::pod, pod, pointer, value, expected);
+        check(valid_pod(), defaults::pod, pod, pointer, value, expected);
     };
     check(
         "/metadata/name",
@@ -159,10 +159,10 @@ fn a_pod_is_refused_for_what_is_wrong_with_it() {
 }
 
 #[test]
-fn a_deployment_is_refused_for_what_is_wrong_with_it() {
+fn invalid_deployments_are_rejected() {
     let check = |pointer, value, expected: &[&str]| {
         check(
-            a_deployment(),
+            valid_deployment(),
             defaults::deployment,
             deployment,
             pointer,
@@ -230,7 +230,7 @@ fn a_deployment_is_refused_for_what_is_wrong_with_it() {
 }
 
 #[test]
-fn a_replication_controller_is_refused_for_what_is_wrong_with_it() {
+fn invalid_replication_controllers_are_rejected() {
     let good = || {
         json!({"metadata": {"name": "r"}, "spec": {"selector": {"app": "r"}, "template": {
             "metadata": {"labels": {"app": "r"}},
@@ -274,7 +274,7 @@ fn a_replication_controller_is_refused_for_what_is_wrong_with_it() {
 }
 
 #[test]
-fn a_service_is_refused_for_what_is_wrong_with_it() {
+fn invalid_services_are_rejected() {
     let good = || json!({"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}});
     let check = |pointer, value, expected: &[&str]| {
         check(good(), defaults::service, service, pointer, value, expected);
@@ -307,7 +307,7 @@ fn a_service_is_refused_for_what_is_wrong_with_it() {
 }
 
 #[test]
-fn config_maps_and_secrets_are_refused_for_their_keys() {
+fn config_maps_and_secrets_with_invalid_keys_are_rejected() {
     let wrong = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
     let given = |list: &str, key: &str| json!({"metadata": {"name": "x"}, list: {key: "eA=="}});
     let empty = format!("data[]: Invalid value: \"\": {wrong}");
@@ -329,7 +329,7 @@ fn config_maps_and_secrets_are_refused_for_their_keys() {
 }
 
 #[test]
-fn a_disruption_budget_is_refused_for_what_is_wrong_with_it() {
+fn invalid_disruption_budgets_are_rejected() {
     let check = |spec: Value, expected: &[&str]| {
         let object = json!({"metadata": {"name": "b"}, "spec": spec});
         assert_eq!(texts(&disruption_budget(&object, None)), expected, "{spec}");

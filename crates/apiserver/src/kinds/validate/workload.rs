@@ -1,4 +1,4 @@
-//! Deployments and replica sets.
+//! Validation of deployments, replica sets, replication controllers and pod templates.
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use probe::spec::field::validate_not_negative;
@@ -10,8 +10,8 @@ use crate::kinds::FieldError;
 use crate::kinds::names;
 
 pub(in crate::kinds) fn deployment(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
-    let mut errors = common(new, old);
-    errors.extend(chosen(new, old, "deployment"));
+    let mut errors = validate_replicas_and_template(new, old);
+    errors.extend(validate_selector(new, old, "deployment"));
     let spec = &new["spec"];
     errors.extend(strategy(&spec["strategy"]));
     for field in [
@@ -51,24 +51,24 @@ pub(in crate::kinds) fn replication_controller(
     new: &Value,
     old: Option<&Value>,
 ) -> Vec<FieldError> {
-    let mut errors = common(new, old);
+    let mut errors = validate_replicas_and_template(new, old);
     let spec = &new["spec"];
-    let wanted = spec["selector"].as_object();
-    errors.extend(match wanted.filter(|wanted| !wanted.is_empty()) {
+    let selector = spec["selector"].as_object();
+    errors.extend(match selector.filter(|selector| !selector.is_empty()) {
         None => Some(FieldError::required("spec.selector", "")),
-        Some(wanted) => mismatch(wanted, &spec["template"]["metadata"]["labels"]),
+        Some(selector) => mismatch(selector, &spec["template"]["metadata"]["labels"]),
     });
     errors
 }
 
 pub(in crate::kinds) fn replica_set(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
-    let mut errors = common(new, old);
-    errors.extend(chosen(new, old, "replicaset"));
+    let mut errors = validate_replicas_and_template(new, old);
+    errors.extend(validate_selector(new, old, "replicaset"));
     errors
 }
 
-/// Replicas and template.
-fn common(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
+/// Validates replicas and template.
+fn validate_replicas_and_template(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut errors = metadata(new, old, names::subdomain);
     let spec = &new["spec"];
     errors.extend(validate_not_negative(
@@ -96,23 +96,27 @@ fn common(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     errors
 }
 
-/// The selector, which never changes.
-fn chosen(new: &Value, old: Option<&Value>, kind: &str) -> impl Iterator<Item = FieldError> {
-    let wrong = selector(&new["spec"], kind).into_iter();
+/// Validates the selector, which is immutable.
+fn validate_selector(
+    new: &Value,
+    old: Option<&Value>,
+    kind: &str,
+) -> impl Iterator<Item = FieldError> {
+    let wrong = selector_error(&new["spec"], kind).into_iter();
     wrong.chain(immutable(new, old, "/spec/selector", "spec.selector"))
 }
 
-/// There is one, it asks for something, and the template has it.
-fn selector(spec: &Value, kind: &str) -> Option<FieldError> {
+/// Checks that the selector exists, is not empty, and matches the template.
+fn selector_error(spec: &Value, kind: &str) -> Option<FieldError> {
     let selector = &spec["selector"];
     if selector.is_null() {
         return Some(FieldError::required("spec.selector", ""));
     }
-    let wanted = selector["matchLabels"].as_object();
+    let labels = selector["matchLabels"].as_object();
     let expressions = selector["matchExpressions"]
         .as_array()
         .is_some_and(|list| !list.is_empty());
-    if wanted.is_none_or(serde_json::Map::is_empty) && !expressions {
+    if labels.is_none_or(serde_json::Map::is_empty) && !expressions {
         let detail = format!("empty selector is invalid for {kind}");
         return Some(FieldError::invalid(
             "spec.selector",
@@ -120,15 +124,15 @@ fn selector(spec: &Value, kind: &str) -> Option<FieldError> {
             detail,
         ));
     }
-    let nothing = serde_json::Map::new();
+    let empty = serde_json::Map::new();
     mismatch(
-        wanted.unwrap_or(&nothing),
+        labels.unwrap_or(&empty),
         &spec["template"]["metadata"]["labels"],
     )
 }
 
-fn mismatch(wanted: &serde_json::Map<String, Value>, labels: &Value) -> Option<FieldError> {
-    let matches = wanted.iter().all(|(key, value)| labels[key] == *value);
+fn mismatch(selector: &serde_json::Map<String, Value>, labels: &Value) -> Option<FieldError> {
+    let matches = selector.iter().all(|(key, value)| labels[key] == *value);
     (!matches).then(|| {
         let detail = "`selector` does not match template `labels`";
         FieldError::invalid("spec.template.metadata.labels", labels.to_string(), detail)

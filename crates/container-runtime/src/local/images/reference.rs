@@ -1,4 +1,4 @@
-//! References to images: registry, name, tag, digest.
+//! Image references: registry, name, tag and digest.
 
 /// Returns the reference without Docker Hub's defaults: the registry `docker.io` and the namespace `library`.
 pub(super) fn familiar(reference: &str) -> &str {
@@ -23,13 +23,13 @@ pub(super) fn tagged(name: &str) -> String {
 pub(super) fn untagged(name: &str) -> &str {
     let name = undigested(name);
     match name.rsplit_once(':') {
-        // A colon before a slash is a registry's port.
+        // A colon before a slash separates the port of a registry.
         Some((base, tag)) if !tag.contains('/') => base,
         _ => name,
     }
 }
 
-/// Returns `true` for lower-case names that slashes separate, with an optional tag and digest.
+/// Returns `true` if the name is lower-case parts separated by slashes, with an optional tag and digest.
 pub(super) fn is_reference(reference: &str) -> bool {
     let name = untagged(reference);
     let is_name =

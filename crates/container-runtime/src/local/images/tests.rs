@@ -1,4 +1,4 @@
-//! Rows of references and the programs that they resolve to.
+//! Image references and the programs that they resolve to.
 
 use std::path::Path;
 
@@ -8,12 +8,13 @@ fn program(file: &str, name: &str) -> ImageProgram {
     ImageProgram {
         file: file.into(),
         name: name.to_owned(),
-        requirement: Requirement::None,
+        cmd: Vec::new(),
+        host_software: None,
     }
 }
 
-fn images() -> Images {
-    let mut images = Images::default();
+fn images() -> ImageMap {
+    let mut images = ImageMap::default();
     for (name, file) in [
         ("kiamol/ch03-numbers-api", "/p/numbers-api"),
         ("postgres:15", "/p/fifteen"),
@@ -53,7 +54,7 @@ fn tag_without_an_entry_is_unknown_where_every_entry_has_a_tag() {
     for reference in ["localhost/one:2", "localhost/one:2@sha256:0123"] {
         let error = images().resolve(reference).unwrap_err();
         assert!(
-            matches!(error, ImageError::Unknown(_)),
+            matches!(error, ImageError::Unknown { .. }),
             "{reference}: {error}"
         );
     }
@@ -72,7 +73,7 @@ fn override_wins_over_an_entry_with_the_exact_tag() {
 
 #[test]
 fn programs_of_one_executable_have_entrypoints_and_identities_of_their_own() {
-    let mut images = Images::default();
+    let mut images = ImageMap::default();
     for name in ["numbers-api", "todo-web"] {
         images.insert(&format!("localhost/{name}"), program("/p/selfheal", name));
     }
@@ -93,5 +94,35 @@ fn malformed_reference_is_invalid_and_a_well_formed_one_unknown() {
         );
     }
     let error = images().resolve("nginx:1").unwrap_err();
-    assert!(matches!(error, ImageError::Unknown(_)), "{error}");
+    assert!(matches!(error, ImageError::Unknown { .. }), "{error}");
+}
+
+#[test]
+fn error_of_an_unknown_image_lists_the_available_images_and_the_option() {
+    let error = images()
+        .resolve("docker.io/library/redis:7-alpine")
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "image \"docker.io/library/redis:7-alpine\": this node pulls no images from registries; \
+         available: kiamol/ch03-numbers-api, localhost/one, localhost:5000/x, postgres; \
+         restart the node with --image redis=PROGRAM to run a program of this host for it"
+    );
+}
+
+#[test]
+fn missing_host_software_is_the_error_of_the_image() {
+    let mut images = ImageMap::default();
+    let missing = |image: &str| {
+        Err(ImageError::NotInstalled {
+            image: image.to_owned(),
+            what: "PostgreSQL",
+            how: "install it",
+        })
+    };
+    let mut postgres = program("/p/entry", "entry");
+    postgres.host_software = Some(missing);
+    images.insert("postgres", postgres);
+    let error = images.check("postgres:15").unwrap_err();
+    assert!(matches!(error, ImageError::NotInstalled { .. }), "{error}");
 }

@@ -31,7 +31,7 @@ fn limits(replicas: i32, surge: i32, unavailable: i32) -> RolloutLimits {
 
 #[track_caller]
 fn check_bounds(replicas: i32, strategy: &Value, surge: i32, unavailable: i32) {
-    let limits = RolloutLimits::of(&deployment(replicas, strategy));
+    let limits = RolloutLimits::from_deployment(&deployment(replicas, strategy));
     assert_eq!(
         (limits.surge, limits.unavailable),
         (surge, unavailable),

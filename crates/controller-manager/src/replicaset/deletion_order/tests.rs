@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-fn at(second: i64) -> String {
+fn timestamp(second: i64) -> String {
     Timestamp::from_second(second)
         .expect("in range")
         .to_string()
@@ -13,11 +13,11 @@ fn at(second: i64) -> String {
 /// Creates a running, ready, old pod without restarts, changed by `patch`.
 fn pod(uid: &str, patch: &Value) -> Pod {
     let mut pod = json!({
-        "metadata": {"name": uid, "uid": uid, "creationTimestamp": at(0)},
+        "metadata": {"name": uid, "uid": uid, "creationTimestamp": timestamp(0)},
         "spec": {"nodeName": "here", "containers": []},
         "status": {
             "phase": "Running",
-            "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": at(0)}],
+            "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": timestamp(0)}],
             "containerStatuses": [],
         },
     });
@@ -26,7 +26,7 @@ fn pod(uid: &str, patch: &Value) -> Pod {
 }
 
 fn ready(status: &str, since: i64) -> Value {
-    json!({"status": {"conditions": [{"type": "Ready", "status": status, "lastTransitionTime": at(since)}]}})
+    json!({"status": {"conditions": [{"type": "Ready", "status": status, "lastTransitionTime": timestamp(since)}]}})
 }
 
 fn restarted(times: i32) -> Value {
@@ -120,14 +120,14 @@ fn ready_times_within_a_power_of_two_are_equal_and_ordered_by_uid() {
 fn pod_with_more_restarts_is_deleted_before_a_younger_one() {
     check(
         &restarted(2),
-        &json!({"metadata": {"creationTimestamp": at(9_990)}}),
+        &json!({"metadata": {"creationTimestamp": timestamp(9_990)}}),
     );
 }
 
 #[test]
 fn younger_pod_is_deleted_first() {
     check(
-        &json!({"metadata": {"creationTimestamp": at(9_990)}}),
+        &json!({"metadata": {"creationTimestamp": timestamp(9_990)}}),
         &json!({}),
     );
 }
@@ -184,7 +184,7 @@ proptest! {
     #[test]
     fn generated_pods_order_is_total_and_independent_of_the_input(pods in pods(), count in 0..60_usize) {
         let now = Timestamp::from_second(10_000).expect("in range");
-        let ranks: Vec<Rank<'_>> = pods.iter().map(|pod| Rank::of(pod, 1, now)).collect();
+        let ranks: Vec<Rank<'_>> = pods.iter().map(|pod| Rank::for_pod(pod, 1, now)).collect();
         for a in &ranks {
             for b in &ranks {
                 prop_assert_eq!(a.cmp(b), b.cmp(a).reverse());

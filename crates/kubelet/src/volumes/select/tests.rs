@@ -15,12 +15,12 @@ fn item(key: &str, path: &str, mode: Option<i32>) -> KeyToPath {
 }
 
 fn files(items: Option<&[KeyToPath]>, optional: bool) -> Result<Files, VolumeError> {
-    let keys = Keys {
+    let keys = KeySelection {
         items,
         mode: Some(0o400),
         optional: Some(optional),
     };
-    select("v", "configmap", &data(), &keys)
+    select_keys("v", "configmap", &data(), &keys)
 }
 
 #[track_caller]
@@ -34,19 +34,19 @@ fn check(items: Option<&[KeyToPath]>, expected: &[(&str, &str, u32)]) {
 }
 
 #[test]
-fn without_items_every_key_is_a_file() {
+fn keys_without_items_are_all_files() {
     check(None, &[("a", "1", 0o400), ("b", "2", 0o400)]);
     check(Some(&[]), &[("a", "1", 0o400), ("b", "2", 0o400)]);
 }
 
 #[test]
-fn items_choose_keys_paths_and_modes() {
+fn items_select_keys_paths_and_modes() {
     check(Some(&[item("b", "x/y", None)]), &[("x/y", "2", 0o400)]);
     check(Some(&[item("a", "z", Some(0o1644))]), &[("z", "1", 0o644)]);
 }
 
 #[test]
-fn a_key_that_is_not_there_is_an_error_unless_the_volume_is_optional() {
+fn missing_key_is_an_error_unless_the_volume_is_optional() {
     let items = [item("c", "x", None)];
     let error = files(Some(&items), false).unwrap_err().to_string();
     let expected =
@@ -56,7 +56,7 @@ fn a_key_that_is_not_there_is_an_error_unless_the_volume_is_optional() {
 }
 
 #[test]
-fn no_path_leaves_the_volume() {
+fn paths_outside_the_volume_are_errors() {
     for (path, inside) in [
         ("a", true),
         ("a/b", true),
@@ -71,7 +71,7 @@ fn no_path_leaves_the_volume() {
         (".", false),
         ("a/.", false),
     ] {
-        assert_eq!(stays_inside(path), inside, "{path}");
+        assert_eq!(is_inside_volume(path), inside, "{path}");
         let items = [item("a", path, None)];
         assert_eq!(files(Some(&items), false).is_ok(), inside, "{path}");
     }

@@ -4,7 +4,8 @@ fn parse(line: &str) -> Result<Options, UsageError> {
     Options::parse(
         std::iter::once("pg-ready")
             .chain(line.split_whitespace())
-            .map(OsString::from),
+            .map(OsString::from)
+            .collect(),
         OptionSet::Extended,
     )
 }
@@ -21,7 +22,17 @@ fn long_option_is_recognized_by_a_prefix() {
 
 #[test]
 fn invalid_command_line_is_rejected() {
-    for line in ["-x", "--nope", "-p", "extra", "-h a extra", "--chec=login"] {
+    for line in [
+        "-x",
+        "--nope",
+        "-p",
+        "extra",
+        "-h a extra",
+        "--chec=login",
+        "--alive --check=login",
+        "--alive --wait=1s",
+        "--alive -- true",
+    ] {
         assert!(parse(line).is_err(), "{line}");
     }
 }
@@ -83,7 +94,7 @@ fn extended_options_are_parsed() {
 fn extended_options_of_pg_isready_are_rejected() {
     for name in EXTENDED_OPTIONS {
         let arguments = ["pg_isready", &format!("--{name}=login")].map(OsString::from);
-        let parsed = Options::parse(arguments.into_iter(), OptionSet::PgIsready);
+        let parsed = Options::parse(arguments.to_vec(), OptionSet::PgIsready);
         assert!(parsed.is_err(), "{name}");
     }
 }

@@ -1,4 +1,4 @@
-//! A repository of small packages on the disk, which apt reads as it reads a distribution's.
+//! A repository of small packages in a directory, which apt reads like that of a distribution.
 
 use std::os::unix::fs::symlink;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use super::*;
 use crate::command::stdout;
 
-/// Files of the server's package; its programs are scripts.
+/// Files of the server's package; the programs are scripts.
 const SERVER: [&str; 7] = [
     "usr/lib/postgresql/15/bin/postgres",
     "usr/lib/postgresql/15/bin/initdb",
@@ -93,7 +93,7 @@ impl Repository {
         self.0.path().join(format!("{name}.deb"))
     }
 
-    /// Options that make it apt's only source, of a host without packages.
+    /// Returns options that make it apt's only source, on a host without installed packages.
     fn options(&self) -> Vec<String> {
         let sources = self.0.path().join("sources.list");
         fs::write(
@@ -113,7 +113,7 @@ fn options_for(sources: &Path) -> Vec<String> {
     ]
 }
 
-/// Names in the cache, without the lock's.
+/// Returns the names in the cache, without the lock file.
 fn names_in(cache: &Path) -> Vec<String> {
     let name = |path: PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
     let names = files::entries(cache).unwrap().into_iter().map(name);
@@ -199,7 +199,7 @@ fn damaged_installation_is_replaced() {
         return;
     }
     let (cache, repository) = (tempfile::tempdir().unwrap(), Repository::new());
-    fake(cache.path(), 15, 1);
+    create_fake(cache.path(), 15, 1);
     provide_in(cache.path(), &repository.options(), &mut io::sink()).unwrap();
     let tree = installation::cached_tree(cache.path(), 15);
     assert!(tree.join("usr/lib/postgresql/15/bin/postgres").is_file());
@@ -217,7 +217,7 @@ fn unpacked_package_owns_its_files_and_keeps_its_copyright_file() {
     let base = Some("selfheal-test-base");
     repository.add_linked("libselfheal-linked1", "", &[library], base);
     let names = ["selfheal-test-base", "libselfheal-linked1"].map(str::to_owned);
-    let apt = Apt::updated(work.path(), &repository.options()).unwrap();
+    let apt = Apt::with_updated_lists(work.path(), &repository.options()).unwrap();
     let tree = work.path().join("tree");
     fs::create_dir(&tree).unwrap();
     let owners = packages::unpack(&apt, &names, work.path(), &tree).unwrap();

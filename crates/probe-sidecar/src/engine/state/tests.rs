@@ -8,9 +8,11 @@ fn spec(kind: ProbeKind, success: u32, failure: u32) -> ProbeSpec {
         period: Duration::from_secs(1),
         timeout: Duration::from_secs(1),
         initial_delay: Duration::ZERO,
+        jitter: Duration::ZERO,
         success_threshold: success,
         failure_threshold: failure,
         stale_after: Duration::from_secs(4),
+        unknown_after: Some(Duration::from_secs(4)),
         healthy_when: HealthyWhen::default(),
     }
 }
@@ -188,4 +190,15 @@ fn output_is_truncated_at_a_character_boundary() {
     assert_eq!(&*truncated(long), "ü".repeat(MAX_OUTPUT / 2));
     let odd = format!("x{}", "ü".repeat(MAX_OUTPUT));
     assert_eq!(truncated(odd).len(), MAX_OUTPUT - 1);
+}
+
+#[test]
+fn unknown_after_is_independent_of_stale_after() {
+    let mut spec = spec(ProbeKind::Liveness, 1, 1);
+    spec.unknown_after = None;
+    check(&spec, "+???????", "HHHHHHHH");
+    check(&spec, "+?......", "HHHHHHSS");
+    spec.unknown_after = Some(Duration::from_secs(1));
+    check(&spec, "+??+", "HHKH");
+    check(&spec, "-??-", "UUKU");
 }

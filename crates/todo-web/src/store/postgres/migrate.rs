@@ -1,59 +1,59 @@
-//! Brings the schema up to date, safely when many replicas start at once.
+//! Migrates the schema, also if many replicas start at the same time.
 //!
-//! No library: refinery, the one for tokio-postgres, takes no lock, and two replicas that start together would both
-//! create the first table.
+//! refinery, the library for tokio-postgres, takes no lock: two replicas that start together would both create the first
+//! table. Statements are unnamed, because a pooler may execute each transaction on another connection.
 
+use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Transaction};
 
 use super::super::{Access, Migration, StoreError};
 
-/// Whoever migrates holds this; any number that no other program uses on the database will do.
+/// Advisory lock of the migration; an arbitrary number that no other program uses in this database.
 const LOCK: i64 = 0x746f_646f_2d77_6562;
 
 pub(super) async fn run(
     client: &mut Client,
     migrations: &[Migration],
 ) -> Result<Access, StoreError> {
-    if version(client).await? == newest(migrations) {
-        return access(client).await;
+    let current = version(client).await?;
+    let access = access(client).await?;
+    let newest = migrations.last().map(|migration| migration.version);
+    if current == newest {
+        return Ok(access);
     }
-    if access(client).await? == Access::ReadOnly {
-        return Err(StoreError::ReadOnly);
+    if access == Access::ReadOnly {
+        // A standby has an older schema until its primary is migrated.
+        return current.map(|_| access).ok_or(StoreError::ReadOnly);
     }
     let transaction = client.transaction().await?;
-    // Held until the transaction ends, in whatever way.
+    // The lock is released with the transaction.
     transaction
-        .execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])
+        .query_typed("SELECT pg_advisory_xact_lock($1)", &[(&LOCK, Type::INT8)])
         .await?;
     migrate(&transaction, migrations).await?;
     transaction.commit().await?;
-    access(client).await
+    Ok(access)
 }
 
-fn newest(migrations: &[Migration]) -> Option<i32> {
-    migrations.last().map(|migration| migration.version)
-}
-
-/// The newest version in the database; none in a database without any.
+/// Returns the newest version in the database; `None` in a new database.
 async fn version(client: &Client) -> Result<Option<i32>, StoreError> {
     let exists = "SELECT to_regclass('schema_migrations') IS NOT NULL";
-    if !client.query_one(exists, &[]).await?.get::<_, bool>(0) {
+    if !client.query_typed_one(exists, &[]).await?.try_get(0)? {
         return Ok(None);
     }
     let newest = "SELECT max(version) FROM schema_migrations";
-    Ok(client.query_one(newest, &[]).await?.get(0))
+    Ok(client.query_typed_one(newest, &[]).await?.try_get(0)?)
 }
 
 async fn access(client: &Client) -> Result<Access, StoreError> {
     let sql = "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean";
-    Ok(if client.query_one(sql, &[]).await?.get(0) {
-        Access::ReadOnly
-    } else {
-        Access::ReadWrite
+    Ok(match client.query_typed_one(sql, &[]).await?.try_get(0)? {
+        true => Access::ReadOnly,
+        false => Access::ReadWrite,
     })
 }
 
-/// All of them in one transaction: a schema is old or new, never between.
+/// Applies all steps in one transaction, so no client sees an intermediate schema.
 async fn migrate(
     transaction: &Transaction<'_>,
     migrations: &[Migration],
@@ -61,15 +61,21 @@ async fn migrate(
     let table = "CREATE TABLE IF NOT EXISTS schema_migrations (version integer PRIMARY KEY, made_at timestamptz NOT NULL DEFAULT now())";
     transaction.batch_execute(table).await?;
     let newest = "SELECT coalesce(max(version), 0) FROM schema_migrations";
-    let current: i32 = transaction.query_one(newest, &[]).await?.get(0);
+    let rows = transaction.query_typed(newest, &[]).await?;
+    let current: i32 = match rows.first() {
+        Some(row) => row.try_get(0)?,
+        None => 0,
+    };
     for migration in migrations
         .iter()
         .filter(|migration| migration.version > current)
     {
         tracing::info!(version = migration.version, "migrating the schema");
         transaction.batch_execute(migration.sql).await?;
-        let done = "INSERT INTO schema_migrations (version) VALUES ($1)";
-        transaction.execute(done, &[&migration.version]).await?;
+        let insert = "INSERT INTO schema_migrations (version) VALUES ($1)";
+        transaction
+            .query_typed(insert, &[(&migration.version, Type::INT4)])
+            .await?;
     }
     Ok(())
 }

@@ -1,10 +1,10 @@
-//! Updates: fields that never change, and fields that change in one direction.
+//! Updates of immutable fields, and of fields that may change in one direction.
 
 use super::*;
 
-/// The texts of the errors of an update of a running pod by `patch`; diffs are cut off.
+/// Returns the error texts of an update of a running pod by `patch`, without diffs.
 fn pod_update_errors(old: &Value, patch: &Value) -> Vec<String> {
-    let mut old_pod = a_pod();
+    let mut old_pod = valid_pod();
     json_patch::merge(&mut old_pod, old);
     defaults::pod(&mut old_pod);
     let mut new = old_pod.clone();
@@ -36,7 +36,7 @@ fn pod_update_of_a_mutable_field_is_accepted() {
             json!({"spec": {"terminationGracePeriodSeconds": -1}}),
             json!({"spec": {"terminationGracePeriodSeconds": 1}}),
         ),
-        // Go does not tell an empty list from an unset field.
+        // An empty list is equal to an unset field in Go.
         (
             json!({}),
             json!({"spec": {"tolerations": [], "volumes": []}}),
@@ -112,7 +112,7 @@ fn pod_update_of_an_immutable_field_is_forbidden() {
 
 #[test]
 fn pod_update_error_lists_the_fields_that_differ() {
-    let mut old = a_pod();
+    let mut old = valid_pod();
     defaults::pod(&mut old);
     let mut new = old.clone();
     new["spec"]["nodeName"] = json!("x");
@@ -132,7 +132,7 @@ fn pod_update_error_lists_the_fields_that_differ() {
 }
 
 #[test]
-fn finalizers_are_not_added_to_an_object_that_is_being_deleted() {
+fn finalizers_of_an_object_under_deletion_are_not_added() {
     let deleted = |finalizers: &[&str]| json!({"metadata": {"name": "x", "deletionTimestamp": "2026-01-02T03:04:05Z", "finalizers": finalizers}});
     let old = deleted(&["a/b", "c/d"]);
     assert_eq!(config_map(&deleted(&["a/b"]), Some(&old)), []);
@@ -145,7 +145,7 @@ fn finalizers_are_not_added_to_an_object_that_is_being_deleted() {
 }
 
 #[test]
-fn a_nodes_provider_id_and_pod_cidrs_are_set_once() {
+fn provider_id_and_pod_cidrs_of_a_node_are_set_once() {
     let with = |spec: Value| json!({"metadata": {"name": "n"}, "spec": spec});
     let old = with(json!({"providerID": "a", "podCIDRs": ["10.0.0.0/24"]}));
     assert_eq!(node(&old, Some(&with(json!({})))), []);
@@ -163,7 +163,7 @@ fn a_nodes_provider_id_and_pod_cidrs_are_set_once() {
 }
 
 #[test]
-fn an_endpoint_slices_address_type_is_immutable() {
+fn address_type_of_an_endpoint_slice_is_immutable() {
     let slice =
         |kind: &str| json!({"metadata": {"name": "s"}, "addressType": kind, "endpoints": []});
     assert_eq!(endpoint_slice(&slice("IPv4"), Some(&slice("IPv4"))), []);
@@ -178,9 +178,9 @@ fn an_endpoint_slices_address_type_is_immutable() {
 }
 
 #[test]
-fn a_deadline_is_set_and_comes_nearer() {
+fn deadline_can_be_set_and_decreased() {
     let at = |seconds: Option<i64>| {
-        let mut object = a_pod();
+        let mut object = valid_pod();
         object["spec"]["activeDeadlineSeconds"] = json!(seconds);
         defaults::pod(&mut object);
         object
@@ -223,8 +223,8 @@ fn a_deadline_is_set_and_comes_nearer() {
 }
 
 #[test]
-fn a_selector_never_changes() {
-    let mut old = a_deployment();
+fn selector_is_immutable() {
+    let mut old = valid_deployment();
     defaults::deployment(&mut old);
     let mut new = old.clone();
     new["spec"]["selector"]["matchLabels"] = json!({"app": "y"});
@@ -236,7 +236,7 @@ fn a_selector_never_changes() {
 }
 
 #[test]
-fn what_is_immutable_stays_as_it_is() {
+fn immutable_config_maps_and_secrets_do_not_change() {
     let given = |immutable: bool, value: &str, kind: &str| json!({"metadata": {"name": "x"}, "type": kind, "immutable": immutable, "data": {"a": value}});
     let why = "field is immutable when `immutable` is set";
     for (old, new, expected) in [
