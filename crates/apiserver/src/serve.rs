@@ -40,6 +40,9 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout of an idle connection after its first request, as of Go's `http.DefaultTransport`.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
+/// Delay after a failed `accept`. The process probably has no free file descriptor, so an immediate retry would fail, too.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+
 /// Timeout of requests in flight when the node shuts down.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -162,9 +165,8 @@ impl Server {
             match self.listener.accept().await {
                 Ok((stream, _)) => self.open(stream).await,
                 Err(error) => {
-                    // Probably the process has no free file descriptor, so an immediate retry would fail, too.
                     tracing::warn!(%error, "the API could not accept a connection");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    tokio::time::sleep(ACCEPT_BACKOFF).await;
                 }
             }
         }

@@ -62,7 +62,7 @@ pub(crate) fn compute_init_actions<'a>(spec: &'a PodSpec, state: &PodState<'_>) 
                 let kill = sidecar_kill(init, state);
                 plan.actions.extend(kill.map(|kill| (init, kill)));
             }
-            // It has succeeded earlier, or it runs.
+            // The init container runs, or has succeeded.
             (false, _) if seen_started => {}
             (false, None) => {}
             (false, Some(0)) => plan.start_next(index, inits),

@@ -134,7 +134,7 @@ impl<'a> Temporary<'a> {
         let words = shlex::try_join(words.iter().map(String::as_str)).map_err(|error| {
             system("quoting the server's options")(std::io::Error::other(error))
         })?;
-        // It exists before the start: the server runs even if `pg_ctl` is interrupted.
+        // Create the handle before the start: dropping it stops the server, which runs even if `pg_ctl` is interrupted.
         let mut server = Self {
             settings,
             programs,

@@ -150,7 +150,7 @@ impl Database {
                     self.set_state(State::Up(access));
                     CHECK_INTERVAL
                 }
-                // It is available, and other requests may succeed.
+                // A busy database is available, and other requests may succeed.
                 Err(StoreError::Busy(_)) if matches!(self.state(), State::Up(_)) => CHECK_INTERVAL,
                 Err(error) => {
                     self.set_state(State::Down(error.to_string()));

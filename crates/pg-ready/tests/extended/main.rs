@@ -12,9 +12,12 @@ use test_support::postgres::Server;
 
 mod checks;
 mod command;
+mod hosts;
 mod libpq;
+mod login;
 mod pooler;
 mod replication;
+mod schema;
 mod server_log;
 mod tls;
 

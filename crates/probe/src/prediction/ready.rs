@@ -28,7 +28,7 @@ impl ContainerProbes {
     /// Returns the time from a fault, which a restart ends, until the restarted container is ready and its application has
     /// started. The application needs `start_time`, and attempts during the fault and the start fail in `mode`.
     ///
-    /// It is the first restart, so there is no back-off; [`predict_restarts`](super::predict_restarts) returns later delays.
+    /// The first restart has no back-off; [`predict_restarts`](super::predict_restarts) returns later delays.
     /// `None` if the container has no liveness probe, is not restarted, or can be killed again before it is ready.
     #[must_use]
     pub fn fault_to_serving(&self, start_time: Duration, mode: FaultMode) -> Option<TimeRange> {
