@@ -38,7 +38,7 @@ pub fn build_client_config(
     client_with_verifier(verifier(roots)?, identity)
 }
 
-/// Creates the verifier of [`client`]: of certificates of `roots`, or of any certificate without them.
+/// Creates the verifier of [`build_client_config`]: of certificates of `roots`, or of any certificate without them.
 ///
 /// # Errors
 /// Fails if `roots` is empty.
@@ -51,7 +51,7 @@ pub fn verifier(roots: Option<RootCertStore>) -> Result<Arc<dyn ServerCertVerifi
     Ok(verifier.map_err(|error| Error::General(error.to_string()))?)
 }
 
-/// Creates settings like [`client`] with another verifier.
+/// Creates settings like [`build_client_config`] with another verifier.
 ///
 /// # Errors
 /// Fails if the certificate and the key do not match.
