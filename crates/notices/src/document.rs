@@ -13,15 +13,27 @@ use crate::texts::{self, Text, collapse};
 
 const OWN_LICENSE: &str = "(MIT OR Apache-2.0)";
 
-/// Texts with the packages that they apply to, by licence and collapsed text.
+/// Licence texts by licence and collapsed text. Packages whose texts differ in the copyright notice only share one text.
 #[derive(Default)]
-struct Sections(BTreeMap<(String, String), (String, BTreeSet<String>)>);
+struct Sections(BTreeMap<(String, String), Section>);
+
+struct Section {
+    /// Text without the copyright notices before it.
+    body: String,
+    /// Users of the text, by their copyright notices.
+    users: BTreeMap<String, BTreeSet<String>>,
+}
 
 impl Sections {
     fn add(&mut self, license: &str, text: &str, user: &str) {
-        let section = self.0.entry((license.to_owned(), collapse(text)));
-        let (_, users) = section.or_insert_with(|| (text.trim().to_owned(), BTreeSet::new()));
-        users.insert(user.to_owned());
+        let (copyright, body) = texts::split_copyright(text.trim());
+        let key = (license.to_owned(), collapse(body));
+        let section = self.0.entry(key).or_insert_with(|| Section {
+            body: body.to_owned(),
+            users: BTreeMap::new(),
+        });
+        let users = section.users.entry(copyright.trim().to_owned());
+        users.or_default().insert(user.to_owned());
     }
 
     fn licenses(&self) -> BTreeSet<&str> {
@@ -137,14 +149,17 @@ fn write(
             package.license.as_deref().unwrap_or_default()
         );
     }
-    for ((license, _), (content, users)) in &sections.0 {
-        let users: Vec<&str> = users.iter().map(String::as_str).collect();
-        let line = "-".repeat(80);
-        let _ = write!(
-            text,
-            "\n{line}\n{license}: {}\n{line}\n\n{content}\n",
-            users.join(", ")
-        );
+    let line = "-".repeat(80);
+    for ((license, _), section) in &sections.0 {
+        let _ = write!(text, "\n{line}\n{license}\n{line}\n");
+        for (copyright, users) in &section.users {
+            let users: Vec<&str> = users.iter().map(String::as_str).collect();
+            let _ = write!(text, "\n{}:\n", users.join(", "));
+            for line in copyright.lines().filter(|line| !line.trim().is_empty()) {
+                let _ = writeln!(text, "  {}", line.trim());
+            }
+        }
+        let _ = write!(text, "\n{}\n", section.body);
     }
     text
 }

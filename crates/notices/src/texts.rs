@@ -51,6 +51,27 @@ impl Text {
     }
 }
 
+/// Beginnings of licence texts that follow a copyright notice, in lower case.
+const GRANTS: [&str; 3] = [
+    "permission is hereby granted",
+    "permission to use, copy, modify",
+    "redistribution and use in source",
+];
+
+/// Splits a text before the line that begins the licence itself; the first part contains the copyright notice. A text without
+/// such a line is one part.
+pub(crate) fn split_copyright(text: &str) -> (&str, &str) {
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let words = collapse(line).to_lowercase();
+        if GRANTS.iter().any(|grant| words.starts_with(grant)) {
+            return text.split_at(start);
+        }
+        start += line.len();
+    }
+    ("", text)
+}
+
 /// Collapses white space, so that texts that differ only in line breaks compare equal.
 pub(crate) fn collapse(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")

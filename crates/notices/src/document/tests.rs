@@ -83,6 +83,29 @@ fn apache_text_occurs_once() {
 }
 
 #[test]
+fn texts_that_differ_in_the_copyright_notice_share_one_body() {
+    let mut sections = Sections::default();
+    for (user, copyright) in [("a 1", "Copyright (c) A"), ("b 2", "Copyright (c) B")] {
+        let text = format!(
+            "MIT License\n\n{copyright}\n\nPermission is hereby granted, free\nof charge\n"
+        );
+        sections.add("MIT", &text, user);
+    }
+    let text = write("p", TARGET, &[], &[], &sections);
+    assert_eq!(
+        text.matches("Permission is hereby granted").count(),
+        1,
+        "{text}"
+    );
+    for line in [
+        "a 1:\n  MIT License\n  Copyright (c) A\n",
+        "b 2:\n  MIT License\n  Copyright (c) B\n",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+}
+
+#[test]
 fn accepted_licences_of_a_missing_file_are_an_error_that_names_it() {
     let Err(error) = Accepted::read(Path::new("/nonexistent/deny.toml")) else {
         panic!("a file that is absent was read");
